@@ -1,0 +1,50 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+
+	"lifeline/store/fault"
+)
+
+// Ids are TypeIDs (https://github.com/jetify-com/typeid, version 0.3): a kind's prefix, "_", and a UUIDv7 (RFC 9562) in 26
+// characters of Crockford's base 32, so that an id says what it names and sorts by the time it was made.
+
+const base32Digits = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// NewSuffix is the part of a new id behind the prefix.
+func NewSuffix() string { return encodeSuffix(uuid.Must(uuid.NewV7())) }
+
+func encodeSuffix(u uuid.UUID) string {
+	var out [26]byte
+	// 128 bits in 26 digits of 5: the first digit holds the top 3 bits.
+	var acc uint32
+	bits := 2 // two zero bits in front
+	n := 0
+	for _, b := range u {
+		acc = acc<<8 | uint32(b)
+		bits += 8
+		for bits >= 5 {
+			bits -= 5
+			out[n] = base32Digits[acc>>bits&31]
+			n++
+		}
+	}
+	return string(out[:])
+}
+
+// CheckID says whether id is one of kind k: the right prefix and, unless its ids are composed, a well-formed suffix.
+func (k Kind) CheckID(id string) error {
+	prefix, suffix, found := strings.Cut(id, "_")
+	if !found || prefix != k.Prefix {
+		return fault.New(fault.NotFound, "%.80q is not the id of a %s (they begin with %q)", id, k.Name, k.Prefix+"_")
+	}
+	if k.Composed {
+		return nil
+	}
+	if len(suffix) != 26 || suffix[0] > '7' || strings.Trim(suffix, base32Digits) != "" {
+		return fault.New(fault.NotFound, "%.80q is not a well-formed id of a %s", id, k.Name)
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"lifeline/store/fault"
+)
+
+// Keys opens and seals bodies (XChaCha20-Poly1305) and makes blind indexes (HMAC-SHA256, a key per field, 16 bytes behind one
+// byte of version). They lie outside the data directory and are read once at start.
+type Keys struct {
+	aead tink.AEAD
+	prf  *prf.Set
+
+	mu     sync.Mutex
+	fields map[string][]byte // a blind index's key by "kind.field"
+}
+
+const (
+	sealFile     = "seal.json"
+	blindFile    = "blind.json"
+	blindVersion = 1
+)
+
+// OpenKeys reads the keysets in dir. Without create a missing one is an error; with create (first start on an empty store) they
+// are made. The directory must be 0700 and each file 0600, else they are refused.
+func OpenKeys(dir string, create bool) (*Keys, error) {
+	if create {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the key directory: %w", err)
+		}
+	}
+	if err := private(dir, 0o700); err != nil {
+		return nil, err
+	}
+	seal, err := readKeyset(filepath.Join(dir, sealFile), create, func() (*keyset.Handle, error) {
+		return keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
+	})
+	if err != nil {
+		return nil, err
+	}
+	blind, err := readKeyset(filepath.Join(dir, blindFile), create, func() (*keyset.Handle, error) {
+		return keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
+	})
+	if err != nil {
+		return nil, err
+	}
+	k := &Keys{fields: map[string][]byte{}}
+	if k.aead, err = aead.New(seal); err != nil {
+		return nil, fmt.Errorf("read %s: %w", sealFile, err)
+	}
+	if k.prf, err = prf.NewPRFSet(blind); err != nil {
+		return nil, fmt.Errorf("read %s: %w", blindFile, err)
+	}
+	return k, nil
+}
+
+// HaveKeys says whether dir holds a keyset.
+func HaveKeys(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, sealFile))
+	return err == nil
+}
+
+// private refuses a key file or directory that others than its owner could read.
+func private(path string, want fs.FileMode) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	if info.Mode().Perm()&^want != 0 {
+		return fmt.Errorf("%s has mode %#o: others could read the keys; make it %#o", path, info.Mode().Perm(), want)
+	}
+	return nil
+}
+
+func readKeyset(path string, create bool, fresh func() (*keyset.Handle, error)) (*keyset.Handle, error) {
+	_, err := os.Stat(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		h, err := fresh()
+		if err != nil {
+			return nil, fmt.Errorf("make %s: %w", path, err)
+		}
+		// Written whole or not at all: a half keyset would lose everything sealed with it.
+		if err := WriteKeyFile(path, func(f *os.File) error {
+			return insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(f))
+		}); err != nil {
+			return nil, fmt.Errorf("make %s: %w", path, err)
+		}
+	}
+	if err := private(path, 0o600); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	defer f.Close()
+	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(f))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return h, nil
+}
+
+// WriteKeyFile writes a private file whole: to a temporary name, synced, then renamed, and the directory synced.
+func WriteKeyFile(path string, write func(*os.File) error) error {
+	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if err = write(tmp); err == nil {
+		err = tmp.Sync()
+	}
+	if err2 := tmp.Close(); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func aad(k Kind, id string) []byte {
+	return []byte(k.Name + "\x00" + id + "\x00" + strconv.Itoa(k.Schema))
+}
+
+func (k *Keys) seal(kind Kind, id string, plain []byte) ([]byte, error) {
+	return k.aead.Encrypt(plain, aad(kind, id))
+}
+
+func (k *Keys) open(kind Kind, id string, sealed []byte) ([]byte, error) {
+	plain, err := k.aead.Decrypt(sealed, aad(kind, id))
+	if err != nil {
+		return nil, fmt.Errorf("unseal: the keys do not open it or it was altered: %w", err)
+	}
+	return plain, nil
+}
+
+func (k *Keys) blind(field, value string) []byte {
+	k.mu.Lock()
+	key := k.fields[field]
+	if key == nil {
+		var err error
+		if key, err = k.prf.ComputePrimaryPRF([]byte("blind index "+field), 32); err != nil {
+			panic(fmt.Sprintf("derive the key of blind index %s: %v", field, err)) // a PRF of 32 bytes cannot fail
+		}
+		k.fields[field] = key
+	}
+	k.mu.Unlock()
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(value))
+	return append([]byte{blindVersion}, mac.Sum(nil)[:16]...)
+}
+
+// instance is the one record that says which store this is; reading it proves the keys.
+type instance struct {
+	Instance string `json:"instance"`
+}
+
+var instances = Table[instance]{Kind: Kind{Name: "instance", Prefix: "ins", Schema: 1, Composed: true}}
+
+const instanceID = "ins_this"
+
+func (db *DB) checkKeys(ctx context.Context) error {
+	return db.Update(ctx, Act{}, func(tx *Tx) error {
+		_, _, err := instances.Get(tx, instanceID)
+		if fault.Of(err) == fault.NotFound {
+			return instances.Put(tx, instanceID, instance{Instance: rand.Text()}, 0)
+		}
+		if err != nil {
+			return fmt.Errorf("these keys do not belong to this store: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,309 @@
+// Package store keeps records of declared kinds under one transaction API, on one of two engines, and
+// knows nothing of what the records mean.
+//
+// Bodies are sealed before they reach an engine and look-ups by address go through blind indexes, so a copy of
+// the data without the keys shows no name, address or message. Caveats that callers must know:
+//
+//   - The function given to [DB.Update] may run more than once and must touch nothing but its [Tx]. No network,
+//     no channel, no clock but [Tx.Now].
+//   - A nil error from Update means durable. An error of kind fault.Unknown means that nobody knows; retry under
+//     the same idempotency key.
+//   - A Tx buffers its writes, sees them itself, and hands them to the engine only when the function returned nil.
+//   - Scans walk in key order. A page of a list is a keyset: pass the last record's [Rec.Cursor] as Query.After.
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"lifeline/store/fault"
+)
+
+// Errors that callers compare with errors.Is; the ones returned carry more words.
+var (
+	ErrNotFound    error = &fault.Error{Kind: fault.NotFound}
+	ErrExists      error = &fault.Error{Kind: fault.Exists}
+	ErrConflict    error = &fault.Error{Kind: fault.Stale}
+	ErrUnknown     error = &fault.Error{Kind: fault.Unknown}
+	ErrFenced      error = &fault.Error{Kind: fault.Fenced}
+	ErrUnavailable error = &fault.Error{Kind: fault.Unavailable}
+)
+
+// Type is what a field of an index holds.
+type Type int
+
+// The field types. Text is at most 256 bytes; Blind is text that leaves the store only as a keyed hash, so it can
+// be looked up by equality and nothing else.
+const (
+	Text Type = iota + 1
+	Int
+	Time
+	Bool
+	Blind
+)
+
+// Field is one part of an index's tuple.
+type Field struct {
+	Name string
+	Type Type
+}
+
+// Index is one tuple per record; a unique index is unique among the records that are not deleted.
+type Index struct {
+	Name   string
+	Fields []Field
+	Unique bool
+}
+
+// Kind declares a sort of record.
+type Kind struct {
+	Name     string        // noun, singular, lower case
+	Prefix   string        // of its ids: Prefix + "_" + TypeID suffix
+	Schema   int           // in the seal's associated data
+	Keep     time.Duration // retention of a soft delete; 0: Delete removes
+	Leased   bool          // records can be claimed by workers
+	Composed bool          // ids are built by the room (Prefix + "_" + parts), not made by NewID
+	Indexes  []Index
+}
+
+func (k Kind) index(name string) (Index, error) {
+	for _, ix := range k.Indexes {
+		if ix.Name == name {
+			return ix, nil
+		}
+	}
+	return Index{}, fmt.Errorf("kind %s has no index %q", k.Name, name)
+}
+
+// Meta is what the store knows of a record besides its value.
+type Meta struct {
+	ID      string
+	Version int64 // 1 for a new record, one more at each Put
+	Created time.Time
+	Updated time.Time
+	Deleted time.Time // zero while it lives
+	Lane    string    // leased kinds: which queue it waits in
+	Due     time.Time // leased kinds: when it can be claimed; zero: never
+	Holder  string    // leased kinds: who holds it
+	Epoch   int64     // leased kinds: one more at each claim; a fence
+}
+
+// Clock tells the domain's time. A demo's runs fast; leases never use it.
+type Clock func() time.Time
+
+// Act is who does what in an Update: it becomes the audit row of that transaction. An Act without a Verb leaves no
+// row: bookkeeping that no person would ask about, such as recording a delivery's outcome.
+type Act struct {
+	By     string // staff id, token name, "system:…"
+	Verb   string // "incident.declare"
+	Reason string
+}
+
+// Lease asks for records that are due.
+type Lease struct {
+	Kind   string
+	Lane   string
+	Holder string
+	For    time.Duration // wall time
+	Limit  int
+}
+
+// Options of Open.
+type Options struct {
+	Keys  *Keys
+	Kinds []Kind
+	Clock Clock // nil: the wall clock
+}
+
+// DB is a store: an engine, the keys, and the declared kinds. It is safe for concurrent use.
+type DB struct {
+	engine Engine
+	keys   *Keys
+	kinds  map[string]Kind
+	clock  Clock
+}
+
+// Open readies an engine for the declared kinds and proves that the keys open what is stored: with a store that
+// is not empty and other keys it refuses.
+func Open(ctx context.Context, engine Engine, o Options) (*DB, error) {
+	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock}
+	if db.clock == nil {
+		db.clock = time.Now
+	}
+	prefixes := map[string]string{}
+	for _, k := range append(slices.Clone(o.Kinds), Kinds()...) {
+		if _, dup := db.kinds[k.Name]; dup {
+			return nil, fmt.Errorf("kind %q is declared twice", k.Name)
+		}
+		if other, dup := prefixes[k.Prefix]; dup {
+			return nil, fmt.Errorf("kinds %q and %q share the prefix %q", k.Name, other, k.Prefix)
+		}
+		prefixes[k.Prefix] = k.Name
+		db.kinds[k.Name] = k
+	}
+	all := make([]Kind, 0, len(db.kinds))
+	for _, k := range db.kinds {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	if _, err := engine.Migrate(ctx, all, false); err != nil {
+		return nil, fmt.Errorf("ready the store: %w", err)
+	}
+	if err := db.checkKeys(ctx); err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// Kinds lists the kinds that the store itself keeps.
+func Kinds() []Kind {
+	return []Kind{instances.Kind, auditRows.Kind, approvals.Kind, replies.Kind}
+}
+
+// Declared is every kind that this store was opened with, the store's own included.
+func (db *DB) Declared() []Kind {
+	var all []Kind
+	for _, k := range db.kinds {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Now is the domain's time outside a transaction, in microseconds and UTC as records keep it.
+func (db *DB) Now() time.Time { return db.clock().UTC().Truncate(time.Microsecond) }
+
+// Close closes the engine.
+func (db *DB) Close() error { return db.engine.Close() }
+
+// View runs fn on one consistent snapshot. Writes inside are refused.
+func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	return db.engine.View(ctx, func(s Snapshot) error {
+		return fn(&Tx{db: db, snap: s, now: db.Now(), readonly: true})
+	})
+}
+
+// Update runs fn and applies what it wrote, all or nothing. fn may run again.
+func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
+	var after []func()
+	once, _ := ctx.Value(onceKey{}).(*onceUse)
+	if act.Verb == "" || once != nil && *once.used {
+		once = nil
+	}
+	err := db.engine.Update(ctx, func(s Snapshot) (Writes, error) {
+		tx := &Tx{db: db, snap: s, now: db.Now(), act: act}
+		if err := fn(tx); err != nil {
+			return nil, err
+		}
+		if err := tx.writeAudit(); err != nil {
+			return nil, err
+		}
+		if once != nil {
+			if err := once.write(tx); err != nil {
+				return nil, err
+			}
+		}
+		after = tx.after
+		return tx.writes(), nil
+	})
+	if err != nil {
+		return err
+	}
+	if once != nil {
+		*once.used = true
+	}
+	for _, f := range after {
+		f()
+	}
+	return nil
+}
+
+// Claim leases due records to l.Holder, oldest due first, in a short transaction of its own; each claim adds one to
+// the record's epoch. Only the lease columns change: versions stay.
+func (db *DB) Claim(ctx context.Context, l Lease) ([]Meta, error) {
+	k, ok := db.kinds[l.Kind]
+	if !ok || !k.Leased {
+		return nil, fmt.Errorf("kind %q cannot be claimed", l.Kind)
+	}
+	raws, err := db.engine.Claim(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	metas := make([]Meta, len(raws))
+	for i, r := range raws {
+		metas[i] = r.Meta
+	}
+	return metas, nil
+}
+
+// Engine is everything that is written twice. Bodies and tuples are opaque bytes to it.
+type Engine interface {
+	// View runs fn on one consistent snapshot.
+	View(ctx context.Context, fn func(Snapshot) error) error
+	// Update runs fn, checks every Write against its Was and its unique tuples, and applies all or none.
+	// It may run fn again. A nil error means durable.
+	Update(ctx context.Context, fn func(Snapshot) (Writes, error)) error
+	// Claim leases due, live records of a lane, oldest first, in its own transaction, by wall time.
+	Claim(ctx context.Context, l Lease) ([]Raw, error)
+	// Migrate readies the engine for the kinds and says what it did, or with dry would do.
+	Migrate(ctx context.Context, kinds []Kind, dry bool) ([]string, error)
+	Close() error
+}
+
+// Snapshot is what a transaction reads.
+type Snapshot interface {
+	// Get reads a record, deleted or not; ErrNotFound.
+	Get(kind, id string) (Raw, error)
+	// Scan walks a range in key order, or backwards. Rows are valid only until the next step.
+	Scan(Range) iter.Seq2[Raw, error]
+	Count(Range) (int, error)
+}
+
+// Raw is a record as an engine keeps it.
+type Raw struct {
+	Meta
+	Body   []byte
+	Tuples [][]byte // by position in Kind.Indexes; nil: not in that index
+}
+
+// Range is a part of a kind's records in the order of one index, or of ids when Index is "".
+type Range struct {
+	Kind       string
+	Index      string
+	Lo, Hi     []byte // inclusive, exclusive; nil is open. Tuples of the index, or ids
+	AfterTuple []byte // with AfterID: continue behind this record, in the direction of the walk
+	AfterID    string
+	Limit      int // 0: all
+	Reverse    bool
+	Deleted    bool // id order only: deleted records too
+}
+
+// Writes is what a transaction changes, at most one Write per record.
+type Writes []Write
+
+// Lasting says what a Write does to the lease columns of a record of a leased kind.
+type Lasting int
+
+// What becomes of a lease.
+const (
+	LeaseKeep    Lasting = iota // a held record keeps its lease; one that nobody holds takes Lane and Due from the Write
+	LeaseFence                  // as LeaseKeep, but first Holder and Epoch must be the engine's, else ErrFenced
+	LeaseRelease                // after the same check the holder is cleared, and Lane and Due come from the Write
+	LeaseRenew                  // after the same check the engine's due time becomes its wall time plus Renew
+)
+
+// Write puts or removes one record. The engine refuses it with ErrConflict unless the record has version Was (0: does not
+// exist, else ErrExists), and with ErrExists when a unique tuple belongs to another live record. It keeps Meta.Version as given.
+type Write struct {
+	Kind string
+	Raw
+	Was    int64
+	Remove bool
+	Touch  bool // lease columns only: body, tuples and version stay, Was is not checked
+	Lease  Lasting
+	Renew  time.Duration
+}

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"lifeline/store/fault"
+)
+
+// Tuples maps an index's name to the values of its fields. A record whose Tuples lack an index is not in it.
+type Tuples map[string][]any
+
+// Table is a kind whose values are of type T, kept as JSON and sealed.
+type Table[T any] struct {
+	Kind
+	Tuples func(T) Tuples                       // nil: no index
+	Due    func(T) (lane string, due time.Time) // leased kinds: where and when a record nobody holds can be claimed; zero: never
+}
+
+// Rec is a record as a Scan yields it.
+type Rec[T any] struct {
+	Meta
+	Value  T
+	cursor string
+}
+
+// Cursor continues a list behind this record, as Query.After.
+func (r Rec[T]) Cursor() string { return r.cursor }
+
+// NewID makes an id for a new record. Ids are not secrets.
+func (t Table[T]) NewID() string { return t.Prefix + "_" + NewSuffix() }
+
+// Get reads a live record; ErrNotFound names an id of another kind as such.
+func (t Table[T]) Get(tx *Tx, id string) (T, Meta, error) {
+	v, m, err := t.GetDeleted(tx, id)
+	if err == nil && !m.Deleted.IsZero() {
+		err = t.notFound(id)
+	}
+	return v, m, err
+}
+
+// GetDeleted reads a record, whether or not it was deleted.
+func (t Table[T]) GetDeleted(tx *Tx, id string) (v T, m Meta, err error) {
+	if err := t.CheckID(id); err != nil {
+		return v, m, err
+	}
+	raw, err := tx.get(t.Name, id)
+	if err != nil {
+		if fault.Of(err) == fault.NotFound {
+			err = t.notFound(id)
+		}
+		return v, m, err
+	}
+	v, err = t.open(tx, raw)
+	return v, raw.Meta, err
+}
+
+func (t Table[T]) notFound(id string) error {
+	return fault.New(fault.NotFound, "there is no %s %.80q", t.Name, id)
+}
+
+func (t Table[T]) open(tx *Tx, raw Raw) (v T, err error) {
+	plain, err := tx.db.keys.open(t.Kind, raw.ID, raw.Body)
+	if err == nil {
+		err = json.Unmarshal(plain, &v)
+	}
+	if err != nil {
+		return v, fmt.Errorf("read %s %s: %w", t.Name, raw.ID, err)
+	}
+	return v, nil
+}
+
+// Put writes a record: a new one when was is 0 (ErrExists if there is one), else the successor of version was
+// (ErrConflict if the newest is another). Within one transaction a second Put names the version that Get now shows.
+func (t Table[T]) Put(tx *Tx, id string, v T, was int64) error {
+	if err := t.CheckID(id); err != nil {
+		return fmt.Errorf("put: %w", err)
+	}
+	old, err := tx.get(t.Name, id)
+	switch {
+	case fault.Of(err) == fault.NotFound && was == 0:
+		old = Raw{Meta: Meta{ID: id, Created: tx.now}}
+	case err != nil:
+		return err
+	case was == 0:
+		return fault.New(fault.Exists, "%s %.80q exists", t.Name, id)
+	case !old.Deleted.IsZero():
+		return t.notFound(id)
+	case old.Version != was:
+		return fault.New(fault.Stale, "%s %s was changed meanwhile: version %d, not %d", t.Name, id, old.Version, was)
+	}
+	return t.write(tx, old, v)
+}
+
+func (t Table[T]) write(tx *Tx, old Raw, v T) error {
+	raw := Raw{Meta: old.Meta}
+	raw.Updated = tx.now
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write %s %s: %w", t.Name, raw.ID, err)
+	}
+	if raw.Body, err = tx.db.keys.seal(t.Kind, raw.ID, plain); err != nil {
+		return fmt.Errorf("write %s %s: %w", t.Name, raw.ID, err)
+	}
+	if raw.Tuples, err = t.tuples(tx.db, v); err != nil {
+		return fmt.Errorf("write %s %s: %w", t.Name, raw.ID, err)
+	}
+	if t.Leased && t.Due != nil {
+		raw.Lane, raw.Due = t.Due(v)
+		raw.Due = raw.Due.UTC().Truncate(time.Microsecond)
+	}
+	return tx.put(t.Kind, raw)
+}
+
+func (t Table[T]) tuples(db *DB, v T) ([][]byte, error) {
+	if len(t.Indexes) == 0 {
+		return nil, nil
+	}
+	named := t.Tuples(v)
+	out := make([][]byte, len(t.Indexes))
+	for i, ix := range t.Indexes {
+		values, ok := named[ix.Name]
+		if !ok {
+			continue
+		}
+		if len(values) != len(ix.Fields) {
+			return nil, fmt.Errorf("index %s wants %d values, not %d", ix.Name, len(ix.Fields), len(values))
+		}
+		var err error
+		if out[i], err = db.encode(t.Kind, ix, values); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Delete marks a record as deleted and takes it out of every index; a kind that keeps nothing loses it.
+func (t Table[T]) Delete(tx *Tx, id string, was int64) error {
+	_, m, err := t.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	if m.Version != was {
+		return fault.New(fault.Stale, "%s %s was changed meanwhile: version %d, not %d", t.Name, id, m.Version, was)
+	}
+	if t.Keep == 0 {
+		return tx.remove(t.Kind, id)
+	}
+	raw, err := tx.get(t.Name, id)
+	if err != nil {
+		return err
+	}
+	raw.Deleted, raw.Updated = tx.now, tx.now
+	raw.Tuples = make([][]byte, len(t.Indexes))
+	raw.Due = time.Time{}
+	return tx.put(t.Kind, raw)
+}
+
+// Undelete brings a deleted record back as it was; ErrExists when one of its unique values is taken by now.
+func (t Table[T]) Undelete(tx *Tx, id string, was int64) error {
+	v, m, err := t.GetDeleted(tx, id)
+	if err != nil {
+		return err
+	}
+	if m.Deleted.IsZero() {
+		return fault.New(fault.Conflict, "%s %s is not deleted", t.Name, id)
+	}
+	if m.Version != was {
+		return fault.New(fault.Stale, "%s %s was changed meanwhile: version %d, not %d", t.Name, id, m.Version, was)
+	}
+	m.Deleted = time.Time{}
+	return t.write(tx, Raw{Meta: m}, v)
+}
+
+// Purge removes a deleted record for good; before its kind's retention has passed it is refused.
+func (t Table[T]) Purge(tx *Tx, id string) error {
+	_, m, err := t.GetDeleted(tx, id)
+	if err != nil {
+		return err
+	}
+	if m.Deleted.IsZero() {
+		return fault.New(fault.Conflict, "%s %s is not deleted", t.Name, id)
+	}
+	if until := m.Deleted.Add(t.Keep); tx.now.Before(until) {
+		return fault.New(fault.Conflict, "%s %s is kept until %s", t.Name, id, until.Format(time.RFC3339))
+	}
+	return tx.remove(t.Kind, id)
+}
+
+// Scan walks the records that q chooses, this transaction's own writes among them. Writing to the kind while
+// walking it is allowed; what was written after the walk began may or may not be seen.
+func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
+	return func(yield func(Rec[T], error) bool) {
+		at := -1
+		for i, ix := range t.Indexes {
+			if ix.Name == q.Index {
+				at = i
+			}
+		}
+		for raw, err := range tx.scan(t.Kind, q) {
+			var rec Rec[T]
+			if err == nil {
+				rec.Meta = raw.Meta
+				rec.Value, err = t.open(tx, raw)
+				if at >= 0 {
+					rec.cursor = cursor(raw.Tuples[at], raw.ID)
+				} else {
+					rec.cursor = cursor(nil, raw.ID)
+				}
+			}
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// First is the first record that q chooses; ErrNotFound when there is none.
+func (t Table[T]) First(tx *Tx, q Query) (Rec[T], error) {
+	q.Limit = 1
+	for rec, err := range t.Scan(tx, q) {
+		return rec, err
+	}
+	return Rec[T]{}, fault.New(fault.NotFound, "there is no such %s", t.Name)
+}
+
+// List reads a page of at most q.Limit records and the cursor behind it, "" at the end.
+func (t Table[T]) List(tx *Tx, q Query) (page []Rec[T], next string, err error) {
+	limit := q.Limit
+	if limit > 0 {
+		q.Limit++
+	}
+	for rec, err := range t.Scan(tx, q) {
+		if err != nil {
+			return nil, "", err
+		}
+		if limit > 0 && len(page) == limit {
+			return page, page[limit-1].cursor, nil
+		}
+		page = append(page, rec)
+	}
+	return page, "", nil
+}
+
+// Count counts what Scan would walk.
+func (t Table[T]) Count(tx *Tx, q Query) (int, error) { return tx.count(t.Kind, q) }
+
+// Release ends the lease on a record, whose next due time is again what its value says.
+func (t Table[T]) Release(tx *Tx, id, holder string, epoch int64) error {
+	v, m, err := t.GetDeleted(tx, id)
+	if err != nil {
+		return err
+	}
+	m.Holder, m.Epoch = holder, epoch
+	if t.Due != nil {
+		m.Lane, m.Due = t.Due(v)
+	}
+	return tx.lease(t.Kind, m, LeaseRelease, 0)
+}
+
+// Renew lets a lease last for d more from now, by wall time.
+func (t Table[T]) Renew(tx *Tx, id, holder string, epoch int64, d time.Duration) error {
+	return tx.lease(t.Kind, Meta{ID: id, Holder: holder, Epoch: epoch}, LeaseRenew, d)
+}
+
+// Fence makes the transaction fail with ErrFenced unless holder still has the lease of that epoch.
+func (t Table[T]) Fence(tx *Tx, id, holder string, epoch int64) error {
+	return tx.lease(t.Kind, Meta{ID: id, Holder: holder, Epoch: epoch}, LeaseFence, 0)
+}

@@ -1,0 +1,247 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"lifeline/store/fault"
+)
+
+// Tx is one transaction: a snapshot, one reading of the clock, and the writes so far.
+type Tx struct {
+	db       *DB
+	snap     Snapshot
+	now      time.Time
+	act      Act
+	on       []string
+	readonly bool
+	pending  map[recordKey]*Write
+	order    []recordKey
+	after    []func()
+}
+
+type recordKey struct{ kind, id string }
+
+// Now is the domain's time, the same throughout the transaction.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// DB is the store that the transaction belongs to.
+func (tx *Tx) DB() *DB { return tx.db }
+
+// On names the records that the act is about, for its audit row. Ids only.
+func (tx *Tx) On(ids ...string) { tx.on = append(tx.on, ids...) }
+
+// After runs fn once the transaction is durable: for wake-ups only, nothing that must happen.
+func (tx *Tx) After(fn func()) { tx.after = append(tx.after, fn) }
+
+var errReadOnly = errors.New("a View cannot write")
+
+func (tx *Tx) get(kind, id string) (Raw, error) {
+	if w := tx.pending[recordKey{kind, id}]; w != nil && !w.Touch {
+		if w.Remove {
+			return Raw{}, ErrNotFound
+		}
+		return w.Raw, nil
+	}
+	return tx.snap.Get(kind, id)
+}
+
+func (tx *Tx) pend(k Kind, id string) (*Write, error) {
+	if tx.readonly {
+		return nil, errReadOnly
+	}
+	key := recordKey{k.Name, id}
+	if w := tx.pending[key]; w != nil {
+		return w, nil
+	}
+	if tx.pending == nil {
+		tx.pending = map[recordKey]*Write{}
+	}
+	w := &Write{Kind: k.Name, Raw: Raw{Meta: Meta{ID: id}}, Touch: true}
+	tx.pending[key] = w
+	tx.order = append(tx.order, key)
+	return w, nil
+}
+
+// put buffers raw, whose Version is the one it succeeds (0: a new record).
+func (tx *Tx) put(k Kind, raw Raw) error {
+	w, err := tx.pend(k, raw.ID)
+	if err != nil {
+		return err
+	}
+	if w.Touch { // the first write of this record's body
+		w.Was, w.Touch = raw.Version, false
+		raw.Version++
+		if w.Lease != LeaseKeep {
+			raw.Holder, raw.Epoch = w.Holder, w.Epoch
+		}
+	}
+	w.Raw, w.Remove = raw, false
+	return nil
+}
+
+func (tx *Tx) remove(k Kind, id string) error {
+	old, err := tx.get(k.Name, id)
+	if err != nil {
+		return err
+	}
+	w, err := tx.pend(k, id)
+	if err != nil {
+		return err
+	}
+	if w.Touch {
+		w.Was, w.Touch = old.Version, false
+	}
+	w.Raw, w.Remove = Raw{Meta: old.Meta}, true
+	return nil
+}
+
+func (tx *Tx) lease(k Kind, m Meta, what Lasting, renew time.Duration) error {
+	w, err := tx.pend(k, m.ID)
+	if err != nil {
+		return err
+	}
+	w.Holder, w.Epoch = m.Holder, m.Epoch
+	if what == LeaseRelease {
+		w.Lane, w.Due = m.Lane, m.Due.UTC().Truncate(time.Microsecond)
+	}
+	if what >= w.Lease {
+		w.Lease, w.Renew = what, renew
+	}
+	return nil
+}
+
+func (tx *Tx) writes() Writes {
+	out := make(Writes, 0, len(tx.order))
+	for _, key := range tx.order {
+		w := tx.pending[key]
+		if w.Remove && w.Was == 0 {
+			continue // made and removed within the transaction
+		}
+		out = append(out, *w)
+	}
+	return out
+}
+
+// scan walks the engine's rows and the buffered ones together.
+func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) {
+		r, err := tx.db.toRange(k, q)
+		if err != nil {
+			yield(Raw{}, err)
+			return
+		}
+		at := slices.IndexFunc(k.Indexes, func(ix Index) bool { return ix.Name == r.Index })
+		if r.Index == "" {
+			at = -1
+		}
+		own := tx.own(k, r, at)
+		limit := r.Limit
+		if len(tx.pending) > 0 {
+			r.Limit = 0 // rows that are overwritten here would count
+		}
+		n := 0
+		give := func(raw Raw) bool {
+			n++
+			return yield(raw, nil) && (limit == 0 || n < limit)
+		}
+		for raw, err := range tx.snap.Scan(r) {
+			if err != nil {
+				yield(Raw{}, err)
+				return
+			}
+			for len(own) > 0 && order(own[0], raw, at, r.Reverse) < 0 {
+				if !give(own[0]) {
+					return
+				}
+				own = own[1:]
+			}
+			if w := tx.pending[recordKey{k.Name, raw.ID}]; w != nil && !w.Touch {
+				continue
+			}
+			if !give(raw) {
+				return
+			}
+		}
+		for _, raw := range own {
+			if !give(raw) {
+				return
+			}
+		}
+	}
+}
+
+func order(a, b Raw, at int, reverse bool) int {
+	c := 0
+	if at >= 0 {
+		c = bytes.Compare(a.Tuples[at], b.Tuples[at])
+	}
+	if c == 0 {
+		c = cmp.Compare(a.ID, b.ID)
+	}
+	if reverse {
+		return -c
+	}
+	return c
+}
+
+// own is the buffered records within r, in its order.
+func (tx *Tx) own(k Kind, r Range, at int) []Raw {
+	var own []Raw
+	mark := Raw{Meta: Meta{ID: r.AfterID}}
+	if at >= 0 {
+		mark.Tuples = make([][]byte, len(k.Indexes))
+		mark.Tuples[at] = r.AfterTuple
+	}
+	for key, w := range tx.pending {
+		if key.kind != k.Name || w.Touch || w.Remove {
+			continue
+		}
+		if !w.Deleted.IsZero() && !(r.Deleted && at < 0) {
+			continue
+		}
+		at2 := []byte(w.ID)
+		if at >= 0 {
+			if at2 = w.Tuples[at]; at2 == nil {
+				continue
+			}
+		}
+		if r.Lo != nil && bytes.Compare(at2, r.Lo) < 0 || r.Hi != nil && bytes.Compare(at2, r.Hi) >= 0 {
+			continue
+		}
+		if r.AfterID != "" && order(w.Raw, mark, at, r.Reverse) <= 0 {
+			continue
+		}
+		own = append(own, w.Raw)
+	}
+	slices.SortFunc(own, func(a, b Raw) int { return order(a, b, at, r.Reverse) })
+	return own
+}
+
+func (tx *Tx) count(k Kind, q Query) (int, error) {
+	for key, w := range tx.pending {
+		if key.kind == k.Name && !w.Touch { // rare: walk
+			n := 0
+			for _, err := range tx.scan(k, q) {
+				if err != nil {
+					return 0, err
+				}
+				n++
+			}
+			return n, nil
+		}
+	}
+	r, err := tx.db.toRange(k, q)
+	if err != nil {
+		return 0, err
+	}
+	n, err := tx.snap.Count(r)
+	if err != nil {
+		return 0, fault.Wrap(fault.Of(err), err, "count %ss", k.Name)
+	}
+	return n, nil
+}
