@@ -1,0 +1,321 @@
+// Package bolt is the store's embedded engine: one bbolt file, one process, every acknowledged write on disk.
+//
+// Many small writers share a commit: whoever finds the writer idle becomes its leader and takes along all that queue meanwhile, with
+// no timer. A function that fails leaves no trace, because it only reads; its writes are applied after all of them were
+// checked. A failed commit is unknown, not failed: the engine then refuses further writes until it is opened again.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Options of Open. The zero value is right for production.
+type Options struct {
+	Log         *slog.Logger
+	InitialMmap int           // bytes of address space reserved at open; 0: 10 GiB
+	Queue       int           // writers that may wait for a commit; 0: 4096
+	Patience    time.Duration // how long a writer waits before it is told to try again; 0: 2 s
+	Solo        bool          // a commit for each writer: only to measure what sharing gains
+}
+
+// Engine keeps records in one file. It implements store.Engine.
+type Engine struct {
+	db       *bbolt.DB
+	log      *slog.Logger
+	patience time.Duration
+	solo     bool
+	kinds    map[string]store.Kind
+
+	queue chan *call
+	done  chan struct{}
+	once  sync.Once
+
+	mu     sync.Mutex
+	broken error // after a commit of unknown outcome
+}
+
+var _ store.Engine = (*Engine)(nil)
+
+// Open opens or makes the file at path. A file in use by another process is refused after 2 s.
+func Open(path string, o Options) (*Engine, error) {
+	if o.InitialMmap == 0 {
+		o.InitialMmap = 10 << 30
+	}
+	if o.Queue == 0 {
+		o.Queue = 4096
+	}
+	if o.Patience == 0 {
+		o.Patience = 2 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("make the store: %w", err)
+	}
+	warm(path)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         2 * time.Second,
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: o.InitialMmap,
+		NoStatistics:    true,
+	})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fault.New(fault.Unavailable, "the store %s is in use by another process", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", path, err)
+	}
+	e := &Engine{db: db, log: o.Log, patience: o.Patience, solo: o.Solo,
+		queue: make(chan *call, o.Queue), done: make(chan struct{})}
+	fault.Go(o.Log, "bolt writer", e.write)
+	return e, nil
+}
+
+// create makes a new file under another name, syncs it and renames it into place: power lost while bbolt writes its first pages
+// would otherwise leave a file that nobody can open.
+func create(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := bbolt.Open(tmp, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.Sync(), db.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// warm reads the file in order, so that the scan at open finds it in memory; a page at a time would take a minute a gigabyte.
+func warm(path string) {
+	if f, err := os.Open(path); err == nil {
+		_, _ = io.Copy(io.Discard, f)
+		f.Close()
+	}
+}
+
+// Close waits for the writers under way and closes the file.
+func (e *Engine) Close() error {
+	e.once.Do(func() { close(e.done) })
+	return e.db.Close()
+}
+
+// View implements store.Engine.
+func (e *Engine) View(ctx context.Context, fn func(store.Snapshot) error) error {
+	return e.db.View(func(tx *bbolt.Tx) error { return fn(snapshot{tx: tx, kinds: e.kinds}) })
+}
+
+// call is one Update waiting for its commit.
+type call struct {
+	ctx    context.Context
+	fn     func(store.Snapshot) (store.Writes, error)
+	claim  func(*bbolt.Tx) error // instead of fn
+	since  time.Time
+	result chan error
+	panic  any
+}
+
+// Update implements store.Engine.
+func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+	return e.do(&call{ctx: ctx, fn: fn})
+}
+
+func (e *Engine) do(c *call) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	c.since = time.Now()
+	c.result = make(chan error, 1)
+	select {
+	case <-e.done:
+		return fault.New(fault.Unavailable, "the store is closed")
+	default:
+	}
+	select {
+	case e.queue <- c:
+	case <-e.done:
+		return fault.New(fault.Unavailable, "the store is closed")
+	default:
+		return fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+	}
+	var err error
+	select {
+	case err = <-c.result:
+	case <-e.done:
+		select {
+		case err = <-c.result:
+		case <-time.After(e.patience):
+			return fault.New(fault.Unknown, "the store closed before the outcome was known; it is safe to retry with the same idempotency key")
+		}
+	}
+	if c.panic != nil {
+		panic(c.panic)
+	}
+	return err
+}
+
+// most is how many writers share a commit at the most: a bound on how much one failed sync leaves unknown.
+const most = 512
+
+// write is the one writer. It takes what waits, commits it together, and answers.
+func (e *Engine) write() {
+	group := make([]*call, 0, most)
+	for {
+		group = group[:0]
+		select {
+		case c := <-e.queue:
+			group = append(group, c)
+		case <-e.done:
+			e.refuseRest()
+			return
+		}
+		for !e.solo && len(group) < most {
+			select {
+			case c := <-e.queue:
+				group = append(group, c)
+				continue
+			default:
+			}
+			break
+		}
+		e.commit(group)
+	}
+}
+
+func (e *Engine) refuseRest() {
+	for {
+		select {
+		case c := <-e.queue:
+			c.result <- fault.New(fault.Unavailable, "the store is closed")
+		default:
+			return
+		}
+	}
+}
+
+func (e *Engine) commit(group []*call) {
+	if err := e.ok(); err != nil {
+		answer(group, err)
+		return
+	}
+	tx, err := e.db.Begin(true)
+	if err != nil {
+		answer(group, fault.Wrap(fault.Unavailable, err, "begin a transaction"))
+		return
+	}
+	applied := group[:0:0]
+	for _, c := range group {
+		wrote, err := e.run(tx, c)
+		if errors.Is(err, errHalf) { // the pages in memory are no longer whole
+			_ = tx.Rollback()
+			answer(group, fault.Wrap(fault.Unavailable, err, "write to the store"))
+			return
+		}
+		if err != nil || c.panic != nil {
+			c.result <- err
+			continue
+		}
+		if !wrote {
+			c.result <- nil
+			continue
+		}
+		applied = append(applied, c)
+	}
+	if len(applied) == 0 {
+		_ = tx.Rollback()
+		return
+	}
+	if err := tx.Commit(); err != nil {
+		e.mu.Lock()
+		e.broken = fault.Wrap(fault.Unavailable, err, "the store stopped writing after a commit failed; restart to check it")
+		e.mu.Unlock()
+		e.log.Error("commit failed: its outcome is unknown and the store takes no more writes", "err", err)
+		answer(applied, fault.Wrap(fault.Unknown, err, "nobody knows whether this was kept; it is safe to retry with the same idempotency key"))
+		return
+	}
+	answer(applied, nil)
+}
+
+func (e *Engine) ok() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.broken
+}
+
+// Unsafe says why writes are not durable or not taken now; empty when all is well.
+func (e *Engine) Unsafe(context.Context) []string {
+	if err := e.ok(); err != nil {
+		return []string{err.Error()}
+	}
+	return nil
+}
+
+func answer(group []*call, err error) {
+	for _, c := range group {
+		select {
+		case c.result <- err:
+		default: // answered already
+		}
+	}
+}
+
+// errHalf marks an error after the first change of a call was applied.
+var errHalf = errors.New("half applied")
+
+// run executes one call within the group's transaction; a panic in its function stays its own.
+func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
+	if err := c.ctx.Err(); err != nil {
+		return false, err
+	}
+	if time.Since(c.since) > e.patience {
+		return false, fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+	}
+	if c.claim != nil {
+		return true, c.claim(tx)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.panic, err = p, errors.New("panic")
+		}
+	}()
+	writes, err := c.fn(snapshot{tx: tx, kinds: e.kinds})
+	if err != nil || len(writes) == 0 {
+		return false, err
+	}
+	if err := c.ctx.Err(); err != nil {
+		return false, err
+	}
+	plan, err := e.check(tx, writes)
+	if err != nil {
+		return false, err
+	}
+	return true, apply(tx, plan)
+}

@@ -1,0 +1,95 @@
+package bolt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"lifeline/store"
+)
+
+var (
+	metaBucket = []byte("meta")
+	kindsKey   = []byte("kinds")
+)
+
+// Migrate implements store.Engine: buckets for new kinds. A kind whose indexes changed while it holds records is refused.
+func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps []string, err error) {
+	run := e.db.Update
+	if dry {
+		run = e.db.View
+	}
+	err = run(func(tx *bbolt.Tx) error {
+		steps = nil
+		known := map[string]store.Kind{}
+		if b := tx.Bucket(metaBucket); b != nil {
+			if err := json.Unmarshal(b.Get(kindsKey), &known); err != nil {
+				return fmt.Errorf("read the declared kinds: %w", err)
+			}
+		}
+		for _, k := range kinds {
+			old, had := known[k.Name]
+			records := tx.Bucket(recordBucket(k.Name))
+			filled := false
+			if records != nil {
+				first, _ := records.Cursor().First()
+				filled = first != nil
+			}
+			switch {
+			case had && k.Schema < old.Schema:
+				return fmt.Errorf("kind %s was written by a newer Lifeline (schema %d; this one knows %d): run that version", k.Name, old.Schema, k.Schema)
+			case had && filled && (k.Leased != old.Leased || !reflect.DeepEqual(k.Indexes, old.Indexes)):
+				return fmt.Errorf("kind %s has records and its indexes changed: no migration is written for that", k.Name)
+			case !had:
+				steps = append(steps, "new kind "+k.Name)
+			case !reflect.DeepEqual(k, old):
+				steps = append(steps, "changed kind "+k.Name)
+			}
+			known[k.Name] = k
+			if dry {
+				continue
+			}
+			if err := buckets(tx, k); err != nil {
+				return err
+			}
+		}
+		if dry || len(steps) == 0 && tx.Bucket(metaBucket) != nil {
+			return nil
+		}
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		all, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		return meta.Put(kindsKey, all)
+	})
+	if err == nil && !dry {
+		e.kinds = map[string]store.Kind{}
+		for _, k := range kinds {
+			e.kinds[k.Name] = k
+		}
+	}
+	return steps, err
+}
+
+func buckets(tx *bbolt.Tx, k store.Kind) error {
+	names := [][]byte{recordBucket(k.Name)}
+	for _, ix := range k.Indexes {
+		names = append(names, indexBucket(k.Name, ix.Name))
+	}
+	if k.Leased {
+		names = append(names, dueBucket(k.Name))
+	}
+	for _, name := range names {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

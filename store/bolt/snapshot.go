@@ -1,0 +1,123 @@
+package bolt
+
+import (
+	"bytes"
+	"iter"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"lifeline/store"
+)
+
+// Buckets: "r/KIND" id -> record; "i/KIND/INDEX" tuple+id -> id; "d/KIND" lane, 0, due (8 bytes), id -> id; "meta".
+
+func recordBucket(kind string) []byte       { return []byte("r/" + kind) }
+func indexBucket(kind, index string) []byte { return []byte("i/" + kind + "/" + index) }
+func dueBucket(kind string) []byte          { return []byte("d/" + kind) }
+
+type snapshot struct {
+	tx    *bbolt.Tx
+	kinds map[string]store.Kind
+}
+
+func (s snapshot) Get(kind, id string) (store.Raw, error) {
+	v := s.tx.Bucket(recordBucket(kind)).Get([]byte(id))
+	if v == nil {
+		return store.Raw{}, store.ErrNotFound
+	}
+	return decode(id, v)
+}
+
+func (s snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
+	return func(yield func(store.Raw, error) bool) {
+		records := s.tx.Bucket(recordBucket(r.Kind))
+		n := 0
+		for k, v := range s.walk(r) {
+			id := string(k)
+			if r.Index != "" {
+				id = string(v)
+				v = records.Get(v)
+			}
+			raw, err := decode(id, v)
+			if err == nil && r.Index == "" && !r.Deleted && !raw.Deleted.IsZero() {
+				continue
+			}
+			n++
+			if !yield(raw, err) || err != nil || n == r.Limit {
+				return
+			}
+		}
+	}
+}
+
+func (s snapshot) Count(r store.Range) (int, error) {
+	n := 0
+	limit := r.Limit
+	if r.Index == "" && !r.Deleted {
+		for _, err := range s.Scan(r) { // deleted records stand in the same bucket
+			if err != nil {
+				return 0, err
+			}
+			n++
+		}
+		return n, nil
+	}
+	for range s.walk(r) {
+		n++
+		if n == limit {
+			break
+		}
+	}
+	return n, nil
+}
+
+// walk yields the keys and values of the range's bucket. Each step seeks anew only where the range begins: writes to
+// the bucket while it is walked are the caller's to avoid, and a store.Tx buffers its own.
+func (s snapshot) walk(r store.Range) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		name := recordBucket(r.Kind)
+		if r.Index != "" {
+			name = indexBucket(r.Kind, r.Index)
+		}
+		c := s.tx.Bucket(name).Cursor()
+		var mark []byte // exclusive
+		if r.AfterID != "" {
+			mark = append(append(mark, r.AfterTuple...), r.AfterID...)
+		}
+		var k, v []byte
+		if r.Reverse {
+			end := r.Hi
+			if mark != nil && (end == nil || bytes.Compare(mark, end) < 0) {
+				end = mark
+			}
+			if end == nil {
+				k, v = c.Last()
+			} else if k, v = c.Seek(end); k == nil {
+				k, v = c.Last()
+			}
+			for k != nil && end != nil && bytes.Compare(k, end) >= 0 {
+				k, v = c.Prev()
+			}
+			for ; k != nil && (r.Lo == nil || bytes.Compare(k, r.Lo) >= 0); k, v = c.Prev() {
+				if !yield(k, v) {
+					return
+				}
+			}
+			return
+		}
+		start := r.Lo
+		if mark != nil && bytes.Compare(mark, start) >= 0 {
+			start = mark
+		}
+		if start == nil {
+			k, v = c.First()
+		} else if k, v = c.Seek(start); mark != nil && bytes.Equal(k, mark) {
+			k, v = c.Next()
+		}
+		for ; k != nil && (r.Hi == nil || bytes.Compare(k, r.Hi) < 0); k, v = c.Next() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
