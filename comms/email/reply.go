@@ -1,0 +1,176 @@
+package email
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"lifeline/comms"
+)
+
+// Bounds on what a relay may answer; RFC 5321 4.5.3.1.5 allows 512 bytes a line.
+const (
+	maxReplyLines = 64
+	maxReasonText = 200 // runes
+)
+
+var errReply = errors.New("the relay's answer is not SMTP")
+
+// reply is one answer of a relay.
+type reply struct {
+	code     int
+	enhanced string // RFC 2034, such as 5.1.1, or ""
+	text     string // what follows, cleaned and bounded
+}
+
+// String is the named reason: "smtp 550 5.1.1 no such user".
+func (r reply) String() string {
+	s := "smtp " + strconv.Itoa(r.code)
+	if r.enhanced != "" {
+		s += " " + r.enhanced
+	}
+	if r.text != "" {
+		s += " " + r.text
+	}
+	return s
+}
+
+func (r reply) class() int { return r.code / 100 }
+
+// readReply reads one answer, of several lines perhaps, and no more of it than the bounds allow.
+func readReply(br *bufio.Reader) (reply, error) {
+	var (
+		r    reply
+		text strings.Builder
+	)
+	for range maxReplyLines {
+		line, err := br.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return reply{}, errReply
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) && len(line) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return reply{}, err
+		}
+		s := strings.TrimRight(string(line), "\r\n")
+		code, more, rest, ok := splitReply(s)
+		if !ok || r.code != 0 && code != r.code {
+			return reply{}, errReply
+		}
+		r.code = code
+		if text.Len() > 0 {
+			text.WriteByte(' ')
+		}
+		if text.Len() < 4*maxReasonText {
+			text.WriteString(rest)
+		}
+		if !more {
+			r.enhanced, r.text = splitEnhanced(text.String(), code)
+			return r, nil
+		}
+	}
+	return reply{}, errReply
+}
+
+func splitReply(s string) (code int, more bool, rest string, ok bool) {
+	if len(s) < 3 {
+		return 0, false, "", false
+	}
+	for _, c := range []byte(s[:3]) {
+		if c < '0' || c > '9' {
+			return 0, false, "", false
+		}
+		code = code*10 + int(c-'0')
+	}
+	if code < 200 || code > 599 {
+		return 0, false, "", false
+	}
+	if len(s) == 3 {
+		return code, false, "", true
+	}
+	if s[3] != ' ' && s[3] != '-' {
+		return 0, false, "", false
+	}
+	return code, s[3] == '-', s[4:], true
+}
+
+// splitEnhanced takes the enhanced status code off a reply's text; lines after the first may repeat it.
+func splitEnhanced(text string, code int) (enhanced, rest string) {
+	word, rest, _ := strings.Cut(text, " ")
+	parts := strings.Split(word, ".")
+	if len(parts) != 3 || parts[0] != strconv.Itoa(code/100) {
+		return "", clean(text)
+	}
+	for _, p := range parts[1:] {
+		if n, err := strconv.Atoi(p); err != nil || n < 0 || n > 999 || len(p) > 3 {
+			return "", clean(text)
+		}
+	}
+	return word, clean(strings.ReplaceAll(rest, " "+word+" ", " "))
+}
+
+// clean makes a stranger's text safe to store and show: printable, one line, bounded.
+func clean(s string) string {
+	var b strings.Builder
+	n, space := 0, false
+	for _, c := range s {
+		if c == utf8.RuneError || !unicode.IsPrint(c) || unicode.IsSpace(c) {
+			space = b.Len() > 0
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			n, space = n+1, false
+		}
+		if n++; n > maxReasonText {
+			b.WriteString("…")
+			break
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// phase is where a transaction stands when an answer comes.
+type phase string
+
+const (
+	phaseMail    phase = "MAIL"
+	phaseRcpt    phase = "RCPT"
+	phaseData    phase = "DATA"
+	phaseContent phase = "end of data"
+)
+
+// blame says what a refusal speaks of.
+type blame int
+
+const (
+	blameNobody  blame = iota // accepted
+	blameMessage              // this message or its recipient: another relay would say the same
+	blameRelay                // the relay, or our standing with it: another may well take the message
+)
+
+// judge turns a relay's answer into the outcome of a delivery and says whom to blame. What a relay says to MAIL is about
+// the sender, whatever the class: a relay that wants a password or does not like our From must not mark thousands of people
+// as unreachable for good, so it counts as trouble with the relay. Only "too large" speaks of the message there.
+func judge(p phase, r reply) (comms.Outcome, blame) {
+	switch {
+	case r.class() == 2:
+		return comms.Outcome{State: comms.Sent, Ref: r.text}, blameNobody
+	case r.code == 421:
+		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameRelay
+	case p == phaseMail && r.code != 552 && r.enhanced != "5.3.4" && r.class() != 4:
+		return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (to MAIL: the relay refuses our sender)"}, blameRelay
+	case r.class() == 4:
+		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameMessage
+	case r.class() == 5:
+		return comms.Outcome{State: comms.Failed, Reason: r.String()}, blameMessage
+	}
+	return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (unexpected answer)"}, blameRelay
+}

@@ -1,0 +1,105 @@
+package comms
+
+import (
+	"time"
+
+	"lifeline/store"
+)
+
+// Window is how many deliveries of one process, all its workers together, may be sent but not yet recorded: the bound on how
+// many people can be told twice after a crash.
+const Window = 250
+
+// PageSize is how many deliveries are leased at once.
+const PageSize = 250
+
+// The lanes of the outbox, in the order in which workers look at them.
+const (
+	LaneUrgent    = "a-urgent"    // one-time codes, staff pages
+	LaneDirect    = "b-direct"    // receipts, replies
+	LaneBroadcast = "c-broadcast" // updates
+)
+
+// Notice is something that must be told, written in the transaction of the fact. A worker turns it into pages of deliveries.
+type Notice struct {
+	Lane     string   `json:"lane"`
+	Name     string   `json:"name"`     // which words: "update", or a message of templates
+	Update   string   `json:"update"`   // the update it carries, or ""
+	Audience string   `json:"audience"` // as in the statement, or "" when To says it
+	Only     string   `json:"only"`     // audience of a correction: those who got this notice
+	Channels []string `json:"channels"`
+	To       []Direct `json:"to"`       // addresses given one by one
+	Data     []byte   `json:"data"`     // JSON of the message's data, for messages that are no update
+	ReplyTo  bool     `json:"reply_to"` // answers something: Auto-Submitted auto-replied
+
+	State     string    `json:"state"` // expanding, sending, done, stopped
+	Cursor    string    `json:"cursor"`
+	Pass      int       `json:"pass"`
+	Pages     int       `json:"pages"`
+	Pending   int       `json:"pending"` // pages that are not done
+	People    int       `json:"people"`
+	Customers int       `json:"customers"`
+	Sites     int       `json:"sites"`
+	Due       time.Time `json:"due"` // when the expansion goes on; zero: never
+	CreatedAt time.Time `json:"created_at"`
+	DoneAt    time.Time `json:"done_at"`
+}
+
+// Direct is an address that a notice names itself.
+type Direct struct {
+	Channel string `json:"channel"`
+	Address string `json:"address"`
+	Name    string `json:"name"`
+	Locale  string `json:"locale"`
+}
+
+// The states of a notice.
+const (
+	Expanding   = "expanding"
+	SendingNow  = "sending"
+	Done        = "done"
+	StoppedHere = "stopped"
+)
+
+var notices = store.Table[Notice]{
+	Kind: store.Kind{Name: "notice", Prefix: "ntc", Schema: 1, Leased: true},
+	Due:  func(n Notice) (string, time.Time) { return n.Lane, n.Due },
+}
+
+// Page is at most PageSize deliveries with neighbouring keys, leased and settled together. Counts are the states of its
+// deliveries by channel ("email/sent"), moved in the transactions that move the deliveries, so a board is the sum of pages.
+type Page struct {
+	Notice string         `json:"notice"`
+	Lane   string         `json:"lane"`
+	From   string         `json:"from"` // first delivery key
+	To     string         `json:"to"`   // last delivery key
+	Counts map[string]int `json:"counts"`
+	Due    time.Time      `json:"due"` // zero: nothing left to do
+}
+
+var pages = store.Table[Page]{
+	Kind: store.Kind{Name: "page", Prefix: "pag", Schema: 1, Leased: true, Composed: true},
+	Due:  func(p Page) (string, time.Time) { return p.Lane, p.Due },
+}
+
+// Delivery is one notice to one address of one person. Its id is
+//
+//	dlv_<notice>.<pass>.<account>.<contact>.<e|s>.<address number>
+//
+// (suffixes of ids), so walking accounts in order of id, and contacts within them, walks deliveries in order of key.
+type Delivery struct {
+	Channel  string    `json:"channel"`
+	Address  string    `json:"address"`
+	Name     string    `json:"name,omitempty"`
+	Locale   string    `json:"locale"`
+	State    State     `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next"` // when a deferred one is tried again
+	Ref      string    `json:"ref,omitempty"`
+	At       time.Time `json:"at"` // of the last change
+}
+
+var deliveries = store.Table[Delivery]{
+	Kind: store.Kind{Name: "delivery", Prefix: "dlv", Schema: 1, Composed: true},
+}

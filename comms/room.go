@@ -1,0 +1,33 @@
+// Package comms is what Lifeline says and to whom: incidents and the ledger of their sites, structured updates and their
+// approval, the outbox that carries every notice to every person, deadlines, and the reach board.
+//
+// It decides and records; it serves no HTTP and knows no ticket. Whatever must be told is a notice written in the same
+// transaction as the fact, and nothing is ever sent inside a transaction. Sending is at least once: see [Window] for the stated
+// bound on repeats after a crash.
+package comms
+
+import (
+	"log/slog"
+
+	"lifeline/contacts"
+	"lifeline/store"
+	"lifeline/templates"
+)
+
+// Room is the comms room: everything in it is handed in once, at start.
+type Room struct {
+	DB     *store.DB
+	Book   *contacts.Book
+	Words  *templates.Set
+	Policy Policy
+	Vendor templates.Vendor
+	Log    *slog.Logger
+}
+
+// Kinds lists the records that comms keeps.
+func Kinds() []store.Kind {
+	return []store.Kind{
+		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
+		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind,
+	}
+}
