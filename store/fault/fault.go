@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind says what a caller can do about an error.
@@ -45,6 +46,7 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Fields  []Field
+	Wait    time.Duration // TooMany, Unavailable: when to try again; 0: soon
 	Err     error
 }
 
