@@ -1,0 +1,52 @@
+# Lifeline. `make help` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+GO ?= go
+export CGO_ENABLED ?= 1
+
+.PHONY: help demo run test lint bench fuzz cover image tools clean
+
+help: ## list these
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: bin/lifeline ## replay April 2022 on a fast clock and serve the pages at http://127.0.0.1:8080
+	./bin/lifeline demo
+
+run: bin/lifeline ## serve with ./lifeline-data and ./lifeline-keys
+	./bin/lifeline serve
+
+bin/lifeline: FORCE
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/lifeline ./cmd/lifeline
+
+test: tools lint ## the whole suite under -race, with what it needs installed
+	$(GO) test -race -timeout 15m ./...
+
+lint: ## formatting and vet
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+
+bench: ## figures beside the limits they are compared with, both engines
+	$(GO) run ./bench
+
+fuzz: ## every fuzz target for 30 s each
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$pkg || exit 1; done; done
+
+cover: ## coverage by package, and coverage.html
+	$(GO) test -coverprofile=coverage.out ./... && $(GO) tool cover -html=coverage.out -o coverage.html && $(GO) tool cover -func=coverage.out | tail -1
+
+image: ## container image lifeline:latest
+	docker build -t lifeline:latest .
+
+# What the tests need beside Go: a PostgreSQL server and a browser. Installed from Debian when missing and when we may;
+# otherwise the tests that need them name loudly what they could not show.
+tools:
+	@.ci/tools
+
+clean: ## remove what was built
+	rm -rf bin demo coverage.out coverage.html
+
+FORCE:
