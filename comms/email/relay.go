@@ -44,6 +44,14 @@ func (r Relay) String() string {
 // GoString keeps the password out of %#v.
 func (r Relay) GoString() string { return "email.Relay(" + r.String() + ")" }
 
+// redact takes the password out of what a server said, in case it repeats it.
+func (r Relay) redact(s string) string {
+	if r.password == "" {
+		return s
+	}
+	return strings.ReplaceAll(s, r.password, "[password]")
+}
+
 // ParseRelay reads one entry of LIFELINE_SMTP: smtp://user:pass@host:587 (STARTTLS demanded; port 587 when none is named),
 // smtps://host (TLS from the first byte; port 465), smtp://host:25?tls=none, or file:DIR. Its errors name what is wrong and
 // never repeat what was given, since that may hold a password.

@@ -141,6 +141,7 @@ func clean(s string) string {
 type phase string
 
 const (
+	phaseReset   phase = "RSET"
 	phaseMail    phase = "MAIL"
 	phaseRcpt    phase = "RCPT"
 	phaseData    phase = "DATA"
@@ -160,17 +161,18 @@ const (
 // the sender, whatever the class: a relay that wants a password or does not like our From must not mark thousands of people
 // as unreachable for good, so it counts as trouble with the relay. Only "too large" speaks of the message there.
 func judge(p phase, r reply) (comms.Outcome, blame) {
+	tooLarge := r.code == 552 || r.enhanced == "5.3.4"
 	switch {
-	case r.class() == 2:
+	case p == phaseContent && r.class() == 2:
 		return comms.Outcome{State: comms.Sent, Ref: r.text}, blameNobody
 	case r.code == 421:
 		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameRelay
-	case p == phaseMail && r.code != 552 && r.enhanced != "5.3.4" && r.class() != 4:
-		return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (to MAIL: the relay refuses our sender)"}, blameRelay
+	case p == phaseMail && !tooLarge:
+		return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (to our sender address)"}, blameRelay
 	case r.class() == 4:
 		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameMessage
 	case r.class() == 5:
 		return comms.Outcome{State: comms.Failed, Reason: r.String()}, blameMessage
 	}
-	return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (unexpected answer)"}, blameRelay
+	return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (unexpected)"}, blameRelay
 }

@@ -1,0 +1,371 @@
+package email
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/mail"
+	"net/url"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	gomail "github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
+
+	"lifeline/comms"
+)
+
+// Bounds of what goes into a header; a line may hold 998 bytes (RFC 5322 2.1.1).
+const (
+	maxSubject = 500 // runes
+	maxName    = 200 // runes
+	maxID      = 250 // bytes
+	maxURL     = 900 // bytes
+)
+
+// content is a rendered message. free gives its memory back: nothing that wire or plain returned may be used after.
+type content struct {
+	buf     bytes.Buffer
+	stuffed []byte
+}
+
+var contents = sync.Pool{New: func() any { return new(content) }}
+
+func (c *content) free() {
+	if c.buf.Cap() > 1<<20 {
+		return
+	}
+	c.buf.Reset()
+	c.stuffed = c.stuffed[:0]
+	contents.Put(c)
+}
+
+// plain is the message as RFC 5322 has it.
+func (c *content) plain() []byte { return c.buf.Bytes() }
+
+// wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
+func (c *content) wire() []byte {
+	c.stuffed = appendStuffed(c.stuffed[:0], c.buf.Bytes())
+	return c.stuffed
+}
+
+func appendStuffed(dst, msg []byte) []byte {
+	if len(msg) > 0 && msg[0] == '.' {
+		dst = append(dst, '.')
+	}
+	for {
+		i := bytes.Index(msg, []byte("\n."))
+		if i < 0 {
+			break
+		}
+		dst = append(dst, msg[:i+1]...)
+		dst = append(dst, '.')
+		msg = msg[i+1:]
+	}
+	dst = append(dst, msg...)
+	if !bytes.HasSuffix(dst, []byte("\r\n")) {
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, ".\r\n"...)
+}
+
+// compose checks a message and renders it. An error says what is wrong with the message: it will be wrong next time too.
+func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
+	to, utf8, err := mailbox(msg.To)
+	if err != nil {
+		return envelope{}, nil, fmt.Errorf("bad address: %w", err)
+	}
+	env := envelope{from: m.sender, to: to, utf8: utf8 || !ascii(m.sender)}
+	if msg.Auto == "auto-replied" {
+		env.from = "<>" // RFC 3834 3.3: an answer to an answer goes nowhere
+	}
+	g, err := m.build(msg, to)
+	if err != nil {
+		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
+	}
+	c := contents.Get().(*content)
+	if _, err := g.WriteTo(&c.buf); err != nil {
+		c.free()
+		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
+	}
+	unfoldID(&c.buf)
+	if err := m.signer.sign(&c.buf); err != nil {
+		c.free()
+		return envelope{}, nil, fmt.Errorf("sign the message: %w", err)
+	}
+	return env, c, nil
+}
+
+// unfoldID puts a long Message-ID on the line of its name. go-mail folds before it, which is allowed, and which several
+// well-known systems read as a message without an id.
+func unfoldID(buf *bytes.Buffer) {
+	b := buf.Bytes()
+	const fold = "\r\nMessage-ID:\r\n <"
+	head := b[:max(bytes.Index(b, []byte("\r\n\r\n")), 0)]
+	if i := bytes.Index(head, []byte(fold)); i >= 0 {
+		n := i + copy(b[i:], "\r\nMessage-ID: <")
+		n += copy(b[n:], b[i+len(fold):])
+		buf.Truncate(n)
+	}
+}
+
+// build hands the message to go-mail. Headers that go in preformatted were checked here: go-mail does not check those.
+func (m *Mailer) build(msg comms.Message, to string) (*gomail.Msg, error) {
+	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	g.FromMailAddress(m.from)
+	g.ToMailAddress(&mail.Address{Name: oneLine(msg.Name, maxName), Address: unquoted(to)})
+	g.SetDateWithValue(m.cfg.Now())
+	g.SetGenHeader(gomail.HeaderSubject, encodedWords(oneLine(msg.Subject, maxSubject)))
+	if err := thread(g, msg); err != nil {
+		return nil, err
+	}
+	if err := automatic(g, msg); err != nil {
+		return nil, err
+	}
+	if languageTag(msg.Locale) {
+		g.SetGenHeader("Content-Language", msg.Locale)
+	}
+	text := bodyText(msg.Text)
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New("no text")
+	}
+	g.SetBodyString(gomail.TypeTextPlain, text, gomail.WithPartEncoding(encoding(text)))
+	if msg.HTML != "" {
+		html := bodyText(msg.HTML)
+		g.AddAlternativeString(gomail.TypeTextHTML, html, gomail.WithPartEncoding(encoding(html)))
+	}
+	return g, nil
+}
+
+// thread sets what holds an incident's messages together (RFC 5322 3.6.4).
+func thread(g *gomail.Msg, msg comms.Message) error {
+	if !messageID(msg.ID) {
+		return errors.New("the message id must look like left@right")
+	}
+	g.SetMessageIDWithValue(msg.ID)
+	if msg.Root == "" || msg.Root == msg.ID {
+		return nil
+	}
+	if !messageID(msg.Root) {
+		return errors.New("the thread's message id must look like left@right")
+	}
+	g.SetGenHeaderPreformatted(gomail.HeaderInReplyTo, "<"+msg.Root+">")
+	g.SetGenHeaderPreformatted(gomail.HeaderReferences, "<"+msg.Root+">")
+	return nil
+}
+
+// automatic sets the headers by which other systems know automatic and list mail: RFC 3834, RFC 2919, RFC 8058. The Exchange
+// header never says All, which would suppress the bounces that we need.
+func automatic(g *gomail.Msg, msg comms.Message) error {
+	auto := msg.Auto
+	switch auto {
+	case "":
+		auto = "auto-generated"
+	case "auto-generated", "auto-replied":
+	default:
+		return errors.New("Auto-Submitted must be auto-generated or auto-replied")
+	}
+	g.SetGenHeader("Auto-Submitted", auto)
+	g.SetGenHeaderPreformatted("X-Auto-Response-Suppress", "RN, NRN, OOF, AutoReply")
+	if msg.List != "" {
+		list, err := listID(msg.List)
+		if err != nil {
+			return err
+		}
+		g.SetGenHeader("List-Id", list)
+	}
+	if msg.Unsub == "" {
+		return nil
+	}
+	u, err := url.Parse(msg.Unsub)
+	if err != nil || u.Host == "" || len(msg.Unsub) > maxURL || strings.ContainsFunc(msg.Unsub, notInURL) {
+		return errors.New("the unsubscribe address must be an https URL")
+	}
+	g.SetGenHeaderPreformatted(gomail.HeaderListUnsubscribe, "<"+msg.Unsub+">")
+	switch u.Scheme {
+	case "https":
+		g.SetGenHeaderPreformatted(gomail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
+	case "http": // RFC 8058 wants https; a trial on one machine has none, and then offers the link without the one click
+	default:
+		return errors.New("the unsubscribe address must be an https URL")
+	}
+	return nil
+}
+
+func notInURL(c rune) bool {
+	return c <= ' ' || c > '~' || c == '<' || c == '>' || c == '"' || c == ','
+}
+
+// listID reads "updates.status.example.com" or "Example updates <updates.status.example.com>".
+func listID(s string) (string, error) {
+	name, id, named := strings.Cut(s, "<")
+	if named {
+		id = strings.TrimSuffix(strings.TrimSpace(id), ">")
+	} else {
+		name, id = "", s
+	}
+	bad := func(c rune) bool {
+		return c > '~' || c != '.' && c != '-' && c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
+	}
+	if id == "" || len(id) > maxID || strings.ContainsFunc(id, bad) {
+		return "", errors.New("the list id must look like a domain name")
+	}
+	if name = strings.Trim(oneLine(name, maxName), ` "`); name == "" {
+		return "<" + id + ">", nil
+	}
+	if strings.ContainsAny(name, `"\()<>[]:;@,.`) && ascii(name) {
+		name = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+	}
+	return encodedWords(name) + " <" + id + ">", nil
+}
+
+// mailbox checks an address and gives it with angle brackets, its domain in ASCII. internationalised says that it needs
+// SMTPUTF8 (RFC 6531): its local part cannot be said in ASCII.
+func mailbox(address string) (path string, internationalised bool, err error) {
+	if address == "" {
+		return "", false, errors.New("is empty")
+	}
+	if !utf8.ValidString(address) || strings.ContainsFunc(address, unicode.IsControl) {
+		return "", false, errors.New("has characters that no address has")
+	}
+	at := strings.LastIndexByte(address, '@')
+	if at < 1 || at == len(address)-1 {
+		return "", false, errors.New("needs something before and after @")
+	}
+	local, domain := address[:at], address[at+1:]
+	if !ascii(domain) {
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+			return "", false, errors.New("has a domain that is not one")
+		}
+	}
+	parsed, err := mail.ParseAddress(local + "@" + domain)
+	if err != nil || parsed.Name != "" || strings.ContainsAny(address, "<>,()") {
+		return "", false, errors.New("is not an e-mail address")
+	}
+	if len(local) > 64 || len(local)+1+len(domain) > 254 {
+		return "", false, errors.New("is longer than an address may be")
+	}
+	return (&mail.Address{Address: parsed.Address}).String(), !ascii(local), nil
+}
+
+// unquoted turns a path from mailbox into what net/mail calls an address.
+func unquoted(path string) string {
+	a, err := mail.ParseAddress(path)
+	if err != nil {
+		return strings.Trim(path, "<>")
+	}
+	return a.Address
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// messageID says whether s is a Message-ID without its angle brackets, in the plain form that everybody reads.
+func messageID(s string) bool {
+	left, right, ok := strings.Cut(s, "@")
+	bad := func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`<>()[]\",;:@`, c) }
+	return ok && left != "" && right != "" && len(s) <= maxID && !strings.ContainsFunc(left, bad) && !strings.ContainsFunc(right, bad)
+}
+
+// languageTag says whether s has the form of a BCP 47 tag.
+func languageTag(s string) bool {
+	return s != "" && len(s) <= 35 && !strings.ContainsFunc(s, func(c rune) bool {
+		return c != '-' && (c > '~' || !unicode.IsLetter(c) && !unicode.IsDigit(c))
+	})
+}
+
+// oneLine makes text fit for a header: one line of at most so many runes, without control characters and without the marks
+// that turn the direction of text around and so forge what is read.
+func oneLine(s string, most int) string {
+	var b strings.Builder
+	n, space := 0, false
+	for _, c := range s {
+		if unicode.IsSpace(c) || unicode.IsControl(c) || c == '\u2028' || c == '\u2029' {
+			space = b.Len() > 0
+			continue
+		}
+		if c == utf8.RuneError || c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069' || c == '\u200e' || c == '\u200f' {
+			continue
+		}
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if space {
+			b.WriteByte(' ')
+			n, space = n+1, false
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// encodedWords writes header text by RFC 2047: as it is where it is plain ASCII and does not itself look encoded.
+func encodedWords(s string) string {
+	if ascii(s) && !strings.Contains(s, "=?") {
+		return s
+	}
+	const room = 45 // bytes in one word of at most 75 characters
+	var b strings.Builder
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) {
+			_, size := utf8.DecodeRuneInString(s[n:])
+			if n+size > room {
+				break
+			}
+			n += size
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString("=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(s[:n])) + "?=")
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// bodyText gives a body CRLF line ends, as MIME wants text before any encoding (RFC 2045 2.7, 6.8), and takes out what no text
+// holds.
+func bodyText(s string) string {
+	var b strings.Builder
+	b.Grow(len(s) + len(s)/32)
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
+		case c == '\n' || c == '\r':
+			b.WriteString("\r\n")
+		case c < ' ' && c != '\t' || c == 0x7f:
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// encoding picks the shorter of the two that every relay carries: quoted-printable costs two bytes for each one beyond ASCII,
+// base64 one for every three.
+func encoding(s string) gomail.Encoding {
+	high := 0
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			high++
+		}
+	}
+	if high*6 > len(s) {
+		return gomail.EncodingB64
+	}
+	return gomail.EncodingQP
+}

@@ -1,0 +1,223 @@
+package smtptest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// bare serves one connection with the small engine.
+func (s *Server) bare(nc net.Conn, number int) {
+	defer nc.Close() //nolint:errcheck // it may be closed already
+	b := &bareSession{server: s, number: number, r: bufio.NewReaderSize(nc, 64<<10), w: bufio.NewWriterSize(nc, 4<<10)}
+	b.say("220 smtptest.invalid ESMTP")
+	for b.flush() == nil {
+		line, err := b.r.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		if !bytes.HasSuffix(line, []byte("\r\n")) {
+			s.violation("command not ended by CRLF: %q", line)
+		}
+		verb, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
+		if s.opts.NoPipelining && b.r.Buffered() > 0 {
+			s.violation("%s was followed by more before its answer", verb)
+		}
+		if !b.command(strings.ToUpper(verb), rest) {
+			_ = b.flush()
+			return
+		}
+	}
+}
+
+type bareSession struct {
+	server *Server
+	number int
+	r      *bufio.Reader
+	w      *bufio.Writer
+
+	helo string
+	open bool // MAIL was accepted
+	from string
+	to   []string
+}
+
+func (b *bareSession) say(line string) {
+	_, _ = b.w.WriteString(line)
+	_, _ = b.w.WriteString("\r\n")
+}
+
+// flush sends the answers once the client has nothing more in the pipe.
+func (b *bareSession) flush() error {
+	if b.r.Buffered() > 0 {
+		return nil
+	}
+	return b.w.Flush()
+}
+
+// command answers one command; false ends the connection.
+func (b *bareSession) command(verb, rest string) bool {
+	switch verb {
+	case "EHLO":
+		b.helo = rest
+		b.say("250-smtptest.invalid")
+		if !b.server.opts.NoPipelining {
+			b.say("250-PIPELINING")
+		}
+		b.say("250-SIZE 52428800")
+		b.say("250 8BITMIME")
+	case "HELO":
+		b.helo = rest
+		b.say("250 smtptest.invalid")
+	case "MAIL":
+		return b.mail(rest)
+	case "RCPT":
+		return b.rcpt(rest)
+	case "DATA":
+		return b.data()
+	case "RSET":
+		b.reset()
+		b.say("250 2.0.0 reset")
+	case "NOOP":
+		b.say("250 2.0.0 nothing done")
+	case "QUIT":
+		b.say("221 2.0.0 bye")
+		return false
+	default:
+		b.say("500 5.5.2 unknown command")
+	}
+	return true
+}
+
+func (b *bareSession) reset() { b.open, b.from, b.to = false, "", nil }
+
+func path(rest string) string {
+	_, rest, _ = strings.Cut(rest, "<")
+	p, _, _ := strings.Cut(rest, ">")
+	return p
+}
+
+// obey does what an answer says: done, and whether the connection goes on.
+func (b *bareSession) obey(a Answer) (done, on bool) {
+	switch {
+	case a.Hang:
+		_ = b.w.Flush()
+		<-b.server.done
+		return true, false
+	case a.Cut:
+		b.w.Reset(io.Discard)
+		return true, false
+	case a.Code != 0:
+		b.say(a.line())
+		return true, a.Code != 421
+	}
+	return false, true
+}
+
+func (b *bareSession) mail(rest string) bool {
+	from := path(rest)
+	if b.open {
+		b.say("503 5.5.1 nested MAIL")
+		return true
+	}
+	if done, on := b.obey(b.server.ask(Event{Phase: Mail, Conn: b.number, From: from})); done {
+		return on
+	}
+	b.open, b.from = true, from
+	b.say("250 2.1.0 ok")
+	return true
+}
+
+func (b *bareSession) rcpt(rest string) bool {
+	to := path(rest)
+	if !b.open {
+		b.say("503 5.5.1 MAIL first")
+		return true
+	}
+	e := Event{Phase: Rcpt, Conn: b.number, From: b.from, To: to}
+	if !b.server.opts.Count {
+		e.Try = b.server.tried(to)
+	}
+	if done, on := b.obey(b.server.ask(e)); done {
+		return on
+	}
+	b.to = append(b.to, to)
+	b.say("250 2.1.5 ok")
+	return true
+}
+
+func (b *bareSession) data() bool {
+	if len(b.to) == 0 && !b.server.opts.DataAnyway {
+		b.say("503 5.5.1 no valid recipients")
+		return true
+	}
+	e := Event{Phase: Data, Conn: b.number, From: b.from}
+	if len(b.to) > 0 {
+		e.To = b.to[0]
+	}
+	if done, on := b.obey(b.server.ask(e)); done {
+		return on
+	}
+	b.say("354 go on")
+	if b.w.Flush() != nil {
+		return false
+	}
+	e.Phase = Content
+	a := b.server.ask(e)
+	if a.Half {
+		_, _ = b.r.Discard(min(100, max(1, b.r.Buffered())))
+		_, on := b.obey(a)
+		return on
+	}
+	content, err := b.content()
+	if err != nil {
+		return false
+	}
+	if len(b.to) == 0 {
+		if len(content) > 0 {
+			b.server.violation("content for no recipient: %d bytes", len(content))
+		}
+		b.say("554 5.5.1 no valid recipients")
+		b.reset()
+		return true
+	}
+	if a == (Answer{}) || a.Keep {
+		b.server.keep(Received{From: b.from, To: b.to, Data: content, Conn: b.number, Helo: b.helo, At: time.Now()})
+	}
+	if done, on := b.obey(a); done {
+		return on // like many a server, it wants a RSET now
+	}
+	b.reset()
+	b.say(fmt.Sprintf("250 2.0.0 Ok: queued as %X", b.server.count.Load()))
+	return true
+}
+
+// content reads up to the lone dot. When only counting it keeps nothing.
+func (b *bareSession) content() ([]byte, error) {
+	var data []byte
+	start := true // at the start of a line
+	for {
+		line, err := b.r.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+		if start && len(line) == 3 && line[0] == '.' && line[1] == '\r' {
+			return data, nil
+		}
+		if !b.server.opts.Count {
+			if start && line[0] == '.' {
+				line = line[1:]
+			}
+			if err == nil && !bytes.HasSuffix(line, []byte("\r\n")) {
+				b.server.violation("a line of content ends in a bare LF")
+			}
+			data = append(data, line...)
+		}
+		start = err == nil
+	}
+}
