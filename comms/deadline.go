@@ -1,9 +1,13 @@
 package comms
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // Deadline is anything that is due: the next update, a first answer, a second reading. When it passes, the rungs of its ladder
@@ -36,4 +40,169 @@ var deadlines = store.Table[Deadline]{
 		}
 		return t
 	},
+}
+
+// Promise notes that something is due. The rungs of the policy's ladder for d.What are told when it passes; without a ladder the
+// incident's log still shows the breach. Of d it takes What, Of, Incident and Due.
+func (r *Room) Promise(tx *store.Tx, d Deadline) error { return r.promise(tx, d) }
+
+func (r *Room) promise(tx *store.Tx, d Deadline) error {
+	switch {
+	case d.What == "" || d.Of == "":
+		return fault.New(fault.Internal, "a deadline needs what is due and what it is of")
+	case d.Due.IsZero():
+		return fault.BadField("due", "must be a time")
+	}
+	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Due: d.Due, Fire: d.Due}
+	if ladder := r.Policy.Ladders[d.What]; len(ladder) > 0 {
+		d.Fire = d.Due.Add(ladder[0].After)
+	}
+	return deadlines.Put(tx, deadlines.NewID(), d, 0)
+}
+
+// Keep marks every open promise of that sort as done, late or not. With none open it does nothing.
+func (r *Room) Keep(tx *store.Tx, of, what, by string) error { return r.keep(tx, of, what, by) }
+
+func (r *Room) keep(tx *store.Tx, of, what, by string) error {
+	for rec, err := range deadlines.Scan(tx, store.Query{Index: "of", Equal: []any{of, what}}) {
+		if err != nil {
+			return err
+		}
+		d := rec.Value
+		if !d.DoneAt.IsZero() {
+			continue
+		}
+		d.DoneAt, d.DoneBy, d.Late, d.Fire = tx.Now(), by, tx.Now().After(d.Due), time.Time{}
+		if err := deadlines.Put(tx, rec.ID, d, rec.Version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Due is an open deadline.
+type Due struct {
+	ID string
+	Deadline
+}
+
+// mostDue bounds a list of what is open, and the deadlines fired at one go.
+const mostDue = 500
+
+// DueList is the open deadlines, the one that passes or passed first in front; at most 500.
+func (r *Room) DueList(ctx context.Context) (list []Due, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		list = nil
+		for rec, err := range deadlines.Scan(tx, store.Query{Index: "open", Limit: mostDue}) {
+			if err != nil {
+				return err
+			}
+			list = append(list, Due{rec.ID, rec.Value})
+		}
+		return nil
+	})
+	return list, err
+}
+
+// FireDeadlines tells the next rung of every deadline that has passed by now (domain time) and says how many rungs that were. Each
+// is a transaction of its own that moves the deadline on, so a rung is told once, whoever fires and however often.
+func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err error) {
+	var ids []string
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		ids = nil
+		q := store.Query{Index: "fire", To: now.Add(time.Microsecond), Limit: mostDue}
+		for rec, err := range deadlines.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, rec.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look for deadlines that passed: %w", err)
+	}
+	for _, id := range ids {
+		told := false
+		err := r.DB.Update(ctx, store.Act{By: "system:deadlines", Verb: "deadline.fire"}, func(tx *store.Tx) (err error) {
+			told, err = r.fire(tx, id, now)
+			return err
+		})
+		switch kind := fault.Of(err); {
+		case kind == fault.Stale || kind == fault.NotFound: // somebody else fired it
+		case err != nil:
+			return fired, fmt.Errorf("fire deadline %s: %w", id, err)
+		case told:
+			fired++
+		}
+	}
+	return fired, nil
+}
+
+// Breach is what the message "deadline" is told about.
+type Breach struct {
+	What     string    `json:"what"`
+	Of       string    `json:"of"`
+	Incident string    `json:"incident"` // its id, or ""
+	Number   int       `json:"number"`   // of the incident, 0 for none
+	Title    string    `json:"title"`    // of the incident
+	Due      time.Time `json:"due"`
+	Rung     int       `json:"rung"` // from 1
+	Rungs    int       `json:"rungs"`
+	URL      string    `json:"url"` // where the incident is worked on
+}
+
+var errNotDue = fault.New(fault.Stale, "the deadline is not due any more")
+
+func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
+	d, m, err := deadlines.Get(tx, id)
+	if err != nil {
+		return false, err
+	}
+	if d.Fire.IsZero() || d.Fire.After(now) {
+		return false, errNotDue
+	}
+	ladder := r.Policy.Ladders[d.What]
+	rung := d.Rung
+	d.Rung++
+	d.Fire = time.Time{}
+	if d.Rung < len(ladder) {
+		d.Fire = d.Due.Add(ladder[d.Rung].After)
+	}
+	if err := deadlines.Put(tx, id, d, m.Version); err != nil {
+		return false, err
+	}
+	tx.On(id, d.Of)
+	told := 0
+	if rung < len(ladder) && len(ladder[rung].To) > 0 {
+		told = len(ladder[rung].To)
+		if err := r.tellRung(tx, d, ladder, rung); err != nil {
+			return false, err
+		}
+	}
+	if d.Incident == "" {
+		return true, nil
+	}
+	text := fmt.Sprintf("%s was due at %s; rung %d of %d, %d told", d.What, d.Due.UTC().Format(time.RFC3339), d.Rung, len(ladder), told)
+	if len(ladder) == 0 {
+		text = fmt.Sprintf("%s was due at %s; no ladder, nobody told", d.What, d.Due.UTC().Format(time.RFC3339))
+	}
+	return true, entries.Put(tx, entries.NewID(), Entry{Incident: d.Incident, At: tx.Now(), By: "system:deadlines", What: "deadline", Text: text}, 0)
+}
+
+func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error {
+	p := Breach{What: d.What, Of: d.Of, Incident: d.Incident, Due: d.Due, Rung: rung + 1, Rungs: len(ladder), URL: r.Vendor.URL}
+	if d.Incident != "" {
+		inc, _, err := incidents.Get(tx, d.Incident)
+		if err != nil {
+			return err
+		}
+		p.Number, p.Title = inc.Number, inc.Title
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("write the facts of a deadline: %w", err)
+	}
+	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: "deadline", To: ladder[rung].To, Data: data})
+	return err
 }

@@ -32,7 +32,9 @@ type Notice struct {
 	Data     []byte   `json:"data"`     // JSON of the message's data, for messages that are no update
 	ReplyTo  bool     `json:"reply_to"` // answers something: Auto-Submitted auto-replied
 
-	State     string    `json:"state"` // expanding, sending, done, stopped
+	State     string    `json:"state"`            // expanding, sending, done, stopped
+	Unsent    State     `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
+	Reason    string    `json:"reason,omitempty"` // and why
 	Cursor    string    `json:"cursor"`
 	Pass      int       `json:"pass"`
 	Pages     int       `json:"pages"`

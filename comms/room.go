@@ -22,6 +22,8 @@ type Room struct {
 	Policy Policy
 	Vendor templates.Vendor
 	Log    *slog.Logger
+
+	bell bell
 }
 
 // Kinds lists the records that comms keeps.

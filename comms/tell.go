@@ -1,0 +1,161 @@
+package comms
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// mostDirect bounds the addresses that one notice names itself; more people than that are an audience.
+const mostDirect = 1000
+
+// Tell writes a notice in the transaction of the fact that it tells: if the transaction commits, the outbox sends it. Of n it
+// takes what is to be said and to whom; its progress begins anew.
+func (r *Room) Tell(tx *store.Tx, n Notice) (string, error) { return r.tell(tx, n) }
+
+func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
+	if err := n.check(); err != nil {
+		return "", err
+	}
+	id := notices.NewID()
+	if err := r.supersede(tx, n); err != nil {
+		return "", err
+	}
+	n.State, n.Unsent, n.Reason = Expanding, "", ""
+	n.Cursor, n.Pass, n.Pages, n.Pending = "", 1, 0, 0
+	n.People, n.Customers, n.Sites = 0, 0, 0
+	n.CreatedAt, n.DoneAt = tx.Now(), time.Time{}
+	n.Due = time.Now().UTC() // by wall time, as leases are
+	if err := notices.Put(tx, id, n, 0); err != nil {
+		return "", err
+	}
+	tx.After(r.bell.ring)
+	return id, nil
+}
+
+func (n Notice) check() error {
+	var bad []fault.Field
+	refuse := func(field, reason string) { bad = append(bad, fault.Field{Field: field, Reason: reason}) }
+	if !slices.Contains(lanes, n.Lane) {
+		refuse("lane", "is not a lane of the outbox")
+	}
+	if n.Name == "" {
+		refuse("name", "must say which words to send")
+	}
+	if n.Audience == "" && len(n.To) == 0 {
+		refuse("to", "names nobody and there is no audience")
+	}
+	if len(n.To) > mostDirect {
+		refuse("to", "names more addresses than one notice may")
+	}
+	for _, to := range n.To {
+		if to.Channel != ChannelEmail && to.Channel != ChannelSMS {
+			refuse("to", "names an address on a channel that is neither email nor sms")
+		}
+		if to.Address == "" {
+			refuse("to", "holds an empty address")
+		}
+	}
+	if bad != nil {
+		return fault.BadFields(bad...)
+	}
+	return nil
+}
+
+// lanes in the order in which workers look at them.
+var lanes = []string{LaneUrgent, LaneDirect, LaneBroadcast}
+
+// stop ends a notice by a person's word: what is queued or waits for another try is not sent any more. Messages under way when
+// the stop commits may still arrive; the rest is recorded as suppressed within seconds.
+func (r *Room) stop(tx *store.Tx, noticeID string) error {
+	return r.halt(tx, noticeID, Suppressed, "stopped")
+}
+
+func (r *Room) halt(tx *store.Tx, noticeID string, unsent State, reason string) error {
+	n, m, err := notices.Get(tx, noticeID)
+	if err != nil {
+		return err
+	}
+	if n.State == Done || n.State == StoppedHere {
+		return nil
+	}
+	n.State, n.Unsent, n.Reason = StoppedHere, unsent, reason
+	n.Due = time.Now().UTC() // the expander sweeps up what no worker holds
+	if err := notices.Put(tx, noticeID, n, m.Version); err != nil {
+		return err
+	}
+	tx.After(r.bell.ring)
+	return nil
+}
+
+// supersede stops the notices of older updates of the same incident whose readers all get the new one: stale word that arrives
+// behind fresh word does harm. Corrections are left alone: those who got the wrong words are owed them.
+func (r *Room) supersede(tx *store.Tx, n Notice) error {
+	if n.Update == "" || n.Only != "" {
+		return nil
+	}
+	u, _, err := updates.Get(tx, n.Update)
+	if err != nil {
+		return err
+	}
+	for rec, err := range updates.Scan(tx, store.Query{Index: "incident", Equal: []any{u.Incident}}) {
+		if err != nil {
+			return err
+		}
+		if rec.ID == n.Update || rec.Value.Notice == "" {
+			continue
+		}
+		old, _, err := notices.Get(tx, rec.Value.Notice)
+		if err != nil {
+			return err
+		}
+		if !covers(n, old) {
+			continue
+		}
+		if err := r.halt(tx, rec.Value.Notice, Superseded, "superseded by a newer update"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// covers says whether everybody whom old is for gets n on the same channels.
+func covers(n, old Notice) bool {
+	if old.Only != "" || len(n.To) > 0 != (len(old.To) > 0) {
+		return false
+	}
+	for _, c := range old.Channels {
+		if !slices.Contains(n.Channels, c) {
+			return false
+		}
+	}
+	return n.Audience == old.Audience || n.Audience == "public" && old.Audience == "affected"
+}
+
+// bell wakes those who wait for work. The zero value is ready.
+type bell struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// heard is closed by the next ring.
+func (b *bell) heard() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
