@@ -13,9 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/bolt"
+	"lifeline/store/postgres"
+	"lifeline/store/postgres/pgtest"
 )
 
 // Option changes how Open and Each open a store.
@@ -67,10 +70,33 @@ func Bolt(t testing.TB) store.Engine {
 	return engine
 }
 
+// Postgres opens an engine on a fresh PostgreSQL database, closed when the test ends. See package pgtest for where the
+// server comes from.
+func Postgres(t testing.TB) store.Engine {
+	t.Helper()
+	return PostgresAt(t, pgtest.URL(t))
+}
+
+// PostgresAt opens another engine on a database, as a second process would.
+func PostgresAt(t testing.TB, url string) store.Engine {
+	t.Helper()
+	engine, err := postgres.Open(context.Background(), url, postgres.Options{Patience: 20 * time.Second})
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	return engine
+}
+
 // Each runs fn as a subtest on a fresh store of either engine.
 func Each(t *testing.T, kinds []store.Kind, fn func(t *testing.T, db *store.DB), opts ...Option) {
 	t.Helper()
 	t.Run("bolt", func(t *testing.T) { fn(t, open(t, Bolt(t), kinds, opts)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, open(t, Postgres(t), kinds, opts)) })
 }
 
 func open(t testing.TB, engine store.Engine, kinds []store.Kind, opts []Option) *store.DB {

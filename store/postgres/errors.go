@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"lifeline/store/fault"
+)
+
+// SQLSTATE codes (PostgreSQL manual, appendix A).
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	completionUnknown    = "40003"
+	uniqueViolation      = "23505"
+	duplicateTable       = "42P07"
+	readOnlyTransaction  = "25006"
+)
+
+// tryAgain is an error that says nothing about the caller's act: the same function may well succeed in a new transaction.
+type tryAgain struct{ error }
+
+func (t tryAgain) Unwrap() error { return t.error }
+
+func worthAnother(err error) bool {
+	var again tryAgain
+	return errors.As(err, &again)
+}
+
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// broken says that err came from the connection, not from a server's answer to a statement.
+func broken(err error) bool {
+	c := code(err)
+	return c == "" || strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P")
+}
+
+// certain says that a COMMIT which returned err did surely not take effect: it was never sent, or the server refused it.
+func certain(err error) bool {
+	if pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return true
+	}
+	return !broken(err) && code(err) != completionUnknown
+}
+
+// outcome gives an error of a transaction that was not committed its kind.
+func outcome(ctx context.Context, err error, doing string) error {
+	switch c := code(err); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case c == serializationFailure || c == deadlockDetected:
+		return tryAgain{fault.Wrap(fault.Unavailable, err, "%s", doing)}
+	case errors.Is(err, pgx.ErrTxCommitRollback):
+		return tryAgain{fault.Wrap(fault.Unavailable, err, "%s", doing)}
+	case broken(err):
+		return tryAgain{fault.Wrap(fault.Unavailable, err, "the database cannot be reached: %s", doing)}
+	case c == readOnlyTransaction, strings.HasPrefix(c, "53"): // a standby; out of disk, memory or connections
+		return fault.Wrap(fault.Unavailable, err, "the database takes no writes now: %s", doing)
+	}
+	return fault.Wrap(fault.Internal, err, "%s", doing)
+}
+
+// namesPoolSize says whether a connection string sets pgxpool's own pool_max_conns.
+func namesPoolSize(s string) bool {
+	if u, err := url.Parse(s); err == nil && u.Scheme != "" {
+		return u.Query().Has("pool_max_conns")
+	}
+	return strings.Contains(s, "pool_max_conns")
+}

@@ -1,0 +1,252 @@
+// Package postgres is the store's engine on PostgreSQL 15 or later: several processes may share one database, and what
+// was acknowledged survives each of them.
+//
+// Each kind is a table in the schema that the URL's search_path names. Caveats:
+//
+//   - Updates run serializable and are run again when the database asks for it, so their functions must touch nothing
+//     but the transaction. Claims run read committed and skip what another worker has locked.
+//   - An error while the answer to COMMIT is awaited, a cancelled context included, is of kind fault.Unknown.
+//   - An acknowledged write is only as durable as the server is set to make it: see [Engine.Unsafe].
+//   - Nothing here needs advisory locks, LISTEN or sequences, so that compatible distributed databases can serve.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Options of Open. The zero value is right for production.
+type Options struct {
+	Log        *slog.Logger
+	Conns      int32         // connections for reading and writing; 0: the URL's pool_max_conns, else 16
+	ClaimConns int32         // connections kept apart for claims, so that intake cannot starve the workers; 0: 2
+	Patience   time.Duration // how long a caller waits for a connection, and for its turn among conflicting writers; 0: 2 s
+	Replicated bool          // a synchronous standby is part of the promise: Unsafe says when none is asked for
+}
+
+// Engine keeps records in one PostgreSQL database. It implements store.Engine.
+type Engine struct {
+	pool       *pgxpool.Pool
+	claims     *pgxpool.Pool
+	log        *slog.Logger
+	patience   time.Duration
+	replicated bool
+	tables     atomic.Pointer[map[string]*table]
+}
+
+var _ store.Engine = (*Engine)(nil)
+
+// Open connects to the database at url, a postgres:// URL or a key=value string as libpq takes it; several hosts with
+// target_session_attrs=read-write follow a failover. A database that cannot be reached is fault.Unavailable.
+func Open(ctx context.Context, url string, o Options) (*Engine, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Patience == 0 {
+		o.Patience = 2 * time.Second
+	}
+	e := &Engine{log: o.Log, patience: o.Patience, replicated: o.Replicated}
+	e.tables.Store(&map[string]*table{})
+	var err error
+	if e.pool, err = connect(ctx, url, o.Conns, 16, sessionSettings); err != nil {
+		return nil, err
+	}
+	claimConns := o.ClaimConns
+	if claimConns == 0 {
+		claimConns = 2
+	}
+	if e.claims, err = connect(ctx, url, claimConns, claimConns, append([]string{readCommitted}, sessionSettings...)); err != nil {
+		e.pool.Close()
+		return nil, err
+	}
+	probe, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := e.pool.Ping(probe); err != nil {
+		_ = e.Close()
+		return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
+	}
+	return e, nil
+}
+
+// sessionSettings keep the planner on indexes. A sequential scan of a small table would be as fast, but under
+// serializable it reads, and so conflicts with, every row. Plans are made once per statement.
+var sessionSettings = []string{
+	"SET enable_seqscan = off",
+	"SET enable_hashjoin = off",
+	"SET enable_mergejoin = off",
+	"SET plan_cache_mode = force_generic_plan",
+}
+
+const readCommitted = "SET default_transaction_isolation = 'read committed'"
+
+func connect(ctx context.Context, url string, conns, standard int32, settings []string) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the database URL: %w", err) // pgx leaves the password out
+	}
+	switch {
+	case conns != 0:
+		c.MaxConns = conns
+	case !namesPoolSize(url):
+		c.MaxConns = standard
+	}
+	if c.ConnConfig.ConnectTimeout == 0 {
+		c.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	if c.ConnConfig.RuntimeParams["application_name"] == "" {
+		c.ConnConfig.RuntimeParams["application_name"] = "lifeline"
+	}
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		for _, set := range settings {
+			if _, err := conn.Exec(ctx, set); err != nil && broken(err) { // a database that lacks a setting does without
+				return err
+			}
+		}
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
+	}
+	return pool, nil
+}
+
+// Close waits for the transactions under way and closes every connection.
+func (e *Engine) Close() error {
+	e.claims.Close()
+	e.pool.Close()
+	return nil
+}
+
+// acquire takes a connection, waiting at the most as long as the engine's patience.
+func (e *Engine) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	wait, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	conn, err := pool.Acquire(wait)
+	switch {
+	case err == nil:
+		return conn, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case wait.Err() != nil:
+		return nil, fault.Wrap(fault.Unavailable, err, "the store is busy; try again in a moment")
+	}
+	return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
+}
+
+// View implements store.Engine.
+func (e *Engine) View(ctx context.Context, fn func(store.Snapshot) error) error {
+	for try := 0; ; try++ {
+		again, err := e.view(ctx, fn)
+		if !again || try == 2 {
+			return err
+		}
+	}
+}
+
+// view runs fn once. A stale connection is worth another try, since a View leaves no trace; again says so.
+func (e *Engine) view(ctx context.Context, fn func(store.Snapshot) error) (again bool, err error) {
+	conn, err := e.acquire(ctx, e.pool)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return true, outcome(ctx, err, "begin a transaction")
+	}
+	defer rollback(ctx, tx)
+	s := &snapshot{ctx: ctx, tx: tx, tables: *e.tables.Load()}
+	err = fn(s)
+	return false, s.verdict(err)
+}
+
+// rollback ends a transaction that was not committed, even under a context that is cancelled already.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = tx.Rollback(ctx) // after a commit it does nothing; a connection that fails here is thrown away by the pool
+}
+
+// mostTries bounds how often one Update runs its function.
+const mostTries = 40
+
+// Update implements store.Engine.
+func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+	began := time.Now()
+	for try := 1; ; try++ {
+		err := e.update(ctx, fn)
+		if !worthAnother(err) {
+			return err
+		}
+		if try == mostTries || time.Since(began) > e.patience {
+			return fault.Wrap(fault.Unavailable, err, "the store is busy; try again in a moment")
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before another try, at random so that those who collided do not meet again: up to 1 ms, doubling to 64 ms.
+func pause(ctx context.Context, try int) error {
+	timer := time.NewTimer(rand.N(time.Millisecond << min(try-1, 6)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	conn, err := e.acquire(ctx, e.pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
+	if err != nil {
+		return outcome(ctx, err, "begin a transaction")
+	}
+	defer rollback(ctx, tx) // also when fn panics, which then goes on to the caller
+	s := &snapshot{ctx: ctx, tx: tx, tables: *e.tables.Load(), read: map[recordKey][][]byte{}}
+	writes, err := fn(s)
+	if err = s.verdict(err); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(writes) > 0 {
+		if err := s.apply(writes); err != nil {
+			return err
+		}
+	}
+	return commit(ctx, tx, len(writes) > 0)
+}
+
+func commit(ctx context.Context, tx pgx.Tx, wrote bool) error {
+	err := tx.Commit(ctx)
+	if err == nil {
+		return nil
+	}
+	if !wrote || certain(err) {
+		return outcome(ctx, err, "commit")
+	}
+	return fault.Wrap(fault.Unknown, err, "nobody knows whether this was kept; it is safe to retry with the same idempotency key")
+}
