@@ -160,17 +160,18 @@ func (b *bareSession) data() bool {
 	if len(b.to) > 0 {
 		e.To = b.to[0]
 	}
-	if done, on := b.obey(b.server.ask(e)); done {
-		return on
+	a := b.server.ask(e)
+	if !a.Half {
+		if done, on := b.obey(a); done {
+			return on
+		}
 	}
 	b.say("354 go on")
 	if b.w.Flush() != nil {
 		return false
 	}
-	e.Phase = Content
-	a := b.server.ask(e)
 	if a.Half {
-		_, _ = b.r.Discard(min(100, max(1, b.r.Buffered())))
+		_, _ = b.r.Discard(100)
 		_, on := b.obey(a)
 		return on
 	}
@@ -186,6 +187,8 @@ func (b *bareSession) data() bool {
 		b.reset()
 		return true
 	}
+	e.Phase = Content
+	a = b.server.ask(e)
 	if a == (Answer{}) || a.Keep {
 		b.server.keep(Received{From: b.from, To: b.to, Data: content, Conn: b.number, Helo: b.helo, At: time.Now()})
 	}

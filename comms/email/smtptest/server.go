@@ -61,7 +61,7 @@ const (
 	Connect Phase = "connect" // before the greeting
 	Mail    Phase = "mail"
 	Rcpt    Phase = "rcpt"
-	Data    Phase = "data"    // the command; bare engine only
+	Data    Phase = "data"    // the command; the strict engine can only obey an answer with Half here
 	Content Phase = "content" // the message has come whole
 )
 
@@ -82,7 +82,7 @@ type Answer struct {
 	Cut      bool // close the connection without a word; at Content the message is kept first if Keep is set
 	Keep     bool // with Cut or Hang at Content: the message counts as received
 	Hang     bool // say nothing more on this connection until the server is closed
-	Half     bool // with Cut at Content: read only the beginning, then close
+	Half     bool // with Cut or Hang at Data: let the content begin, read a little of it, then do that
 }
 
 // Script decides about events. It is called from many goroutines.

@@ -131,8 +131,8 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 }
 
 func (s *session) Data(r io.Reader) error {
-	a := s.server.ask(Event{Phase: Content, Conn: s.number, From: s.from, To: s.to[0]})
-	if a.Half {
+	e := Event{Phase: Data, Conn: s.number, From: s.from, To: s.to[0]}
+	if a := s.server.ask(e); a.Half {
 		_, _ = io.ReadFull(r, make([]byte, 100))
 		return s.obey(a)
 	}
@@ -140,6 +140,8 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	e.Phase = Content
+	a := s.server.ask(e)
 	_, secure := s.smtp.TLSConnectionState()
 	if a == (Answer{}) || a.Keep {
 		s.server.keep(Received{

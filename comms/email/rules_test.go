@@ -1,0 +1,137 @@
+package email
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"mime"
+	"net/textproto"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"lifeline/comms"
+)
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		phase    phase
+		code     int
+		enhanced string
+		state    comms.State
+		blame    blame
+	}{
+		{phaseContent, 250, "2.0.0", comms.Sent, blameNobody},
+		{phaseContent, 451, "4.3.0", comms.Deferred, blameMessage},
+		{phaseContent, 554, "5.7.1", comms.Failed, blameMessage},
+		{phaseContent, 421, "4.3.2", comms.Deferred, blameRelay},
+		{phaseContent, 354, "", comms.Deferred, blameRelay},
+		{phaseRcpt, 550, "5.1.1", comms.Failed, blameMessage},
+		{phaseRcpt, 450, "4.2.1", comms.Deferred, blameMessage},
+		{phaseRcpt, 421, "", comms.Deferred, blameRelay},
+		{phaseMail, 530, "5.7.0", comms.Deferred, blameRelay},
+		{phaseMail, 452, "4.3.1", comms.Deferred, blameRelay},
+		{phaseMail, 552, "", comms.Failed, blameMessage},
+		{phaseMail, 500, "5.3.4", comms.Failed, blameMessage},
+		{phaseData, 250, "", comms.Deferred, blameRelay},
+		{phaseData, 503, "5.5.1", comms.Failed, blameMessage},
+	} {
+		out, b := judge(c.phase, reply{code: c.code, enhanced: c.enhanced})
+		if out.State != c.state || b != c.blame {
+			t.Errorf("%s %d %s: %s, blame %d; want %s, %d", c.phase, c.code, c.enhanced, out.State, b, c.state, c.blame)
+		}
+	}
+}
+
+func TestPauseGrowsAndEnds(t *testing.T) {
+	for _, c := range []struct {
+		fails  int
+		chance float64
+		want   time.Duration
+	}{
+		{1, 0, time.Second}, {1, 1, time.Second / 2}, {2, 0, 2 * time.Second}, {5, 0, 16 * time.Second},
+		{8, 0, 2 * time.Minute}, {64, 0, 2 * time.Minute}, {1 << 40, 0.5, 90 * time.Second},
+	} {
+		if got := pause(c.fails, time.Second, 2*time.Minute, c.chance); got != c.want {
+			t.Errorf("after %d troubles %s, want %s", c.fails, got, c.want)
+		}
+	}
+}
+
+func FuzzReply(f *testing.F) {
+	for _, s := range []string{"250 2.0.0 Ok: queued as 4F2A\r\n", "250-a\r\n250 b\r\n", "550-5.1.1 no\r\n550 5.1.1 such\r\n", "220\r\n", "999 x\r\n", "250-\r\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := readReply(bufio.NewReader(bytes.NewReader(in)))
+		if err != nil {
+			return
+		}
+		if r.code < 200 || r.code > 599 || utf8.RuneCountInString(r.text) > maxReasonText+1 || strings.ContainsAny(r.String(), "\r\n\x00") {
+			t.Errorf("%q became %q", in, r)
+		}
+	})
+}
+
+func FuzzStuffing(f *testing.F) {
+	for _, s := range []string{"", ".", "..\r\n.", "a\r\n.\r\nb\r\n", "a\r\n..b"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		msg := []byte(bodyText(string(in)))
+		wire := appendStuffed(nil, msg)
+		r := bufio.NewReader(bytes.NewReader(wire))
+		got, err := io.ReadAll(textproto.NewReader(r).DotReader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Buffered() > 0 {
+			t.Fatalf("%q ends before its end on the wire", msg)
+		}
+		want := strings.ReplaceAll(string(msg), "\r\n", "\n")
+		if !strings.HasSuffix(want, "\n") {
+			want += "\n"
+		}
+		if string(got) != want {
+			t.Fatalf("%q arrives as %q", want, got)
+		}
+	})
+}
+
+func FuzzHeaderText(f *testing.F) {
+	for _, s := range []string{"plain", "=?UTF-8?B?ZXZpbA==?=", "我们正在恢复", "a\r\nBcc: x", strings.Repeat("é", 300), "\xff\xfe"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		line := oneLine(in, maxSubject)
+		enc := encodedWords(line)
+		for i := range len(enc) {
+			if enc[i] < ' ' || enc[i] > '~' {
+				t.Fatalf("%q is written %q", in, enc)
+			}
+		}
+		if utf8.RuneCountInString(line) > maxSubject+1 {
+			t.Fatalf("%d runes", utf8.RuneCountInString(line))
+		}
+		got, err := new(mime.WordDecoder).DecodeHeader(enc)
+		if err != nil || got != line {
+			t.Fatalf("%q is read %q: %v", line, got, err)
+		}
+	})
+}
+
+func FuzzMailbox(f *testing.F) {
+	for _, s := range []string{"a@b.example", `"a b"@c.example`, "a@b\r\nRCPT TO:<c@d>", "爱@例.example", "a@[127.0.0.1]", "<a@b>", "a@b>", "@", "a(b)@c", `"<>"@x`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		p, _, err := mailbox(in)
+		if err != nil {
+			return
+		}
+		if p[0] != '<' || p[len(p)-1] != '>' || strings.ContainsAny(p, "\r\n\x00") || strings.Count(p, ">") != 1 {
+			t.Fatalf("%q becomes %q", in, p)
+		}
+	})
+}
