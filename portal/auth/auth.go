@@ -1,0 +1,173 @@
+// Package auth knows who somebody is and what she may do: roles and rights, access tokens, sign-in links and browser sessions.
+//
+// Rights are one table in code ([RightsTable]). A role is read from the store each time somebody is recognised and never from what
+// she carries. What opens Lifeline is always a random secret whose hash the store holds: it stands inside the JWT's jti, in the
+// link and in the cookie. So a stolen signing key alone opens nothing, not even together with a copy of the audit log, and a stolen
+// copy of the store opens nothing either.
+//
+// Caveats. Tokens, links and sessions live by wall time, not by the domain's clock, so that a replay ends nobody's session. A revoked
+// token may still be taken for [SeenFor] by replicas that have just seen it; sessions are read afresh at each request. Every refusal
+// has the same words; the reason is in the log, at level debug, and at level warn where it means that our key signed what we never
+// issued.
+//
+// # One person
+//
+// A person is her name, normalised ([FoldName]): two tokens for the same name, whatever their roles, are one person with one id
+// (kind staff), and she cannot approve with one what she wrote with the other. Who may issue tokens can therefore make two
+// people out of one by using two names; the audit log shows it. Until an installation has its first staff account that is all
+// there is, and two tokens of the operator's for two names are two people. From the first staff account on only a browser session
+// with a fresh second factor approves, and tokens never do: see [Gate.MayApprove].
+package auth
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Times that hold for everyone.
+const (
+	MaxPerson     = 12 * time.Hour      // a token or session of a person
+	MaxAutomation = 30 * 24 * time.Hour // a token of a program
+	LinkFor       = 15 * time.Minute    // a sign-in link
+	Idle          = 30 * time.Minute    // after this a session that nobody used has ended
+	Fresh         = 15 * time.Minute    // how long a second factor counts for approving
+	SeenFor       = time.Second         // how long a token is taken without asking the store again
+	touchSession  = time.Minute         // how exactly a session's last use is kept
+	touchToken    = time.Hour           // and a token's
+	Kept          = 30 * 24 * time.Hour // how long ended tokens and sessions can still be listed
+)
+
+// Gate recognises people and programs. It is safe for concurrent use and must not be copied; several gates, in several processes, may
+// share one store.
+type Gate struct {
+	DB       *store.DB
+	Key      SigningKey
+	Issuer   string           // in tokens' iss; "" is "lifeline"
+	Audience string           // in tokens' aud; "" is "lifeline-api"
+	Wall     func() time.Time // nil: the wall clock
+	Log      *slog.Logger     // nil: none
+
+	mu   sync.Mutex
+	seen map[string]sighting // tokens that the store confirmed a moment ago, by id
+}
+
+type sighting struct {
+	pass Pass
+	at   time.Time
+}
+
+// Staff is a person or program that acts, approves and holds tokens. Others point to it by its id, so that they hold no name.
+type Staff struct {
+	Name    string     `json:"name"`
+	Account *time.Time `json:"account,omitempty"` // since when she signs in with credentials of her own; nil: only by what others issue to her
+}
+
+var staff = store.Table[Staff]{
+	Kind: store.Kind{Name: "staff", Prefix: "stf", Schema: 1, Indexes: []store.Index{
+		{Name: "name", Fields: []store.Field{{Name: "name", Type: store.Blind}}, Unique: true},
+		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Bool}}},
+	}},
+	Tuples: func(s Staff) store.Tuples {
+		return store.Tuples{"name": {FoldName(s.Name)}, "account": {s.Account != nil}}
+	},
+}
+
+// Kinds lists the records that auth keeps.
+func Kinds() []store.Kind { return []store.Kind{staff.Kind, passes.Kind, sessions.Kind} }
+
+// FoldName is what makes two names one person's: width, case and spaces do not count (Unicode NFKC, full case folding).
+func FoldName(name string) string {
+	return strings.Join(strings.Fields(cases.Fold().String(norm.NFKC.String(name))), " ")
+}
+
+const maxName = 80
+
+// cleanName reads a name as somebody typed it.
+func cleanName(name string) (string, error) {
+	name = strings.Join(strings.Fields(norm.NFC.String(strings.ToValidUTF8(name, "\uFFFD"))), " ")
+	switch {
+	case name == "":
+		return "", fault.BadField("name", "is missing; say whom it is for")
+	case len(name) > maxName:
+		return "", fault.BadField("name", "is longer than %d bytes", maxName)
+	}
+	for _, r := range name {
+		if !unicode.IsGraphic(r) || r == unicode.ReplacementChar {
+			return "", fault.BadField("name", "has a character that nobody can see or read")
+		}
+	}
+	if FoldName(name) == "" {
+		return "", fault.BadField("name", "is missing; say whom it is for")
+	}
+	return name, nil
+}
+
+// enroll finds the staff record of a name, or makes it.
+func enroll(tx *store.Tx, name string) (string, error) {
+	rec, err := staff.First(tx, store.Query{Index: "name", Equal: []any{FoldName(name)}})
+	if err == nil {
+		return rec.ID, nil
+	}
+	if fault.Of(err) != fault.NotFound {
+		return "", err
+	}
+	id := staff.NewID()
+	return id, staff.Put(tx, id, Staff{Name: name}, 0)
+}
+
+// MayApprove is nil when the person may approve: she has the right, and she is there in person. Before the installation's first staff
+// account a token will do; from then on only a browser session that saw a second factor in the last 15 minutes. That she is not the
+// author is kept where the approval is written. seenTo is as in [Person.Can].
+func (g *Gate) MayApprove(ctx context.Context, p Person, seenTo ...Grant) error {
+	if err := p.Can(UpdateApprove, seenTo...); err != nil {
+		return err
+	}
+	if p.Interactive && !p.Proved.IsZero() && g.now().Sub(p.Proved) < Fresh {
+		return nil
+	}
+	accounts := 0
+	err := g.DB.View(ctx, func(tx *store.Tx) (err error) {
+		accounts, err = staff.Count(tx, store.Query{Index: "account", Equal: []any{true}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if accounts > 0 {
+		return fault.New(fault.Forbidden, "approving needs a browser session with a second factor given in the last %d minutes; tokens never approve", int(Fresh.Minutes()))
+	}
+	return nil
+}
+
+func (g *Gate) now() time.Time {
+	if g.Wall == nil {
+		return time.Now().UTC()
+	}
+	return g.Wall().UTC()
+}
+
+func (g *Gate) log() *slog.Logger {
+	if g.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return g.Log
+}
+
+// refuse is the one answer to everything that does not hold. A stranger learns nothing from it; the log has the reason.
+func (g *Gate) refuse(reason string, args ...any) error {
+	g.log().Debug("sign-in refused", append([]any{"reason", reason}, args...)...)
+	return fault.New(fault.Unauthentic, "what you sent does not hold, or no longer; sign in or get a new token")
+}
+
+// notOurs tells a refusal from a store that could not be asked.
+func notOurs(err error) bool { return fault.Of(err) == fault.NotFound }
