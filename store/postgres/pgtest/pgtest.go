@@ -34,9 +34,13 @@ var shared = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv("LIFELINE_TEST_POSTGRES"); given != "" {
 		return given, nil
 	}
-	url, _, err := Start("") // it ends with the process
+	url, stop, err := Start("") // it ends with the process
+	held = stop
 	return url, err
 })
+
+// held keeps the shared server's tether reachable: the garbage collector would close it, and that ends the server.
+var held func()
 
 // URL is that of a fresh, empty database, which is dropped when the test ends.
 func URL(t testing.TB) string {
