@@ -342,16 +342,19 @@ func bodyText(s string) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\ufffd")
 	}
+	kept := 0 // what lies before it is written
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
-		case c == '\n' || c == '\r':
+		c := s[i]
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			continue
+		}
+		b.WriteString(s[kept:i])
+		kept = i + 1
+		if c == '\n' || c == '\r' && (kept == len(s) || s[kept] != '\n') {
 			b.WriteString("\r\n")
-		case c < ' ' && c != '\t' || c == 0x7f:
-		default:
-			b.WriteByte(c)
 		}
 	}
+	b.WriteString(s[kept:])
 	return b.String()
 }
 

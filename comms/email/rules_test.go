@@ -135,3 +135,18 @@ func FuzzMailbox(f *testing.F) {
 		}
 	})
 }
+
+func TestBodyText(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                     "",
+		"a\nb\r\nc\rd":         "a\r\nb\r\nc\r\nd",
+		"\r\r\n\n":             "\r\n\r\n\r\n",
+		"a\x00\x1b\tb\x7f\xff": "a\tb\ufffd",
+		"我\n":                  "我\r\n",
+		"end\r":                "end\r\n",
+	} {
+		if got := bodyText(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
