@@ -198,19 +198,27 @@ func indexKey(tuple []byte, id string) []byte {
 	return append(append(make([]byte, 0, len(tuple)+len(id)), tuple...), id...)
 }
 
+// dueKey is the counted lane, then the due time with its sign bit flipped so that bytes order as times do, then the id.
 func dueKey(m store.Meta) []byte {
-	key := append([]byte(m.Lane), 0)
-	key = binary.BigEndian.AppendUint64(key, uint64(m.Due.UnixMicro()))
+	key := binary.BigEndian.AppendUint64(laneKey(m.Lane), uint64(m.Due.UnixMicro())^1<<63)
 	return append(key, m.ID...)
+}
+
+// laneKey begins the keys of one lane and no other's.
+func laneKey(lane string) []byte {
+	return append(binary.AppendUvarint(nil, uint64(len(lane))), lane...)
 }
 
 // Claim implements store.Engine.
 func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) {
-	k := e.kinds[l.Kind]
+	k, ok := e.kinds[l.Kind]
+	if !ok || !k.Leased {
+		return nil, fmt.Errorf("kind %q cannot be claimed", l.Kind)
+	}
 	idle := true
 	if err := e.db.View(func(tx *bbolt.Tx) error { // a look first: an idle worker must not cost a commit
-		key, _ := tx.Bucket(dueBucket(l.Kind)).Cursor().Seek(append([]byte(l.Lane), 0))
-		idle = !dueBy(key, l.Lane, time.Now())
+		key, _ := tx.Bucket(dueBucket(l.Kind)).Cursor().Seek(laneKey(l.Lane))
+		idle = !dueBy(key, laneKey(l.Lane), time.Now())
 		return nil
 	}); err != nil || idle {
 		return nil, err
@@ -222,7 +230,8 @@ func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) 
 		s := snapshot{tx: tx, kinds: e.kinds}
 		var plan []change
 		c := tx.Bucket(dueBucket(l.Kind)).Cursor()
-		for key, id := c.Seek(append([]byte(l.Lane), 0)); dueBy(key, l.Lane, now) && len(plan) < l.Limit; key, id = c.Next() {
+		lane := laneKey(l.Lane)
+		for key, id := c.Seek(lane); dueBy(key, lane, now) && len(plan) < l.Limit; key, id = c.Next() {
 			old, err := s.Get(l.Kind, string(id))
 			if err != nil {
 				return fmt.Errorf("claim a %s: %w", l.Kind, err)
@@ -240,8 +249,7 @@ func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) 
 	return claimed, nil
 }
 
-func dueBy(key []byte, lane string, now time.Time) bool {
-	n := len(lane) + 1
-	return len(key) >= n+8 && string(key[:n-1]) == lane && key[n-1] == 0 &&
-		int64(binary.BigEndian.Uint64(key[n:])) <= now.UnixMicro()
+func dueBy(key, lane []byte, now time.Time) bool {
+	return len(key) >= len(lane)+8 && bytes.HasPrefix(key, lane) &&
+		int64(binary.BigEndian.Uint64(key[len(lane):])^1<<63) <= now.UnixMicro()
 }

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 
 	bbolt "go.etcd.io/bbolt"
@@ -9,7 +10,7 @@ import (
 	"lifeline/store"
 )
 
-// Buckets: "r/KIND" id -> record; "i/KIND/INDEX" tuple+id -> id; "d/KIND" lane, 0, due (8 bytes), id -> id; "meta".
+// Buckets: "r/KIND" id -> record; "i/KIND/INDEX" tuple+id -> id; "d/KIND" counted lane, due (8 bytes), id -> id; "meta".
 
 func recordBucket(kind string) []byte       { return []byte("r/" + kind) }
 func indexBucket(kind, index string) []byte { return []byte("i/" + kind + "/" + index) }
@@ -21,18 +22,42 @@ type snapshot struct {
 }
 
 func (s snapshot) Get(kind, id string) (store.Raw, error) {
-	v := s.tx.Bucket(recordBucket(kind)).Get([]byte(id))
+	records, err := s.bucket(recordBucket(kind))
+	if err != nil {
+		return store.Raw{}, err
+	}
+	v := records.Get([]byte(id))
 	if v == nil {
 		return store.Raw{}, store.ErrNotFound
 	}
 	return decode(id, v)
 }
 
+func (s snapshot) bucket(name []byte) (*bbolt.Bucket, error) {
+	if b := s.tx.Bucket(name); b != nil {
+		return b, nil
+	}
+	return nil, fmt.Errorf("%s is not declared", name)
+}
+
+// order is the bucket that holds a range.
+func (s snapshot) order(r store.Range) (*bbolt.Bucket, error) {
+	if r.Index != "" {
+		return s.bucket(indexBucket(r.Kind, r.Index))
+	}
+	return s.bucket(recordBucket(r.Kind))
+}
+
 func (s snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 	return func(yield func(store.Raw, error) bool) {
+		order, err := s.order(r)
+		if err != nil {
+			yield(store.Raw{}, err)
+			return
+		}
 		records := s.tx.Bucket(recordBucket(r.Kind))
 		n := 0
-		for k, v := range s.walk(r) {
+		for k, v := range walk(order, r) {
 			id := string(k)
 			if r.Index != "" {
 				id = string(v)
@@ -62,7 +87,11 @@ func (s snapshot) Count(r store.Range) (int, error) {
 		}
 		return n, nil
 	}
-	for range s.walk(r) {
+	order, err := s.order(r)
+	if err != nil {
+		return 0, err
+	}
+	for range walk(order, r) {
 		n++
 		if n == limit {
 			break
@@ -73,13 +102,9 @@ func (s snapshot) Count(r store.Range) (int, error) {
 
 // walk yields the keys and values of the range's bucket. Each step seeks anew only where the range begins: writes to
 // the bucket while it is walked are the caller's to avoid, and a store.Tx buffers its own.
-func (s snapshot) walk(r store.Range) iter.Seq2[[]byte, []byte] {
+func walk(order *bbolt.Bucket, r store.Range) iter.Seq2[[]byte, []byte] {
 	return func(yield func([]byte, []byte) bool) {
-		name := recordBucket(r.Kind)
-		if r.Index != "" {
-			name = indexBucket(r.Kind, r.Index)
-		}
-		c := s.tx.Bucket(name).Cursor()
+		c := order.Cursor()
 		var mark []byte // exclusive
 		if r.AfterID != "" {
 			mark = append(append(mark, r.AfterTuple...), r.AfterID...)
