@@ -1,0 +1,3 @@
+package storetest
+
+var tableTests, walkTests, actTests, togetherTests []test
