@@ -26,7 +26,8 @@
 //     Stronger and not staler, or as strong and fresher: it replaces. Weaker: it is passed over.
 //   - As strong and as fresh, yet different: a conflict. The value stays, and what was offered is kept on the record
 //     for a person. A stronger but staler statement is a conflict too, since neither side may overrule the other. The one
-//     exception: a source that corrects its own word in a later import replaces it.
+//     exception: a source that corrects its own word in a later import replaces it. Values that differ only in letter case, width
+//     or spacing are no conflict.
 //   - A contact is account-wide once any source named it without a site; else it belongs to the sites that it was named with.
 //
 // A second import of the same file therefore changes nothing and writes nothing.

@@ -290,11 +290,12 @@ func (c *csvReader) header() error {
 	}
 	var bad []fault.Field
 	for _, name := range cells {
+		if !utf8.ValidString(name) {
+			return badFile("is not UTF-8; save it as UTF-8")
+		}
 		name = strings.ToLower(strings.TrimSpace(name))
 		col, ok := columnNamed(name)
 		switch {
-		case !utf8.ValidString(name):
-			return badFile("is not UTF-8; save it as UTF-8")
 		case strings.Contains(name, "\r"):
 			return badFile("ends its lines with CR alone; use LF or CRLF")
 		case name == "":

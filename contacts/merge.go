@@ -67,17 +67,14 @@ func (p *Provenance) value(t *tally, field string, have *string, offered string,
 		if v := weigh(old, s); v != take || s.source == old.Source && !s.confirmed.After(old.ConfirmedAt) {
 			return
 		}
-	case p.waiting(field, offered, s.source) && s.confirmed.Compare(old.ConfirmedAt) <= 0:
-		t.conflicts++
-		return
 	default:
-		switch weigh(old, s) {
-		case keep:
+		// An undated word of the same source in a later import. One that lies with a person already must not come and go.
+		corrects := s.source == old.Source && !s.confirmed.After(old.ConfirmedAt)
+		v := weigh(old, s)
+		switch {
+		case v == keep, alike(field, *have, offered) && (v == conflict || corrects):
 			return
-		case conflict:
-			if alike(field, *have, offered) {
-				return
-			}
+		case v == conflict, corrects && (p.ConflictsMore || p.waiting(field, offered, s.source)):
 			t.conflicts++
 			p.dispute(t, Conflict{Field: field, Have: *have, Offered: offered, Source: s.source, At: s.seen})
 			return

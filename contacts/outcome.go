@@ -1,0 +1,115 @@
+package contacts
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// maxReason is the longest reason kept of a bounce or opt-out, in characters.
+const maxReason = 200
+
+// Bounced notes that an address of a contact does not work. The address stays, and is passed over until it is confirmed.
+func (b *Book) Bounced(tx *store.Tx, contactID, channel, value, reason string) error {
+	return mark(tx, contactID, channel, value, func(a *Address) bool {
+		if a.Bounced {
+			return false
+		}
+		a.Bounced, a.BounceReason = true, cleanReason(reason)
+		return true
+	})
+}
+
+// OptOut notes that nothing may be sent to an address any more. It takes no right from the contact.
+func (b *Book) OptOut(tx *store.Tx, contactID, channel, value, reason string) error {
+	return mark(tx, contactID, channel, value, func(a *Address) bool {
+		if a.OptedOut {
+			return false
+		}
+		a.OptedOut, a.OptOutReason = true, cleanReason(reason)
+		return true
+	})
+}
+
+// OptIn takes an opt-out back.
+func (b *Book) OptIn(tx *store.Tx, contactID, channel, value string) error {
+	return mark(tx, contactID, channel, value, func(a *Address) bool {
+		if !a.OptedOut {
+			return false
+		}
+		a.OptedOut, a.OptOutReason = false, ""
+		return true
+	})
+}
+
+// Confirmed notes that somebody proved at a time that an address reaches the contact; it works again then.
+func (b *Book) Confirmed(tx *store.Tx, contactID, channel, value string, at time.Time) error {
+	c, m, err := people.Get(tx, contactID)
+	if err != nil {
+		return err
+	}
+	a, err := c.address(channel, value)
+	if err != nil {
+		return err
+	}
+	if !a.Bounced && !at.After(a.ConfirmedAt) {
+		return nil
+	}
+	a.Bounced, a.BounceReason, a.ChangedAt = false, "", tx.Now()
+	a.ConfirmedAt = latest(a.ConfirmedAt, at)
+	c.ConfirmedAt = latest(c.ConfirmedAt, at)
+	tx.On(contactID)
+	return people.Put(tx, contactID, c, m.Version)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// mark changes one address of a contact; fault.NotFound when the contact does not have it.
+func mark(tx *store.Tx, contactID, channel, value string, change func(*Address) bool) error {
+	c, m, err := people.Get(tx, contactID)
+	if err != nil {
+		return err
+	}
+	a, err := c.address(channel, value)
+	if err != nil || !change(a) {
+		return err
+	}
+	a.ChangedAt = tx.Now()
+	tx.On(contactID)
+	return people.Put(tx, contactID, c, m.Version)
+}
+
+func (c Contact) address(channel, value string) (*Address, error) {
+	list := c.Emails
+	if channel == SMS {
+		list = c.Phones
+	}
+	i := slices.IndexFunc(list, func(a Address) bool { return addressKey(channel, a.Value) == addressKey(channel, value) })
+	if i < 0 {
+		return nil, fault.New(fault.NotFound, "the contact does not have this address")
+	}
+	return &list[i], nil
+}
+
+// cleanReason makes what a remote server said fit to keep and to print.
+func cleanReason(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if r := []rune(s); len(r) > maxReason {
+		s = string(r[:maxReason])
+	}
+	return strings.TrimSpace(s)
+}
