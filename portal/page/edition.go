@@ -1,0 +1,192 @@
+// Package page renders everything that strangers may read about the vendor's incidents to bytes, serves those bytes, and writes
+// them as a static site that any file server can carry on with when the portal itself is gone.
+//
+// Rendering happens when something was published, never in a request: a request finds its bytes in a map and copies them. An
+// [Edition] is complete and never changes; a new one takes its place in one step, so no reader sees half of each. When
+// rendering fails, the last good edition stays. Times on pages are UTC.
+package page
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/valyala/fasthttp"
+)
+
+// Edition is every public answer of one moment, as bytes. It is never changed after it was rendered.
+type Edition struct {
+	Number  int64     // of the store when it was read
+	AsOf    time.Time // domain time of what it says
+	Written time.Time // wall time of the rendering
+
+	docs      map[string]*document // by request path
+	files     []file               // what the static site holds
+	staleAt   time.Time            // wall time of the next promise on it; zero: none
+	languages *languages
+}
+
+// Has says whether a path (such as "/en/") is one that this edition answers.
+func (e *Edition) Has(path string) bool {
+	_, ok := e.docs[path]
+	return ok
+}
+
+// Body returns the identity bytes of a path in a locale (only the paths that are negotiated look at it), nil when there is none.
+// The bytes must not be changed.
+func (e *Edition) Body(path, locale string) []byte {
+	d := e.docs[path]
+	if d == nil {
+		return nil
+	}
+	for i, l := range e.languages.locales {
+		if d.perLocale != nil && l == locale {
+			return d.perLocale[i].reps[identityCoding].body
+		}
+	}
+	if d.perLocale != nil {
+		d = d.perLocale[0]
+	}
+	return d.reps[identityCoding].body
+}
+
+// document is what one path answers: either one set of representations, or one per locale.
+type document struct {
+	reps      [codings]*representation // nil where a coding would not be smaller
+	modified  time.Time
+	perLocale []*document // for paths that are negotiated by language, in the order of the locales
+}
+
+func (d *document) has(c coding) bool { return d.reps[c] != nil }
+
+// representation is one answer in one coding with its header block ready to be copied.
+type representation struct {
+	body []byte
+	tag  []byte                  // the opaque part of the entity tag, with its quotes
+	full fasthttp.ResponseHeader // of a 200
+	bare fasthttp.ResponseHeader // of a 304
+}
+
+// file is one file of the static site.
+type file struct {
+	path string // relative, with slashes
+	enc  *encoded
+}
+
+// encoded is one content in every coding; a coding that saves nothing is nil.
+type encoded struct {
+	bytes    [codings][]byte
+	hash     string    // of the identity bytes, hex SHA-256
+	modified time.Time // when this content first appeared
+}
+
+// smallestWorthCoding is the size from which compression is tried at all: below it headers and the packet cost more.
+const smallestWorthCoding = 200
+
+// encode compresses a body. The same body always gives the same bytes.
+func encode(body []byte, hash string, modified time.Time) (*encoded, error) {
+	e := &encoded{hash: hash, modified: modified.UTC().Truncate(time.Second)}
+	e.bytes[identityCoding] = body
+	if len(body) < smallestWorthCoding {
+		return e, nil
+	}
+	var gz, br bytes.Buffer
+	zw, err := gzip.NewWriterLevel(&gz, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := zw.Write(body); err != nil {
+		return nil, err
+	}
+	if err := zw.Close(); err != nil {
+		return nil, err
+	}
+	bw := brotli.NewWriterLevel(&br, brotliQuality)
+	if _, err := bw.Write(body); err != nil {
+		return nil, err
+	}
+	if err := bw.Close(); err != nil {
+		return nil, err
+	}
+	if gz.Len() < len(body) {
+		e.bytes[gzipCoding] = gz.Bytes()
+	}
+	if br.Len() < len(body) {
+		e.bytes[brotliCoding] = br.Bytes()
+	}
+	return e, nil
+}
+
+// brotliQuality is where more effort stops paying on pages of this size: see the benchmark of encode.
+const brotliQuality = 9
+
+// answer is how a document is sent.
+type answer struct {
+	contentType string
+	cache       string
+	locale      string // Content-Language, or ""
+	negotiated  bool   // by Accept-Language as well
+	weak        bool   // one weak tag for all codings, as clients of the status API know it
+	cors        bool   // any origin may read it
+}
+
+// newDocument makes the representations of one content with their headers.
+func newDocument(enc *encoded, a answer, security [][2]string) *document {
+	d := &document{modified: enc.modified}
+	for c := range codings {
+		body := enc.bytes[c]
+		if body == nil {
+			continue
+		}
+		r := &representation{body: body, tag: []byte(entityTag(enc.hash, c, a.weak))}
+		r.setHeaders(c, a, enc.modified, security)
+		d.reps[c] = r
+	}
+	return d
+}
+
+// entityTag is the opaque part of a representation's tag. A strong tag differs between codings (RFC 9110 8.8.3.3), a weak one
+// need not.
+func entityTag(hash string, c coding, weak bool) string {
+	tag := hash[:24]
+	if !weak && c != identityCoding {
+		tag += "-" + tokens[c]
+	}
+	return `"` + tag + `"`
+}
+
+func (r *representation) setHeaders(c coding, a answer, modified time.Time, security [][2]string) {
+	vary := "Accept-Encoding"
+	if a.negotiated {
+		vary += ", Accept-Language"
+	}
+	etag := string(r.tag)
+	if a.weak {
+		etag = "W/" + etag
+	}
+	for _, h := range []*fasthttp.ResponseHeader{&r.full, &r.bare} {
+		h.Set("ETag", etag)
+		h.Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
+		h.Set("Cache-Control", a.cache)
+		h.Set("Vary", vary)
+		if a.locale != "" {
+			h.Set("Content-Language", a.locale)
+		}
+		if a.cors {
+			h.Set("Access-Control-Allow-Origin", "*")
+		}
+		for _, kv := range security {
+			h.Set(kv[0], kv[1])
+		}
+	}
+	r.full.SetStatusCode(fasthttp.StatusOK)
+	r.full.SetContentType(a.contentType)
+	if c != identityCoding {
+		r.full.SetContentEncoding(tokens[c])
+	}
+	r.full.SetContentLength(len(r.body))
+	r.bare.SetStatusCode(fasthttp.StatusNotModified)
+	r.bare.SetNoDefaultContentType(true)
+}

@@ -1,0 +1,88 @@
+package page
+
+import (
+	"time"
+
+	"lifeline/comms"
+	"lifeline/templates"
+)
+
+// This file writes /api/v1/public/: all structured facts, for programs that want more than the status API can say.
+
+// factsIncident is one incident with every update in full, newest first.
+type factsIncident struct {
+	ID          string             `json:"id"`
+	Version     int64              `json:"version"` // moves with updated_at
+	CreatedAt   time.Time          `json:"created_at"`
+	UpdatedAt   time.Time          `json:"updated_at"`
+	Number      int                `json:"number"`
+	Title       string             `json:"title"`
+	Severity    string             `json:"severity"`
+	Impact      string             `json:"impact"`
+	State       string             `json:"state"`
+	Phase       string             `json:"phase"`
+	StartedAt   time.Time          `json:"started_at"`
+	Monitoring  *time.Time         `json:"monitoring_at"`
+	Resolved    *time.Time         `json:"resolved_at"`
+	URL         string             `json:"url"`
+	Support     string             `json:"support_url"`
+	Products    []string           `json:"products"`
+	RestoredNow *templates.Figures `json:"restored_now"` // the ledger's figures at as_of; each update holds those of its own moment
+	Updates     []factsUpdate      `json:"updates"`
+}
+
+type factsUpdate struct {
+	ID        string              `json:"id"`
+	Number    int                 `json:"number"`
+	At        time.Time           `json:"at"`
+	Statement templates.Statement `json:"statement"`
+	Restored  *templates.Figures  `json:"restored"`
+	Security  string              `json:"security_cause"`
+	Pinned    []string            `json:"pinned"`
+	Unread    bool                `json:"unread"` // not yet read by a second person
+	FirstWord bool                `json:"first"`
+	Corrects  int                 `json:"corrects"` // the number of the update that this one takes back, or 0
+	Retracted bool                `json:"retracted"`
+	Drill     bool                `json:"drill"`
+}
+
+type factsList struct {
+	Items []factsIncident `json:"items"`
+	Next  string          `json:"next"`
+}
+
+func factsOf(in comms.PublicIncident, v templates.Vendor) factsIncident {
+	out := factsIncident{
+		ID: in.ID, Version: in.Updated.UnixMilli(), CreatedAt: in.Created.UTC(), UpdatedAt: in.Updated.UTC(), Number: in.Number, Title: in.Title,
+		Severity: in.Severity, Impact: in.Impact, State: in.State, Phase: in.Phase, StartedAt: in.Started.UTC(),
+		Monitoring: utc(in.Monitoring), Resolved: utc(in.Resolved), URL: in.URL, Support: v.Support,
+		Products: present(in.Products), RestoredNow: in.Now, Updates: []factsUpdate{},
+	}
+	for _, u := range in.Updates {
+		s := u.Statement
+		s.Scope.Products, s.Scope.Regions = present(s.Scope.Products), present(s.Scope.Regions)
+		s.Known, s.Unknown, s.Doing = present(s.Known), present(s.Unknown), present(s.Doing)
+		s.Channels, s.Locales = present(s.Channels), present(s.Locales)
+		out.Updates = append(out.Updates, factsUpdate{
+			ID: u.ID, Number: u.Number, At: u.At.UTC(), Statement: s, Restored: u.Restored, Security: u.Security, Pinned: present(u.Pinned),
+			Unread: u.Unread, FirstWord: u.FirstWord, Corrects: u.Corrects, Retracted: u.Retracted, Drill: u.Drill,
+		})
+	}
+	return out
+}
+
+// present makes a missing list an empty one: a list is never omitted.
+func present(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}

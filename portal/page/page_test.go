@@ -1,0 +1,323 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"lifeline/comms"
+	"lifeline/templates"
+)
+
+var moments = map[string]func() comms.Public{
+	"empty": sampleEmpty, "unknown": sampleUnknown, "recovery": sampleRecovery, "resolved": sampleResolved, "hostile": hostile,
+}
+
+// Every page in every language is what a browser, a screen reader and the content policy expect.
+func TestPagesAreSound(t *testing.T) {
+	for name, public := range moments {
+		press := samplePress(t, "")
+		e, err := press.Render(public())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, locale := range templates.Locales() {
+			for _, path := range []string{"/" + locale + "/", "/" + locale + "/history", "/" + locale + "/incidents/" + sampleID} {
+				if !e.Has(path) {
+					continue
+				}
+				t.Run(name+path, func(t *testing.T) { soundPage(t, e.Body(path, ""), locale) })
+			}
+		}
+	}
+}
+
+func soundPage(t *testing.T, body []byte, locale string) {
+	t.Helper()
+	if bytes.ContainsAny(body, "⟦⟧") {
+		t.Errorf("a sentence is missing: %s", around(body, "⟦"))
+	}
+	root, err := html.Parse(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, refs := map[string]int{}, map[string]bool{}
+	level, firsts := 0, 0
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		attrs := map[string]string{}
+		for _, a := range n.Attr {
+			attrs[a.Key] = a.Val
+			if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
+				t.Errorf("<%s> has a %s attribute, which the content policy forbids", n.Data, a.Key)
+			}
+		}
+		if id := attrs["id"]; id != "" {
+			ids[id]++
+		}
+		for _, key := range []string{"aria-labelledby", "aria-describedby"} {
+			if attrs[key] != "" {
+				refs[attrs[key]] = true
+			}
+		}
+		switch n.Data {
+		case "html":
+			if attrs["lang"] != locale {
+				t.Errorf("lang is %q, want %q", attrs["lang"], locale)
+			}
+		case "script":
+			if attrs["src"] == "" || n.FirstChild != nil {
+				t.Error("a script stands in the page")
+			}
+		case "style", "iframe", "object", "embed", "base", "form":
+			t.Errorf("there is a <%s>", n.Data)
+		case "img":
+			t.Errorf("there is an <img>: %v", n.Attr)
+		case "h1", "h2", "h3", "h4", "h5", "h6":
+			now := int(n.Data[1] - '0')
+			if now > level+1 {
+				t.Errorf("<%s> %q follows <h%d>", n.Data, text(n), level)
+			}
+			if level = now; now == 1 {
+				firsts++
+			}
+			if strings.TrimSpace(text(n)) == "" {
+				t.Errorf("<%s> is empty", n.Data)
+			}
+		case "svg":
+			if attrs["aria-hidden"] != "true" && (attrs["role"] != "img" || attrs["aria-label"] == "") {
+				t.Errorf("a drawing has no words: %v", n.Attr)
+			}
+		case "time":
+			if _, err := time.Parse(time.RFC3339, attrs["datetime"]); err != nil || text(n) == "" {
+				t.Errorf("<time> %v: %v", n.Attr, err)
+			}
+		case "a":
+			if strings.TrimSpace(text(n)) == "" {
+				t.Errorf("a link has no words: %v", n.Attr)
+			}
+		}
+		for _, key := range []string{"href", "src"} {
+			if v, ok := attrs[key]; ok {
+				ours(t, v)
+			}
+		}
+	}
+	if firsts != 1 {
+		t.Errorf("%d <h1>, want 1", firsts)
+	}
+	for id, n := range ids {
+		if n > 1 {
+			t.Errorf("id %q stands there %d times", id, n)
+		}
+	}
+	for id := range refs {
+		if ids[id] == 0 {
+			t.Errorf("aria refers to %q, which is not there", id)
+		}
+	}
+}
+
+// ours fails when a link leads to anybody but the vendor.
+func ours(t *testing.T, link string) {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Errorf("link %q: %v", link, err)
+		return
+	}
+	switch {
+	case u.Scheme == "" && u.Host == "" && (link == "" || strings.HasPrefix(link, "/") || strings.HasPrefix(link, "#")):
+	case u.Scheme == "tel":
+	case strings.HasPrefix(link, sampleVendor().URL+"/"):
+	default:
+		t.Errorf("link to a stranger: %q", link)
+	}
+}
+
+func text(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			b.WriteString(d.Data)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func around(body []byte, what string) string {
+	i := bytes.Index(body, []byte(what))
+	return string(body[max(0, i-80):min(len(body), i+120)])
+}
+
+// page is the text of a rendered page.
+func pageText(t *testing.T, e *Edition, path string) string {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(e.Body(path, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text(root)
+}
+
+// Every fact of the newest update stands on the page in every language, with its number and the figures of the ledger.
+func TestEveryFactIsOnThePage(t *testing.T) {
+	press := samplePress(t, "")
+	p := sampleRecovery()
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.Incidents[0].Updates[0]
+	s := u.Statement
+	wanted := []string{
+		p.Incidents[0].Title, s.Headline, s.WhatHappened, s.YourAction, s.Technical, s.Affected.Who, s.Timeline.Text, s.DataLoss.Text,
+		u.Pinned[0], "883", "775", "131", "120", "112", "12.7", "64", "8.3", "2022-04-14", "2022-04-24", "2022-04-11", "2022-04-10 16:02 UTC",
+	}
+	wanted = append(append(append(append(wanted, s.Known...), s.Unknown...), s.Doing...), s.Scope.Products...)
+	for _, locale := range templates.Locales() {
+		words := press.Words.Catalog(locale)
+		for _, path := range []string{"/" + locale + "/", "/" + locale + "/incidents/" + sampleID} {
+			got := pageText(t, e, path)
+			for _, want := range append(wanted, words.T("severity.P0"), words.T("phase.identified"), words.T("mark.unread"), words.T("mark.correction", 6),
+				words.T("mark.retracted"), words.T("page.support.text"), words.T("update.number", 7), words.T("security.ruled_out")) {
+				if !strings.Contains(got, strings.Join(strings.Fields(want), " ")) {
+					t.Errorf("%s lacks %q", path, want)
+				}
+			}
+			if action, happened := strings.Index(got, s.YourAction), strings.Index(got, s.WhatHappened); action > happened {
+				t.Errorf("%s: what to do stands behind what happened", path)
+			}
+		}
+	}
+}
+
+func TestWhatNobodyKnowsIsSaidPlainlyAndNoDateIsInvented(t *testing.T) {
+	press := samplePress(t, "")
+	e, err := press.Render(sampleUnknown())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range templates.Locales() {
+		got := pageText(t, e, "/"+locale+"/")
+		if want := press.Words.Catalog(locale).T("fold.many_long_loss"); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q", locale, want)
+		}
+		if strings.Contains(got, "not_known") || strings.Contains(got, "2022-04-06") {
+			t.Errorf("%s shows a raw word or an invented date", locale)
+		}
+	}
+}
+
+func TestAQuietDay(t *testing.T) {
+	e, err := samplePress(t, "").Render(sampleEmpty())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := pageText(t, e, "/en/")
+	for _, want := range []string{"All Systems Operational", "No incidents reported.", "Issue tracker", "You can reach us without login, site address or account id."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q", want)
+		}
+	}
+}
+
+// The whole first load stays under 30 KB on the wire.
+func TestTheFirstLoadIsSmall(t *testing.T) {
+	e, err := samplePress(t, "").Render(sampleRecovery())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range templates.Locales() {
+		size := map[coding]int{}
+		for path, d := range e.docs {
+			if path == "/"+locale+"/" || strings.HasPrefix(path, "/assets/style") || strings.HasPrefix(path, "/assets/page") || path == "/favicon.svg" {
+				for _, c := range []coding{brotliCoding, gzipCoding} {
+					if r := d.reps[c]; r != nil {
+						size[c] += len(r.body)
+					} else {
+						size[c] += len(d.reps[identityCoding].body)
+					}
+				}
+			}
+		}
+		t.Logf("%s: %d bytes in brotli, %d in gzip", locale, size[brotliCoding], size[gzipCoding])
+		if size[gzipCoding] > 30_000 {
+			t.Errorf("%s: the first load is %d bytes", locale, size[gzipCoding])
+		}
+	}
+}
+
+// What did not change keeps its bytes and its date, so that caches and the static site do not carry it again.
+func TestUnchangedPagesKeepTheirTags(t *testing.T) {
+	press := samplePress(t, "")
+	now := finished
+	press.Now = func() time.Time { return now }
+	one, err := press.Render(sampleResolved())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	p := sampleResolved()
+	p.Edition, p.AsOf = 10, now
+	two, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/ja/incidents/" + sampleID
+	a, b := one.docs[path], two.docs[path]
+	if !bytes.Equal(a.reps[brotliCoding].tag, b.reps[brotliCoding].tag) || !a.modified.Equal(b.modified) {
+		t.Errorf("a resolved incident's page changed: %s %s, %v %v", a.reps[brotliCoding].tag, b.reps[brotliCoding].tag, a.modified, b.modified)
+	}
+	if bytes.Equal(one.docs["/en/"].reps[identityCoding].tag, two.docs["/en/"].reps[identityCoding].tag) {
+		t.Error("the first page does not say when it was written")
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	p := sampleResolved()
+	one := p.Incidents[0]
+	p.Incidents = nil
+	for i := range mostIncidents + 5 {
+		in := one
+		in.ID, in.Number = fmt.Sprintf("%012d", i), i+1
+		p.Incidents = append(p.Incidents, in)
+	}
+	e, err := samplePress(t, "").Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := html.Parse(bytes.NewReader(e.Body("/en/history", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := 0
+	for n := range root.Descendants() {
+		for _, a := range n.Attr {
+			if n.Data == "a" && strings.HasPrefix(a.Val, "/en/incidents/") {
+				links++
+			}
+		}
+	}
+	if links != mostIncidents {
+		t.Errorf("%d incidents in the history, want %d", links, mostIncidents)
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	press := samplePress(b, "")
+	p := sampleRecovery()
+	for b.Loop() {
+		press.contents = nil
+		if _, err := press.Render(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,336 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/portal/web"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// Press renders editions and writes them as a static site. Safe for concurrent use; one rendering and one writing go on at a
+// time.
+type Press struct {
+	Words  *templates.Set
+	Vendor templates.Vendor
+	Dir    string // of the static site (LIFELINE_PAGE_DIR); "": none is written
+	Log    *slog.Logger
+	Now    func() time.Time // wall time; nil: time.Now
+
+	rendering sync.Mutex
+	tongues   []tongue            // made at the first rendering
+	languages *languages          // the same
+	contents  map[string]*encoded // of the last edition, by hash
+
+	writing sync.Mutex
+	written *release
+	onDisk  atomic.Pointer[Edition]
+}
+
+// Render makes an edition of what is public. What did not change since the edition before keeps its bytes, its tags and its
+// Last-Modified. An error names the page that could not be rendered; no edition is made then.
+func (p *Press) Render(public comms.Public) (*Edition, error) {
+	p.rendering.Lock()
+	defer p.rendering.Unlock()
+	if err := p.prepare(); err != nil {
+		return nil, err
+	}
+	run := &printing{
+		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")), contents: map[string]*encoded{},
+		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
+	}
+	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
+	for _, step := range []func() error{run.pages, run.statusAPI, run.facts, run.feeds, run.assets} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	p.contents = run.contents
+	return run.edition, nil
+}
+
+func (p *Press) now() time.Time {
+	if p.Now != nil {
+		return p.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// stale says whether a promise that the page speaks of has passed since it was rendered.
+func (p *Press) stale(e *Edition) bool { return !e.staleAt.IsZero() && !p.now().Before(e.staleAt) }
+
+// promises says whether the domain's clock is the reader's (a demo's is not, and its pages count no minutes), and when the first
+// promised word will be late: the page must say so even if nothing else happens.
+func (p *Press) promises(public comms.Public, written time.Time) (live bool, staleAt time.Time) {
+	if d := written.Sub(public.AsOf); d > clockSlack || d < -clockSlack {
+		return false, time.Time{}
+	}
+	for _, in := range public.Incidents {
+		if latest := newest(in); latest != nil && isOpen(in) {
+			if due := latest.Statement.NextUpdateBy.At; due.After(public.AsOf) && (staleAt.IsZero() || due.Before(staleAt)) {
+				staleAt = due
+			}
+		}
+	}
+	return true, staleAt
+}
+
+// clockSlack is how far the domain's clock may be from wall time and still be the same clock.
+const clockSlack = 5 * time.Minute
+
+// prepare reads page templates once per language; every view is parsed and bound to its catalog before the first page.
+func (p *Press) prepare() error {
+	if p.tongues != nil {
+		return nil
+	}
+	var tongues []tongue
+	for _, locale := range templates.Locales() {
+		t := tongue{locale: locale, words: p.Words.Catalog(locale), set: p.Words, vendor: p.Vendor}
+		views, err := web.Parse(template.FuncMap{
+			"t":      t.words.Try,
+			"moment": t.moment,
+			"stamp":  stamp,
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html")
+		if err != nil {
+			return fmt.Errorf("read the page templates: %w", err)
+		}
+		t.views = views
+		tongues = append(tongues, t)
+	}
+	if len(tongues) == 0 {
+		return fault.New(fault.Internal, "there is no language to write pages in")
+	}
+	p.tongues, p.languages = tongues, newLanguages(templates.Locales())
+	return nil
+}
+
+// tongue is one language of the pages.
+type tongue struct {
+	locale string
+	words  templates.Catalog
+	set    *templates.Set
+	vendor templates.Vendor
+	views  *template.Template
+}
+
+// moment is a time as pages write it: for people, and for programs beside it.
+func (t tongue) moment(at time.Time) template.HTML {
+	return template.HTML(`<time datetime="` + stamp(at) + `">` + template.HTMLEscapeString(t.words.Time(at, t.vendor.Zone)) + `</time>`)
+}
+
+func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// printing is one rendering under way.
+type printing struct {
+	press    *Press
+	public   comms.Public
+	security [][2]string
+	live     bool
+	edition  *Edition
+	contents map[string]*encoded
+}
+
+const (
+	htmlType = "text/html; charset=utf-8"
+	jsonType = "application/json; charset=utf-8"
+)
+
+// content compresses a body, or finds it among what the last edition had.
+func (r *printing) content(body []byte) (*encoded, error) {
+	sum := sha256.Sum256(body)
+	key := hex.EncodeToString(sum[:])
+	if e := r.contents[key]; e != nil {
+		return e, nil
+	}
+	e := r.press.contents[key]
+	if e == nil {
+		var err error
+		if e, err = encode(body, key, r.edition.Written); err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
+	}
+	r.contents[key] = e
+	return e, nil
+}
+
+// add puts a content at the paths that answer it and into the static site under name ("" is not).
+func (r *printing) add(enc *encoded, a answer, name string, paths ...string) *document {
+	d := newDocument(enc, a, r.security)
+	for _, path := range paths {
+		r.edition.docs[path] = d
+	}
+	if name != "" {
+		r.edition.files = append(r.edition.files, file{path: name, enc: enc})
+	}
+	return d
+}
+
+// pages renders every HTML page in every language, and puts the negotiated paths in front of them.
+func (r *printing) pages() error {
+	if err := r.page("", "public_home.html", func(t tongue) (any, error) { return r.home(t) }); err != nil {
+		return err
+	}
+	if err := r.page("history", "public_history.html", func(t tongue) (any, error) { return r.history(t) }); err != nil {
+		return err
+	}
+	for _, in := range r.public.Incidents {
+		if !shortForm.MatchString(in.ID) {
+			return fault.New(fault.Internal, "incident %q has no public id of 12 lower-case letters and digits", in.ID)
+		}
+		if err := r.page("incidents/"+in.ID, "public_incident.html", func(t tongue) (any, error) { return r.incident(t, in) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var shortForm = regexp.MustCompile(`^[0-9a-z]{12}$`)
+
+// page renders one page in every language. rest is its path behind the language, without slashes at the ends.
+func (r *printing) page(rest, view string, data func(tongue) (any, error)) error {
+	negotiated := &document{}
+	for i, t := range r.press.tongues {
+		v, err := data(t)
+		if err != nil {
+			return fmt.Errorf("word /%s in %s: %w", rest, t.locale, err)
+		}
+		var b bytes.Buffer
+		if err := t.views.ExecuteTemplate(&b, view, v); err != nil {
+			return fmt.Errorf("render /%s in %s: %w", rest, t.locale, err)
+		}
+		enc, err := r.content(b.Bytes())
+		if err != nil {
+			return err
+		}
+		a := answer{contentType: htmlType, cache: cachePage, locale: t.locale}
+		name := strings.TrimPrefix(rest+"/index.html", "/")
+		r.add(enc, a, t.locale+"/"+name, spellings(t.locale, rest)...)
+		if i == 0 { // a file server negotiates nothing: it gets the first language
+			r.edition.files = append(r.edition.files, file{path: name, enc: enc})
+		}
+		a.negotiated = true
+		negotiated.perLocale = append(negotiated.perLocale, newDocument(enc, a, r.security))
+	}
+	for _, path := range spellings("", rest) {
+		r.edition.docs[path] = negotiated
+	}
+	return nil
+}
+
+// spellings are the paths of a page with and without its last slash: file servers redirect to the one, links name the other.
+func spellings(locale, rest string) []string {
+	path := "/" + strings.Trim(locale+"/"+rest, "/")
+	if path == "/" {
+		return []string{"/"}
+	}
+	return []string{path, path + "/"}
+}
+
+func (r *printing) statusAPI() error {
+	first := r.press.tongues[0]
+	bodies, err := first.bodies(r.public)
+	if err != nil {
+		return fmt.Errorf("word the status API: %w", err)
+	}
+	answers := statusAnswers(r.public, r.press.Vendor, bodies)
+	for _, path := range slices.Sorted(maps.Keys(answers)) {
+		v := answers[path]
+		body, err := encodeJSON(v)
+		if err != nil {
+			return fmt.Errorf("render %s: %w", path, err)
+		}
+		enc, err := r.content(body)
+		if err != nil {
+			return err
+		}
+		r.add(enc, answer{contentType: jsonType, cache: cachePage, weak: true, cors: true}, path[1:], path)
+	}
+	return nil
+}
+
+func (r *printing) facts() error {
+	list := factsList{Items: []factsIncident{}}
+	for _, in := range r.public.Incidents {
+		item := factsOf(in, r.press.Vendor)
+		list.Items = append(list.Items, item)
+		path := factsPath + "/" + in.ID
+		if err := r.json(item, path[1:]+".json", path, path+".json"); err != nil {
+			return err
+		}
+		enc := r.edition.files[len(r.edition.files)-1].enc
+		r.edition.files = append(r.edition.files, file{path: path[1:], enc: enc})
+	}
+	return r.json(list, factsPath[1:]+".json", factsPath+".json", factsPath)
+}
+
+const factsPath = "/api/v1/public/incidents"
+
+func (r *printing) json(v any, name string, paths ...string) error {
+	body, err := encodeJSON(v)
+	if err != nil {
+		return fmt.Errorf("render %s: %w", paths[0], err)
+	}
+	enc, err := r.content(body)
+	if err != nil {
+		return err
+	}
+	r.add(enc, answer{contentType: jsonType, cache: cachePage, cors: true}, name, paths...)
+	return nil
+}
+
+func (r *printing) feeds() error {
+	first := r.press.tongues[0]
+	for _, f := range []struct {
+		path, contentType string
+		make              func(tongue) ([]byte, error)
+	}{
+		{"/history.atom", "application/atom+xml; charset=utf-8", r.atom},
+		{"/history.rss", "application/rss+xml; charset=utf-8", r.rss},
+	} {
+		body, err := f.make(first)
+		if err != nil {
+			return fmt.Errorf("render %s: %w", f.path, err)
+		}
+		enc, err := r.content(body)
+		if err != nil {
+			return err
+		}
+		r.add(enc, answer{contentType: f.contentType, cache: cachePage, locale: first.locale, cors: true}, f.path[1:], f.path)
+	}
+	return nil
+}
+
+// robots keeps crawlers off what is not meant for them; the pages themselves are for everybody.
+const robots = "User-agent: *\nAllow: /\nDisallow: /api/v1/\nAllow: /api/v1/public/\nDisallow: /t/\n"
+
+func (r *printing) assets() error {
+	for _, a := range web.Assets() {
+		enc, err := r.content(a.Body)
+		if err != nil {
+			return err
+		}
+		r.add(enc, answer{contentType: a.Type, cache: cacheAsset}, a.Path[1:], a.Path)
+		if a.Name == "favicon.svg" {
+			r.add(enc, answer{contentType: a.Type, cache: cacheDay}, "favicon.svg", "/favicon.svg", "/favicon.ico")
+		}
+	}
+	enc, err := r.content([]byte(robots))
+	if err != nil {
+		return err
+	}
+	r.add(enc, answer{contentType: "text/plain; charset=utf-8", cache: cacheDay}, "robots.txt", "/robots.txt")
+	return nil
+}

@@ -1,0 +1,130 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/templates"
+)
+
+// This file turns updates into words; every sentence comes from package templates.
+
+type updateView struct {
+	Number    int
+	At        time.Time
+	Phase     string
+	Headline  string
+	Marks     []string
+	Body      template.HTML // the words of package templates, for this channel
+	Due       *dueView      // of the newest update only
+	Progress  *progressView // the same
+	Retracted bool
+}
+
+// dueView is the promise of the next word.
+type dueView struct {
+	At    time.Time
+	Count bool // the reader's clock may count down to it
+	Late  bool
+}
+
+type progressView struct {
+	At     time.Time
+	Bars   []barView
+	Silent string
+}
+
+func (r *printing) updateView(t tongue, in comms.PublicIncident, u templates.Update, latest bool) (updateView, error) {
+	said, err := t.set.Update(templates.OnPage, t.locale, u, t.vendor)
+	if err != nil {
+		return updateView{}, fmt.Errorf("incident %s, update %d: %w", in.ID, u.Number, err)
+	}
+	v := updateView{
+		Number: u.Number, At: u.At, Phase: t.words.T("phase." + phase(u.Statement.Phase)), Headline: u.Statement.Headline,
+		Marks: t.marks(u), Body: template.HTML(said.HTML), Retracted: u.Retracted,
+	}
+	if !latest || !isOpen(in) {
+		return v, nil
+	}
+	if due := u.Statement.NextUpdateBy.At; !due.IsZero() {
+		v.Due = &dueView{At: due, Count: r.live, Late: due.Before(r.public.AsOf)}
+	}
+	v.Progress = t.progress(in.Now)
+	return v, nil
+}
+
+func (t tongue) progress(f *templates.Figures) *progressView {
+	if f == nil || f.Sites.Total == 0 {
+		return nil
+	}
+	v := &progressView{At: f.AsOf, Bars: t.barsOf(*f)}
+	if f.Sites.NoAnswer > 0 {
+		v.Silent = t.words.T("page.progress.silent", f.Sites.NoAnswer)
+	}
+	return v
+}
+
+func (t tongue) marks(u templates.Update) []string {
+	var out []string
+	if u.Drill {
+		out = append(out, t.words.T("mark.drill"))
+	}
+	if u.Retracted {
+		out = append(out, t.words.T("mark.retracted"))
+	}
+	if u.Corrects > 0 {
+		out = append(out, t.words.T("mark.correction", u.Corrects))
+	}
+	if u.Unread {
+		out = append(out, t.words.T("mark.unread"))
+	}
+	return out
+}
+
+// plain is an update as plain text, for the status API.
+func (t tongue) plain(u templates.Update) (string, error) {
+	said, err := t.set.Update(templates.Tickets, t.locale, u, t.vendor)
+	if err != nil {
+		return "", fmt.Errorf("update %d: %w", u.Number, err)
+	}
+	return strings.TrimSpace(said.Text), nil
+}
+
+// bodies words every update for the status API, by the update's id.
+func (t tongue) bodies(p comms.Public) (map[string]string, error) {
+	out := map[string]string{}
+	for _, in := range p.Incidents {
+		for _, u := range in.Updates {
+			said, err := t.plain(u)
+			if err != nil {
+				return nil, fmt.Errorf("incident %s: %w", in.ID, err)
+			}
+			out[u.ID] = said
+		}
+	}
+	return out, nil
+}
+
+// story is an incident's updates as HTML, newest first, for feed readers: paragraphs and nothing that a reader might strip.
+func (r *printing) story(t tongue, in comms.PublicIncident) (string, error) {
+	var b strings.Builder
+	for _, u := range in.Updates {
+		said, err := t.plain(u)
+		if err != nil {
+			return "", fmt.Errorf("incident %s: %w", in.ID, err)
+		}
+		fmt.Fprintf(&b, "<p><strong>%s · %s</strong> %s</p>\n", template.HTMLEscapeString(t.words.T("update.number", u.Number)),
+			template.HTMLEscapeString(t.words.T("phase."+phase(u.Statement.Phase))), t.moment(u.At))
+		for paragraph := range strings.SplitSeq(said, "\n\n") {
+			lines := strings.Split(strings.TrimSpace(paragraph), "\n")
+			for i := range lines {
+				lines[i] = template.HTMLEscapeString(lines[i])
+			}
+			fmt.Fprintf(&b, "<p>%s</p>\n", strings.Join(lines, "<br>\n"))
+		}
+	}
+	return b.String(), nil
+}

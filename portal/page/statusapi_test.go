@@ -1,0 +1,358 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"lifeline/comms"
+)
+
+// node is JSON with the order of its keys kept.
+type node struct {
+	keys []string
+	at   map[string]*node
+	list []*node
+	leaf any
+	kind byte // o, l, or v
+}
+
+func parseOrdered(t *testing.T, body []byte) *node {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(body))
+	n := readNode(t, d)
+	if _, err := d.Token(); err != io.EOF {
+		t.Errorf("something follows the answer: %v", err)
+	}
+	return n
+}
+
+func readNode(t *testing.T, d *json.Decoder) *node {
+	t.Helper()
+	tok, err := d.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch tok {
+	case json.Delim('{'):
+		n := &node{kind: 'o', at: map[string]*node{}}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.keys = append(n.keys, key.(string))
+			n.at[key.(string)] = readNode(t, d)
+		}
+		d.Token()
+		return n
+	case json.Delim('['):
+		n := &node{kind: 'l'}
+		for d.More() {
+			n.list = append(n.list, readNode(t, d))
+		}
+		d.Token()
+		return n
+	}
+	return &node{kind: 'v', leaf: tok}
+}
+
+const (
+	pageKeys      = "id,name,url,time_zone,updated_at"
+	componentKeys = "id,name,status,created_at,updated_at,position,description,showcase,start_date,group_id,page_id,group,only_show_if_degraded"
+	incidentKeys  = "id,name,status,created_at,updated_at,monitoring_at,resolved_at,impact,shortlink,started_at,page_id,incident_updates,components,reminder_intervals"
+	updateKeys    = "id,status,body,incident_id,created_at,updated_at,display_at,affected_components,deliver_notifications,custom_tweet,tweet_id"
+)
+
+var (
+	shortRule = regexp.MustCompile(`^[0-9a-z]{12}$`)
+	stampRule = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+)
+
+func TestStatusAPIKeepsItsShape(t *testing.T) {
+	for name, public := range moments {
+		e, err := samplePress(t, "").Render(public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, keys := range map[string]string{
+			"summary.json": "page,components,incidents,scheduled_maintenances,status", "status.json": "page,status", "components.json": "page,components",
+			"incidents.json": "page,incidents", "incidents/unresolved.json": "page,incidents", "scheduled-maintenances.json": "page,scheduled_maintenances",
+			"scheduled-maintenances/upcoming.json": "page,scheduled_maintenances", "scheduled-maintenances/active.json": "page,scheduled_maintenances",
+		} {
+			t.Run(name+"/"+path, func(t *testing.T) {
+				n := parseOrdered(t, e.Body("/api/v2/"+path, ""))
+				wantKeys(t, n, keys)
+				wantKeys(t, n.at["page"], pageKeys)
+				checkComponents(t, n.at["components"])
+				for _, list := range []string{"components", "incidents", "scheduled_maintenances"} {
+					if l := n.at[list]; l != nil && l.kind != 'l' {
+						t.Errorf("%s is not a list", list)
+					}
+				}
+				if s := n.at["status"]; s != nil {
+					wantKeys(t, s, "indicator,description")
+					oneOf(t, s.at["indicator"], "none", "minor", "major", "critical", "maintenance")
+					oneOf(t, s.at["description"], "All Systems Operational", "Partially Degraded Service", "Minor Service Outage", "Partial System Outage", "Major Service Outage", "Service Under Maintenance")
+				}
+				if n.at["incidents"] != nil {
+					for _, in := range n.at["incidents"].list {
+						checkIncident(t, in)
+					}
+				}
+				checkLeaves(t, "", n)
+			})
+		}
+	}
+}
+
+func checkComponents(t *testing.T, list *node) {
+	t.Helper()
+	if list == nil {
+		return
+	}
+	groups := map[any]bool{}
+	for _, c := range list.list {
+		if c.at["group"].leaf == true {
+			wantKeys(t, c, componentKeys+",components")
+			groups[c.at["id"].leaf] = true
+		} else {
+			wantKeys(t, c, componentKeys)
+		}
+		oneOf(t, c.at["status"], "operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance")
+	}
+	for _, c := range list.list {
+		if id := c.at["group_id"].leaf; id != nil && !groups[id] {
+			t.Errorf("component %v names group %v, which is not there", c.at["name"].leaf, id)
+		}
+	}
+}
+
+func checkIncident(t *testing.T, in *node) {
+	t.Helper()
+	wantKeys(t, in, incidentKeys)
+	oneOf(t, in.at["status"], "investigating", "identified", "monitoring", "resolved", "postmortem")
+	oneOf(t, in.at["impact"], "none", "minor", "major", "critical")
+	checkComponentsOf(t, in)
+	before := ""
+	for _, u := range in.at["incident_updates"].list {
+		wantKeys(t, u, updateKeys)
+		oneOf(t, u.at["status"], "investigating", "identified", "monitoring", "resolved", "postmortem")
+		now := u.at["created_at"].leaf.(string)
+		if before != "" && now > before {
+			t.Error("updates are not newest first")
+		}
+		before = now
+		if a := u.at["affected_components"]; a.kind == 'l' {
+			for _, c := range a.list {
+				wantKeys(t, c, "code,name,old_status,new_status")
+			}
+		} else if a.leaf != nil {
+			t.Errorf("affected_components is %v", a.leaf)
+		}
+		if body := u.at["body"].leaf.(string); body == "" || strings.ContainsAny(body, "⟦") {
+			t.Errorf("body %q", body)
+		}
+	}
+}
+
+func checkComponentsOf(t *testing.T, in *node) {
+	t.Helper()
+	for _, c := range in.at["components"].list {
+		if !strings.HasPrefix(strings.Join(c.keys, ","), componentKeys) {
+			t.Errorf("an incident's component is not a full object: %v", c.keys)
+		}
+	}
+}
+
+// checkLeaves looks at every id and every time.
+func checkLeaves(t *testing.T, key string, n *node) {
+	t.Helper()
+	for k, v := range n.at {
+		checkLeaves(t, k, v)
+	}
+	for _, v := range n.list {
+		checkLeaves(t, key, v)
+	}
+	s, ok := n.leaf.(string)
+	switch {
+	case !ok:
+	case key == "id" || strings.HasSuffix(key, "_id") || key == "code":
+		if !shortRule.MatchString(s) {
+			t.Errorf("%s %q is not 12 lower-case letters and digits", key, s)
+		}
+	case strings.HasSuffix(key, "_at"):
+		if !stampRule.MatchString(s) {
+			t.Errorf("%s %q has no milliseconds in UTC", key, s)
+		}
+	}
+}
+
+func wantKeys(t *testing.T, n *node, keys string) {
+	t.Helper()
+	if n == nil {
+		t.Errorf("missing, want an object of %s", keys)
+	} else if got := strings.Join(n.keys, ","); got != keys {
+		t.Errorf("keys %s\nwant %s", got, keys)
+	}
+}
+
+func oneOf(t *testing.T, n *node, words ...string) {
+	t.Helper()
+	if s, _ := n.leaf.(string); !slices.Contains(words, s) {
+		t.Errorf("%v is none of %v", n.leaf, words)
+	}
+}
+
+func TestStatusSaysHowBadItIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		public func() comms.Public
+		want   string
+	}{
+		"quiet":    {sampleEmpty, `{"indicator":"none","description":"All Systems Operational"}`},
+		"recovery": {sampleRecovery, `{"indicator":"critical","description":"Major Service Outage"}`},
+		"resolved": {sampleResolved, `{"indicator":"none","description":"All Systems Operational"}`},
+		"a slow part": {func() comms.Public {
+			p := sampleEmpty()
+			p.Components[0].Status = "degraded_performance"
+			return p
+		}, `{"indicator":"minor","description":"Partially Degraded Service"}`},
+		"a word that clients do not know": {func() comms.Public {
+			p := sampleEmpty()
+			p.Components[0].Status = "restoring"
+			return p
+		}, `{"indicator":"none","description":"All Systems Operational"}`},
+		"a small incident": {func() comms.Public {
+			p := sampleUnknown()
+			p.Components = nil
+			p.Incidents[0].Severity = "P2"
+			return p
+		}, `{"indicator":"minor","description":"Minor Service Outage"}`},
+	} {
+		e, err := samplePress(t, "").Render(c.public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Body("/api/v2/status.json", ""); !bytes.HasSuffix(got, []byte(`"status":`+c.want+"}")) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestUpdatesTellHowTheyMovedComponents(t *testing.T) {
+	e, err := samplePress(t, "").Render(sampleResolved())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := e.Body("/api/v2/incidents.json", "")
+	if !bytes.Contains(body, []byte(`{"code":"`+shortID("component", "Wiki")+`","name":"Products - Wiki","old_status":"major_outage","new_status":"operational"}`)) {
+		t.Errorf("the last update does not bring the wiki back: %s", body)
+	}
+	if !bytes.Contains(body, []byte(`"old_status":"operational","new_status":"major_outage"`)) {
+		t.Error("the first update does not take the wiki down")
+	}
+}
+
+// Page, API, facts and feeds carry the same facts and the same update number.
+func TestEveryChannelSaysTheSame(t *testing.T) {
+	press := samplePress(t, "")
+	p := sampleRecovery()
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.Incidents[0].Updates[0]
+	for _, path := range []string{"/en/", "/api/v2/summary.json", "/api/v1/public/incidents/" + sampleID, "/history.atom", "/history.rss"} {
+		got := string(e.Body(path, ""))
+		for _, want := range []string{u.Statement.Headline, u.Statement.WhatHappened[:40], u.Statement.Affected.Who, u.Statement.Unknown[0]} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+		number := press.Words.Catalog("en").T("update.number", u.Number)
+		if strings.HasPrefix(path, "/api/v1/") {
+			number = `"number":7,`
+		}
+		if !strings.Contains(got, number) {
+			t.Errorf("%s lacks the update's number", path)
+		}
+	}
+}
+
+func TestFactsAreComplete(t *testing.T) {
+	e, err := samplePress(t, "").Render(sampleRecovery())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := parseOrdered(t, e.Body("/api/v1/public/incidents/"+sampleID, ""))
+	updates := n.at["updates"].list
+	if len(updates) != 3 || updates[0].at["number"].leaf != float64(7) || updates[1].at["retracted"].leaf != true {
+		t.Fatalf("%d updates", len(updates))
+	}
+	s := updates[0].at["statement"]
+	for _, key := range []string{"phase", "headline", "what_happened", "your_action", "scope", "affected", "timeline", "data_loss", "known", "unknown", "doing", "next_update_by"} {
+		if s.at[key] == nil {
+			t.Errorf("the statement lacks %s", key)
+		}
+	}
+	if got := n.at["restored_now"].at["sites"].at["percent"].leaf; got != "12.7" {
+		t.Errorf("restored now: %v %%", got)
+	}
+	if got := s.at["data_loss"].at["at_most"].leaf; got != "PT5M" {
+		t.Errorf("data loss at most %v", got)
+	}
+	list := parseOrdered(t, e.Body("/api/v1/public/incidents.json", ""))
+	wantKeys(t, list, "items,next")
+}
+
+// Feeds stay well-formed whatever people write, and what they write arrives as text.
+func TestFeedsStandHostileText(t *testing.T) {
+	for name, public := range moments {
+		e, err := samplePress(t, "").Render(public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/history.atom", "/history.rss"} {
+			d := xml.NewDecoder(bytes.NewReader(e.Body(path, "")))
+			d.Strict = true
+			for {
+				tok, err := d.Token()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatalf("%s %s: %v", name, path, err)
+				}
+				if s, ok := tok.(xml.StartElement); ok && strings.EqualFold(s.Name.Local, "script") {
+					t.Errorf("%s %s: text became an element", name, path)
+				}
+			}
+		}
+	}
+	e, err := samplePress(t, "").Render(hostile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var feed atomFeed
+	if err := xml.Unmarshal(e.Body("/history.atom", ""), &feed); err != nil {
+		t.Fatal(err)
+	}
+	entry := feed.Entries[0]
+	if entry.ID != "tag:status.example.com,2005:Incident/41" || entry.Content.Type != "html" || strings.Contains(entry.Content.Text, "<script") || strings.Contains(entry.Content.Text, "<img") {
+		t.Errorf("entry %s %s: %s", entry.ID, entry.Content.Type, entry.Content.Text)
+	}
+}
+
+// A released id never changes: clients have it in their databases.
+func TestIDsAreStable(t *testing.T) {
+	for kind, want := range map[string]string{"page": "", "component": "", "update": ""} {
+		if got := shortID(kind, "Wiki"); got != want {
+			t.Errorf("%s: %q, want %q", kind, got, want)
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package page
+
+import (
+	"slices"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/templates"
+)
+
+// sheet is what every page shows around its content.
+type sheet struct {
+	Locale  string
+	Title   string
+	Summary string // one sentence, for search results and shared links
+	Vendor  templates.Vendor
+	Tongues []tongueLink
+	Home    string
+	History string
+	Live    bool      // the reader's clock is the page's: minutes may be counted
+	Word    time.Time // when something here last changed
+	Dated   bool      // the page says when it was written; the ones that no longer change do not
+	Written time.Time
+}
+
+type tongueLink struct {
+	Locale, Name, Path string
+	Here               bool
+}
+
+type homeView struct {
+	sheet
+	Tone    string
+	Overall string
+	Sub     string
+	Open    []incidentView
+	Groups  []groupView
+	Recent  []pastView
+}
+
+type incidentPage struct {
+	sheet
+	Incident incidentView
+}
+
+type historyView struct {
+	sheet
+	Months []monthView
+}
+
+type monthView struct {
+	Name      string
+	Incidents []pastView
+}
+
+type pastView struct {
+	Path, Title, State, Headline string
+	Started                      time.Time
+}
+
+type groupView struct {
+	Name    string
+	Members []partView
+}
+
+type partView struct{ Name, State, Tone, About string }
+
+type incidentView struct {
+	ID, Path, Title string
+	Alone           bool // it has a page of its own, so its title is the page's
+	Tone            string
+	Severity        string
+	Marks           []string
+	Started         time.Time
+	Steps           []stepView
+	Latest          *updateView
+	Earlier         []updateView
+}
+
+type stepView struct {
+	Name       string
+	Here, Done bool
+}
+
+// recentDays is how long a resolved incident stays on the first page.
+const recentDays = 14
+
+// sheet starts a page; rest is its path behind the language.
+func (r *printing) sheet(t tongue, rest, title, summary string) sheet {
+	s := sheet{
+		Locale: t.locale, Title: title, Summary: summary, Vendor: r.press.Vendor, Live: r.live, Word: lastWord(r.public), Dated: true,
+		Written: r.public.AsOf, Home: "/" + t.locale + "/", History: "/" + t.locale + "/history",
+	}
+	for _, other := range r.press.tongues {
+		path := "/" + other.locale + "/" + rest
+		s.Tongues = append(s.Tongues, tongueLink{Locale: other.locale, Name: other.words.T("page.language"), Path: path, Here: other.locale == t.locale})
+	}
+	return s
+}
+
+func (r *printing) home(t tongue) (homeView, error) {
+	level := overall(r.public)
+	said := t.words.T("page.overall." + level.name())
+	v := homeView{Tone: level.tone(), Overall: said}
+	for _, in := range r.public.Incidents {
+		switch {
+		case isOpen(in):
+			open, err := r.incidentView(t, in)
+			if err != nil {
+				return v, err
+			}
+			v.Open = append(v.Open, open)
+		case r.public.AsOf.Sub(in.Updated) < recentDays*24*time.Hour:
+			v.Recent = append(v.Recent, t.past(in))
+		}
+	}
+	v.Sub = t.words.T("page.no_incidents")
+	if len(v.Open) > 0 {
+		v.Sub = t.words.T("page.open_incidents", len(v.Open))
+	}
+	for _, g := range groups(r.public.Components) {
+		view := groupView{Name: g.Name}
+		for _, c := range g.Members {
+			status := componentStatus(c.Status)
+			view.Members = append(view.Members, partView{Name: c.Name, State: t.words.T("page.component." + status), Tone: componentTone(status), About: c.Description})
+		}
+		v.Groups = append(v.Groups, view)
+	}
+	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.brand", r.press.Vendor.Name), said+" "+v.Sub)
+	return v, nil
+}
+
+func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, error) {
+	v, err := r.incidentView(t, in)
+	if err != nil {
+		return incidentPage{}, err
+	}
+	v.Alone = true
+	p := incidentPage{Incident: v}
+	summary := in.Title
+	if v.Latest != nil {
+		summary = v.Latest.Headline
+	}
+	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.brand", r.press.Vendor.Name), summary)
+	p.Word = in.Updated
+	if !isOpen(in) { // it says the same for ever, so its bytes stay the same too
+		p.Live, p.Dated = false, false
+	}
+	return p, nil
+}
+
+func (r *printing) history(t tongue) (historyView, error) {
+	var v historyView
+	for i, in := range r.public.Incidents {
+		if i == mostIncidents {
+			break
+		}
+		month := in.Started.UTC().Format("2006-01")
+		if n := len(v.Months); n == 0 || v.Months[n-1].Name != month {
+			v.Months = append(v.Months, monthView{Name: month})
+		}
+		last := &v.Months[len(v.Months)-1]
+		last.Incidents = append(last.Incidents, t.past(in))
+	}
+	title := t.words.T("page.history")
+	v.sheet = r.sheet(t, "history", title+" · "+t.words.T("page.brand", r.press.Vendor.Name), title)
+	return v, nil
+}
+
+// past is an incident in a list.
+func (t tongue) past(in comms.PublicIncident) pastView {
+	v := pastView{Path: t.path(in), Title: in.Title, State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
+	if latest := newest(in); latest != nil {
+		v.Headline = latest.Statement.Headline
+	}
+	return v
+}
+
+func (t tongue) path(in comms.PublicIncident) string { return "/" + t.locale + "/incidents/" + in.ID }
+
+func (r *printing) incidentView(t tongue, in comms.PublicIncident) (incidentView, error) {
+	v := incidentView{
+		ID: in.ID, Path: t.path(in), Title: in.Title, Tone: levelOfSeverity(in.Severity).tone(),
+		Severity: t.words.T("severity." + severity(in.Severity)), Started: in.Started, Steps: t.steps(in.Phase),
+	}
+	latest := newest(in)
+	if !isOpen(in) {
+		v.Tone = "good"
+	}
+	for i := range in.Updates {
+		u := &in.Updates[i]
+		view, err := r.updateView(t, in, *u, u == latest)
+		if err != nil {
+			return v, err
+		}
+		if u == latest {
+			v.Latest, v.Marks = &view, view.Marks
+		} else {
+			v.Earlier = append(v.Earlier, view)
+		}
+	}
+	return v, nil
+}
+
+// newest is the update that holds now: the newest that was not taken back, or the newest of all when every one was.
+func newest(in comms.PublicIncident) *templates.Update {
+	i := slices.IndexFunc(in.Updates, func(u templates.Update) bool { return !u.Retracted })
+	if i < 0 && len(in.Updates) > 0 {
+		i = 0
+	}
+	if i < 0 {
+		return nil
+	}
+	return &in.Updates[i]
+}
+
+var phases = []string{"investigating", "identified", "monitoring", "resolved"}
+
+func (t tongue) steps(now string) []stepView {
+	var out []stepView
+	here := slices.Index(phases, phase(now))
+	for i, name := range phases {
+		out = append(out, stepView{Name: t.words.T("phase." + name), Here: i == here, Done: i < here})
+	}
+	return out
+}
+
+func severity(s string) string {
+	if slices.Contains([]string{"P0", "P1", "P2", "P3"}, s) {
+		return s
+	}
+	return "P3"
+}
+
+// tone names colour and icon of a level.
+func (l level) tone() string {
+	return [...]string{"good", "info", "warn", "warn", "bad", "dire"}[l]
+}
+
+func componentTone(status string) string {
+	return [...]string{"good", "info", "warn", "bad", "dire"}[rank(status)]
+}
+
+// barsOf draws a ledger's figures. Widths are in thousandths of the whole, and a bar is full only when the count is.
+func (t tongue) barsOf(f templates.Figures) []barView {
+	bar := func(class string, n, total int, text string) barView {
+		return barView{Class: class, Name: t.words.T("page.progress." + class), Text: text, Width: share(n, total)}
+	}
+	of := func(n, total int) string {
+		return t.words.T("page.progress.of", n, total)
+	}
+	return []barView{
+		bar("rebuilt", f.Sites.Rebuilt, f.Sites.Total, of(f.Sites.Rebuilt, f.Sites.Total)),
+		bar("checked", f.Sites.Checked, f.Sites.Total, of(f.Sites.Checked, f.Sites.Total)),
+		bar("confirmed", f.Sites.Restored, f.Sites.Total, t.words.T("page.progress.share", f.Sites.Restored, f.Sites.Total, f.Sites.Percent)),
+		bar("customers", f.Customers.Restored, f.Customers.Total, t.words.T("page.progress.share", f.Customers.Restored, f.Customers.Total, f.Customers.Percent)),
+	}
+}
+
+type barView struct {
+	Class, Name, Text string
+	Width             int
+}
+
+// share is n of total in thousandths, never rounded up to everything nor down to nothing.
+func share(n, total int) int {
+	if n <= 0 || total <= 0 {
+		return 0
+	}
+	return max(1, min(1000, n*1000/total))
+}

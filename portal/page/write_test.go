@@ -1,0 +1,247 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lifeline/store/fault"
+)
+
+func written(t *testing.T, dir string) (*Press, *Edition) {
+	t.Helper()
+	press := samplePress(t, dir)
+	e, err := press.Render(sampleRecovery())
+	if err != nil {
+		t.Fatalf("render: %v", err)
+	}
+	if err := press.Write(e); err != nil {
+		t.Fatalf("write: %v", err)
+	}
+	return press, e
+}
+
+func TestAPlainFileServerCarriesOn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "page")
+	_, e := written(t, dir)
+	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(dir, "current"))))
+	defer srv.Close()
+	for _, path := range publicPaths {
+		resp, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("%s: %s, %v", path, resp.Status, err)
+			continue
+		}
+		if !bytes.Equal(body, e.Body(path, "en")) {
+			t.Errorf("%s: the file differs from what is served", path)
+		}
+	}
+}
+
+func TestTheManifestNamesEveryFile(t *testing.T) {
+	dir := t.TempDir()
+	_, e := written(t, dir)
+	root := filepath.Join(dir, "current")
+	b, err := os.ReadFile(filepath.Join(root, manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Release != 1 || m.Edition != e.Number || !m.AsOf.Equal(e.AsOf) || m.Written.IsZero() {
+		t.Errorf("manifest says %d, %d, %v, %v", m.Release, m.Edition, m.AsOf, m.Written)
+	}
+	listed := map[string]bool{manifest: true}
+	for _, f := range m.Files {
+		listed[f.Path] = true
+		body, err := os.ReadFile(filepath.Join(root, f.Path))
+		sum := sha256.Sum256(body)
+		if err != nil || len(body) != f.Bytes || hex.EncodeToString(sum[:]) != f.SHA256 {
+			t.Errorf("%s: %v, %d bytes", f.Path, err, len(body))
+		}
+	}
+	for _, must := range []string{"index.html", "index.html.br", "index.html.gz", "ja/index.html", "api/v2/summary.json", "history.atom"} {
+		if !listed[must] {
+			t.Errorf("%s is missing", must)
+		}
+	}
+	err = filepath.WalkDir(filepath.Join(dir, "releases", "1"), func(name string, d os.DirEntry, err error) error {
+		rel, _ := filepath.Rel(filepath.Join(dir, "releases", "1"), name)
+		if err == nil && !d.IsDir() && !listed[filepath.ToSlash(rel)] {
+			t.Errorf("%s is not in the manifest", rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReleasesFollowEachOtherAndTwoStay(t *testing.T) {
+	dir := t.TempDir()
+	press, _ := written(t, dir)
+	for range 3 {
+		e, err := press.Render(sampleResolved())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := press.Write(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if to, err := os.Readlink(filepath.Join(dir, "current")); err != nil || to != "releases/4" {
+		t.Errorf("current is %q, %v", to, err)
+	}
+	if got := names(t, filepath.Join(dir, "releases")); got != "3 4" {
+		t.Errorf("releases %s, want 3 4", got)
+	}
+	// What did not change is the same file, not a copy.
+	a, errA := os.Stat(filepath.Join(dir, "releases/3/history.atom"))
+	b, errB := os.Stat(filepath.Join(dir, "releases/4/history.atom"))
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		t.Errorf("history.atom was written again: %v, %v", errA, errB)
+	}
+	// Another process carries on where this one ended.
+	fresh := samplePress(t, dir)
+	e, err := fresh.Render(sampleEmpty())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.Write(e); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, filepath.Join(dir, "releases")); got != "4 5" {
+		t.Errorf("releases %s, want 4 5", got)
+	}
+}
+
+func TestWhatACrashLeftIsClearedAway(t *testing.T) {
+	dir := t.TempDir()
+	press, e := written(t, dir)
+	if err := os.MkdirAll(filepath.Join(dir, "releases/2.partial/en"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("releases/2", filepath.Join(dir, "current.next")); err != nil {
+		t.Fatal(err)
+	}
+	if err := press.Write(e); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); got != "current lifeline-page.json releases" {
+		t.Errorf("the directory holds %s", got)
+	}
+	if got := names(t, filepath.Join(dir, "releases")); got != "1 2" {
+		t.Errorf("releases %s", got)
+	}
+}
+
+func TestADirectoryThatIsNotOursIsRefused(t *testing.T) {
+	for name, prepare := range map[string]func(t *testing.T, dir string) string{
+		"somebody's files": func(t *testing.T, dir string) string {
+			return dir + put(t, dir, "index.html", "theirs")
+		},
+		"a file among ours": func(t *testing.T, dir string) string {
+			written(t, dir)
+			return dir + put(t, dir, "notes.txt", "theirs")
+		},
+		"a directory among releases": func(t *testing.T, dir string) string {
+			written(t, dir)
+			if err := os.Mkdir(filepath.Join(dir, "releases", "old"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		},
+		"a link in place of releases": func(t *testing.T, dir string) string {
+			put(t, dir, ownerFile, "{}")
+			if err := os.Symlink(t.TempDir(), filepath.Join(dir, "releases")); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		},
+		"a link in place of the directory": func(t *testing.T, dir string) string {
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(dir, link); err != nil {
+				t.Fatal(err)
+			}
+			return link
+		},
+		"a file in place of the directory": func(t *testing.T, dir string) string {
+			put(t, dir, "file", "theirs")
+			return filepath.Join(dir, "file")
+		},
+		"a directory in place of current": func(t *testing.T, dir string) string {
+			put(t, dir, ownerFile, "{}")
+			if err := os.Mkdir(filepath.Join(dir, "current"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := prepare(t, t.TempDir())
+			press := samplePress(t, dir)
+			e, err := press.Render(sampleEmpty())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := tree(t, dir)
+			err = press.Write(e)
+			if !errors.Is(err, &fault.Error{Kind: fault.Invalid}) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+			if after := tree(t, dir); after != before {
+				t.Errorf("the directory changed:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+func put(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return strings.Join(out, " ")
+}
+
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		b.WriteString(name + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
