@@ -1,9 +1,18 @@
 package comms
 
 import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // Incident is one disturbance, from its declaration to its close. Its public id is Short.
@@ -40,6 +49,11 @@ const (
 	Closed   = "closed"
 )
 
+// What is known of a security cause; "" says nothing about it.
+var securityCauses = []string{"ruled_out", "under_investigation", "confirmed"}
+
+var severities = []string{"P0", "P1", "P2", "P3"}
+
 var incidents = store.Table[Incident]{
 	Kind: store.Kind{Name: "incident", Prefix: "inc", Schema: 1, Keep: 10 * 365 * 24 * time.Hour, Indexes: []store.Index{
 		{Name: "number", Fields: []store.Field{{Name: "number", Type: store.Int}}, Unique: true},
@@ -65,4 +79,363 @@ var entries = store.Table[Entry]{
 		{Name: "incident", Fields: []store.Field{{Name: "incident", Type: store.Text}, {Name: "at", Type: store.Time}}},
 	}},
 	Tuples: func(e Entry) store.Tuples { return store.Tuples{"incident": {e.Incident, e.At}} },
+}
+
+// note adds a line to an incident's log.
+func (r *Room) note(tx *store.Tx, incident, by, what, text string) error {
+	return entries.Put(tx, entries.NewID(), Entry{Incident: incident, At: tx.Now(), By: by, What: what, Text: text}, 0)
+}
+
+// Declare is what is said when an incident is declared.
+type Declare struct {
+	Title         string    `json:"title"`
+	Severity      string    `json:"severity"` // P0 to P3
+	Category      string    `json:"category"` // of the policy's; P0 and P1 need one
+	Summary       string    `json:"summary"`
+	Impact        string    `json:"impact"`
+	ScopeEstimate string    `json:"scope_estimate"`
+	DetectedAt    time.Time `json:"detected_at"` // zero: now
+	DetectedBy    string    `json:"detected_by"`
+	Drill         bool      `json:"drill"`
+}
+
+var (
+	titleProse   = prose{most: 120, required: true}
+	summaryProse = prose{most: 4000, lines: true}
+	impactProse  = prose{most: 1000, lines: true}
+	shortProse   = prose{most: 200}
+	reasonProse  = prose{most: 1000, lines: true, required: true}
+)
+
+func (p Policy) badDeclare(d Declare, now time.Time) (f []fault.Field) {
+	f = titleProse.bad(f, "title", d.Title)
+	f = oneOf(f, "severity", d.Severity, severities...)
+	f = p.badCategory(f, d.Severity, d.Category)
+	f = summaryProse.bad(f, "summary", d.Summary)
+	f = impactProse.bad(f, "impact", d.Impact)
+	f = impactProse.bad(f, "scope_estimate", d.ScopeEstimate)
+	f = shortProse.bad(f, "detected_by", d.DetectedBy)
+	if d.DetectedAt.After(now.Add(time.Minute)) {
+		f = append(f, wrong("detected_at", "lies ahead"))
+	}
+	return f
+}
+
+func (p Policy) badCategory(f []fault.Field, severity, category string) []fault.Field {
+	switch {
+	case category == "" && (severity == "P0" || severity == "P1"):
+		return append(f, fault.Field{Field: "category", Code: codeMissing,
+			Reason: fmt.Sprintf("is missing; %s needs one of %s", severity, strings.Join(p.Categories, ", "))})
+	case category != "" && !slices.Contains(p.Categories, category):
+		return append(f, wrong("category", "is %.40q; it must be one of %s", category, strings.Join(p.Categories, ", ")))
+	}
+	return f
+}
+
+// Declare opens an incident. Everything that is missing or wrong is named at once; the people whom the policy names internally are told
+// by a notice of the same transaction.
+func (r *Room) Declare(ctx context.Context, by string, d Declare) (rec store.Rec[Incident], err error) {
+	for range 5 { // two declarations at once want the same number
+		rec, err = r.declare(ctx, by, d)
+		if fault.Of(err) != fault.Exists {
+			break
+		}
+	}
+	return rec, err
+}
+
+func (r *Room) declare(ctx context.Context, by string, d Declare) (rec store.Rec[Incident], err error) {
+	err = r.DB.Update(ctx, store.Act{By: by, Verb: "incident.declare"}, func(tx *store.Tx) error {
+		if f := r.Policy.badDeclare(d, tx.Now()); len(f) > 0 {
+			return fault.BadFields(f...)
+		}
+		number, err := nextNumber(tx)
+		if err != nil {
+			return err
+		}
+		in := Incident{
+			Number: number, Short: strings.ToLower(rand.Text()[:12]), State: Open,
+			Title: strings.TrimSpace(d.Title), Severity: d.Severity, Category: d.Category, Summary: d.Summary, Impact: d.Impact,
+			ScopeEstimate: d.ScopeEstimate, DetectedAt: d.DetectedAt.UTC(), DetectedBy: d.DetectedBy,
+			DeclaredAt: tx.Now(), DeclaredBy: by, Commander: by, Drill: d.Drill,
+		}
+		if d.DetectedAt.IsZero() || d.DetectedAt.After(tx.Now()) {
+			in.DetectedAt = tx.Now()
+		}
+		id := incidents.NewID()
+		tx.On(id)
+		if rec, err = put(tx, incidents, id, in, 0); err != nil {
+			return err
+		}
+		if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
+			return err
+		}
+		return r.tellInternal(tx, "incident_declared", in)
+	})
+	return rec, err
+}
+
+// put writes a record and reads back what now stands.
+func put[T any](tx *store.Tx, t store.Table[T], id string, v T, was int64) (store.Rec[T], error) {
+	if err := t.Put(tx, id, v, was); err != nil {
+		return store.Rec[T]{}, err
+	}
+	v, m, err := t.Get(tx, id)
+	return store.Rec[T]{Meta: m, Value: v}, err
+}
+
+func nextNumber(tx *store.Tx) (int, error) {
+	last, err := incidents.First(tx, store.Query{Index: "number", Reverse: true})
+	if fault.Of(err) == fault.NotFound {
+		return 1, nil
+	}
+	return last.Value.Number + 1, err
+}
+
+// tellInternal tells the policy's internal people, with the incident's facts as the message's data.
+func (r *Room) tellInternal(tx *store.Tx, name string, in Incident) error {
+	if len(r.Policy.Internal) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(r.incidentFacts(in))
+	if err != nil {
+		return fmt.Errorf("write the facts of incident %d: %w", in.Number, err)
+	}
+	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: name, Channels: channelsOf(r.Policy.Internal), To: r.Policy.Internal, Data: data})
+	return err
+}
+
+func channelsOf(to []Direct) []string {
+	var all []string
+	for _, d := range to {
+		if !slices.Contains(all, d.Channel) {
+			all = append(all, d.Channel)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// incidentFacts is the part of an incident that strangers may read.
+func (r *Room) incidentFacts(in Incident) templates.Incident {
+	return templates.Incident{
+		ID: in.Short, Number: in.Number, Title: in.Title, Severity: in.Severity, Impact: in.Impact, Started: in.DetectedAt,
+		URL: strings.TrimSuffix(r.Vendor.URL, "/") + "/incidents/" + in.Short,
+	}
+}
+
+// Amend changes an incident; what is nil stays. Severity and State need a Reason.
+type Amend struct {
+	Version       int64      `json:"-"` // the version that the caller saw; 0: any
+	Title         *string    `json:"title"`
+	Severity      *string    `json:"severity"`
+	State         *string    `json:"state"`
+	Category      *string    `json:"category"`
+	Summary       *string    `json:"summary"`
+	Impact        *string    `json:"impact"`
+	ScopeEstimate *string    `json:"scope_estimate"`
+	DetectedAt    *time.Time `json:"detected_at"`
+	DetectedBy    *string    `json:"detected_by"`
+	Commander     *string    `json:"commander"`
+	Pinned        *[]string  `json:"pinned"`
+	Reason        string     `json:"reason"`
+}
+
+// bad names what is wrong with the fields that are there, and a missing reason where one is due.
+func (a Amend) bad(p Policy, in Incident, now time.Time) (f []fault.Field) {
+	changed := a.on(in)
+	f = p.badDeclare(Declare{Title: changed.Title, Severity: changed.Severity, Category: changed.Category, Summary: changed.Summary,
+		Impact: changed.Impact, ScopeEstimate: changed.ScopeEstimate, DetectedBy: changed.DetectedBy, DetectedAt: changed.DetectedAt}, now)
+	f = oneOf(f, "state", changed.State, Open, Resolved, Closed)
+	f = prose{most: 200}.bad(f, "commander", changed.Commander)
+	f = list{most: 10, prose: prose{most: 300}}.bad(f, "pinned", changed.Pinned)
+	if changed.Severity != in.Severity || changed.State != in.State {
+		f = reasonProse.bad(f, "reason", a.Reason)
+	}
+	return f
+}
+
+func (a Amend) on(in Incident) Incident {
+	for _, s := range []struct{ from, to *string }{
+		{a.Title, &in.Title}, {a.Severity, &in.Severity}, {a.State, &in.State}, {a.Category, &in.Category}, {a.Summary, &in.Summary},
+		{a.Impact, &in.Impact}, {a.ScopeEstimate, &in.ScopeEstimate}, {a.DetectedBy, &in.DetectedBy}, {a.Commander, &in.Commander},
+	} {
+		if s.from != nil {
+			*s.to = strings.TrimSpace(*s.from)
+		}
+	}
+	if a.DetectedAt != nil {
+		in.DetectedAt = a.DetectedAt.UTC()
+	}
+	if a.Pinned != nil {
+		in.Pinned = *a.Pinned
+	}
+	return in
+}
+
+// Amend changes an incident's own facts. Who may change what is the caller's to decide; the security cause has its own method.
+// An incident with a site that is not handed back cannot be closed: one such site is named.
+func (r *Room) Amend(ctx context.Context, by, incident string, a Amend) (rec store.Rec[Incident], err error) {
+	return r.change(ctx, store.Act{By: by, Verb: "incident.amend", Reason: a.Reason}, incident, a.Version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
+		if f := a.bad(r.Policy, in, tx.Now()); len(f) > 0 {
+			return in, fault.BadFields(f...)
+		}
+		to := a.on(in)
+		if to.State == Closed && in.State != Closed {
+			if err := r.allHandedBack(tx, id, in); err != nil {
+				return in, err
+			}
+		}
+		if err := r.moveState(tx, id, by, in, &to); err != nil {
+			return in, err
+		}
+		return to, r.noteChanges(tx, id, by, in, to, a.Reason)
+	})
+}
+
+// moveState keeps the times and promises that hang on an incident's state.
+func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident) error {
+	if to.State == in.State {
+		return nil
+	}
+	switch to.State {
+	case Open:
+		to.ResolvedAt = nil
+		return nil
+	case Resolved, Closed:
+		if to.ResolvedAt == nil {
+			now := tx.Now()
+			to.ResolvedAt = &now
+		}
+	}
+	if to.State == Closed {
+		return r.keep(tx, id, NextUpdate, by)
+	}
+	return nil
+}
+
+func (r *Room) noteChanges(tx *store.Tx, id, by string, in, to Incident, reason string) error {
+	for _, c := range []struct{ what, from, to string }{
+		{"severity", in.Severity, to.Severity}, {"state", in.State, to.State}, {"category", in.Category, to.Category},
+		{"commander", in.Commander, to.Commander}, {"title", in.Title, to.Title}, {"impact", in.Impact, to.Impact},
+		{"scope_estimate", in.ScopeEstimate, to.ScopeEstimate}, {"summary", in.Summary, to.Summary},
+		{"detected_by", in.DetectedBy, to.DetectedBy}, {"pinned", strings.Join(in.Pinned, " | "), strings.Join(to.Pinned, " | ")},
+		{"detected_at", in.DetectedAt.UTC().Format(time.RFC3339), to.DetectedAt.UTC().Format(time.RFC3339)},
+	} {
+		if c.from == c.to {
+			continue
+		}
+		text := cmp.Or(c.from, "-") + " → " + cmp.Or(c.to, "-")
+		if reason != "" {
+			text += ": " + reason
+		}
+		if err := r.note(tx, id, by, c.what, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetSecurity sets what is known of a security cause: ruled_out, under_investigation, confirmed. Each later update says it.
+func (r *Room) SetSecurity(ctx context.Context, by, incident, cause, reason string) (store.Rec[Incident], error) {
+	return r.change(ctx, store.Act{By: by, Verb: "incident.security", Reason: reason}, incident, 0, func(tx *store.Tx, id string, in Incident) (Incident, error) {
+		f := oneOf(nil, "security_cause", cause, securityCauses...)
+		if f = reasonProse.bad(f, "reason", reason); len(f) > 0 {
+			return in, fault.BadFields(f...)
+		}
+		was := in.Security
+		in.Security = cause
+		return in, r.note(tx, id, by, "security_cause", cmp.Or(was, "-")+" → "+cause+": "+reason)
+	})
+}
+
+// change reads an incident, lets decide change it, and writes it with the page's edition.
+func (r *Room) change(ctx context.Context, act store.Act, incident string, was int64, decide func(*store.Tx, string, Incident) (Incident, error)) (rec store.Rec[Incident], err error) {
+	err = r.DB.Update(ctx, act, func(tx *store.Tx) error {
+		have, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		if was != 0 && was != have.Version {
+			return fault.New(fault.Stale, "incident %s was changed meanwhile: version %d, not %d", have.ID, have.Version, was)
+		}
+		tx.On(have.ID)
+		to, err := decide(tx, have.ID, have.Value)
+		if err != nil {
+			return err
+		}
+		if rec, err = put(tx, incidents, have.ID, to, have.Version); err != nil {
+			return err
+		}
+		return r.touchPages(tx)
+	})
+	return rec, err
+}
+
+// findIncident reads an incident by its id or its short public one.
+func findIncident(tx *store.Tx, id string) (store.Rec[Incident], error) {
+	if !strings.Contains(id, "_") && id != "" && len(id) <= 32 {
+		rec, err := incidents.First(tx, store.Query{Index: "short", Equal: []any{id}})
+		if fault.Of(err) == fault.NotFound {
+			err = fault.New(fault.NotFound, "there is no incident %.32q", id)
+		}
+		return rec, err
+	}
+	in, m, err := incidents.Get(tx, id)
+	return store.Rec[Incident]{Meta: m, Value: in}, err
+}
+
+// Incident reads an incident by its id or by its short public one.
+func (r *Room) Incident(ctx context.Context, id string) (rec store.Rec[Incident], err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		rec, err = findIncident(tx, id)
+		return err
+	})
+	return rec, err
+}
+
+// IncidentQuery chooses incidents.
+type IncidentQuery struct {
+	State string // "": all
+	After string // cursor
+	Limit int    // 0: 50; at most 200
+}
+
+// MostListed is the longest page of a list.
+const MostListed = 200
+
+func limit(n int) int {
+	if n <= 0 {
+		return 50
+	}
+	return min(n, MostListed)
+}
+
+// Incidents lists incidents, newest first, and the cursor behind the page.
+func (r *Room) Incidents(ctx context.Context, q IncidentQuery) (page []store.Rec[Incident], next string, err error) {
+	query := store.Query{Index: "number", Reverse: true, After: q.After, Limit: limit(q.Limit)}
+	if q.State != "" {
+		if f := oneOf(nil, "state", q.State, Open, Resolved, Closed); len(f) > 0 {
+			return nil, "", fault.BadFields(f...)
+		}
+		query.Index, query.Equal = "state", []any{q.State}
+	}
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		page, next, err = incidents.List(tx, query)
+		return err
+	})
+	return page, next, err
+}
+
+// IncidentLog is an incident's log, oldest first, and the cursor behind the page.
+func (r *Room) IncidentLog(ctx context.Context, incident, after string, most int) (page []store.Rec[Entry], next string, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		page, next, err = entries.List(tx, store.Query{Index: "incident", Equal: []any{in.ID}, After: after, Limit: limit(most)})
+		return err
+	})
+	return page, next, err
 }

@@ -1,9 +1,20 @@
 package comms
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // Site states in the ledger, in the order of a recovery. Failed stands aside.
@@ -17,6 +28,9 @@ const (
 	FailedSite = "failed"
 )
 
+// siteStates is the order of a recovery; FailedSite is not in it.
+var siteStates = []string{Lost, Restoring, Rebuilt, Verifying, Passed, HandedBack}
+
 // Row is one affected site in an incident's ledger. Its id is led_<incident>.<site> (suffixes), so an incident's rows are a
 // prefix and a site is in it once. Every percentage and count of states is computed from these rows and from nothing else.
 type Row struct {
@@ -25,22 +39,560 @@ type Row struct {
 	Account      string     `json:"account"`
 	State        string     `json:"state"`
 	Batch        string     `json:"batch,omitempty"`
+	Method       string     `json:"method,omitempty"`
 	RestorePoint *time.Time `json:"restore_point,omitempty"`
 	At           time.Time  `json:"at"` // since when it is in State
-	By           string     `json:"by"`
+	By           string     `json:"by"` // who moved it there, by her token or account
+	Worker       string     `json:"worker,omitempty"`
 	Note         string     `json:"note,omitempty"`
 	Reason       string     `json:"reason,omitempty"` // why a commander moved it past the checks
 	NoAnswer     bool       `json:"no_answer,omitempty"`
-	History      []Move     `json:"history,omitempty"`
+	History      []Move     `json:"history,omitempty"` // oldest first, without the state it is in
 }
 
 // Move is one past state of a row.
 type Move struct {
-	State string    `json:"state"`
-	At    time.Time `json:"at"`
-	By    string    `json:"by"`
+	State  string    `json:"state"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 var rows = store.Table[Row]{
-	Kind: store.Kind{Name: "ledger row", Prefix: "led", Schema: 1, Composed: true},
+	Kind: store.Kind{Name: "ledger row", Prefix: "led", Schema: 1, Composed: true, Indexes: []store.Index{
+		// Recipients are walked by account.
+		{Name: "account", Fields: []store.Field{{Name: "incident", Type: store.Text}, {Name: "account", Type: store.Text}}},
+	}},
+	Tuples: func(w Row) store.Tuples { return store.Tuples{"account": {w.Incident, w.Account}} },
+}
+
+func rowPrefix(incident string) string { return "led_" + suffix(incident) + "." }
+
+func rowID(incident, site string) string { return rowPrefix(incident) + suffix(site) }
+
+// standing is the state that a row counts as: a site that passed the checks and whose customer stayed silent for the policy's time counts as
+// handed back, and is shown apart.
+func (w Row) standing(asOf time.Time, silence time.Duration) (state string, noAnswer bool) {
+	if w.State == Passed && silence > 0 && !w.At.Add(silence).After(asOf) {
+		return HandedBack, true
+	}
+	return w.State, w.State == HandedBack && w.NoAnswer
+}
+
+// tally adds rows up to figures.
+type tally struct {
+	sites     templates.SiteFigures
+	customers map[string]bool // whether all her sites so far are handed back
+}
+
+func (t *tally) add(w Row, asOf time.Time, silence time.Duration) {
+	if t.customers == nil {
+		t.customers = map[string]bool{}
+		t.sites.ByState = map[string]int{}
+	}
+	state, noAnswer := w.standing(asOf, silence)
+	s := &t.sites
+	s.Total++
+	s.ByState[state]++
+	at := slices.Index(siteStates, state)
+	if at >= slices.Index(siteStates, Rebuilt) {
+		s.Rebuilt++
+	}
+	if at >= slices.Index(siteStates, Passed) {
+		s.Checked++
+	}
+	whole := state == HandedBack
+	switch {
+	case whole && noAnswer:
+		s.NoAnswer++
+		s.Restored++
+	case whole:
+		s.Confirmed++
+		s.Restored++
+	}
+	before, seen := t.customers[w.Account]
+	t.customers[w.Account] = whole && (before || !seen)
+}
+
+func (t *tally) figures(asOf time.Time) templates.Figures {
+	f := templates.Figures{AsOf: asOf, Sites: t.sites, Customers: templates.CustomerFigures{Total: len(t.customers)}}
+	if f.Sites.ByState == nil {
+		f.Sites.ByState = map[string]int{}
+	}
+	for whole := range maps.Values(t.customers) {
+		if whole {
+			f.Customers.Restored++
+		}
+	}
+	f.Sites.Percent = percent(f.Sites.Restored, f.Sites.Total)
+	f.Customers.Percent = percent(f.Customers.Restored, f.Customers.Total)
+	return f
+}
+
+// figures counts rows as they stand at asOf; silence is the policy's NoAnswer.
+func figures(all []Row, asOf time.Time, silence time.Duration) templates.Figures {
+	var t tally
+	for _, w := range all {
+		t.add(w, asOf, silence)
+	}
+	return t.figures(asOf)
+}
+
+// percent is part of total with one decimal, rounded half up in whole numbers, and 100.0 only when part is all.
+func percent(part, total int) string {
+	if total <= 0 {
+		return "0.0"
+	}
+	tenths := (int64(part)*2000 + int64(total)) / (2 * int64(total))
+	if part < total {
+		tenths = min(tenths, 999)
+	}
+	return strconv.FormatInt(tenths/10, 10) + "." + strconv.FormatInt(tenths%10, 10)
+}
+
+// ledgerRows walks an incident's rows in the order of sites.
+func ledgerRows(tx *store.Tx, incident string) iter.Seq2[store.Rec[Row], error] {
+	return rows.Scan(tx, store.Query{Prefix: rowPrefix(incident)})
+}
+
+// ledger computes an incident's figures; nil when no affected set is loaded.
+func (r *Room) ledger(tx *store.Tx, id string, in Incident) (*templates.Figures, error) {
+	if !in.Loaded {
+		return nil, nil
+	}
+	var t tally
+	for rec, err := range ledgerRows(tx, id) {
+		if err != nil {
+			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
+		}
+		t.add(rec.Value, tx.Now(), r.Policy.NoAnswer)
+	}
+	f := t.figures(tx.Now())
+	return &f, nil
+}
+
+// Ledger is what the ledger of an incident says now. Totals are zero while no affected set is loaded.
+func (r *Room) Ledger(ctx context.Context, incident string) (f templates.Figures, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		now, err := r.ledger(tx, in.ID, in.Value)
+		if now != nil {
+			f = *now
+		} else {
+			f = figures(nil, tx.Now(), 0)
+		}
+		return err
+	})
+	return f, err
+}
+
+// SiteQuery chooses rows of a ledger.
+type SiteQuery struct {
+	State string // "": all
+	After string // cursor
+	Limit int    // 0: 50; at most 200
+}
+
+// Sites lists an incident's affected sites in the order of their ids.
+func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []store.Rec[Row], next string, err error) {
+	most := limit(q.Limit)
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		page, next = nil, ""
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		for rec, err := range rows.Scan(tx, store.Query{Prefix: rowPrefix(in.ID), After: q.After}) {
+			if err != nil {
+				return err
+			}
+			if q.State != "" && rec.Value.State != q.State {
+				continue
+			}
+			if len(page) == most {
+				next = page[most-1].Cursor()
+				return nil
+			}
+			page = append(page, rec)
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// allHandedBack refuses while a site is open, and names it.
+func (r *Room) allHandedBack(tx *store.Tx, id string, in Incident) error {
+	if !in.Loaded {
+		return nil
+	}
+	first, open := "", 0
+	for rec, err := range ledgerRows(tx, id) {
+		if err != nil {
+			return err
+		}
+		if state, _ := rec.Value.standing(tx.Now(), r.Policy.NoAnswer); state != HandedBack {
+			if open++; first == "" {
+				first = rec.Value.Site + " (" + r.siteName(tx, rec.Value.Site) + ", " + state + ")"
+			}
+		}
+	}
+	if open == 0 {
+		return nil
+	}
+	return fault.New(fault.Conflict, "the incident stays open until every site is handed back: %d are not, the first is %s", open, first)
+}
+
+// Mover is who moves sites and how far she may move them.
+type Mover struct {
+	By     string
+	Move   bool // up to rebuilt
+	Finish bool // verifying, passed and handed_back, and back from them
+}
+
+// MoveLine is one line of a bulk move.
+type MoveLine struct {
+	SiteID       string     `json:"site_id"`
+	State        string     `json:"state"`
+	At           *time.Time `json:"at"` // nil: now
+	By           string     `json:"by"` // who did the work, as the sender says
+	Batch        string     `json:"batch"`
+	Method       string     `json:"method"`
+	RestorePoint *time.Time `json:"restore_point"`
+	Note         string     `json:"note"`
+	Reason       string     `json:"reason"`
+}
+
+// MoveResult is what became of one line: moved, unchanged, or rejected with Field, Code and Reason.
+type MoveResult struct {
+	Line   int    `json:"line"`
+	SiteID string `json:"site_id"`
+	Site   string `json:"id,omitempty"` // ours
+	From   string `json:"from,omitempty"`
+	State  string `json:"state,omitempty"`
+	Result string `json:"result"`
+	Field  string `json:"field,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// The results of a line.
+const (
+	ResultMoved     = "moved"
+	ResultUnchanged = "unchanged"
+	ResultRejected  = "rejected"
+)
+
+// MoveReport is what became of a bulk move, line by line.
+type MoveReport struct {
+	Moved     int          `json:"moved"`
+	Unchanged int          `json:"unchanged"`
+	Rejected  int          `json:"rejected"`
+	Results   []MoveResult `json:"results"`
+}
+
+func (p *MoveReport) add(results []MoveResult) {
+	for _, res := range results {
+		switch res.Result {
+		case ResultMoved:
+			p.Moved++
+		case ResultUnchanged:
+			p.Unchanged++
+		default:
+			p.Rejected++
+		}
+	}
+	p.Results = append(p.Results, results...)
+}
+
+// decision says what a line does to a row, and if nothing, why.
+type decision string
+
+// The decisions about a move.
+const (
+	moveIt        decision = "move"
+	keepIt        decision = "unchanged"
+	unknownState  decision = "unknown_state"
+	mayNotMove    decision = "may_not_move"
+	mayNotFinish  decision = "may_not_finish"
+	skipsRebuilt  decision = "skips_rebuilt"
+	skipsCheck    decision = "skips_check"
+	needsReason   decision = "needs_reason"
+	beforeLast    decision = "before_last_move"
+	liesAhead     decision = "lies_ahead"
+	movedTooOften decision = "moved_too_often"
+)
+
+// said explains a refusal to the person whose line it was.
+func (d decision) said(from, to string) string {
+	switch d {
+	case unknownState:
+		return fmt.Sprintf("is %.40q; it must be one of %s, %s", to, strings.Join(siteStates, ", "), FailedSite)
+	case mayNotMove:
+		return "your rights do not reach to moving sites"
+	case mayNotFinish:
+		return fmt.Sprintf("your rights reach to %s; %s comes from a check, a customer, or a commander with a reason", Rebuilt, to)
+	case skipsRebuilt:
+		return fmt.Sprintf("a site that is %s must be %s before it can be %s", from, Rebuilt, to)
+	case skipsCheck:
+		return fmt.Sprintf("a site that is %s must be %s before it can be %s", from, Passed, to)
+	case needsReason:
+		return fmt.Sprintf("is missing; moving from %s to %s takes a reason", from, to)
+	case beforeLast:
+		return "lies before the site's last move"
+	case liesAhead:
+		return "lies ahead"
+	case movedTooOften:
+		return "the site has been moved too often; look at what keeps moving it"
+	}
+	return ""
+}
+
+// field names the part of the line that a refusal is about.
+func (d decision) field() string {
+	switch d {
+	case needsReason:
+		return "reason"
+	case beforeLast, liesAhead:
+		return "at"
+	}
+	return "state"
+}
+
+// decideMove says whether a site may go from one state to another. Rebuilt can be reported from anywhere before it; the last two
+// steps are taken one after the other, by those who may; every step back and every step past the checks takes a reason.
+func decideMove(from, to string, m Mover, reason string) decision {
+	a, b := slices.Index(siteStates, from), slices.Index(siteStates, to)
+	checked := slices.Index(siteStates, Verifying)
+	why := strings.TrimSpace(reason) != ""
+	switch {
+	case b < 0 && to != FailedSite:
+		return unknownState
+	case !m.Move && !m.Finish:
+		return mayNotMove
+	case from == to:
+		return keepIt
+	case (b >= checked || a > checked) && !m.Finish: // into the checks, or back out of what they said
+		return mayNotFinish
+	case (to == Verifying || to == Passed) && a < slices.Index(siteStates, Rebuilt):
+		return skipsRebuilt
+	case to == HandedBack && from != Passed:
+		return skipsCheck
+	case (to == Passed || to == HandedBack) && !why:
+		return needsReason
+	case to == FailedSite && a > checked && !why, b >= 0 && b < a && !why:
+		return needsReason
+	}
+	return moveIt
+}
+
+// mostMoves bounds a row's history: something that moves a site this often is broken.
+const mostMoves = 500
+
+// moved is the row after a line, or why it stays.
+func (w Row) moved(line MoveLine, m Mover, now time.Time) (Row, decision) {
+	d := decideMove(w.State, line.State, m, line.Reason)
+	if d != moveIt && d != keepIt {
+		return w, d
+	}
+	at := now
+	if line.At != nil {
+		at = line.At.UTC().Truncate(time.Microsecond)
+	}
+	switch {
+	case at.After(now.Add(time.Minute)):
+		return w, liesAhead
+	case d == moveIt && len(w.History) > 0 && at.Before(w.At):
+		return w, beforeLast
+	case d == moveIt && len(w.History) >= mostMoves:
+		return w, movedTooOften
+	}
+	was := w
+	if d == moveIt {
+		w.History = append(slices.Clone(w.History), Move{State: w.State, At: w.At, By: w.By, Reason: w.Reason})
+		w.State, w.At, w.By, w.Worker, w.Reason, w.NoAnswer = line.State, at, m.By, line.By, strings.TrimSpace(line.Reason), false
+	}
+	for _, s := range []struct {
+		from string
+		to   *string
+	}{{line.Batch, &w.Batch}, {line.Method, &w.Method}, {line.Note, &w.Note}} {
+		if s.from != "" {
+			*s.to = s.from
+		}
+	}
+	if line.RestorePoint != nil {
+		point := line.RestorePoint.UTC()
+		w.RestorePoint = &point
+	}
+	if d == keepIt && (w.Batch != was.Batch || w.Method != was.Method || w.Note != was.Note || !sameTime(w.RestorePoint, was.RestorePoint)) {
+		return w, moveIt // the state stays, what is known of the site does not
+	}
+	return w, d
+}
+
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
+}
+
+// bad names what is wrong with a line before any row is looked at.
+func (l MoveLine) bad() (f []fault.Field) {
+	f = prose{most: 200, required: true}.bad(f, "site_id", l.SiteID)
+	if l.State == "" {
+		f = append(f, missing("state"))
+	}
+	f = prose{most: 100}.bad(f, "by", l.By)
+	f = prose{most: 100}.bad(f, "batch", l.Batch)
+	f = prose{most: 100}.bad(f, "method", l.Method)
+	f = prose{most: 1000, lines: true}.bad(f, "note", l.Note)
+	return prose{most: 1000, lines: true}.bad(f, "reason", l.Reason)
+}
+
+// moveChunk is how many lines share a transaction.
+const moveChunk = 500
+
+// MoveSites moves sites as JSON lines say, each line a MoveLine. A bad line names itself in the report and spoils nothing else; lines are
+// carried out in their order, many to a transaction, so after an error from the store the report says how far it came.
+func (r *Room) MoveSites(ctx context.Context, m Mover, incident string, lines io.Reader) (report MoveReport, err error) {
+	var chunk []numbered
+	flush := func() error {
+		results, err := r.moveSome(ctx, m, incident, chunk)
+		if err == nil {
+			report.add(results)
+		}
+		chunk = chunk[:0]
+		return err
+	}
+	for line, err := range fileLines(lines) {
+		if err != nil {
+			return report, err
+		}
+		if chunk = append(chunk, line); len(chunk) == moveChunk {
+			if err := flush(); err != nil {
+				return report, err
+			}
+		}
+	}
+	if len(chunk) == 0 && len(report.Results) > 0 {
+		return report, nil
+	}
+	return report, flush()
+}
+
+func (r *Room) moveSome(ctx context.Context, m Mover, incident string, chunk []numbered) (results []MoveResult, err error) {
+	err = r.DB.Update(ctx, store.Act{By: m.By, Verb: "ledger.move"}, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		if in.Value.State == Closed {
+			return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Value.Number)
+		}
+		tx.On(in.ID)
+		results = make([]MoveResult, 0, len(chunk))
+		counts := map[string]int{}
+		for _, line := range chunk {
+			res, err := r.moveOne(tx, m, in.ID, line)
+			if err != nil {
+				return err
+			}
+			if res.Result == ResultMoved {
+				counts[res.State]++
+				tx.On(res.Site)
+			}
+			results = append(results, res)
+		}
+		if len(counts) == 0 {
+			return nil
+		}
+		if err := r.note(tx, in.ID, m.By, "sites_moved", countsText(counts)); err != nil {
+			return err
+		}
+		return r.touchPages(tx)
+	})
+	return results, err
+}
+
+func countsText(counts map[string]int) string {
+	var parts []string
+	for _, state := range append(slices.Clone(siteStates), FailedSite) {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// moveOne carries out one line; an error is the store's, never the line's.
+func (r *Room) moveOne(tx *store.Tx, m Mover, incident string, raw numbered) (MoveResult, error) {
+	res := MoveResult{Line: raw.n, Result: ResultRejected}
+	reject := func(f fault.Field) (MoveResult, error) {
+		res.Field, res.Code, res.Reason = f.Field, f.Code, f.Reason
+		return res, nil
+	}
+	line, f := parseMove(raw)
+	res.SiteID, res.State = bounded(line.SiteID), bounded(line.State)
+	if len(f) > 0 {
+		return reject(f[0])
+	}
+	site, _, err := r.site(tx, line.SiteID)
+	if refused, e := refusal(err); e != nil {
+		return res, e
+	} else if refused != "" {
+		return reject(fault.Field{Field: "site_id", Code: "unknown_site", Reason: refused})
+	}
+	res.Site = site
+	id := rowID(incident, site)
+	row, meta, err := rows.Get(tx, id)
+	if fault.Of(err) == fault.NotFound {
+		return reject(fault.Field{Field: "site_id", Code: "not_affected", Reason: "is not in the incident's affected set"})
+	}
+	if err != nil {
+		return res, err
+	}
+	res.From = row.State
+	row, d := row.moved(line, m, tx.Now())
+	switch d {
+	case moveIt:
+		res.Result, res.State = ResultMoved, row.State
+		return res, rows.Put(tx, id, row, meta.Version)
+	case keepIt:
+		res.Result = ResultUnchanged
+		return res, nil
+	}
+	return reject(fault.Field{Field: d.field(), Code: string(d), Reason: d.said(res.From, line.State)})
+}
+
+func parseMove(raw numbered) (MoveLine, []fault.Field) {
+	var l MoveLine
+	if raw.long {
+		return l, []fault.Field{{Field: "line", Code: codeTooLong, Reason: fmt.Sprintf("is longer than %d bytes", maxLine)}}
+	}
+	var f []fault.Field
+	read("", raw.text, object{"site_id": &l.SiteID, "state": &l.State, "at": &l.At, "by": &l.By, "batch": &l.Batch, "method": &l.Method,
+		"restore_point": &l.RestorePoint, "note": &l.Note, "reason": &l.Reason}, &f)
+	for i := range f {
+		if f[i].Field == "" {
+			f[i].Field = "line"
+		}
+		if f[i].Code == "unknown" {
+			f[i].Reason = "is not a field of a line"
+		}
+	}
+	return l, merge(f, l.bad())
+}
+
+// refusal tells an id that leads nowhere (said to its sender) from a fault of the store.
+func refusal(err error) (string, error) {
+	var e *fault.Error
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.As(err, &e) && e.Kind == fault.Invalid && len(e.Fields) > 0:
+		return e.Fields[0].Reason, nil
+	case errors.As(err, &e) && e.Kind == fault.NotFound:
+		return "is unknown: " + e.Message, nil
+	}
+	return "", err
 }

@@ -16,6 +16,15 @@ type Policy struct {
 	Senders    int                      `yaml:"senders" json:"senders"` // messages under way at once in one page
 	SMSValid   time.Duration            `yaml:"sms_valid" json:"sms_valid"`
 	Internal   []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
+	Components []ComponentPolicy        `yaml:"components" json:"components"`
+	Links      []string                 `yaml:"links" json:"links"` // hosts that updates may link to besides this portal's own
+}
+
+// ComponentPolicy names a part of the vendor's service for the public pages, in their order. An update's scope.products name it by Name.
+type ComponentPolicy struct {
+	Name        string `yaml:"name" json:"name"`
+	Group       string `yaml:"group" json:"group"`
+	Description string `yaml:"description" json:"description"`
 }
 
 // Ladder is who is told when a deadline passes, one rung after the other.
@@ -32,6 +41,9 @@ type Retry struct {
 	Waits  []time.Duration `yaml:"waits" json:"waits"`   // the last one repeats
 	Jitter float64         `yaml:"jitter" json:"jitter"` // share of a wait that chance adds
 	Most   int             `yaml:"most" json:"most"`     // attempts; then it has failed
+	// Unknown is how often a message whose fate nobody knows is sent again, by channel. A second copy of an e-mail carries the same
+	// Message-ID and does little harm; a second SMS costs money and trust, and its provider will say what became of the first.
+	Unknown map[string]int `yaml:"unknown" json:"unknown"`
 }
 
 // DefaultPolicy is what is in force when the policy file says nothing.
@@ -43,10 +55,11 @@ func DefaultPolicy() Policy {
 		SecondRead: time.Hour,
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
-		Retry:      Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12},
-		Lease:      2 * time.Minute,
-		Workers:    4,
-		Senders:    8,
-		SMSValid:   4 * time.Hour,
+		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
+			Unknown: map[string]int{"email": 1}},
+		Lease:    2 * time.Minute,
+		Workers:  4,
+		Senders:  8,
+		SMSValid: 4 * time.Hour,
 	}
 }

@@ -1,8 +1,14 @@
 package comms
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"slices"
+	"strings"
 	"time"
 
+	"lifeline/store"
 	"lifeline/templates"
 )
 
@@ -37,5 +43,128 @@ type Component struct {
 	Description string
 	Status      string // operational, degraded_performance, partial_outage, major_outage, under_maintenance
 	Position    int
-	Since       time.Time
+	Since       time.Time // when it came into that state; zero: never was in another
+}
+
+// Public reads everything that public pages show. Exercises are not shown.
+func (r *Room) Public(ctx context.Context) (p Public, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		p = Public{AsOf: tx.Now()}
+		if p.Edition, err = editionOf(tx); err != nil {
+			return err
+		}
+		for in, err := range incidents.Scan(tx, store.Query{Index: "number", Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			if in.Value.Drill || in.Value.FirstNoticeAt == nil {
+				continue
+			}
+			shown, err := r.publicIncident(tx, in)
+			if err != nil {
+				return err
+			}
+			if len(shown.Updates) > 0 {
+				p.Incidents = append(p.Incidents, shown)
+			}
+		}
+		p.Components = components(r.Policy.Components, p.Incidents)
+		return nil
+	})
+	return p, err
+}
+
+func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident]) (PublicIncident, error) {
+	v := in.Value
+	p := PublicIncident{
+		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Created: v.DeclaredAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
+	}
+	for rec, err := range spoken(tx, in.ID) {
+		if err != nil {
+			return p, err
+		}
+		if !rec.Value.onPage() {
+			continue
+		}
+		if rec.Updated.After(p.Updated) {
+			p.Updated = rec.Updated
+		}
+		if p.Products == nil && rec.Value.State == Published {
+			p.Products = rec.Value.Statement.Scope.Products
+		}
+		p.Updates = append(p.Updates, r.said(rec, v))
+	}
+	if len(p.Updates) == 0 {
+		return p, nil
+	}
+	var err error
+	p.Now, err = r.ledger(tx, in.ID, v)
+	return p, err
+}
+
+// The states of a component, from good to bad.
+var componentStates = []string{"operational", "degraded_performance", "partial_outage", "major_outage"}
+
+// componentState is what an open incident of a severity makes of a component in its scope. A P3 changes nothing that customers would notice.
+func componentState(severity string) string {
+	switch severity {
+	case "P0":
+		return "major_outage"
+	case "P1":
+		return "partial_outage"
+	case "P2":
+		return "degraded_performance"
+	}
+	return "operational"
+}
+
+// ImpactLevel is a severity in the words of the public status API: critical, major, minor, none.
+func ImpactLevel(severity string) string {
+	switch severity {
+	case "P0":
+		return "critical"
+	case "P1":
+		return "major"
+	case "P2":
+		return "minor"
+	}
+	return "none"
+}
+
+// components computes the state of each component of the policy from the incidents shown; the worst open one counts.
+func components(policy []ComponentPolicy, shown []PublicIncident) []Component {
+	var out []Component
+	for i, cp := range policy {
+		c := Component{ID: componentID(cp.Group, cp.Name), Name: cp.Name, Group: cp.Group, Description: cp.Description, Status: componentStates[0], Position: i + 1}
+		var ended time.Time
+		for _, in := range shown {
+			if !slices.ContainsFunc(in.Products, func(p string) bool { return strings.EqualFold(strings.TrimSpace(p), cp.Name) }) {
+				continue
+			}
+			if in.State != Open {
+				if in.Resolved != nil && in.Resolved.After(ended) {
+					ended = *in.Resolved
+				}
+				continue
+			}
+			state := componentState(in.Severity)
+			switch a, b := slices.Index(componentStates, state), slices.Index(componentStates, c.Status); {
+			case a > b:
+				c.Status, c.Since = state, in.Started
+			case a == b && a > 0 && in.Started.Before(c.Since):
+				c.Since = in.Started
+			}
+		}
+		if c.Status == componentStates[0] {
+			c.Since = ended
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// componentID makes a stable id of 12 lower-case letters and digits.
+func componentID(group, name string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(group) + "\x00" + strings.ToLower(name)))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:12]
 }

@@ -1,0 +1,440 @@
+package comms
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"lifeline/contacts"
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// The audiences. Public and affected mean the same people until there are subscribers; only they are shown on the page.
+const (
+	AudiencePublic   = "public"
+	AudienceAffected = "affected"
+	AudienceInternal = "internal"
+	accountAudience  = "account:"
+)
+
+// wide says whether everybody may read what is said to the audience.
+func wide(audience string) bool { return audience == AudiencePublic || audience == AudienceAffected }
+
+// cutAccount is the account of an audience that is one account's.
+func cutAccount(audience string) (id string, one bool) {
+	return strings.CutPrefix(audience, accountAudience)
+}
+
+// badAudience names what is wrong with an audience's form.
+func badAudience(s string) []fault.Field {
+	const field = "audience"
+	kind, id, named := strings.Cut(s, ":")
+	switch {
+	case s == "":
+		return []fault.Field{missing(field)}
+	case !named && (wide(s) || s == AudienceInternal):
+		return nil
+	case kind == "account" && id == "":
+		return []fault.Field{wrong(field, "names no account; write account:ID")}
+	case kind == "account":
+		return prose{most: 200, required: true}.bad(nil, field, s)
+	case !named && (s == "partners" || s == "media"), named && slices.Contains([]string{"cohort", "slice", "list"}, kind):
+		return []fault.Field{{Field: field, Code: codeNotYet, Reason: fmt.Sprintf("%.80q is not available yet; use public, affected, internal or account:ID", s)}}
+	}
+	return []fault.Field{wrong(field, "is %.80q; it must be public, affected, internal or account:ID", s)}
+}
+
+// recipient is one person whom a notice concerns.
+type recipient struct {
+	Account string
+	Contact string
+	C       contacts.Contact
+	Sites   []string // affected sites that concern her; none for an audience of one account
+	Got     []Direct // a correction: the addresses that got the wrong words, and no others; nil: all that reach her
+}
+
+// recipients walks whom a notice concerns in the order of accounts and of contacts within them, behind the account
+// afterAccount ("": from the first). Pass 1 are the approved contacts, pass 2 the others. A notice that names its addresses itself concerns nobody here.
+func (r *Room) recipients(tx *store.Tx, n Notice, pass int, afterAccount string) iter.Seq2[recipient, error] {
+	if n.Only != "" {
+		return r.got(tx, n.Only, pass, afterAccount)
+	}
+	incident := ""
+	if n.Update != "" {
+		u, _, err := updates.Get(tx, n.Update)
+		if err != nil {
+			return failed[recipient](err)
+		}
+		incident = u.Incident
+	}
+	return r.concerned(tx, n.Audience, incident, func(c contacts.Contact) bool { return c.Approved() == (pass == 1) }, afterAccount)
+}
+
+func failed[T any](err error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		yield(none, err)
+	}
+}
+
+// concerned walks the contacts of an audience whom choose takes.
+func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(contacts.Contact) bool, afterAccount string) iter.Seq2[recipient, error] {
+	if id, one := cutAccount(audience); one {
+		return r.ofAccount(tx, id, choose, afterAccount)
+	}
+	if !wide(audience) {
+		return func(func(recipient, error) bool) {}
+	}
+	return func(yield func(recipient, error) bool) {
+		for a, err := range affectedAccounts(tx, incident, afterAccount) {
+			if err != nil {
+				yield(recipient{}, err)
+				return
+			}
+			for rec, err := range r.Book.ContactsOf(tx, a.account) {
+				if err != nil {
+					yield(recipient{}, err)
+					return
+				}
+				if !choose(rec.Value) {
+					continue
+				}
+				if sites := a.of(rec.Value); len(sites) > 0 && !yield(recipient{Account: a.account, Contact: rec.ID, C: rec.Value, Sites: sites}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Room) ofAccount(tx *store.Tx, id string, choose func(contacts.Contact) bool, afterAccount string) iter.Seq2[recipient, error] {
+	return func(yield func(recipient, error) bool) {
+		account, err := r.Book.Account(tx, id)
+		if err != nil {
+			yield(recipient{}, err)
+			return
+		}
+		if account.ID <= afterAccount {
+			return
+		}
+		for rec, err := range r.Book.ContactsOf(tx, account.ID) {
+			if err != nil {
+				yield(recipient{}, err)
+				return
+			}
+			if choose(rec.Value) && !yield(recipient{Account: account.ID, Contact: rec.ID, C: rec.Value}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// affectedAccount is an account with its affected sites.
+type affectedAccount struct {
+	account string
+	sites   []string
+	rows    []Row
+}
+
+// of are the affected sites that concern a contact.
+func (a affectedAccount) of(c contacts.Contact) []string {
+	var sites []string
+	for _, site := range a.sites {
+		if c.For(site) {
+			sites = append(sites, site)
+		}
+	}
+	return sites
+}
+
+// affectedAccounts walks an incident's ledger account by account, in the order of their ids.
+func affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[affectedAccount, error] {
+	q := store.Query{Index: "account", Equal: []any{incident}}
+	if after != "" {
+		q.From = after + "\x00" // the first text behind it
+	}
+	return func(yield func(affectedAccount, error) bool) {
+		var a affectedAccount
+		for rec, err := range rows.Scan(tx, q) {
+			if err != nil {
+				yield(affectedAccount{}, fmt.Errorf("read the ledger of %s: %w", incident, err))
+				return
+			}
+			if a.account != rec.Value.Account {
+				if a.account != "" && !yield(a, nil) {
+					return
+				}
+				a = affectedAccount{account: rec.Value.Account}
+			}
+			a.sites, a.rows = append(a.sites, rec.Value.Site), append(a.rows, rec.Value)
+		}
+		if a.account != "" {
+			yield(a, nil)
+		}
+	}
+}
+
+// got walks whom a notice has reached, or may have reached, by its deliveries.
+func (r *Room) got(tx *store.Tx, notice string, pass int, afterAccount string) iter.Seq2[recipient, error] {
+	prefix := fmt.Sprintf("dlv_%s.%d.", suffix(notice), pass)
+	q := store.Query{Prefix: prefix}
+	if afterAccount != "" {
+		q.From = prefix + suffix(afterAccount) + "/" // behind "."
+	}
+	return func(yield func(recipient, error) bool) {
+		var to recipient
+		for rec, err := range deliveries.Scan(tx, q) {
+			if err != nil {
+				yield(recipient{}, err)
+				return
+			}
+			if !mayHaveArrived(rec.Value.State) {
+				continue
+			}
+			key, err := parseKey(rec.ID)
+			if err != nil {
+				yield(recipient{}, err)
+				return
+			}
+			if contact := "con_" + key.Contact; to.Contact != contact {
+				if to.Contact != "" && !yield(to, nil) {
+					return
+				}
+				if to, err = r.again(tx, "acc_"+key.Account, contact, rec.Value); err != nil {
+					yield(recipient{}, err)
+					return
+				}
+			}
+			to.Got = append(to.Got, Direct{Channel: rec.Value.Channel, Address: rec.Value.Address, Name: rec.Value.Name, Locale: rec.Value.Locale})
+		}
+		if to.Contact != "" {
+			yield(to, nil)
+		}
+	}
+}
+
+func mayHaveArrived(s State) bool {
+	switch s {
+	case Sending, Sent, Written, Delivered, Unknown:
+		return true
+	}
+	return false
+}
+
+// again is the person of a delivery; one who was deleted since is still owed the correction, in the language of the first message.
+func (r *Room) again(tx *store.Tx, account, contact string, d Delivery) (recipient, error) {
+	to := recipient{Account: account, Contact: contact, C: contacts.Contact{Account: account, Name: d.Name, Locale: d.Locale}}
+	rec, err := r.Book.Contact(tx, contact)
+	switch {
+	case err == nil:
+		to.C = rec.Value
+	case fault.Of(err) != fault.NotFound:
+		return to, err
+	}
+	return to, nil
+}
+
+// Crowd counts whom an update is meant for.
+type Crowd struct {
+	People      int `json:"people"`    // who have an address on one of the channels
+	Customers   int `json:"customers"` // accounts
+	Sites       int `json:"sites"`     // affected sites of theirs
+	Unreachable int `json:"unreachable"`
+}
+
+// CountAudience counts whom an audience of an incident means on the channels.
+func (r *Room) CountAudience(ctx context.Context, incident, audience string, channels []string) (c Crowd, err error) {
+	if f := badAudience(audience); len(f) > 0 {
+		return c, fault.BadFields(f...)
+	}
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		c, err = r.crowd(tx, in.ID, audience, channels)
+		return err
+	})
+	return c, err
+}
+
+func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
+	if audience == AudienceInternal {
+		c.People = len(r.internal(channels))
+		return c, nil
+	}
+	if wide(audience) {
+		for a, err := range affectedAccounts(tx, incident, "") {
+			if err != nil {
+				return c, err
+			}
+			c.Customers++
+			c.Sites += len(a.sites)
+		}
+	}
+	everyone := func(contacts.Contact) bool { return true }
+	for to, err := range r.concerned(tx, audience, incident, everyone, "") {
+		if err != nil {
+			return c, err
+		}
+		if !wide(audience) {
+			c.Customers = 1
+		}
+		if reachable(to.C, channels) {
+			c.People++
+		} else {
+			c.Unreachable++
+		}
+	}
+	return c, nil
+}
+
+// reachable says whether an address of a contact works on one of the channels.
+func reachable(c contacts.Contact, channels []string) bool {
+	return slices.ContainsFunc(channels, func(channel string) bool {
+		if channel != ChannelEmail && channel != ChannelSMS {
+			return false
+		}
+		to, _ := contacts.Reach(c, channel)
+		return len(to) > 0
+	})
+}
+
+// internal are the policy's internal people on the channels.
+func (r *Room) internal(channels []string) []Direct {
+	var to []Direct
+	for _, d := range r.Policy.Internal {
+		if slices.Contains(channels, d.Channel) {
+			to = append(to, d)
+		}
+	}
+	return to
+}
+
+// site finds our id of a site, and of its account, by any id.
+func (r *Room) site(tx *store.Tx, anyID string) (site, account string, err error) {
+	rec, err := r.Book.Site(tx, anyID)
+	return rec.ID, rec.Value.Account, err
+}
+
+// siteName is what people call a site.
+func (r *Room) siteName(tx *store.Tx, id string) string {
+	rec, err := r.Book.Site(tx, id)
+	switch {
+	case err != nil:
+		return "?"
+	case rec.Value.Name != "":
+		return rec.Value.Name
+	case rec.Value.URL != "":
+		return rec.Value.URL
+	case len(rec.Value.ProductIDs) > 0:
+		return rec.Value.ProductIDs[len(rec.Value.ProductIDs)-1]
+	}
+	return "unnamed"
+}
+
+// Coverage is how many affected sites have an approved contact who can be reached, and which have none.
+type Coverage struct {
+	AsOf      templates.Moment `json:"as_of"`
+	Sites     int              `json:"sites"`
+	Covered   int              `json:"covered"`
+	Uncovered []Uncovered      `json:"uncovered"`
+}
+
+// Uncovered is an affected site that nobody who may speak for it can be told about.
+type Uncovered struct {
+	Site       string   `json:"site_id"`
+	ProductIDs []string `json:"product_ids"`
+	Name       string   `json:"name"`
+	Account    string   `json:"account_id"`
+	Customer   string   `json:"customer"`
+	Reason     string   `json:"reason"` // no_approved_contact, or why the approved ones cannot be reached
+}
+
+// NoApproved is the reason of a site that nobody may speak for.
+const NoApproved = "no_approved_contact"
+
+// Coverage reports the affected sites without a reachable approved contact.
+func (r *Room) Coverage(ctx context.Context, incident string) (c Coverage, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		c = Coverage{AsOf: templates.Moment{At: tx.Now()}, Uncovered: []Uncovered{}}
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		for a, err := range affectedAccounts(tx, in.ID, "") {
+			if err != nil {
+				return err
+			}
+			if err := r.cover(tx, a, &c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return c, err
+}
+
+func (r *Room) cover(tx *store.Tx, a affectedAccount, c *Coverage) error {
+	var approved []contacts.Contact
+	for rec, err := range r.Book.ContactsOf(tx, a.account) {
+		if err != nil {
+			return err
+		}
+		if rec.Value.Approved() {
+			approved = append(approved, rec.Value)
+		}
+	}
+	for _, site := range a.sites {
+		c.Sites++
+		reason := whyUncovered(site, approved)
+		if reason == "" {
+			c.Covered++
+			continue
+		}
+		u, err := r.uncovered(tx, site, a.account, reason)
+		if err != nil {
+			return err
+		}
+		c.Uncovered = append(c.Uncovered, u)
+	}
+	return nil
+}
+
+// whyUncovered says why none of an account's approved contacts can be reached about a site; "" when one can.
+func whyUncovered(site string, approved []contacts.Contact) string {
+	reason := NoApproved
+	for _, c := range approved {
+		if !c.For(site) {
+			continue
+		}
+		if reachable(c, []string{ChannelEmail, ChannelSMS}) {
+			return ""
+		}
+		for _, channel := range []string{ChannelSMS, ChannelEmail} { // what mail says weighs more
+			if _, why := contacts.Reach(c, channel); why != contacts.NoAddress || reason == NoApproved {
+				reason = why
+			}
+		}
+	}
+	return reason
+}
+
+func (r *Room) uncovered(tx *store.Tx, site, account, reason string) (Uncovered, error) {
+	u := Uncovered{Site: site, Account: account, Reason: reason, Name: r.siteName(tx, site)}
+	s, err := r.Book.Site(tx, site)
+	if err != nil && fault.Of(err) != fault.NotFound {
+		return u, err
+	}
+	u.ProductIDs = s.Value.ProductIDs
+	acc, err := r.Book.Account(tx, account)
+	if err != nil && fault.Of(err) != fault.NotFound {
+		return u, err
+	}
+	u.Customer = acc.Value.Name
+	return u, nil
+}

@@ -1,0 +1,296 @@
+package comms
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// Finding is something about a statement that its author should see beside the field. An error stands in the way of publishing, a warning does not.
+type Finding struct {
+	Level  string `json:"level"` // error, warning
+	Field  string `json:"field"` // JSON path
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+	Mend   string `json:"mend,omitempty"` // what would settle it
+}
+
+// The levels of a finding.
+const (
+	LevelError   = "error"
+	LevelWarning = "warning"
+)
+
+// situation is what a statement is read against, besides the rules of its form.
+type situation struct {
+	Rules    rules
+	Policy   Policy
+	Severity string
+	Hosts    []string           // that links may lead to
+	Before   *Update            // the newest update that was published to the same readers; nil: none
+	Figures  *templates.Figures // the ledger now; nil: no affected set is loaded
+	Crowd    Crowd
+}
+
+// findings reads a statement as a careful colleague would: what is missing, what says nothing new, what disagrees with the ledger, what promises
+// without a time. The order is that of the checks; nil when there is nothing to say.
+func findings(s templates.Statement, k situation) (all []Finding) {
+	for _, f := range validate(s, k.Rules) {
+		all = append(all, Finding{Level: LevelError, Field: f.Field, Code: f.Code, Reason: f.Reason})
+	}
+	all = append(all, linkFindings(s, k.Hosts)...)
+	all = append(all, lossFindings(s)...)
+	all = append(all, newsFindings(s, k)...)
+	all = append(all, countFindings(s, k.Figures)...)
+	all = append(all, timeFindings(s, k)...)
+	all = append(all, reachFindings(s, k)...)
+	all = append(all, wordFindings(s)...)
+	return all
+}
+
+// errorsOf are the findings that stand in the way, as fields.
+func errorsOf(all []Finding) (f []fault.Field) {
+	for _, x := range all {
+		if x.Level == LevelError {
+			f = append(f, fault.Field{Field: x.Field, Code: x.Code, Reason: x.Reason})
+		}
+	}
+	return f
+}
+
+// passage is one text of a statement with its path.
+type passage struct{ field, text string }
+
+// passages are all texts of a statement that readers will see.
+func passages(s templates.Statement) []passage {
+	all := []passage{
+		{"headline", s.Headline}, {"what_happened", s.WhatHappened}, {"your_action", s.YourAction}, {"technical", s.Technical},
+		{"scope.text", s.Scope.Text}, {"affected.who", s.Affected.Who}, {"timeline.text", s.Timeline.Text}, {"data_loss.text", s.DataLoss.Text},
+	}
+	for _, l := range []struct {
+		field string
+		texts []string
+	}{{"known", s.Known}, {"unknown", s.Unknown}, {"doing", s.Doing}, {"scope.products", s.Scope.Products}, {"scope.regions", s.Scope.Regions}} {
+		for i, text := range l.texts {
+			all = append(all, passage{l.field + "[" + strconv.Itoa(i) + "]", text})
+		}
+	}
+	return slices.DeleteFunc(all, func(p passage) bool { return p.text == "" })
+}
+
+func linkFindings(s templates.Statement, hosts []string) (all []Finding) {
+	for _, p := range passages(s) {
+		for _, link := range strangeLinks(p.text, hosts) {
+			all = append(all, Finding{LevelError, p.field, "foreign_link", fmt.Sprintf("links to %.80q, which is not ours", link),
+				"name our own page, or let the operator add the host to the policy's links"})
+		}
+	}
+	return all
+}
+
+// denials are ways to say that nothing is lost. It may be said only by data_loss.kind none_verified, once the check is recorded.
+var denials = []string{
+	"no data loss", "zero data loss", "without data loss", "no data was lost", "no data has been lost", "no data is lost", "no loss of data",
+	"没有数据丢失", "数据没有丢失", "无数据丢失", "数据未丢失", "未丢失任何数据", "不会丢失数据",
+	"データ損失はありません", "データの損失はありません", "データは失われていません", "データ消失はありません",
+}
+
+func lossFindings(s templates.Statement) (all []Finding) {
+	for _, p := range passages(s) {
+		if phrase := firstIn(p.text, denials); phrase != "" {
+			all = append(all, Finding{LevelError, p.field, "loss_denied", fmt.Sprintf("says %q, and no integrity check is recorded", phrase),
+				"give an upper bound in data_loss, or say that it is not known yet"})
+		}
+	}
+	return all
+}
+
+// newsFindings asks that an update says something new, or says that it does not.
+func newsFindings(s templates.Statement, k situation) []Finding {
+	if k.Before == nil {
+		return nil
+	}
+	moved := k.Figures != nil && (k.Before.Figures == nil || !sameFigures(*k.Figures, *k.Before.Figures))
+	same := gist(s) == gist(k.Before.Statement)
+	switch {
+	case same && !moved && !s.NoChange:
+		return []Finding{{LevelError, "what_happened", "nothing_new", fmt.Sprintf("says nothing that update %d did not say", k.Before.Number),
+			`say what is new, or set "no_change": true with what is being worked on`}}
+	case !same && s.NoChange && s.Phase != k.Before.Statement.Phase:
+		return []Finding{{LevelWarning, "no_change", "changed", "is set although the phase is another than before", "take no_change away"}}
+	}
+	return nil
+}
+
+// gist is everything that a statement says about the incident, in one comparable text: not when the next word comes, nor to whom and how it goes.
+func gist(s templates.Statement) string {
+	s.NextUpdateBy, s.NoChange, s.Doing = templates.Moment{}, false, nil
+	s.Audience, s.Channels, s.Locales = "", nil, nil
+	for _, text := range []*string{&s.Headline, &s.WhatHappened, &s.YourAction, &s.Technical, &s.Scope.Text, &s.Affected.Who, &s.Timeline.Text, &s.DataLoss.Text} {
+		*text = squeeze(*text)
+	}
+	for _, texts := range []*[]string{&s.Known, &s.Unknown, &s.Scope.Products, &s.Scope.Regions} {
+		*texts = slices.Clone(*texts)
+		for i, text := range *texts {
+			(*texts)[i] = squeeze(text)
+		}
+		if len(*texts) == 0 {
+			*texts = nil
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "" // a statement is plain data; an empty text equals no other statement's
+	}
+	return string(b)
+}
+
+// squeeze makes texts equal that differ only in spaces and letter case: nobody learns anything from those.
+func squeeze(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
+
+// sameFigures says whether the counts are the same, whatever the time.
+func sameFigures(a, b templates.Figures) bool {
+	a.AsOf, b.AsOf = time.Time{}, time.Time{}
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// countFindings compares typed counts with the affected set.
+func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) {
+	if f == nil {
+		return nil
+	}
+	for _, c := range []struct {
+		field, unit string
+		typed       templates.Count
+		ledger      int
+	}{{"affected.sites", "sites", s.Affected.Sites, f.Sites.Total}, {"affected.customers", "customers", s.Affected.Customers, f.Customers.Total}} {
+		switch {
+		case c.typed.State == templates.CountUnknown:
+			all = append(all, Finding{LevelWarning, c.field, "differs_from_ledger", fmt.Sprintf("is not known, and the affected set has %d %s", c.ledger, c.unit),
+				fmt.Sprintf("write %d if the set is whole", c.ledger)})
+		case c.typed.State == templates.CountKnown && c.typed.N != c.ledger:
+			all = append(all, Finding{LevelWarning, c.field, "differs_from_ledger", fmt.Sprintf("is %d, and the affected set has %d %s", c.typed.N, c.ledger, c.unit),
+				"load the missing sites, or correct the number"})
+		}
+	}
+	return all
+}
+
+// timeFindings looks at the promise of the next word, and at estimates that have passed.
+func timeFindings(s templates.Statement, k situation) (all []Finding) {
+	next, most := s.NextUpdateBy, k.Policy.NextUpdate[k.Severity]
+	if next.Word == "" && !next.At.IsZero() && most > 0 && next.At.After(k.Rules.Now.Add(most)) {
+		all = append(all, Finding{LevelWarning, "next_update_by", "late_promise",
+			fmt.Sprintf("is more than %s ahead, the policy's most for %s", most, k.Severity),
+			"promise " + k.Rules.Now.Add(most).UTC().Format(time.RFC3339) + " or earlier"})
+	}
+	end := s.Timeline.Latest
+	if end == nil {
+		end = s.Timeline.Earliest
+	}
+	if end != nil && s.Phase != Resolved && !end.After(k.Rules.Now) {
+		all = append(all, Finding{LevelWarning, "timeline", "estimate_passed", "says a time that has passed", "give a new estimate, or set the phase to resolved"})
+	}
+	return all
+}
+
+// reachFindings says who will not hear of it.
+func reachFindings(s templates.Statement, k situation) (all []Finding) {
+	direct := slices.Contains(s.Channels, ChannelEmail) || slices.Contains(s.Channels, ChannelSMS)
+	if direct && k.Crowd.People == 0 && len(badAudience(s.Audience)) == 0 {
+		all = append(all, Finding{LevelWarning, "audience", "nobody", "reaches nobody by e-mail or SMS",
+			"load the affected set and the contacts; the page is all that will say it"})
+	}
+	if k.Crowd.Unreachable > 0 {
+		all = append(all, Finding{LevelWarning, "channels", "unreachable", fmt.Sprintf("leave out %d people who have no working address on them", k.Crowd.Unreachable), "see the coverage of the incident"})
+	}
+	if wide(s.Audience) && len(s.Channels) > 0 && !slices.Contains(s.Channels, ChannelPage) {
+		all = append(all, Finding{LevelWarning, "channels", "not_on_page", "leave out the page, which everybody else reads", `add "page"`})
+	}
+	for i, c := range s.Channels {
+		if c == ChannelWebhook {
+			all = append(all, Finding{LevelWarning, fmt.Sprintf("channels[%d]", i), codeNotYet, "names webhook, which tells nobody yet", "take it out"})
+		}
+	}
+	for i, product := range s.Scope.Products {
+		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {
+			all = append(all, Finding{LevelWarning, fmt.Sprintf("scope.products[%d]", i), "unknown_component",
+				fmt.Sprintf("is %.60q, which the status page does not list; no component will change its state", product), "use a name of the policy's components"})
+		}
+	}
+	return all
+}
+
+// vague are words that stand where a time should. They are few on purpose: a list that cries wolf is not read.
+var vague = []string{
+	"shortly", "soon", "asap", "as soon as possible", "in due course", "momentarily", "later today", "in the near future", "before long", "any moment",
+	"尽快", "稍后", "很快", "近期", "不久", "马上",
+	"まもなく", "近日中", "のちほど", "後ほど", "早急に", "追って", "できるだけ早く", "間もなく",
+}
+
+// promises are beginnings of sentences that promise something.
+var promises = []string{
+	"we will", "we'll", "we shall", "more details", "more information", "further updates", "will be restored", "will be back", "to follow",
+	"我们将", "我们会", "将会", "将于",
+	"いたします", "する予定", "お知らせします", "復旧する見込み",
+}
+
+func wordFindings(s templates.Statement) (all []Finding) {
+	for _, p := range passages(s) {
+		for _, sentence := range sentences(p.text) {
+			switch {
+			case strings.ContainsFunc(sentence, unicode.IsDigit): // it gives a time or a number
+			case firstIn(sentence, vague) != "":
+				all = append(all, Finding{LevelWarning, p.field, "vague", fmt.Sprintf("says %q, which is no time", firstIn(sentence, vague)), "give a time"})
+			case p.field != "timeline.text" && firstIn(sentence, promises) != "":
+				all = append(all, Finding{LevelWarning, p.field, "promise_without_time", fmt.Sprintf("promises (%q) without saying when", firstIn(sentence, promises)), "say until when, or leave the promise out"})
+			}
+		}
+	}
+	return all
+}
+
+var sentenceEnd = regexp.MustCompile(`[.!?]\s+|[。！？\n]`)
+
+func sentences(text string) []string { return sentenceEnd.Split(text, -1) }
+
+// firstIn is the first of the phrases that stands in a text, whatever its letter case. A Latin phrase must stand as whole words, since
+// "soon" is no part of "sooner".
+func firstIn(text string, phrases []string) string {
+	text = squeeze(text)
+	for _, phrase := range phrases {
+		for from := 0; ; {
+			at := strings.Index(text[from:], phrase)
+			if at < 0 {
+				break
+			}
+			at += from
+			end := at + len(phrase)
+			if phrase[0] >= 0x80 || !letterBefore(text, at) && !letterAt(text, end) {
+				return phrase
+			}
+			from = end
+		}
+	}
+	return ""
+}
+
+func letterBefore(s string, at int) bool {
+	return at > 0 && isLatin(s[at-1])
+}
+
+func letterAt(s string, at int) bool {
+	return at < len(s) && isLatin(s[at])
+}
+
+func isLatin(b byte) bool { return b >= 'a' && b <= 'z' || b >= '0' && b <= '9' }
