@@ -8,6 +8,7 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // Deadline is anything that is due: the next update, a first answer, a second reading. When it passes, the rungs of its ladder
@@ -16,9 +17,10 @@ type Deadline struct {
 	What     string    `json:"what"` // "next_update", "first_answer", "second_reading"
 	Of       string    `json:"of"`   // the record it is about
 	Incident string    `json:"incident"`
-	Due      time.Time `json:"due"`  // when the promise passes
-	Fire     time.Time `json:"fire"` // when the next rung is told; zero: done or no rung left
-	Rung     int       `json:"rung"` // rungs told so far
+	Title    string    `json:"title,omitempty"` // what people call it; "": the incident's title
+	Due      time.Time `json:"due"`             // when the promise passes
+	Fire     time.Time `json:"fire"`            // when the next rung is told; zero: done or no rung left
+	Rung     int       `json:"rung"`            // rungs told so far
 	DoneAt   time.Time `json:"done_at"`
 	DoneBy   string    `json:"done_by"`
 	Late     bool      `json:"late"` // it was done after Due
@@ -43,7 +45,7 @@ var deadlines = store.Table[Deadline]{
 }
 
 // Promise notes that something is due. The rungs of the policy's ladder for d.What are told when it passes; without a ladder the
-// incident's log still shows the breach. Of d it takes What, Of, Incident and Due.
+// incident's log still shows the breach. Of d it takes What, Of, Incident, Title and Due.
 func (r *Room) Promise(tx *store.Tx, d Deadline) error { return r.promise(tx, d) }
 
 func (r *Room) promise(tx *store.Tx, d Deadline) error {
@@ -53,7 +55,7 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 	case d.Due.IsZero():
 		return fault.BadField("due", "must be a time")
 	}
-	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Due: d.Due, Fire: d.Due}
+	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Title: d.Title, Due: d.Due, Fire: d.Due}
 	if ladder := r.Policy.Ladders[d.What]; len(ladder) > 0 {
 		d.Fire = d.Due.Add(ladder[0].After)
 	}
@@ -139,19 +141,6 @@ func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err
 	return fired, nil
 }
 
-// Breach is what the message "deadline" is told about.
-type Breach struct {
-	What     string    `json:"what"`
-	Of       string    `json:"of"`
-	Incident string    `json:"incident"` // its id, or ""
-	Number   int       `json:"number"`   // of the incident, 0 for none
-	Title    string    `json:"title"`    // of the incident
-	Due      time.Time `json:"due"`
-	Rung     int       `json:"rung"` // from 1
-	Rungs    int       `json:"rungs"`
-	URL      string    `json:"url"` // where the incident is worked on
-}
-
 var errNotDue = fault.New(fault.Stale, "the deadline is not due any more")
 
 func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
@@ -191,18 +180,18 @@ func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
 }
 
 func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error {
-	p := Breach{What: d.What, Of: d.Of, Incident: d.Incident, Due: d.Due, Rung: rung + 1, Rungs: len(ladder), URL: r.Vendor.URL}
-	if d.Incident != "" {
+	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL, Rung: rung + 1}
+	if p.Of == "" && d.Incident != "" {
 		inc, _, err := incidents.Get(tx, d.Incident)
 		if err != nil {
 			return err
 		}
-		p.Number, p.Title = inc.Number, inc.Title
+		p.Of = inc.Title
 	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("write the facts of a deadline: %w", err)
 	}
-	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: "deadline", To: ladder[rung].To, Data: data})
+	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: templates.MsgDeadline, To: ladder[rung].To, Data: data})
 	return err
 }

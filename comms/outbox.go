@@ -42,7 +42,8 @@ type Notice struct {
 	People    int       `json:"people"`
 	Customers int       `json:"customers"`
 	Sites     int       `json:"sites"`
-	Due       time.Time `json:"due"` // when the expansion goes on; zero: never
+	Nobody    int       `json:"nobody,omitempty"` // customers of whom no contact is known
+	Due       time.Time `json:"due"`              // when the expansion goes on; zero: never
 	CreatedAt time.Time `json:"created_at"`
 	DoneAt    time.Time `json:"done_at"`
 }
@@ -68,36 +69,58 @@ var notices = store.Table[Notice]{
 	Due:  func(n Notice) (string, time.Time) { return n.Lane, n.Due },
 }
 
-// Page is at most PageSize deliveries with neighbouring keys, leased and settled together. Counts are the states of its
-// deliveries by channel ("email/sent"), moved in the transactions that move the deliveries, so a board is the sum of pages.
+// Page is at most PageSize deliveries of one channel with neighbouring keys, leased and settled together. Its id is
+// pag_<notice>.<number>.<e|s>. Pages of the two channels over the same people are worked on by different workers, so that a
+// relay that hangs holds up nobody's SMS.
+//
+// Counts are the states of its deliveries by channel ("email/sent") and, on the page that Board names, the best state of each
+// of its people ("people/sent"). They move in the transactions that move the deliveries, so a board is the sum of pages.
 type Page struct {
-	Notice string         `json:"notice"`
-	Lane   string         `json:"lane"`
-	From   string         `json:"from"` // first delivery key
-	To     string         `json:"to"`   // last delivery key
-	Counts map[string]int `json:"counts"`
-	Due    time.Time      `json:"due"` // zero: nothing left to do
+	Notice  string         `json:"notice"`
+	Number  int            `json:"number"`
+	Channel string         `json:"channel"`
+	Lane    string         `json:"lane"` // the notice's lane and the channel: see pageLane
+	From    string         `json:"from"` // first delivery key
+	To      string         `json:"to"`   // last delivery key; keys of other channels may lie between
+	Counts  map[string]int `json:"counts"`
+	Board   string         `json:"board"`           // the page on which its people are counted
+	Mixed   bool           `json:"mixed,omitempty"` // its people have deliveries on another channel too
+	Clean   int64          `json:"clean"`           // the epoch of the last claim that ended with a release: later ones died
+	Due     time.Time      `json:"due"`             // zero: nothing left to do
 }
 
 var pages = store.Table[Page]{
-	Kind: store.Kind{Name: "page", Prefix: "pag", Schema: 1, Leased: true, Composed: true},
-	Due:  func(p Page) (string, time.Time) { return p.Lane, p.Due },
+	Kind: store.Kind{Name: "page", Prefix: "pag", Schema: 1, Leased: true, Composed: true, Indexes: []store.Index{
+		{Name: "open", Fields: []store.Field{{Name: "lane", Type: store.Text}}},
+	}},
+	Tuples: func(p Page) store.Tuples {
+		if p.Due.IsZero() {
+			return nil
+		}
+		return store.Tuples{"open": {p.Lane}}
+	},
+	Due: func(p Page) (string, time.Time) { return p.Lane, p.Due },
 }
 
-// Delivery is one notice to one address of one person. Its id is
+// Delivery is one notice to one address of one person, or the reason why there is none. Its id is
 //
 //	dlv_<notice>.<pass>.<account>.<contact>.<e|s>.<address number>
 //
-// (suffixes of ids), so walking accounts in order of id, and contacts within them, walks deliveries in order of key.
+// (suffixes of ids), so walking accounts in order of id, and contacts within them, walks deliveries in order of key. An address
+// that a notice names itself has "0" for the account and its position for the contact.
 type Delivery struct {
+	Page     int       `json:"page"` // number of its page
 	Channel  string    `json:"channel"`
 	Address  string    `json:"address"`
 	Name     string    `json:"name,omitempty"`
 	Locale   string    `json:"locale"`
+	Sites    []string  `json:"sites,omitempty"` // why the person is told: at most a few of them
 	State    State     `json:"state"`
 	Reason   string    `json:"reason,omitempty"`
-	Attempts int       `json:"attempts"`
-	Next     time.Time `json:"next"` // when a deferred one is tried again
+	Attempts int       `json:"attempts"`           // that ended with an outcome
+	Starts   int       `json:"starts,omitempty"`   // attempts noted before they began, since the last outcome: see run.mark
+	Unknowns int       `json:"unknowns,omitempty"` // outcomes that nobody knows
+	Next     time.Time `json:"next,omitzero"`      // when it is tried again; zero: never, or at once if queued
 	Ref      string    `json:"ref,omitempty"`
 	At       time.Time `json:"at"` // of the last change
 }

@@ -26,7 +26,7 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 	}
 	n.State, n.Unsent, n.Reason = Expanding, "", ""
 	n.Cursor, n.Pass, n.Pages, n.Pending = "", 1, 0, 0
-	n.People, n.Customers, n.Sites = 0, 0, 0
+	n.People, n.Customers, n.Sites, n.Nobody = 0, 0, 0, 0
 	n.CreatedAt, n.DoneAt = tx.Now(), time.Time{}
 	n.Due = time.Now().UTC() // by wall time, as leases are
 	if err := notices.Put(tx, id, n, 0); err != nil {
@@ -132,7 +132,7 @@ func covers(n, old Notice) bool {
 			return false
 		}
 	}
-	return n.Audience == old.Audience || n.Audience == "public" && old.Audience == "affected"
+	return n.Audience == old.Audience || wide(n.Audience) && wide(old.Audience)
 }
 
 // bell wakes those who wait for work. The zero value is ready.

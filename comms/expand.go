@@ -1,0 +1,628 @@
+package comms
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"lifeline/contacts"
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Expansion turns a notice into pages of deliveries, a chunk of at most PageSize people in each transaction, which also moves the
+// notice's cursor. So an expander that dies leaves a notice from which the next one goes on, and nobody is written down twice or
+// left out. Everybody in the audience gets a delivery on every channel of the notice: whoever cannot be reached gets one that has
+// failed already, with the reason, so that a board always adds up to the audience.
+
+// mostSites bounds the sites that a delivery names.
+const mostSites = 10
+
+// mostChunks bounds how long one notice keeps an expander before others have their turn.
+const mostChunks = 40
+
+// reasons for which there is no delivery to make. Those that are somebody's wish count as suppressed, the others as failed.
+var wishes = []string{contacts.OptedOut, contacts.ChannelOff}
+
+// reasonNobody stands where a customer is affected and no contact of hers is known.
+const reasonNobody = "no_contact"
+
+// cursor says behind whom an expansion goes on. After is the account to begin behind; within the account In, contacts up to Done are
+// done already.
+type cursor struct{ After, In, Done string }
+
+func (c cursor) String() string { return c.After + "/" + c.In + "/" + c.Done }
+
+func parseCursor(s string) (c cursor, err error) {
+	if s == "" {
+		return c, nil
+	}
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 {
+		return c, fmt.Errorf("the cursor %.80q of a notice is not one", s)
+	}
+	return cursor{parts[0], parts[1], parts[2]}, nil
+}
+
+// person is one person of a chunk, with the deliveries made of her.
+type person struct {
+	key  deliveryKey // Channel and Number are set for each delivery
+	rows []Delivery
+}
+
+// chunk is what one transaction of an expansion adds.
+type chunk struct {
+	people           []person
+	nobody           []affectedAccount // customers of whom no contact is known
+	customers, sites int
+	next             cursor
+	last             bool // of its pass
+}
+
+// expand works on a claimed notice until it is expanded, or others should have their turn.
+func (o *Outbox) expand(ctx context.Context, m store.Meta) error {
+	for range mostChunks {
+		if o.leaving() {
+			break
+		}
+		more, err := o.expandSome(ctx, m)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		return notices.Release(tx, m.ID, m.Holder, m.Epoch)
+	})
+}
+
+// expandSome does one transaction's worth and says whether there is more to do under this claim.
+func (o *Outbox) expandSome(ctx context.Context, m store.Meta) (more bool, err error) {
+	r := o.Room
+	var n Notice
+	var c chunk
+	wait := false
+	err = r.DB.View(ctx, func(tx *store.Tx) (err error) {
+		if n, _, err = notices.Get(tx, m.ID); err != nil || n.State != Expanding {
+			return err
+		}
+		if wait, err = r.mustWait(tx, n); err != nil || wait {
+			return err
+		}
+		c, err = r.chunk(tx, suffix(m.ID), n)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("read who is to be told: %w", err)
+	case n.State == StoppedHere:
+		return false, o.sweep(ctx, m)
+	case wait:
+		return false, o.later(ctx, m)
+	}
+	lease := o.lease()
+	made := map[string]int{}
+	err = r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		more = false
+		clear(made)
+		now, nm, err := notices.Get(tx, m.ID)
+		if err != nil {
+			return err
+		}
+		if err := notices.Fence(tx, m.ID, m.Holder, m.Epoch); err != nil {
+			return err
+		}
+		if now.State != Expanding || now.Cursor != n.Cursor || now.Pass != n.Pass {
+			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
+		}
+		if err := o.writeChunk(tx, m.ID, &now, c, made); err != nil {
+			return err
+		}
+		if err := notices.Put(tx, m.ID, now, nm.Version); err != nil {
+			return err
+		}
+		tx.After(r.bell.ring)
+		if now.State != Expanding {
+			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
+		}
+		more = true
+		return notices.Renew(tx, m.ID, m.Holder, m.Epoch, lease)
+	})
+	if err != nil {
+		return false, fmt.Errorf("write a page of deliveries: %w", err)
+	}
+	for lane, n := range made {
+		o.metrics.made.WithLabelValues(lane).Add(float64(n))
+	}
+	return more, nil
+}
+
+// mustWait holds back a correction until the fate of what it corrects is known to everybody who could have got it.
+func (r *Room) mustWait(tx *store.Tx, n Notice) (bool, error) {
+	if n.Only == "" {
+		return false, nil
+	}
+	old, _, err := notices.Get(tx, n.Only)
+	if err != nil {
+		return false, err
+	}
+	return old.State == Expanding || old.Pending > 0, nil
+}
+
+// later puts a notice back for a second.
+func (o *Outbox) later(ctx context.Context, m store.Meta) error {
+	return o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		n, nm, err := notices.Get(tx, m.ID)
+		if err != nil {
+			return err
+		}
+		if n.State == Expanding {
+			n.Due = time.Now().Add(time.Second).UTC()
+			if err := notices.Put(tx, m.ID, n, nm.Version); err != nil {
+				return err
+			}
+		}
+		return notices.Release(tx, m.ID, m.Holder, m.Epoch)
+	})
+}
+
+// chunk reads the next people of a notice's audience.
+func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error) {
+	at, err := parseCursor(n.Cursor)
+	if err != nil {
+		return c, err
+	}
+	if len(n.To) > 0 {
+		return r.named(notice, n, at), nil
+	}
+	speak, err := r.languages(tx, n)
+	if err != nil {
+		return c, err
+	}
+	channels := n.sendable()
+	switch {
+	case len(channels) == 0:
+		return chunk{last: true}, nil
+	case n.Pass == passNobody:
+		return r.nobody(tx, notice, n, at)
+	}
+	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
+	before := at.After // the account before the one we are in
+	account := at.In
+	for rc, err := range r.recipients(tx, n, n.Pass, at.After) {
+		if err != nil {
+			return c, err
+		}
+		if rc.Account != account {
+			if account != "" {
+				before = account
+			}
+			account = rc.Account
+		}
+		if rc.Account < at.In || rc.Account == at.In && rc.Contact <= at.Done {
+			continue
+		}
+		if len(g.c.people) == PageSize {
+			return g.c, nil
+		}
+		if err := g.add(rc, channels, speak); err != nil {
+			return c, err
+		}
+		g.c.next = cursor{before, rc.Account, rc.Contact}
+	}
+	g.c.last = true
+	return g.c, nil
+}
+
+// The passes of an expansion: first those who may speak for a customer, then everybody else, then the customers that nobody can
+// speak for, so that they are on the board too.
+const (
+	passApproved = 1
+	passOthers   = 2
+	passNobody   = 3
+)
+
+// nobody finds affected customers of whom the passes before wrote nobody down.
+func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk, err error) {
+	c.next, c.last = at, true
+	if !wide(n.Audience) || n.Update == "" || n.Only != "" {
+		return c, nil
+	}
+	u, _, err := updates.Get(tx, n.Update)
+	if err != nil {
+		return c, err
+	}
+	seen := 0
+	for a, err := range affectedAccounts(tx, u.Incident, at.After) {
+		if err != nil {
+			return c, err
+		}
+		if seen++; seen > 4*PageSize || len(c.nobody) == PageSize {
+			c.last = false
+			return c, nil
+		}
+		c.next = cursor{After: a.account}
+		known := false
+		for pass := passApproved; pass <= passOthers && !known; pass++ {
+			prefix := deliveryKey{Notice: notice, Pass: pass, Account: suffix(a.account)}.account()
+			for _, err := range deliveries.Scan(tx, store.Query{Prefix: prefix, Limit: 1}) {
+				if err != nil {
+					return c, err
+				}
+				known = true
+			}
+		}
+		if !known {
+			c.nobody = append(c.nobody, a)
+			c.customers++
+			c.sites += len(a.sites)
+		}
+	}
+	return c, nil
+}
+
+// sendable is the notice's channels that go to people one by one, in key order.
+func (n Notice) sendable() (channels []string) {
+	for _, c := range sendable {
+		if slices.Contains(n.Channels, c) {
+			channels = append(channels, c)
+		}
+	}
+	return channels
+}
+
+// named is the chunk for addresses that a notice names itself. Its cursor's Done counts those that are done.
+func (r *Room) named(notice string, n Notice, at cursor) (c chunk) {
+	from, _ := strconv.Atoi(at.Done)
+	to := min(from+PageSize, len(n.To))
+	for i, d := range n.To[from:to] {
+		k := deliveryKey{Notice: notice, Pass: n.Pass, Account: "0", Contact: fmt.Sprintf("%04d", from+i)}
+		locale := r.Words.Match(d.Locale)
+		c.people = append(c.people, person{key: k, rows: []Delivery{{
+			Channel: d.Channel, Address: d.Address, Name: d.Name, Locale: locale, State: Queued,
+		}}})
+	}
+	c.next = cursor{"", "", strconv.Itoa(to)}
+	c.last = to == len(n.To)
+	return c
+}
+
+// gather collects a chunk of an audience.
+type gather struct {
+	room    *Room
+	tx      *store.Tx
+	notice  string
+	n       Notice
+	at      cursor
+	c       chunk
+	account string
+	sites   map[string]bool // of the account, counted so far
+	before  map[string]bool // contacts of the account that pass 1 told
+}
+
+func (g *gather) add(rc recipient, channels []string, speak func(string) string) error {
+	if rc.Account != g.account {
+		if err := g.enter(rc.Account); err != nil {
+			return err
+		}
+	}
+	who := suffix(rc.Contact)
+	if g.before[who] {
+		return nil
+	}
+	if g.sites == nil {
+		g.sites = map[string]bool{}
+		g.c.customers++
+	}
+	for _, s := range rc.Sites {
+		if !g.sites[s] {
+			g.sites[s] = true
+			g.c.sites++
+		}
+	}
+	p := person{key: deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(rc.Account), Contact: who}}
+	for _, channel := range channels {
+		d := Delivery{Channel: channel, Name: rc.C.Name, Locale: speak(rc.C.Locale), Sites: rc.Sites[:min(len(rc.Sites), mostSites)], State: Queued}
+		if ok := d.address(rc); ok {
+			p.rows = append(p.rows, d)
+		}
+	}
+	g.c.people = append(g.c.people, p)
+	return nil
+}
+
+// address finds where a delivery goes, or says in it why nowhere. Not ok: the recipient is owed nothing on this channel, for a
+// correction goes exactly where the wrong words went.
+func (d *Delivery) address(rc recipient) (ok bool) {
+	if rc.Got != nil {
+		i := slices.IndexFunc(rc.Got, func(got Direct) bool { return got.Channel == d.Channel })
+		if i >= 0 {
+			d.Address, d.Locale = rc.Got[i].Address, rc.Got[i].Locale
+		}
+		return i >= 0
+	}
+	addresses, reason := contacts.Reach(rc.C, d.Channel)
+	switch {
+	case len(addresses) > 0:
+		d.Address = addresses[0].Value
+	case slices.Contains(wishes, reason):
+		d.State, d.Reason = Suppressed, reason
+	default:
+		d.State, d.Reason = Failed, cmp.Or(reason, contacts.NoAddress)
+	}
+	return true
+}
+
+// enter learns what an earlier chunk or pass did with the account.
+func (g *gather) enter(account string) error {
+	g.account, g.sites, g.before = account, nil, nil
+	note := func(pass int) error {
+		prefix := deliveryKey{Notice: g.notice, Pass: pass, Account: suffix(account)}.account()
+		for rec, err := range deliveries.Scan(g.tx, store.Query{Prefix: prefix}) {
+			if err != nil {
+				return err
+			}
+			k, err := parseKey(rec.ID)
+			if err != nil {
+				return err
+			}
+			if g.sites == nil {
+				g.sites, g.before = map[string]bool{}, map[string]bool{}
+			}
+			g.before[k.Contact] = true
+			for _, s := range rec.Value.Sites {
+				g.sites[s] = true
+			}
+		}
+		return nil
+	}
+	if account == g.at.In { // the chunk before ended within this account
+		if err := note(g.n.Pass); err != nil {
+			return err
+		}
+	}
+	if g.n.Pass > passApproved {
+		if err := note(passApproved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// languages is the choice among the languages of the update that a notice carries; the first one serves whoever has none of them.
+func (r *Room) languages(tx *store.Tx, n Notice) (func(string) string, error) {
+	if n.Update == "" {
+		return r.Words.Match, nil
+	}
+	u, _, err := updates.Get(tx, n.Update)
+	if err != nil {
+		return nil, err
+	}
+	return choose(u.Statement.Locales), nil
+}
+
+func choose(offered []string) func(string) string {
+	if len(offered) == 0 {
+		offered = []string{"en"}
+	}
+	tags := make([]language.Tag, len(offered))
+	for i, l := range offered {
+		tags[i] = language.Make(l)
+	}
+	matcher := language.NewMatcher(tags)
+	known := map[string]string{"": offered[0]}
+	return func(locale string) string {
+		if l, ok := known[locale]; ok {
+			return l
+		}
+		_, i, _ := matcher.Match(language.Make(locale))
+		if len(known) < 1000 {
+			known[locale] = offered[i]
+		}
+		return offered[i]
+	}
+}
+
+// writeChunk writes a chunk's deliveries and pages and moves the notice on.
+func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made map[string]int) error {
+	notice := suffix(id)
+	if len(c.people) > 0 {
+		n.Pages++
+	}
+	due := time.Now().UTC()
+	var board string
+	for channel, ids := range byChannel(c.people) {
+		p := Page{Notice: id, Number: n.Pages, Channel: channel, Lane: pageLane(n.Lane, channel), Counts: map[string]int{}}
+		pid := pageID(notice, n.Pages, channel)
+		p.Mixed = len(n.To) == 0 && len(n.sendable()) > 1
+		if board == "" || !p.Mixed {
+			board = pid
+		}
+		p.Board = board
+		for key, d := range ids {
+			d.Page, d.At = n.Pages, tx.Now()
+			if p.From == "" {
+				p.From = key
+			}
+			p.To = key
+			p.Counts[channel+"/"+string(d.State)]++
+			if d.open() {
+				p.Due = due
+			}
+			if err := deliveries.Put(tx, key, d, 0); err != nil {
+				return err
+			}
+		}
+		if p.Board == pid {
+			for _, who := range c.people {
+				if best, ok := who.best(channel, p.Mixed); ok {
+					p.Counts["people/"+string(best)]++
+				}
+			}
+		}
+		if !p.Due.IsZero() {
+			n.Pending++
+			made[p.Lane]++
+		}
+		if err := pages.Put(tx, pid, p, 0); err != nil {
+			return err
+		}
+	}
+	for _, a := range c.nobody {
+		k := deliveryKey{Notice: notice, Pass: passNobody, Account: suffix(a.account), Contact: "0"}
+		d := Delivery{Sites: a.sites[:min(len(a.sites), mostSites)], State: Failed, Reason: reasonNobody, At: tx.Now()}
+		if err := deliveries.Put(tx, k.String(), d, 0); err != nil {
+			return err
+		}
+	}
+	n.Nobody += len(c.nobody)
+	n.People += len(c.people)
+	n.Customers += c.customers
+	n.Sites += c.sites
+	n.Cursor = c.next.String()
+	if !c.last {
+		return nil
+	}
+	n.Cursor, n.Pass = "", n.Pass+1
+	if n.Pass <= passNobody && len(n.To) == 0 && len(n.sendable()) > 0 {
+		return nil
+	}
+	n.State, n.Due = SendingNow, time.Time{}
+	n.settled(tx.Now())
+	return nil
+}
+
+// settled ends a notice of which nothing is left to do.
+func (n *Notice) settled(now time.Time) {
+	if n.Pending > 0 || n.State == Expanding || !n.DoneAt.IsZero() {
+		return
+	}
+	n.DoneAt = now
+	if n.State == SendingNow {
+		n.State = Done
+	}
+}
+
+// best is the best state of a person over all channels, or with apart over one; not ok when she has no delivery there.
+func (p person) best(channel string, all bool) (best State, ok bool) {
+	for _, d := range p.rows {
+		if all || d.Channel == channel {
+			best, ok = better(best, d.State), true
+		}
+	}
+	return best, ok
+}
+
+// byChannel walks the channels that a chunk uses, in key order, each with its deliveries in key order.
+func byChannel(people []person) iter.Seq2[string, iter.Seq2[string, Delivery]] {
+	return func(yield func(string, iter.Seq2[string, Delivery]) bool) {
+		for _, channel := range sendable {
+			walk := func(yield func(string, Delivery) bool) {
+				for _, p := range people {
+					for _, d := range p.rows {
+						k := p.key
+						k.Channel = channel
+						if d.Channel == channel && !yield(k.String(), d) {
+							return
+						}
+					}
+				}
+			}
+			some := false
+			for range walk {
+				some = true
+				break
+			}
+			if some && !yield(channel, walk) {
+				return
+			}
+		}
+	}
+}
+
+// sweep suppresses what a stopped notice has left in pages that no worker holds; those that a worker holds it stops itself.
+func (o *Outbox) sweep(ctx context.Context, m store.Meta) error {
+	r := o.Room
+	var idle []string
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		idle = nil
+		for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + suffix(m.ID) + "."}) {
+			if err != nil {
+				return err
+			}
+			if rec.Holder == "" && !rec.Value.Due.IsZero() {
+				idle = append(idle, rec.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range idle {
+		err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return r.suppressPage(tx, id) })
+		if k := fault.Of(err); err != nil && k != fault.Stale {
+			return fmt.Errorf("suppress page %s: %w", id, err)
+		}
+	}
+	return r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		n, nm, err := notices.Get(tx, m.ID)
+		if err != nil {
+			return err
+		}
+		n.Due = time.Time{}
+		n.settled(tx.Now())
+		if err := notices.Put(tx, m.ID, n, nm.Version); err != nil {
+			return err
+		}
+		return notices.Release(tx, m.ID, m.Holder, m.Epoch)
+	})
+}
+
+func (r *Room) suppressPage(tx *store.Tx, id string) error {
+	b := newBoard(tx)
+	p, err := b.page(id)
+	if err != nil {
+		return err
+	}
+	n, err := b.notice(p.Notice)
+	if err != nil {
+		return err
+	}
+	if p.meta.Holder != "" || p.Due.IsZero() || n.State != StoppedHere {
+		return nil
+	}
+	if err := b.prefetch(p); err != nil {
+		return err
+	}
+	for _, key := range p.keys {
+		d, err := b.delivery(key)
+		if err != nil {
+			return err
+		}
+		if d.Channel != p.Channel || !d.open() {
+			continue
+		}
+		if err := b.record(key, d.unsent(*n), d.Attempts, ""); err != nil {
+			return err
+		}
+	}
+	if err := b.finish(p, time.Time{}); err != nil {
+		return err
+	}
+	return b.write()
+}
+
+// unsent is what becomes of an open delivery when its notice was stopped.
+func (d Delivery) unsent(n Notice) verdict {
+	if d.State == Unknown || d.State == Sending {
+		return verdict{State: Unknown, Reason: cmp.Or(d.Reason, "the outcome was lost, then the notice was stopped")}
+	}
+	return verdict{State: n.Unsent, Reason: n.Reason}
+}

@@ -1,0 +1,91 @@
+package comms
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"lifeline/store/fault"
+)
+
+// deliveryKey is the parts of a delivery's id; the ids in it are suffixes.
+type deliveryKey struct {
+	Notice  string
+	Pass    int
+	Account string
+	Contact string
+	Channel string
+	Number  int
+}
+
+func (k deliveryKey) String() string {
+	return fmt.Sprintf("%s%s.%d", k.person(), letters[k.Channel], k.Number)
+}
+
+// person is what the ids of all deliveries of a notice to one person begin with.
+func (k deliveryKey) person() string {
+	return fmt.Sprintf("%s%s.", k.account(), k.Contact)
+}
+
+func (k deliveryKey) account() string {
+	return fmt.Sprintf("dlv_%s.%d.%s.", k.Notice, k.Pass, k.Account)
+}
+
+// letters name channels in keys, in the order of their letters; n stands for no channel, where there is nobody to tell.
+var letters = map[string]string{ChannelEmail: "e", ChannelSMS: "s", "": "n"}
+
+// sendable is the channels on which people are told one by one, in key order.
+var sendable = []string{ChannelEmail, ChannelSMS}
+
+func parseKey(id string) (k deliveryKey, err error) {
+	bad := fault.New(fault.NotFound, "%.120q is not the id of a delivery", id)
+	rest, ok := strings.CutPrefix(id, "dlv_")
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 6 {
+		return k, bad
+	}
+	k = deliveryKey{Notice: parts[0], Account: parts[2], Contact: parts[3]}
+	for channel, letter := range letters {
+		if parts[4] == letter {
+			k.Channel = channel
+		}
+	}
+	var err1, err2 error
+	k.Pass, err1 = strconv.Atoi(parts[1])
+	k.Number, err2 = strconv.Atoi(parts[5])
+	if err1 != nil || err2 != nil || letters[k.Channel] != parts[4] {
+		return k, bad
+	}
+	return k, nil
+}
+
+func pageID(noticeSuffix string, number int, channel string) string {
+	return fmt.Sprintf("pag_%s.%06d.%s", noticeSuffix, number, letters[channel])
+}
+
+// pageLane is where a page waits: each channel has its own queue in each lane.
+func pageLane(lane, channel string) string { return lane + "." + channel }
+
+// suffix is what stands behind an id's prefix.
+func suffix(id string) string {
+	_, s, _ := strings.Cut(id, "_")
+	return s
+}
+
+// host is the name under which messages are made: that of the public URL.
+func (r *Room) host() string {
+	u, err := url.Parse(r.Vendor.URL)
+	if err != nil || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") {
+		return "lifeline.invalid"
+	}
+	return u.Hostname()
+}
+
+// messageID makes an id that says nothing about the person and is the same at every try.
+func (r *Room) messageID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])) + "@" + r.host()
+}

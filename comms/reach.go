@@ -1,0 +1,320 @@
+package comms
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Reach is who of an update's audience was told. States counts people, each once in the best state of her deliveries, and adds up to
+// Audience.People; ByChannel counts each person once in every channel of the update.
+type Reach struct {
+	Update         string                   `json:"update_id"`
+	Number         int                      `json:"number"`
+	Audience       ReachAudience            `json:"audience"`
+	States         map[State]int            `json:"states"`
+	ByChannel      map[string]map[State]int `json:"by_channel"`
+	Unreached      []Unreached              `json:"unreached"`
+	UnreachedTotal int                      `json:"unreached_total"` // people not told who will not be, and customers with nobody to tell
+	Expanding      bool                     `json:"expanding"`       // the audience is still being written down
+	Stopped        string                   `json:"stopped"`         // why the rest is not told; "" when it is
+	DoneAt         *time.Time               `json:"done_at"`
+	Done           bool                     `json:"done"`
+}
+
+// ReachAudience is whom an update was for.
+type ReachAudience struct {
+	People    int `json:"people"`
+	Customers int `json:"customers"`
+	Sites     int `json:"sites"`
+}
+
+// Unreached is one person who was not told and will not be, or a customer of whom nobody is known.
+type Unreached struct {
+	Customer string   `json:"customer"` // account id; "" for an address that the policy names
+	Contact  string   `json:"contact"`  // "": nobody is known
+	Site     string   `json:"site"`     // the first of Sites, or ""
+	Sites    []string `json:"sites"`    // at most ten
+	Reason   string   `json:"reason"`   // by channel: "email: bounced; sms: no_address"
+}
+
+// MostUnreached bounds Reach.Unreached.
+const MostUnreached = 1000
+
+// Reach reads the board of an update. It costs a look at each page of 250 deliveries, and a walk over those pages only on which
+// somebody is unreached.
+func (r *Room) Reach(ctx context.Context, updateID string) (reach Reach, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		reach = Reach{Update: updateID, States: map[State]int{}, ByChannel: map[string]map[State]int{}, Unreached: []Unreached{}}
+		u, _, err := updates.Get(tx, updateID)
+		if err != nil {
+			return err
+		}
+		reach.Number = u.Number
+		if u.Notice == "" {
+			reach.Done = u.State != Draft
+			return nil
+		}
+		n, _, err := notices.Get(tx, u.Notice)
+		if err != nil {
+			return err
+		}
+		reach.Audience = ReachAudience{People: n.People, Customers: n.Customers, Sites: n.Sites}
+		if u.Figures != nil && wide(n.Audience) && n.Only == "" {
+			reach.Audience.Customers, reach.Audience.Sites = u.Figures.Customers.Total, u.Figures.Sites.Total
+		}
+		reach.Expanding = n.State == Expanding
+		reach.Done = n.State == Done || n.State == StoppedHere && n.Pending == 0
+		if n.State == StoppedHere {
+			reach.Stopped = cmp.Or(n.Reason, "stopped")
+		}
+		if !n.DoneAt.IsZero() {
+			reach.DoneAt = &n.DoneAt
+		}
+		for _, c := range n.sendable() {
+			reach.ByChannel[c] = map[State]int{}
+		}
+		return reach.add(tx, suffix(u.Notice))
+	})
+	return reach, err
+}
+
+// add sums up the pages of a notice and lists the unreached.
+func (reach *Reach) add(tx *store.Tx, notice string) error {
+	type span struct{ from, to string }
+	var bad []span
+	for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + notice + "."}) {
+		if err != nil {
+			return err
+		}
+		lost := 0
+		for name, count := range rec.Value.Counts {
+			what, state := countName(name)
+			if what != "people" {
+				if reach.ByChannel[what] == nil {
+					reach.ByChannel[what] = map[State]int{}
+				}
+				reach.ByChannel[what][state] += count
+				continue
+			}
+			reach.States[state] += count
+			if unreached(state) {
+				lost += count
+			}
+		}
+		if lost > 0 {
+			reach.UnreachedTotal += lost
+			from, err := parseKey(rec.Value.From)
+			if err != nil {
+				return err
+			}
+			to, err := parseKey(rec.Value.To)
+			if err != nil {
+				return err
+			}
+			bad = append(bad, span{from.person(), to.person() + "~"})
+		}
+	}
+	slices.SortFunc(bad, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	for _, s := range bad {
+		if err := reach.list(tx, s.from, s.to); err != nil {
+			return err
+		}
+	}
+	nobody := deliveryKey{Notice: notice, Pass: passNobody}.account()
+	for rec, err := range deliveries.Scan(tx, store.Query{Prefix: strings.TrimSuffix(nobody, ".")}) {
+		if err != nil {
+			return err
+		}
+		k, err := parseKey(rec.ID)
+		if err != nil {
+			return err
+		}
+		reach.UnreachedTotal++
+		reach.name(k, rec.Value.Sites, rec.Value.Reason)
+	}
+	return nil
+}
+
+// unreached says that somebody in this state was not told and will not be. Who is superseded is told something newer, and what went
+// to a file is shown as that.
+func unreached(s State) bool { return s == Failed || s == Suppressed }
+
+// list names the unreached people of a range of keys.
+func (reach *Reach) list(tx *store.Tx, from, to string) error {
+	var who deliveryKey
+	var best State
+	var sites, reasons []string
+	flush := func() {
+		if best != "" && unreached(best) {
+			reach.name(who, sites, strings.Join(reasons, "; "))
+		}
+		best, sites, reasons = "", nil, nil
+	}
+	for rec, err := range deliveries.Scan(tx, store.Query{From: from, To: to}) {
+		if err != nil {
+			return err
+		}
+		if len(reach.Unreached) >= MostUnreached {
+			return nil
+		}
+		k, err := parseKey(rec.ID)
+		if err != nil {
+			return err
+		}
+		if k.person() != who.person() {
+			flush()
+			who = k
+		}
+		best = better(best, rec.Value.State)
+		sites = rec.Value.Sites
+		reasons = append(reasons, rec.Value.Channel+": "+cmp.Or(rec.Value.Reason, string(rec.Value.State)))
+	}
+	flush()
+	return nil
+}
+
+func (reach *Reach) name(k deliveryKey, sites []string, reason string) {
+	if len(reach.Unreached) >= MostUnreached {
+		return
+	}
+	u := Unreached{Sites: sites, Reason: reason}
+	if k.Account != "0" {
+		u.Customer = "acc_" + k.Account
+	}
+	if k.Account != "0" && k.Contact != "0" {
+		u.Contact = "con_" + k.Contact
+	}
+	if len(sites) > 0 {
+		u.Site = sites[0]
+	} else {
+		u.Sites = []string{}
+	}
+	reach.Unreached = append(reach.Unreached, u)
+}
+
+// DeliveryQuery chooses deliveries of an update.
+type DeliveryQuery struct {
+	State   State  // "": all
+	Channel string // "": all
+	After   string
+	Limit   int // 0: 100; at most 1000
+}
+
+// Told is one delivery as people read it.
+type Told struct {
+	ID       string     `json:"id"`
+	Account  string     `json:"account_id"` // "" for an address that the policy names
+	Contact  string     `json:"contact_id"`
+	Channel  string     `json:"channel"`
+	Address  string     `json:"address"` // in full: mask it for whoever may not see it
+	Locale   string     `json:"locale"`
+	State    State      `json:"state"`
+	Reason   string     `json:"reason"`
+	Attempts int        `json:"attempts"`
+	Next     *time.Time `json:"next_attempt_at"`
+	At       time.Time  `json:"at"`
+}
+
+// mostWalked bounds how many deliveries one page of a filtered list may look at.
+const mostWalked = 20_000
+
+// Deliveries lists the deliveries of an update in the order in which people are told. A page may hold fewer than asked for although more
+// follow: only an empty next is the end.
+func (r *Room) Deliveries(ctx context.Context, updateID string, q DeliveryQuery) (page []Told, next string, err error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	q.Limit = min(q.Limit, 1000)
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		page, next = []Told{}, ""
+		u, _, err := updates.Get(tx, updateID)
+		if err != nil || u.Notice == "" {
+			return err
+		}
+		seen, last := 0, ""
+		for rec, err := range deliveries.Scan(tx, store.Query{Prefix: "dlv_" + suffix(u.Notice) + ".", After: q.After}) {
+			if err != nil {
+				return err
+			}
+			if len(page) == q.Limit || seen == mostWalked {
+				next = last
+				return nil
+			}
+			seen++
+			last = rec.Cursor()
+			if q.State != "" && rec.Value.State != q.State || q.Channel != "" && rec.Value.Channel != q.Channel {
+				continue
+			}
+			t, err := asTold(rec.ID, rec.Value)
+			if err != nil {
+				return err
+			}
+			page = append(page, t)
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+func asTold(id string, d Delivery) (Told, error) {
+	k, err := parseKey(id)
+	if err != nil {
+		return Told{}, err
+	}
+	t := Told{ID: id, Channel: d.Channel, Address: d.Address, Locale: d.Locale, State: d.State, Reason: d.Reason, Attempts: d.Attempts, At: d.At}
+	if k.Account != "0" {
+		t.Account = "acc_" + k.Account
+		if k.Contact != "0" {
+			t.Contact = "con_" + k.Contact
+		}
+	}
+	if !d.Next.IsZero() {
+		t.Next = &d.Next
+	}
+	return t, nil
+}
+
+// Callback takes a provider's report on a message that it took. Reports come late, twice and in any order; one that ranks no higher than
+// what stands changes nothing. A report on an older copy of a message that was sent again counts only if it is good news. An
+// unknown key is fault.NotFound.
+func (r *Room) Callback(ctx context.Context, key, ref string, state State, reason string) error {
+	if _, err := parseKey(key); err != nil {
+		return err
+	}
+	if state != Sending && state != Sent && state != Delivered && state != Failed {
+		return fault.BadField("state", "%.40q is not what a provider can report", string(state))
+	}
+	report := func(tx *store.Tx) error {
+		b := newBoard(tx)
+		d, err := b.delivery(key)
+		if err != nil {
+			return err
+		}
+		other := ref != "" && d.Ref != "" && d.Ref != ref
+		if state == Sending || state.Rank() <= d.State.Rank() || other && state == Failed {
+			return nil
+		}
+		next := d.Delivery
+		next.State, next.Reason, next.Next = state, clip(reason, mostReason), time.Time{}
+		if ref != "" {
+			next.Ref = clip(ref, 100)
+		}
+		if err := b.put(key, next); err != nil {
+			return err
+		}
+		return b.write()
+	}
+	for try := 1; ; try++ {
+		err := r.DB.Update(ctx, store.Act{}, report)
+		if k := fault.Of(err); try < 5 && (k == fault.Stale || k == fault.Conflict) { // a worker was faster
+			continue
+		}
+		return err
+	}
+}

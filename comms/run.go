@@ -1,0 +1,241 @@
+package comms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Outbox carries notices to people: it expands them into pages of deliveries, leases the pages, sends outside any transaction
+// and records each outcome. One process opens one Outbox; several processes may work on one store.
+//
+// Sending is at least once. After a crash at most [Window] messages of a process are sent a second time, e-mails under the same
+// Message-ID. A shutdown in order repeats nothing.
+//
+// Each lane and channel has workers of its own, and a share of the window: one worker per channel looks at the urgent lane
+// only, one at the urgent and the direct one, the rest at all, the higher lane first. So neither a broadcast nor a relay that hangs
+// holds up a page to staff, or the other channel.
+type Outbox struct {
+	Room     *Room
+	Channels map[string]Channel // by name; deliveries on a channel that is not here wait
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // nil: not measured
+	Holder   string                // names this process in leases
+
+	once    sync.Once
+	quit    chan struct{} // closed: no more claims
+	ended   chan struct{} // closed: Run has returned
+	running bool
+	mu      sync.Mutex
+	abort   context.CancelFunc // cuts messages under way
+	holder  string
+	items   chan item
+	window  map[string]chan struct{} // by lane: tokens of deliveries that are sent and not recorded
+	metrics *measures
+	words   wordCache
+}
+
+// shares of the window by lane; their sum is Window.
+var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 50}
+
+// idle waits between looks at the store when nothing rings: fast behind work, slower later.
+const (
+	pollFast = 250 * time.Millisecond
+	pollSlow = time.Second
+)
+
+func (o *Outbox) ready() {
+	o.once.Do(func() {
+		o.quit, o.ended = make(chan struct{}), make(chan struct{})
+		o.items = make(chan item, 2*Window)
+		o.window = map[string]chan struct{}{}
+		for lane, share := range shares {
+			o.window[lane] = make(chan struct{}, share)
+		}
+		if o.Log == nil {
+			o.Log = slog.New(slog.DiscardHandler)
+		}
+		o.holder = o.Holder + "." + strconv.FormatUint(rand.Uint64(), 36)
+		o.metrics = newMeasures(o)
+	})
+}
+
+func (o *Outbox) leaving() bool {
+	select {
+	case <-o.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+func (o *Outbox) leave() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.leaving() {
+		close(o.quit)
+	}
+}
+
+// lease is how long a claim holds unless it is renewed, by wall time.
+func (o *Outbox) lease() time.Duration {
+	if d := o.Room.Policy.Lease; d > 0 {
+		return d
+	}
+	return 2 * time.Minute
+}
+
+// Run works until Stop is called, or ctx ends: then messages under way are cut. It returns when every goroutine that it started has
+// ended.
+func (o *Outbox) Run(ctx context.Context) error {
+	o.ready()
+	o.mu.Lock()
+	if o.running {
+		o.mu.Unlock()
+		return errors.New("this outbox runs or ran already")
+	}
+	o.running = true
+	var work context.Context
+	work, o.abort = context.WithCancel(ctx)
+	o.mu.Unlock()
+	defer close(o.ended)
+	defer o.abort()
+	if err := o.metrics.register(o.Metrics); err != nil {
+		return fmt.Errorf("measure the outbox: %w", err)
+	}
+	var hands, settler sync.WaitGroup
+	start := func(wg *sync.WaitGroup, name string, fn func()) {
+		wg.Add(1)
+		fault.Go(o.Log, name, func() { defer wg.Done(); fn() })
+	}
+	start(&settler, "outbox settler", func() { o.settle(work) })
+	start(&hands, "outbox expander", func() { o.expander(work, lanes[:2]) })
+	start(&hands, "outbox expander", func() { o.expander(work, lanes) })
+	start(&hands, "outbox deadlines", func() { o.watchDeadlines(work) })
+	for name, ch := range o.Channels {
+		for i := range max(3, o.Room.Policy.Workers) {
+			mine := lanes[:min(i+1, len(lanes))]
+			start(&hands, "outbox "+name, func() { o.worker(work, ch, mine) })
+		}
+	}
+	select {
+	case <-o.quit:
+	case <-ctx.Done():
+		o.leave()
+	}
+	hands.Wait()
+	close(o.items)
+	settler.Wait()
+	return nil
+}
+
+// Stop ends the outbox in order: no more claims, messages under way finish, their outcomes are recorded, leases go back. When ctx
+// ends first, what is still under way is cut and Stop returns ctx's error at once.
+func (o *Outbox) Stop(ctx context.Context) error {
+	o.ready()
+	o.leave()
+	o.mu.Lock()
+	running, abort := o.running, o.abort
+	o.mu.Unlock()
+	if !running {
+		return nil
+	}
+	select {
+	case <-o.ended:
+		return nil
+	case <-ctx.Done():
+		abort()
+		return ctx.Err()
+	}
+}
+
+// claimLoop claims records of a kind and hands them to do, the first lane of the list first, until the outbox leaves.
+func (o *Outbox) claimLoop(ctx context.Context, kind string, queues []string, do func(store.Meta)) {
+	idle := pollFast
+	for !o.leaving() {
+		heard := o.Room.bell.heard()
+		m, ok, err := o.claim(ctx, kind, queues)
+		switch {
+		case ok:
+			idle = pollFast
+			o.guard(kind, func() { do(m) })
+			continue
+		case err != nil && ctx.Err() == nil:
+			o.Log.Warn("the outbox cannot claim work", "kind", kind, "err", err)
+			idle = pollSlow
+		}
+		timer := time.NewTimer(idle)
+		select {
+		case <-heard:
+		case <-timer.C:
+			idle = min(2*idle, pollSlow)
+		case <-o.quit:
+		}
+		timer.Stop()
+	}
+}
+
+func (o *Outbox) claim(ctx context.Context, kind string, queues []string) (store.Meta, bool, error) {
+	for _, queue := range queues {
+		metas, err := o.Room.DB.Claim(ctx, store.Lease{Kind: kind, Lane: queue, Holder: o.holder, For: o.lease(), Limit: 1})
+		if err != nil || len(metas) > 0 {
+			return slices.Concat(metas, []store.Meta{{}})[0], err == nil, err
+		}
+	}
+	return store.Meta{}, false, nil
+}
+
+// guard keeps a hand alive when its work panics: what it held goes on when the lease ends.
+func (o *Outbox) guard(what string, fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.Log.Error("the outbox panicked", "at", what, "panic", fmt.Sprint(p))
+		}
+	}()
+	fn()
+}
+
+func (o *Outbox) expander(ctx context.Context, queues []string) {
+	o.claimLoop(ctx, notices.Name, queues, func(m store.Meta) {
+		if err := o.expand(ctx, m); err != nil && ctx.Err() == nil {
+			// It is claimed again when the lease ends. Pages that were written stand and are sent.
+			o.Log.Error("a notice cannot be expanded", "notice", m.ID, "err", err)
+		}
+	})
+}
+
+func (o *Outbox) worker(ctx context.Context, ch Channel, mine []string) {
+	queues := make([]string, len(mine))
+	for i, lane := range mine {
+		queues[i] = pageLane(lane, ch.Name())
+	}
+	o.claimLoop(ctx, pages.Name, queues, func(m store.Meta) { o.work(ctx, ch, m) })
+}
+
+func (o *Outbox) watchDeadlines(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-o.quit:
+			return
+		case <-tick.C:
+		}
+		o.guard("deadlines", func() {
+			if _, err := o.Room.FireDeadlines(ctx, o.Room.DB.Now()); err != nil && ctx.Err() == nil {
+				o.Log.Error("deadlines cannot be fired", "err", err)
+			}
+		})
+	}
+}

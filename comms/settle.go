@@ -1,0 +1,158 @@
+package comms
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// item is one outcome on its way to the store, or the end of a run.
+type item struct {
+	run      *run
+	key      string
+	verdict  verdict
+	attempts int
+	ref      string
+	channel  string        // set when it counts as an attempt
+	token    chan struct{} // its place in the window, free once recorded
+	finish   bool
+}
+
+// mostSettled bounds one transaction of outcomes.
+const mostSettled = 2 * Window
+
+func chance() float64 { return rand.Float64() }
+
+// settle takes all outcomes that have gathered, writes them in one transaction, and frees their places in the window. While the store
+// takes no writes the places stay taken, so that sending stops within the window.
+func (o *Outbox) settle(ctx context.Context) {
+	batch := make([]item, 0, mostSettled)
+	for first := range o.items {
+		batch = append(batch[:0], first)
+	gather:
+		for len(batch) < mostSettled {
+			select {
+			case it, ok := <-o.items:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, it)
+			default:
+				break gather
+			}
+		}
+		dropped, ok := o.recordAll(ctx, batch)
+		for i, it := range batch {
+			if it.token != nil {
+				<-it.token
+			}
+			if ok && !dropped[i] {
+				o.metrics.settled(it)
+			}
+			if it.finish {
+				close(it.run.done)
+			}
+		}
+	}
+}
+
+// recordAll writes a batch, and tries again for as long as the store refuses. It gives up only when ctx has ended: what it then leaves is what a
+// crash would leave.
+func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, ok bool) {
+	pause := 50 * time.Millisecond
+	for try := 1; ; try++ {
+		write, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		err := o.Room.DB.Update(write, store.Act{}, func(tx *store.Tx) (err error) {
+			dropped, err = apply(tx, batch)
+			return err
+		})
+		cancel()
+		switch k := fault.Of(err); {
+		case err == nil:
+			for i := range batch {
+				if dropped[i] && !batch[i].finish {
+					o.Log.Warn("an outcome came after its lease was lost and is not recorded", "delivery", batch[i].key, "state", string(batch[i].verdict.State))
+				}
+			}
+			return dropped, true
+		case ctx.Err() != nil:
+			o.Log.Error("outcomes are lost: the store takes no writes and the outbox was told to end", "outcomes", len(batch), "err", err)
+			return nil, false
+		case try < 4 && (k == fault.Fenced || k == fault.Stale || k == fault.Conflict):
+			continue // somebody took a page meanwhile; the next reading sees it
+		default:
+			o.Log.Error("outcomes cannot be recorded; sending stops until they can", "outcomes", len(batch), "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
+// apply records a batch and says which items came too late: their page is somebody else's by now.
+func apply(tx *store.Tx, batch []item) (dropped []bool, err error) {
+	dropped = make([]bool, len(batch))
+	b := newBoard(tx)
+	of := map[*run]int{}
+	for _, it := range batch {
+		of[it.run]++
+	}
+	lost := map[*run]bool{}
+	for i, it := range batch {
+		p, err := b.page(it.run.id)
+		if err != nil {
+			return nil, err
+		}
+		if n, known := of[it.run]; known {
+			delete(of, it.run)
+			m := it.run.meta
+			if p.meta.Holder != m.Holder || p.meta.Epoch != m.Epoch {
+				lost[it.run] = true
+			} else if err := pages.Fence(tx, it.run.id, m.Holder, m.Epoch); err != nil {
+				return nil, err
+			} else if n > prefetchFrom {
+				if err := b.prefetch(p); err != nil {
+					return nil, err
+				}
+			}
+		}
+		switch {
+		case lost[it.run]:
+			dropped[i] = true
+		case it.finish:
+			err = b.end(p, it.run)
+		default:
+			err = b.record(it.key, it.verdict, it.attempts, it.ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return dropped, b.write()
+}
+
+// prefetchFrom is the number of outcomes of a page from which one walk over it costs less than reading each.
+const prefetchFrom = 32
+
+// end releases a page: it is worked on again when its earliest retry is due, at once when some were not started, or never.
+func (b *board) end(p *boardPage, r *run) error {
+	due := r.due()
+	if !due.IsZero() {
+		n, err := b.notice(p.Notice)
+		if err != nil {
+			return err
+		}
+		if n.State == StoppedHere {
+			due = time.Now().UTC() // to be suppressed
+		}
+	}
+	p.Clean, p.release = r.meta.Epoch, true
+	return b.finish(p, due)
+}

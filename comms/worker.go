@@ -1,0 +1,349 @@
+package comms
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// run is one claim of a page: its worker, its senders, and what is left to do.
+//
+// A claim that ends without a release (the process died, or stood still for longer than the lease) may have sent messages whose
+// outcomes are lost. The next claim is then careful: it notes each attempt in the delivery before it begins, in a transaction of its
+// own, and sends those that were noted by an earlier careful claim one at a time, behind all others. A delivery noted twice without
+// an outcome has been claimed three times with nothing to show: it is parked as failed. So one message that kills the process costs
+// three restarts, and only it is parked.
+type run struct {
+	o      *Outbox
+	ch     Channel
+	id     string
+	meta   store.Meta
+	page   Page
+	n      Notice
+	window chan struct{}
+
+	halt     chan struct{} // closed: start nothing more
+	haltOnce sync.Once
+
+	mu   sync.Mutex
+	next time.Time // the earliest retry
+	left bool      // some were not started
+
+	done chan struct{} // closed: recorded and released, or lost
+}
+
+// mostStarts is how many noted attempts without an outcome park a delivery.
+const mostStarts = 2
+
+func (r *run) careful() bool { return r.meta.Epoch-r.page.Clean >= 2 }
+
+func (r *run) stop() { r.haltOnce.Do(func() { close(r.halt) }) }
+
+func (r *run) halted() bool {
+	select {
+	case <-r.halt:
+		return true
+	case <-r.o.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// again notes that there is something to do at t.
+func (r *run) again(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !t.IsZero() && (r.next.IsZero() || t.Before(r.next)) {
+		r.next = t
+	}
+}
+
+func (r *run) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
+}
+
+// due is when the page has to be claimed again; zero: never.
+func (r *run) due() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left {
+		return time.Now().UTC()
+	}
+	return r.next
+}
+
+type task struct {
+	key string
+	d   Delivery
+}
+
+// work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
+func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
+	r := &run{o: o, ch: ch, id: m.ID, meta: m, halt: make(chan struct{}), done: make(chan struct{})}
+	tasks, err := r.load(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			o.Log.Error("a page cannot be read", "page", m.ID, "err", err)
+		}
+		return // the lease runs out
+	}
+	r.window = o.window[r.n.Lane]
+	if r.n.State == StoppedHere {
+		for _, t := range tasks {
+			o.items <- item{run: r, key: t.key, verdict: t.d.unsent(r.n), attempts: t.d.Attempts}
+		}
+	} else {
+		watched := make(chan struct{})
+		ending := make(chan struct{})
+		fault.Go(o.Log, "outbox watch", func() { defer close(watched); r.watch(ctx, ending) })
+		r.send(ctx, tasks)
+		o.items <- item{run: r, finish: true}
+		<-r.done
+		close(ending)
+		<-watched
+		return
+	}
+	o.items <- item{run: r, finish: true}
+	<-r.done
+}
+
+// load reads the page, its notice and the deliveries that are open.
+func (r *run) load(ctx context.Context) (tasks []task, err error) {
+	err = r.o.Room.DB.View(ctx, func(tx *store.Tx) (err error) {
+		tasks = nil
+		if r.page, _, err = pages.Get(tx, r.id); err != nil {
+			return err
+		}
+		if r.n, _, err = notices.Get(tx, r.page.Notice); err != nil {
+			return err
+		}
+		for rec, err := range deliveries.Scan(tx, store.Query{From: r.page.From, To: r.page.To + "."}) {
+			if err != nil {
+				return err
+			}
+			if d := rec.Value; d.Channel == r.page.Channel && d.Page == r.page.Number && d.open() {
+				tasks = append(tasks, task{rec.ID, d})
+			}
+		}
+		return nil
+	})
+	return tasks, err
+}
+
+// send starts every delivery whose time has come, and returns when the last one that it started has an outcome.
+func (r *run) send(ctx context.Context, tasks []task) {
+	now := time.Now()
+	var first, alone []task
+	for _, t := range tasks {
+		switch {
+		case t.d.Next.After(now):
+			r.again(t.d.Next)
+		case t.d.Starts >= mostStarts:
+			v := verdict{State: Failed, Reason: "three claims ended without an outcome"}
+			r.o.items <- item{run: r, key: t.key, verdict: v, attempts: t.d.Attempts + t.d.Starts, channel: r.page.Channel}
+		case t.d.Starts > 0:
+			alone = append(alone, t)
+		default:
+			first = append(first, t)
+		}
+	}
+	r.sendAll(ctx, first, max(1, r.o.Room.Policy.Senders))
+	r.sendAll(ctx, alone, 1)
+}
+
+func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
+	if len(tasks) == 0 {
+		return
+	}
+	feed := make(chan task)
+	var wg sync.WaitGroup
+	for range min(senders, len(tasks)) {
+		wg.Add(1)
+		fault.Go(r.o.Log, "outbox sender", func() {
+			defer wg.Done()
+			for t := range feed {
+				r.sendOne(ctx, t)
+			}
+		})
+	}
+	for _, t := range tasks {
+		if !r.token() {
+			r.leave()
+			break
+		}
+		feed <- t
+	}
+	close(feed)
+	wg.Wait()
+}
+
+// token takes a place in the window; not ok: nothing more is to be started.
+func (r *run) token() bool {
+	if r.halted() {
+		return false
+	}
+	select {
+	case r.window <- struct{}{}:
+		return true
+	case <-r.halt:
+	case <-r.o.quit:
+	}
+	return false
+}
+
+// sendOne makes one attempt. It holds a token, which goes on to the settler with the outcome.
+func (r *run) sendOne(ctx context.Context, t task) {
+	it := item{run: r, key: t.key, token: r.window, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
+	if r.careful() {
+		if err := r.mark(ctx, t); err != nil {
+			<-r.window
+			r.leave()
+			r.stop()
+			if ctx.Err() == nil && fault.Of(err) != fault.Fenced {
+				r.o.Log.Warn("an attempt cannot be noted", "delivery", t.key, "err", err)
+			}
+			return
+		}
+	}
+	out := r.attempt(ctx, t)
+	it.verdict = decide(r.o.Room.Policy.Retry, t.d, it.attempts, out, time.Now().UTC(), chance())
+	it.ref = clip(out.Ref, 100)
+	r.again(it.verdict.Next)
+	r.o.items <- it
+}
+
+// attempt makes the message and hands it to the channel. It never panics.
+func (r *run) attempt(ctx context.Context, t task) (out Outcome) {
+	began := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Log.Error("a channel panicked", "channel", r.page.Channel, "delivery", t.key, "panic", fmt.Sprint(p))
+			out = Outcome{State: Unknown, Reason: "the channel panicked"}
+		}
+		r.o.metrics.took.WithLabelValues(r.page.Channel).Observe(time.Since(began).Seconds())
+	}()
+	m, err := r.message(ctx, t)
+	if err != nil {
+		r.o.Log.Error("a message cannot be made", "delivery", t.key, "err", err)
+		return Outcome{State: Deferred, Reason: "the message could not be made"}
+	}
+	out = r.ch.Send(ctx, m)
+	if !r.ch.Live() && (out.State == Sent || out.State == Delivered) {
+		out.State = Written
+	}
+	return out
+}
+
+// message is everything that the channel needs; the same delivery gives the same message at every try.
+func (r *run) message(ctx context.Context, t task) (Message, error) {
+	w, err := r.o.wordsFor(ctx, r.page.Notice, r.n, r.page.Channel, t.d.Locale)
+	if err != nil {
+		return Message{}, err
+	}
+	k, err := parseKey(t.key)
+	if err != nil {
+		return Message{}, err
+	}
+	room := r.o.Room
+	m := Message{
+		Delivery: t.key, To: t.d.Address, Name: t.d.Name, Locale: t.d.Locale,
+		Subject: w.subject, Text: w.text, HTML: w.html,
+		ID: room.messageID("delivery", t.key), Auto: "auto-generated",
+	}
+	if r.n.ReplyTo {
+		m.Auto = "auto-replied"
+	}
+	if w.incident != "" {
+		who := k.Account + "." + k.Contact
+		if k.Account == "0" {
+			who = t.d.Address
+		}
+		m.Root = room.messageID("thread", w.incident, who)
+		if w.first {
+			m.ID = m.Root
+		}
+	}
+	if r.n.Lane == LaneBroadcast {
+		m.List = "incidents." + room.host()
+	}
+	if r.page.Channel == ChannelSMS {
+		m.Valid = room.Policy.SMSValid
+		m.Callback = room.Vendor.URL + "/webhooks/twilio/status?delivery=" + url.QueryEscape(t.key)
+	}
+	return m, nil
+}
+
+// mark notes an attempt before it begins.
+func (r *run) mark(ctx context.Context, t task) error {
+	return r.o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		if err := pages.Fence(tx, r.id, r.meta.Holder, r.meta.Epoch); err != nil {
+			return err
+		}
+		b := newBoard(tx)
+		d, err := b.delivery(t.key)
+		if err != nil {
+			return err
+		}
+		if !d.open() {
+			return fault.New(fault.Fenced, "the delivery was settled meanwhile")
+		}
+		next := d.Delivery
+		next.State, next.Starts = Sending, t.d.Starts+1
+		if err := b.put(t.key, next); err != nil {
+			return err
+		}
+		return b.write()
+	})
+}
+
+// watch looks after a page while it is worked on: it renews the lease, and halts the run when the notice is stopped or the lease lost.
+func (r *run) watch(ctx context.Context, ending <-chan struct{}) {
+	lease := r.o.lease()
+	tick := time.NewTicker(min(500*time.Millisecond, lease/4))
+	defer tick.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-ending:
+			return
+		case <-r.done:
+			return
+		case <-tick.C:
+		}
+		if r.stopped(ctx) {
+			r.stop()
+		}
+		if time.Since(renewed) < lease/3 {
+			continue
+		}
+		at := time.Now()
+		err := r.o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			return pages.Renew(tx, r.id, r.meta.Holder, r.meta.Epoch, lease)
+		})
+		switch {
+		case err == nil:
+			renewed = at
+		case fault.Of(err) == fault.Fenced || time.Since(renewed) > lease:
+			r.stop()
+		case ctx.Err() == nil:
+			r.o.Log.Warn("a lease cannot be renewed", "page", r.id, "err", err)
+		}
+	}
+}
+
+func (r *run) stopped(ctx context.Context) (yes bool) {
+	err := r.o.Room.DB.View(ctx, func(tx *store.Tx) error {
+		n, _, err := notices.Get(tx, r.page.Notice)
+		yes = n.State == StoppedHere
+		return err
+	})
+	return err == nil && yes
+}
