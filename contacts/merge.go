@@ -67,14 +67,17 @@ func (p *Provenance) value(t *tally, field string, have *string, offered string,
 		if v := weigh(old, s); v != take || s.source == old.Source && !s.confirmed.After(old.ConfirmedAt) {
 			return
 		}
+	case p.waiting(field, offered, s.source) && !s.confirmed.After(old.ConfirmedAt):
+		t.conflicts++
+		return
 	default:
-		// An undated word of the same source in a later import. One that lies with a person already must not come and go.
+		// An undated word of the same source in a later import.
 		corrects := s.source == old.Source && !s.confirmed.After(old.ConfirmedAt)
 		v := weigh(old, s)
 		switch {
 		case v == keep, alike(field, *have, offered) && (v == conflict || corrects):
 			return
-		case v == conflict, corrects && (p.ConflictsMore || p.waiting(field, offered, s.source)):
+		case v == conflict, corrects && p.ConflictsMore:
 			t.conflicts++
 			p.dispute(t, Conflict{Field: field, Have: *have, Offered: offered, Source: s.source, At: s.seen})
 			return
