@@ -6,11 +6,11 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
-	"lifeline/templates"
 )
 
 // The audiences. Public and affected mean the same people until there are subscribers; only they are shown on the page.
@@ -337,12 +337,12 @@ func (r *Room) siteName(tx *store.Tx, id string) string {
 	return "unnamed"
 }
 
-// Coverage is how many affected sites have an approved contact who can be reached, and which have none.
-type Coverage struct {
-	AsOf      templates.Moment `json:"as_of"`
-	Sites     int              `json:"sites"`
-	Covered   int              `json:"covered"`
-	Uncovered []Uncovered      `json:"uncovered"`
+// CoverageReport is how many affected sites have an approved contact who can be reached, and which have none.
+type CoverageReport struct {
+	AsOf      time.Time   `json:"as_of"`
+	Sites     int         `json:"sites"`
+	Covered   int         `json:"covered"`
+	Uncovered []Uncovered `json:"uncovered"`
 }
 
 // Uncovered is an affected site that nobody who may speak for it can be told about.
@@ -359,9 +359,9 @@ type Uncovered struct {
 const NoApproved = "no_approved_contact"
 
 // Coverage reports the affected sites without a reachable approved contact.
-func (r *Room) Coverage(ctx context.Context, incident string) (c Coverage, err error) {
+func (r *Room) Coverage(ctx context.Context, incident string) (c CoverageReport, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		c = Coverage{AsOf: templates.Moment{At: tx.Now()}, Uncovered: []Uncovered{}}
+		c = CoverageReport{AsOf: tx.Now(), Uncovered: []Uncovered{}}
 		in, err := findIncident(tx, incident)
 		if err != nil {
 			return err
@@ -379,7 +379,7 @@ func (r *Room) Coverage(ctx context.Context, incident string) (c Coverage, err e
 	return c, err
 }
 
-func (r *Room) cover(tx *store.Tx, a affectedAccount, c *Coverage) error {
+func (r *Room) cover(tx *store.Tx, a affectedAccount, c *CoverageReport) error {
 	var approved []contacts.Contact
 	for rec, err := range r.Book.ContactsOf(tx, a.account) {
 		if err != nil {

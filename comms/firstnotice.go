@@ -17,8 +17,8 @@ import (
 // FirstNotice is what one person gives to send the first word of an incident at once. With what was given at declaration (title, severity,
 // category, impact) two inputs are enough; what is not given is said to be not known.
 type FirstNotice struct {
-	Products     []string  `json:"products"`
-	NextUpdateBy time.Time `json:"next_update_by"`
+	Products     []string         `json:"products"`
+	NextUpdateBy templates.Moment `json:"next_update_by"`
 
 	Headline     string              `json:"headline"`      // "": the incident's title
 	WhatHappened string              `json:"what_happened"` // "": the incident's impact
@@ -47,7 +47,7 @@ func firstStatement(in Incident, n FirstNotice) templates.Statement {
 			Status: "estimate", Confidence: "low"},
 		Timeline: templates.Timeline{Kind: notKnown, Confidence: "low", FullScopeBy: templates.Moment{Word: notKnown}},
 		DataLoss: templates.DataLoss{Kind: notKnown, Confidence: "low"},
-		Known:    n.Known, Unknown: n.Unknown, Doing: n.Doing, NextUpdateBy: templates.Moment{At: n.NextUpdateBy.UTC()},
+		Known:    n.Known, Unknown: n.Unknown, Doing: n.Doing, NextUpdateBy: n.NextUpdateBy,
 		Audience: cmp.Or(n.Audience, AudiencePublic), Channels: n.Channels, Locales: n.Locales,
 	}
 	if n.Scope != nil {
@@ -98,14 +98,16 @@ func (r *Room) firstDigest() string {
 
 // ApproveFirstNotice is one person's word for the template of the first notice with the words in force. Two different persons make it ready
 // for use; other words or another vendor name need their approval again.
-func (r *Room) ApproveFirstNotice(ctx context.Context, by string) error {
-	return r.DB.Update(ctx, store.Act{By: by, Verb: "firstnotice.approve"}, func(tx *store.Tx) error {
+func (r *Room) ApproveFirstNotice(ctx context.Context, by string) (given store.Approval, err error) {
+	err = r.DB.Update(ctx, store.Act{By: by, Verb: "firstnotice.approve"}, func(tx *store.Tx) error {
 		digest := r.firstDigest()
 		if digest == "" {
 			return fault.New(fault.Internal, "the template of the first notice has no digest")
 		}
-		return store.Approve(tx, store.Approval{Of: firstTemplate, Digest: digest, By: by})
+		given = store.Approval{Of: firstTemplate, Digest: digest, By: by, At: tx.Now()}
+		return store.Approve(tx, given)
 	})
+	return given, err
 }
 
 // FirstNoticeReady says who has approved the template of the first notice as it is, and whether that is enough.
@@ -142,10 +144,10 @@ func (r *Room) PreviewFirstNotice(ctx context.Context, incident string, n FirstN
 
 // FirstNotice sends the first word of an incident at once, by one person, on the template that two approved beforehand: fault.Forbidden without their
 // approval. It is marked as not read by a second person until somebody has, and a deadline asks for that.
-func (r *Room) FirstNotice(ctx context.Context, by, incident string, n FirstNotice) (rec store.Rec[Update], found []Finding, err error) {
+func (r *Room) FirstNotice(ctx context.Context, by, incident string, n FirstNotice) (rec store.Rec[Update], err error) {
 	k, err := r.firstSurvey(ctx, incident, n)
 	if err != nil {
-		return rec, nil, err
+		return rec, err
 	}
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "firstnotice.send"}, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
@@ -159,7 +161,8 @@ func (r *Room) FirstNotice(ctx context.Context, by, incident string, n FirstNoti
 		if err := r.refuseFirst(tx, in.Value, n, u.Statement); err != nil {
 			return err
 		}
-		if found, err = r.findingsOf(tx, u, in, k.figures, k.crowd); err != nil {
+		found, err := r.findingsOf(tx, u, in, k.figures, k.crowd)
+		if err != nil {
 			return err
 		}
 		if f := errorsOf(found); len(f) > 0 {
@@ -174,7 +177,7 @@ func (r *Room) FirstNotice(ctx context.Context, by, incident string, n FirstNoti
 		rec, err = r.release(tx, by, rec, in, k, "")
 		return err
 	})
-	return rec, found, err
+	return rec, err
 }
 
 func (r *Room) mayFirst(tx *store.Tx, in Incident) error {

@@ -226,7 +226,6 @@ func (r *Room) incidentFacts(in Incident) templates.Incident {
 
 // Amend changes an incident; what is nil stays. Severity and State need a Reason.
 type Amend struct {
-	Version       int64      `json:"-"` // the version that the caller saw; 0: any
 	Title         *string    `json:"title"`
 	Severity      *string    `json:"severity"`
 	State         *string    `json:"state"`
@@ -274,9 +273,9 @@ func (a Amend) on(in Incident) Incident {
 }
 
 // Amend changes an incident's own facts. Who may change what is the caller's to decide; the security cause has its own method.
-// An incident with a site that is not handed back cannot be closed: one such site is named.
-func (r *Room) Amend(ctx context.Context, by, incident string, a Amend) (rec store.Rec[Incident], err error) {
-	return r.change(ctx, store.Act{By: by, Verb: "incident.amend", Reason: a.Reason}, incident, a.Version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
+// An incident with a site that is not handed back cannot be closed: one such site is named. version is the one that the caller saw; 0 is any.
+func (r *Room) Amend(ctx context.Context, by, incident string, version int64, a Amend) (rec store.Rec[Incident], err error) {
+	return r.change(ctx, store.Act{By: by, Verb: "incident.amend", Reason: a.Reason}, incident, version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
 		if f := a.bad(r.Policy, in, tx.Now()); len(f) > 0 {
 			return in, fault.BadFields(f...)
 		}
@@ -394,13 +393,6 @@ func (r *Room) Incident(ctx context.Context, id string) (rec store.Rec[Incident]
 	return rec, err
 }
 
-// IncidentQuery chooses incidents.
-type IncidentQuery struct {
-	State string // "": all
-	After string // cursor
-	Limit int    // 0: 50; at most 200
-}
-
 // MostListed is the longest page of a list.
 const MostListed = 200
 
@@ -411,17 +403,17 @@ func limit(n int) int {
 	return min(n, MostListed)
 }
 
-// Incidents lists incidents, newest first, and the cursor behind the page.
-func (r *Room) Incidents(ctx context.Context, q IncidentQuery) (page []store.Rec[Incident], next string, err error) {
-	query := store.Query{Index: "number", Reverse: true, After: q.After, Limit: limit(q.Limit)}
-	if q.State != "" {
-		if f := oneOf(nil, "state", q.State, Open, Resolved, Closed); len(f) > 0 {
+// Incidents lists incidents in a state ("": all), newest first, and the cursor behind the page.
+func (r *Room) Incidents(ctx context.Context, state, after string, most int) (page []store.Rec[Incident], next string, err error) {
+	q := store.Query{Index: "number", Reverse: true, After: after, Limit: limit(most)}
+	if state != "" {
+		if f := oneOf(nil, "state", state, Open, Resolved, Closed); len(f) > 0 {
 			return nil, "", fault.BadFields(f...)
 		}
-		query.Index, query.Equal = "state", []any{q.State}
+		q.Index, q.Equal = "state", []any{state}
 	}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		page, next, err = incidents.List(tx, query)
+		page, next, err = incidents.List(tx, q)
 		return err
 	})
 	return page, next, err

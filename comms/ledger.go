@@ -245,10 +245,9 @@ func (r *Room) allHandedBack(tx *store.Tx, id string, in Incident) error {
 	return fault.New(fault.Conflict, "the incident stays open until every site is handed back: %d are not, the first is %s", open, first)
 }
 
-// Mover is who moves sites and how far she may move them.
+// Mover is who moves sites and how far she may move them: up to rebuilt, and with Finish all the way.
 type Mover struct {
 	By     string
-	Move   bool // up to rebuilt
 	Finish bool // verifying, passed and handed_back, and back from them
 }
 
@@ -315,7 +314,6 @@ const (
 	moveIt        decision = "move"
 	keepIt        decision = "unchanged"
 	unknownState  decision = "unknown_state"
-	mayNotMove    decision = "may_not_move"
 	mayNotFinish  decision = "may_not_finish"
 	skipsRebuilt  decision = "skips_rebuilt"
 	skipsCheck    decision = "skips_check"
@@ -330,8 +328,6 @@ func (d decision) said(from, to string) string {
 	switch d {
 	case unknownState:
 		return fmt.Sprintf("is %.40q; it must be one of %s, %s", to, strings.Join(siteStates, ", "), FailedSite)
-	case mayNotMove:
-		return "your rights do not reach to moving sites"
 	case mayNotFinish:
 		return fmt.Sprintf("your rights reach to %s; %s comes from a check, a customer, or a commander with a reason", Rebuilt, to)
 	case skipsRebuilt:
@@ -363,18 +359,16 @@ func (d decision) field() string {
 
 // decideMove says whether a site may go from one state to another. Rebuilt can be reported from anywhere before it; the last two
 // steps are taken one after the other, by those who may; every step back and every step past the checks takes a reason.
-func decideMove(from, to string, m Mover, reason string) decision {
+func decideMove(from, to string, finish bool, reason string) decision {
 	a, b := slices.Index(siteStates, from), slices.Index(siteStates, to)
 	checked := slices.Index(siteStates, Verifying)
 	why := strings.TrimSpace(reason) != ""
 	switch {
 	case b < 0 && to != FailedSite:
 		return unknownState
-	case !m.Move && !m.Finish:
-		return mayNotMove
 	case from == to:
 		return keepIt
-	case (b >= checked || a > checked) && !m.Finish: // into the checks, or back out of what they said
+	case (b >= checked || a > checked) && !finish: // into the checks, or back out of what they said
 		return mayNotFinish
 	case (to == Verifying || to == Passed) && a < slices.Index(siteStates, Rebuilt):
 		return skipsRebuilt
@@ -393,7 +387,7 @@ const mostMoves = 500
 
 // moved is the row after a line, or why it stays.
 func (w Row) moved(line MoveLine, m Mover, now time.Time) (Row, decision) {
-	d := decideMove(w.State, line.State, m, line.Reason)
+	d := decideMove(w.State, line.State, m.Finish, line.Reason)
 	if d != moveIt && d != keepIt {
 		return w, d
 	}

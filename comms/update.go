@@ -78,19 +78,9 @@ func (u Update) outbound() []string {
 	return out
 }
 
-// Draft keeps a statement as a draft. A missing or wrong field is refused, all of them named at once; findings come with
-// the draft.
-func (r *Room) Draft(ctx context.Context, by, incident string, s templates.Statement) (store.Rec[Update], []Finding, error) {
-	return r.draft(ctx, by, incident, s, nil)
-}
-
-// DraftJSON is Draft for a statement as it came over the wire: names and forms that cannot be read are refused together with what is missing.
-func (r *Room) DraftJSON(ctx context.Context, by, incident string, body []byte) (store.Rec[Update], []Finding, error) {
-	s, unread := ParseStatement(body)
-	return r.draft(ctx, by, incident, s, unread)
-}
-
-func (r *Room) draft(ctx context.Context, by, incident string, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
+// Draft keeps a statement as a draft. A missing or wrong field is refused, all of them named at once together with unread, what
+// [ParseStatement] could not read; findings come with the draft.
+func (r *Room) Draft(ctx context.Context, by, incident string, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.draft"}, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
@@ -159,18 +149,8 @@ func (r *Room) badAccount(tx *store.Tx, audience string) ([]fault.Field, error) 
 }
 
 // Edit puts another statement into a draft. An approval of the old one no longer counts, since it was bound to other words. version is the one that
-// the writer saw; 0 is any.
-func (r *Room) Edit(ctx context.Context, by, id string, version int64, s templates.Statement) (store.Rec[Update], []Finding, error) {
-	return r.edit(ctx, by, id, version, s, nil)
-}
-
-// EditJSON is Edit for a statement as it came over the wire.
-func (r *Room) EditJSON(ctx context.Context, by, id string, version int64, body []byte) (store.Rec[Update], []Finding, error) {
-	s, unread := ParseStatement(body)
-	return r.edit(ctx, by, id, version, s, unread)
-}
-
-func (r *Room) edit(ctx context.Context, by, id string, version int64, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
+// the writer saw; 0 is any. unread is what [ParseStatement] could not read.
+func (r *Room) Edit(ctx context.Context, by, id string, version int64, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.edit"}, func(tx *store.Tx) error {
 		have, in, err := draftOf(tx, id)
 		if err != nil {
@@ -276,19 +256,6 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 	}), nil
 }
 
-// Findings are the findings about an update as it stands now.
-func (r *Room) Findings(ctx context.Context, id string) (found []Finding, err error) {
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		u, in, err := draftOf(tx, id)
-		if err != nil {
-			return err
-		}
-		found, err = r.found(tx, u, in)
-		return err
-	})
-	return found, err
-}
-
 // FindingsFor are the findings about a statement that is not kept yet, complete or not: for the editor, while somebody types.
 func (r *Room) FindingsFor(ctx context.Context, incident string, s templates.Statement) (found []Finding, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
@@ -314,26 +281,33 @@ func (r *Room) FindingsFor(ctx context.Context, incident string, s templates.Sta
 	return found, err
 }
 
-// Update reads an update.
-func (r *Room) Update(ctx context.Context, id string) (rec store.Rec[Update], err error) {
+// Update reads an update, and what is found in it now while it is a draft.
+func (r *Room) Update(ctx context.Context, id string) (rec store.Rec[Update], found []Finding, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		rec.Value, rec.Meta, err = updates.Get(tx, id)
+		if rec.Value, rec.Meta, err = updates.Get(tx, id); err != nil || rec.Value.State != Draft {
+			return err
+		}
+		in, err := findIncident(tx, rec.Value.Incident)
+		if err != nil {
+			return err
+		}
+		found, err = r.found(tx, rec, in)
 		return err
 	})
-	return rec, err
+	return rec, found, err
 }
 
-// Updates lists an incident's updates, drafts among them, newest first.
-func (r *Room) Updates(ctx context.Context, incident string) (all []store.Rec[Update], err error) {
+// Updates lists an incident's updates, drafts among them, newest first, and the cursor behind the page.
+func (r *Room) Updates(ctx context.Context, incident, after string, most int) (page []store.Rec[Update], next string, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
 			return err
 		}
-		all, _, err = updates.List(tx, store.Query{Index: "incident", Equal: []any{in.ID}, Reverse: true})
+		page, next, err = updates.List(tx, store.Query{Index: "incident", Equal: []any{in.ID}, Reverse: true, After: after, Limit: limit(most)})
 		return err
 	})
-	return all, err
+	return page, next, err
 }
 
 // Preview is exactly what an update would say on a channel and in a language if it were published now, with the ledger's figures of now, and
@@ -446,12 +420,12 @@ func (r *Room) Approvals(ctx context.Context, id string) (given []store.Approval
 
 // Approve is a second person's word for a draft exactly as it stands, and for the number of people whom it would reach now. Whoever
 // wrote it last cannot approve it. A draft with an error cannot be approved.
-func (r *Room) Approve(ctx context.Context, by, id string) error {
+func (r *Room) Approve(ctx context.Context, by, id string) (given store.Approval, err error) {
 	k, err := r.survey(ctx, id)
 	if err != nil {
-		return err
+		return given, err
 	}
-	return r.DB.Update(ctx, store.Act{By: by, Verb: "update.approve"}, func(tx *store.Tx) error {
+	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.approve"}, func(tx *store.Tx) error {
 		u, in, err := k.again(tx, id)
 		if err != nil {
 			return err
@@ -467,11 +441,13 @@ func (r *Room) Approve(ctx context.Context, by, id string) error {
 		if digest == "" {
 			return fault.New(fault.Internal, "the draft has no digest")
 		}
-		if err := store.Approve(tx, store.Approval{Of: id, Digest: digest, People: k.crowd.People, Author: u.Value.Author, By: by}); err != nil {
+		given = store.Approval{Of: id, Digest: digest, People: k.crowd.People, Author: u.Value.Author, By: by, At: tx.Now()}
+		if err := store.Approve(tx, given); err != nil {
 			return err
 		}
 		return r.note(tx, in.ID, by, "approved", fmt.Sprintf("update %d, %d people", u.Value.Number, k.crowd.People))
 	})
+	return given, err
 }
 
 // survey is what counting takes long: made on a snapshot just before an act, so that no other writer waits for it. People who are added between
@@ -835,13 +811,13 @@ var copies = store.Table[WorkingCopy]{Kind: store.Kind{Name: "working copy", Pre
 const MaxCopy = 64 << 10
 
 // SaveCopy keeps what is being typed for an incident: any JSON object of at most MaxCopy bytes. The newest one stands.
-func (r *Room) SaveCopy(ctx context.Context, by, incident string, text json.RawMessage) (rec store.Rec[WorkingCopy], err error) {
+func (r *Room) SaveCopy(ctx context.Context, by, incident string, text json.RawMessage) (c WorkingCopy, err error) {
 	var object map[string]json.RawMessage
 	switch {
 	case len(text) > MaxCopy:
-		return rec, fault.New(fault.TooLarge, "a working copy holds at most %d bytes", MaxCopy)
+		return c, fault.New(fault.TooLarge, "a working copy holds at most %d bytes", MaxCopy)
 	case json.Unmarshal(text, &object) != nil || object == nil:
-		return rec, fault.BadField("text", "must be a JSON object")
+		return c, fault.BadField("text", "must be a JSON object")
 	}
 	// No audit row: an editor saves every few seconds, and nobody is told anything by it.
 	err = r.DB.Update(ctx, store.Act{By: by}, func(tx *store.Tx) error {
@@ -854,26 +830,26 @@ func (r *Room) SaveCopy(ctx context.Context, by, incident string, text json.RawM
 		if err != nil && fault.Of(err) != fault.NotFound {
 			return err
 		}
-		rec, err = put(tx, copies, id, WorkingCopy{Incident: in.ID, By: by, At: tx.Now(), Text: text}, m.Version)
-		return err
+		c = WorkingCopy{Incident: in.ID, By: by, At: tx.Now(), Text: text}
+		return copies.Put(tx, id, c, m.Version)
 	})
-	return rec, err
+	return c, err
 }
 
 // Copy is what was being typed for an incident; fault.NotFound when nobody has typed anything.
-func (r *Room) Copy(ctx context.Context, incident string) (rec store.Rec[WorkingCopy], err error) {
+func (r *Room) Copy(ctx context.Context, incident string) (c WorkingCopy, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
 			return err
 		}
-		rec.Value, rec.Meta, err = copies.Get(tx, "wcp_"+suffix(in.ID))
+		c, _, err = copies.Get(tx, "wcp_"+suffix(in.ID))
 		if fault.Of(err) == fault.NotFound {
 			return fault.New(fault.NotFound, "nothing is being typed for this incident")
 		}
 		return err
 	})
-	return rec, err
+	return c, err
 }
 
 // edition is the one record whose version moves with everything that public pages show; a page that was rendered from
