@@ -429,6 +429,8 @@ func TestALinkOpensOneSession(t *testing.T) {
 	unauthentic(t, "a link as a token", err)
 	_, _, err = h.Session(t.Context(), link)
 	unauthentic(t, "a link as a cookie", err)
+	_, _, err = h.Session(t.Context(), cookie[:len(cookie)-26]+strings.Repeat("7", 26))
+	unauthentic(t, "a session's id with a wrong secret", err)
 	_, _, err = h.Open(t.Context(), cookie)
 	unauthentic(t, "a cookie as a link", err)
 	_, err = h.Verify(t.Context(), cookie)
@@ -438,6 +440,18 @@ func TestALinkOpensOneSession(t *testing.T) {
 	unauthentic(t, "a token's jti as a link", err)
 	_, _, err = h.Session(t.Context(), claimsOf(t, token.JWT)["jti"].(string))
 	unauthentic(t, "a token's jti as a cookie", err)
+
+	fresh := h.link(Comms, "Kim", 0)
+	wrong := fresh[:len(fresh)-26] + strings.Repeat("7", 26)
+	_, _, err = h.Open(t.Context(), wrong)
+	unauthentic(t, "a wrong secret", err)
+	c := claimsOf(t, token.JWT)
+	c["jti"] = fresh
+	_, err = h.Verify(t.Context(), forge(t, jwt.SigningMethodEdDSA, h.Key.private, map[string]any{"typ": tokenType, "kid": h.Key.ID}, c))
+	unauthentic(t, "a link in a token that a stolen key signed", err)
+	if _, _, err := h.Open(t.Context(), fresh); err != nil {
+		t.Error("the link after all these:", err)
+	}
 
 	late := h.link(Comms, "Kim", 0)
 	h.pass(LinkFor)
@@ -505,7 +519,7 @@ func TestSessionsEnd(t *testing.T) {
 	if err := h.SignOut(t.Context(), out); err != nil {
 		t.Error("signing out twice:", err)
 	}
-	ended := h.signIn(Comms, "Kim")
+	ended, spared := h.signIn(Comms, "Kim"), h.signIn(Comms, "Kim")
 	p, _, err := h.Session(t.Context(), ended)
 	if err != nil {
 		t.Fatal(err)
@@ -514,6 +528,9 @@ func TestSessionsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	unauthentic(t, "its link was revoked", in(ended))
+	if err := in(spared); err != nil {
+		t.Error("a session of hers from another link:", err)
+	}
 }
 
 func TestARequestSeldomWrites(t *testing.T) {
