@@ -170,7 +170,8 @@ func (r *Room) declare(ctx context.Context, by string, d Declare) (rec store.Rec
 		if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
 			return err
 		}
-		return r.tellInternal(tx, "incident_declared", in)
+		return r.tellInternal(tx, templates.MsgDeclared, templates.Declared{Title: in.Title, Severity: in.Severity, Category: in.Category, Summary: in.Summary,
+			Impact: in.Impact, At: in.DeclaredAt, URL: r.deskURL(id), Drill: in.Drill})
 	})
 	return rec, err
 }
@@ -192,14 +193,19 @@ func nextNumber(tx *store.Tx) (int, error) {
 	return last.Value.Number + 1, err
 }
 
-// tellInternal tells the policy's internal people, with the incident's facts as the message's data.
-func (r *Room) tellInternal(tx *store.Tx, name string, in Incident) error {
+// deskURL is where an incident is worked on.
+func (r *Room) deskURL(incident string) string {
+	return strings.TrimSuffix(r.Vendor.URL, "/") + "/desk/incidents/" + incident
+}
+
+// tellInternal tells the policy's internal people a message of templates.
+func (r *Room) tellInternal(tx *store.Tx, name string, about any) error {
 	if len(r.Policy.Internal) == 0 {
 		return nil
 	}
-	data, err := json.Marshal(r.incidentFacts(in))
+	data, err := json.Marshal(about)
 	if err != nil {
-		return fmt.Errorf("write the facts of incident %d: %w", in.Number, err)
+		return fmt.Errorf("write the facts of %s: %w", name, err)
 	}
 	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: name, Channels: channelsOf(r.Policy.Internal), To: r.Policy.Internal, Data: data})
 	return err

@@ -580,7 +580,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	if u, err = r.carry(tx, u, only); err != nil {
 		return u, err
 	}
-	if err := r.fall(tx, by, u, in.ID); err != nil {
+	if err := r.fall(tx, by, u, in); err != nil {
 		return u, err
 	}
 	if _, err := put(tx, incidents, in.ID, in.Value.after(u.Value, now), in.Version); err != nil {
@@ -616,10 +616,10 @@ func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string) (store.Rec[
 }
 
 // fall keeps the promises that a published update fulfils and makes those that it gives.
-func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], incident string) error {
-	v := u.Value
+func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[Incident]) error {
+	v, incident := u.Value, in.ID
 	if v.Unread {
-		if err := r.promise(tx, Deadline{What: SecondReading, Of: u.ID, Incident: incident, Due: tx.Now().Add(r.Policy.SecondRead)}); err != nil {
+		if err := r.askSecond(tx, u, in); err != nil {
 			return err
 		}
 	}
@@ -641,6 +641,16 @@ func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], incident strin
 		return r.promise(tx, Deadline{What: FullScope, Of: incident, Incident: incident, Due: full.At})
 	}
 	return nil
+}
+
+// askSecond asks the people inside to read what one person said alone, and makes that due.
+func (r *Room) askSecond(tx *store.Tx, u store.Rec[Update], in store.Rec[Incident]) error {
+	due := tx.Now().Add(r.Policy.SecondRead)
+	if err := r.promise(tx, Deadline{What: SecondReading, Of: u.ID, Incident: in.ID, Due: due}); err != nil {
+		return err
+	}
+	return r.tellInternal(tx, templates.MsgSecondReading, templates.SecondReading{Title: in.Value.Title, Severity: in.Value.Severity,
+		Headline: u.Value.Statement.Headline, SentAt: tx.Now(), By: due, URL: r.deskURL(in.ID)})
 }
 
 // after is the incident once an update was published. Only what everybody is told moves it.
