@@ -190,7 +190,8 @@ func (t Table[T]) Purge(tx *Tx, id string) error {
 }
 
 // Scan walks the records that q chooses, this transaction's own writes among them. Writing to the kind while
-// walking it is allowed; what was written after the walk began may or may not be seen.
+// walking it is allowed: a record that is rewritten ahead of the walk is met at its old place with its new value, one that
+// is new may be missed.
 func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
 	return func(yield func(Rec[T], error) bool) {
 		at := -1

@@ -73,12 +73,15 @@ func (tx *Tx) put(k Kind, raw Raw) error {
 	if err != nil {
 		return err
 	}
-	if w.Touch { // the first write of this record's body
+	switch {
+	case w.Touch: // the first write of this record's body
 		w.Was, w.Touch = raw.Version, false
 		raw.Version++
 		if w.Lease != LeaseKeep {
 			raw.Holder, raw.Epoch = w.Holder, w.Epoch
 		}
+	case w.Remove: // made anew behind its removal in this transaction
+		raw.Version = w.Was + 1
 	}
 	w.Raw, w.Remove = raw, false
 	return nil
@@ -95,6 +98,9 @@ func (tx *Tx) remove(k Kind, id string) error {
 	}
 	if w.Touch {
 		w.Was, w.Touch = old.Version, false
+	}
+	if w.Lease != LeaseKeep { // what the fence was asked about, not what is read
+		old.Holder, old.Epoch = w.Holder, w.Epoch
 	}
 	w.Raw, w.Remove = Raw{Meta: old.Meta}, true
 	return nil
@@ -139,13 +145,19 @@ func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 		if r.Index == "" {
 			at = -1
 		}
-		own := tx.own(k, r, at)
 		limit := r.Limit
-		if len(tx.pending) > 0 {
-			r.Limit = 0 // rows that are overwritten here would count
+		own, written := tx.own(k, r, at)
+		if limit > 0 {
+			r.Limit += len(written) // so many of the engine's rows may be overwritten here
 		}
 		n := 0
 		give := func(raw Raw) bool {
+			if w := tx.pending[recordKey{k.Name, raw.ID}]; w != nil && !w.Touch { // perhaps written since the walk began
+				if !w.within(r, at) {
+					return true
+				}
+				raw = w.Raw
+			}
 			n++
 			return yield(raw, nil) && (limit == 0 || n < limit)
 		}
@@ -160,10 +172,7 @@ func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 				}
 				own = own[1:]
 			}
-			if w := tx.pending[recordKey{k.Name, raw.ID}]; w != nil && !w.Touch {
-				continue
-			}
-			if !give(raw) {
+			if !written[raw.ID] && !give(raw) {
 				return
 			}
 		}
@@ -189,37 +198,41 @@ func order(a, b Raw, at int, reverse bool) int {
 	return c
 }
 
-// own is the buffered records within r, in its order.
-func (tx *Tx) own(k Kind, r Range, at int) []Raw {
-	var own []Raw
+// own is the buffered records within r, in its order, and the ids of all that are buffered of its kind.
+func (tx *Tx) own(k Kind, r Range, at int) (own []Raw, written map[string]bool) {
 	mark := Raw{Meta: Meta{ID: r.AfterID}}
 	if at >= 0 {
 		mark.Tuples = make([][]byte, len(k.Indexes))
 		mark.Tuples[at] = r.AfterTuple
 	}
 	for key, w := range tx.pending {
-		if key.kind != k.Name || w.Touch || w.Remove {
+		if key.kind != k.Name || w.Touch {
 			continue
 		}
-		if !w.Deleted.IsZero() && !(r.Deleted && at < 0) {
-			continue
+		if written == nil {
+			written = map[string]bool{}
 		}
-		at2 := []byte(w.ID)
-		if at >= 0 {
-			if at2 = w.Tuples[at]; at2 == nil {
-				continue
-			}
+		written[w.ID] = true
+		if w.within(r, at) && (r.AfterID == "" || order(w.Raw, mark, at, r.Reverse) > 0) {
+			own = append(own, w.Raw)
 		}
-		if r.Lo != nil && bytes.Compare(at2, r.Lo) < 0 || r.Hi != nil && bytes.Compare(at2, r.Hi) >= 0 {
-			continue
-		}
-		if r.AfterID != "" && order(w.Raw, mark, at, r.Reverse) <= 0 {
-			continue
-		}
-		own = append(own, w.Raw)
 	}
 	slices.SortFunc(own, func(a, b Raw) int { return order(a, b, at, r.Reverse) })
-	return own
+	return own, written
+}
+
+// within says whether a walk of r would meet the record that w writes.
+func (w *Write) within(r Range, at int) bool {
+	if w.Remove || !w.Deleted.IsZero() && !(r.Deleted && at < 0) {
+		return false
+	}
+	key := []byte(w.ID)
+	if at >= 0 {
+		if key = w.Tuples[at]; key == nil {
+			return false
+		}
+	}
+	return (r.Lo == nil || bytes.Compare(key, r.Lo) >= 0) && (r.Hi == nil || bytes.Compare(key, r.Hi) < 0)
 }
 
 func (tx *Tx) count(k Kind, q Query) (int, error) {
