@@ -51,7 +51,7 @@ type atomText struct {
 func (r *printing) atom(t tongue) ([]byte, error) {
 	base := strings.TrimSuffix(r.press.Vendor.URL, "/")
 	feed := atomFeed{
-		Lang: t.locale, ID: "tag:" + host(r.press.Vendor) + ",2005:/history", Title: t.words.T("page.feed.title", r.press.Vendor.Name),
+		Lang: t.locale, ID: "tag:" + host(r.press.Vendor) + ",2005:/history", Title: t.words.T("page.feed_title", r.press.Vendor.Name),
 		Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
 		Links: []atomLink{{Rel: "alternate", Type: "text/html", Href: base + "/history"}, {Rel: "self", Type: "application/atom+xml", Href: base + "/history.atom"}},
 	}
@@ -93,7 +93,7 @@ type rssItem struct {
 
 func (r *printing) rss(t tongue) ([]byte, error) {
 	base := strings.TrimSuffix(r.press.Vendor.URL, "/")
-	title := t.words.T("page.feed.title", r.press.Vendor.Name)
+	title := t.words.T("page.feed_title", r.press.Vendor.Name)
 	feed := rssFeed{Version: "2.0", Channel: rssChannel{
 		Title: title, Link: base + "/history", Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}

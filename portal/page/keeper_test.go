@@ -124,8 +124,8 @@ func TestKeeperSaysWhenAPromiseIsLate(t *testing.T) {
 	now := tenth.Add(4 * time.Minute)
 	k.Press.Now = func() time.Time { return now }
 	k.Turn(context.Background())
-	late := k.Press.Words.Catalog("en").T("page.late")
-	if strings.Contains(string(k.Server.Shown().Body("/en/", "")), late) {
+	late := k.Press.Words.Catalog("en").T("page.next_overdue")
+	if strings.Contains(pageText(t, k.Server.Shown(), "/en/"), late) {
 		t.Error("the page says late before the time")
 	}
 	now = tenth.Add(3*time.Hour + time.Minute)
@@ -133,7 +133,7 @@ func TestKeeperSaysWhenAPromiseIsLate(t *testing.T) {
 	p.AsOf = now
 	s.publish(p)
 	k.Turn(context.Background())
-	if !strings.Contains(string(k.Server.Shown().Body("/en/", "")), late) {
+	if !strings.Contains(pageText(t, k.Server.Shown(), "/en/"), late) {
 		t.Error("the page does not say that the promised update is late")
 	}
 	if n := k.State().Renders; n != 2 {

@@ -32,7 +32,7 @@ func (l level) description() string {
 
 // name is the last part of the level's catalog key.
 func (l level) name() string {
-	return [...]string{"operational", "maintenance", "degraded", "minor", "major", "critical"}[l]
+	return [...]string{"none", "maintenance", "minor", "minor_outage", "major", "critical"}[l]
 }
 
 // overall is the worst of every open incident and every component.

@@ -187,7 +187,7 @@ func TestEveryFactIsOnThePage(t *testing.T) {
 		for _, path := range []string{"/" + locale + "/", "/" + locale + "/incidents/" + sampleID} {
 			got := pageText(t, e, path)
 			for _, want := range append(wanted, words.T("severity.P0"), words.T("phase.identified"), words.T("mark.unread"), words.T("mark.correction", 6),
-				words.T("mark.retracted"), words.T("page.support.text"), words.T("update.number", 7), words.T("security.ruled_out")) {
+				words.T("mark.retracted"), words.T("page.support_hint"), words.T("update.number", 7), words.T("security.ruled_out")) {
 				if !strings.Contains(got, strings.Join(strings.Fields(want), " ")) {
 					t.Errorf("%s lacks %q", path, want)
 				}
@@ -217,12 +217,13 @@ func TestWhatNobodyKnowsIsSaidPlainlyAndNoDateIsInvented(t *testing.T) {
 }
 
 func TestAQuietDay(t *testing.T) {
-	e, err := samplePress(t, "").Render(sampleEmpty())
+	press := samplePress(t, "")
+	e, err := press.Render(sampleEmpty())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := pageText(t, e, "/en/")
-	for _, want := range []string{"All Systems Operational", "No incidents reported.", "Issue tracker", "You can reach us without login, site address or account id."} {
+	got, words := pageText(t, e, "/en/"), press.Words.Catalog("en")
+	for _, want := range []string{"All Systems Operational", "Issue tracker", words.T("page.incidents_none"), words.T("page.support_hint")} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q", want)
 		}

@@ -102,6 +102,7 @@ func (p *Press) prepare() error {
 		views, err := web.Parse(template.FuncMap{
 			"t":      t.words.Try,
 			"moment": t.moment,
+			"said":   t.said,
 			"stamp":  stamp,
 		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html")
 		if err != nil {
@@ -129,6 +130,17 @@ type tongue struct {
 // moment is a time as pages write it: for people, and for programs beside it.
 func (t tongue) moment(at time.Time) template.HTML {
 	return template.HTML(`<time datetime="` + stamp(at) + `">` + template.HTMLEscapeString(t.words.Time(at, t.vendor.Zone)) + `</time>`)
+}
+
+// said is a sentence about a moment, with the moment marked up in it.
+func (t tongue) said(key string, at time.Time) (template.HTML, error) {
+	const here = "\x00"
+	text, err := t.words.Try(key, here)
+	if err != nil {
+		return "", err
+	}
+	before, after, _ := strings.Cut(text, here)
+	return template.HTML(template.HTMLEscapeString(before)) + t.moment(at) + template.HTML(template.HTMLEscapeString(after)), nil
 }
 
 func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }

@@ -32,9 +32,9 @@ type dueView struct {
 }
 
 type progressView struct {
-	At     time.Time
-	Bars   []barView
-	Silent string
+	At    time.Time
+	Bars  []barView
+	Notes string
 }
 
 func (r *printing) updateView(t tongue, in comms.PublicIncident, u templates.Update, latest bool) (updateView, error) {
@@ -62,7 +62,8 @@ func (t tongue) progress(f *templates.Figures) *progressView {
 	}
 	v := &progressView{At: f.AsOf, Bars: t.barsOf(*f)}
 	if f.Sites.NoAnswer > 0 {
-		v.Silent = t.words.T("page.progress.silent", f.Sites.NoAnswer)
+		v.Notes = t.words.T("page.figures_confirmed") + ": " + t.words.Number(f.Sites.Confirmed) + t.words.T("meta.dot") +
+			t.words.T("page.figures_no_answer") + ": " + t.words.Number(f.Sites.NoAnswer)
 	}
 	return v
 }

@@ -170,6 +170,12 @@ func statusAnswers(p comms.Public, v templates.Vendor, bodies map[string]string)
 // statusComponents lists every component, each group object before its members.
 func statusComponents(p comms.Public, pageID string) []statusComponent {
 	out := []statusComponent{}
+	since := func(c comms.Component) statusTime { // one that never changed has no time of its own
+		if c.Since.IsZero() {
+			return statusTime(lastWord(p))
+		}
+		return statusTime(c.Since)
+	}
 	for i, g := range groups(p.Components) {
 		var groupID *string
 		if g.Name != "" {
@@ -181,8 +187,8 @@ func statusComponents(p comms.Public, pageID string) []statusComponent {
 				if rank(c.Status) > rank(group.Status) {
 					group.Status = componentStatus(c.Status)
 				}
-				if t := time.Time(group.UpdatedAt); c.Since.After(t) {
-					group.UpdatedAt = statusTime(c.Since)
+				if t := since(c); time.Time(t).After(time.Time(group.UpdatedAt)) {
+					group.UpdatedAt = t
 				}
 			}
 			group.CreatedAt = group.UpdatedAt
@@ -190,7 +196,7 @@ func statusComponents(p comms.Public, pageID string) []statusComponent {
 		}
 		for _, c := range g.Members {
 			row := statusComponent{
-				ID: c.ID, Name: c.Name, Status: componentStatus(c.Status), CreatedAt: statusTime(c.Since), UpdatedAt: statusTime(c.Since),
+				ID: c.ID, Name: c.Name, Status: componentStatus(c.Status), CreatedAt: since(c), UpdatedAt: since(c),
 				Position: c.Position, GroupID: groupID, PageID: pageID,
 			}
 			if c.Description != "" {

@@ -70,7 +70,6 @@ type incidentView struct {
 	Alone           bool // it has a page of its own, so its title is the page's
 	Tone            string
 	Severity        string
-	Marks           []string
 	Started         time.Time
 	Steps           []stepView
 	Latest          *updateView
@@ -93,14 +92,14 @@ func (r *printing) sheet(t tongue, rest, title, summary string) sheet {
 	}
 	for _, other := range r.press.tongues {
 		path := "/" + other.locale + "/" + rest
-		s.Tongues = append(s.Tongues, tongueLink{Locale: other.locale, Name: other.words.T("page.language"), Path: path, Here: other.locale == t.locale})
+		s.Tongues = append(s.Tongues, tongueLink{Locale: other.locale, Name: other.words.T("lang." + other.locale), Path: path, Here: other.locale == t.locale})
 	}
 	return s
 }
 
 func (r *printing) home(t tongue) (homeView, error) {
 	level := overall(r.public)
-	said := t.words.T("page.overall." + level.name())
+	said := t.words.T("page.state." + level.name())
 	v := homeView{Tone: level.tone(), Overall: said}
 	for _, in := range r.public.Incidents {
 		switch {
@@ -114,19 +113,19 @@ func (r *printing) home(t tongue) (homeView, error) {
 			v.Recent = append(v.Recent, t.past(in))
 		}
 	}
-	v.Sub = t.words.T("page.no_incidents")
+	v.Sub = t.words.T("page.incidents_none")
 	if len(v.Open) > 0 {
-		v.Sub = t.words.T("page.open_incidents", len(v.Open))
+		v.Sub = t.words.T("page.incidents_open") + ": " + t.words.Number(len(v.Open))
 	}
 	for _, g := range groups(r.public.Components) {
 		view := groupView{Name: g.Name}
 		for _, c := range g.Members {
 			status := componentStatus(c.Status)
-			view.Members = append(view.Members, partView{Name: c.Name, State: t.words.T("page.component." + status), Tone: componentTone(status), About: c.Description})
+			view.Members = append(view.Members, partView{Name: c.Name, State: t.words.T("component." + status), Tone: componentTone(status), About: c.Description})
 		}
 		v.Groups = append(v.Groups, view)
 	}
-	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.brand", r.press.Vendor.Name), said+" "+v.Sub)
+	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.title", r.press.Vendor.Name), said+" "+v.Sub)
 	return v, nil
 }
 
@@ -141,7 +140,7 @@ func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, er
 	if v.Latest != nil {
 		summary = v.Latest.Headline
 	}
-	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.brand", r.press.Vendor.Name), summary)
+	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.title", r.press.Vendor.Name), summary)
 	p.Word = in.Updated
 	if !isOpen(in) { // it says the same for ever, so its bytes stay the same too
 		p.Live, p.Dated = false, false
@@ -162,8 +161,8 @@ func (r *printing) history(t tongue) (historyView, error) {
 		last := &v.Months[len(v.Months)-1]
 		last.Incidents = append(last.Incidents, t.past(in))
 	}
-	title := t.words.T("page.history")
-	v.sheet = r.sheet(t, "history", title+" · "+t.words.T("page.brand", r.press.Vendor.Name), title)
+	title := t.words.T("page.history_title")
+	v.sheet = r.sheet(t, "history", title+" · "+t.words.T("page.title", r.press.Vendor.Name), title)
 	return v, nil
 }
 
@@ -194,7 +193,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident) (incidentView
 			return v, err
 		}
 		if u == latest {
-			v.Latest, v.Marks = &view, view.Marks
+			v.Latest = &view
 		} else {
 			v.Earlier = append(v.Earlier, view)
 		}
@@ -241,20 +240,20 @@ func componentTone(status string) string {
 	return [...]string{"good", "info", "warn", "bad", "dire"}[rank(status)]
 }
 
-// barsOf draws a ledger's figures. Widths are in thousandths of the whole, and a bar is full only when the count is.
+// barsOf draws a ledger's figures: by site as far as each stage got, then by customer.
 func (t tongue) barsOf(f templates.Figures) []barView {
-	bar := func(class string, n, total int, text string) barView {
-		return barView{Class: class, Name: t.words.T("page.progress." + class), Text: text, Width: share(n, total)}
+	of := func(n, total int) string { return t.words.T("page.figures_of", n, total) }
+	share := func(n, total int, percent string) string { return t.words.T("page.figures_share", n, total, percent) }
+	rows := []barView{
+		{Class: "rebuilt", Text: of(f.Sites.Rebuilt, f.Sites.Total), Width: thousandths(f.Sites.Rebuilt, f.Sites.Total)},
+		{Class: "checked", Text: of(f.Sites.Checked, f.Sites.Total), Width: thousandths(f.Sites.Checked, f.Sites.Total)},
+		{Class: "sites", Text: share(f.Sites.Restored, f.Sites.Total, f.Sites.Percent), Width: thousandths(f.Sites.Restored, f.Sites.Total)},
+		{Class: "customers", Text: share(f.Customers.Restored, f.Customers.Total, f.Customers.Percent), Width: thousandths(f.Customers.Restored, f.Customers.Total)},
 	}
-	of := func(n, total int) string {
-		return t.words.T("page.progress.of", n, total)
+	for i := range rows {
+		rows[i].Name = t.words.T("page.figures_" + rows[i].Class)
 	}
-	return []barView{
-		bar("rebuilt", f.Sites.Rebuilt, f.Sites.Total, of(f.Sites.Rebuilt, f.Sites.Total)),
-		bar("checked", f.Sites.Checked, f.Sites.Total, of(f.Sites.Checked, f.Sites.Total)),
-		bar("confirmed", f.Sites.Restored, f.Sites.Total, t.words.T("page.progress.share", f.Sites.Restored, f.Sites.Total, f.Sites.Percent)),
-		bar("customers", f.Customers.Restored, f.Customers.Total, t.words.T("page.progress.share", f.Customers.Restored, f.Customers.Total, f.Customers.Percent)),
-	}
+	return rows
 }
 
 type barView struct {
@@ -262,8 +261,8 @@ type barView struct {
 	Width             int
 }
 
-// share is n of total in thousandths, never rounded up to everything nor down to nothing.
-func share(n, total int) int {
+// thousandths is n of total, never rounded up to everything nor down to nothing.
+func thousandths(n, total int) int {
 	if n <= 0 || total <= 0 {
 		return 0
 	}

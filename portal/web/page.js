@@ -1,42 +1,38 @@
-// What the status page adds when scripts run: time left to the next word, the age of this page, and a quiet hint when a newer
-// page is there. Without it the same facts stand in the text. Nothing moves under the reader's eyes: no reload by itself.
+// What the status page adds when scripts run: how far away the next word is, how old this page is, and a quiet hint when a newer
+// one is there. Without it the same facts stand in the text. Nothing moves under the reader's eyes and nothing reloads itself.
 (function () {
   'use strict';
   var root = document.documentElement;
-  var written = Date.parse(root.getAttribute('data-written') || '');
-  if (isNaN(written)) return;
+  if (!root.hasAttribute('data-written') || !window.Intl || !Intl.RelativeTimeFormat) return;
+  var relative = new Intl.RelativeTimeFormat(root.lang, { numeric: 'always' });
+  var lasting = function (ms, unit, size) {
+    return new Intl.NumberFormat(root.lang, { style: 'unit', unit: unit, unitDisplay: 'long' }).format(Math.max(1, Math.round(ms / size)));
+  };
 
-  function fill(form, n) { return form.replace('{n}', n); }
-
-  // words picks the sentence for a duration from the element's own data: days, hours, minutes, or "now".
-  function words(el, ms) {
-    var minutes = Math.round(Math.abs(ms) / 60000);
-    var side = ms < 0 && el.hasAttribute('data-late-minutes') ? 'late' : 'in';
-    if (minutes < 1) return el.getAttribute('data-now') || '';
-    if (minutes < 120) return fill(el.getAttribute('data-' + side + '-minutes'), minutes);
-    if (minutes < 2880) return fill(el.getAttribute('data-' + side + '-hours'), Math.round(minutes / 60));
-    return fill(el.getAttribute('data-' + side + '-days'), Math.round(minutes / 1440));
+  function unitOf(ms) {
+    var minutes = Math.abs(ms) / 60000;
+    return minutes < 90 ? ['minute', 60000] : minutes < 2880 ? ['hour', 3600000] : ['day', 86400000];
   }
 
   function tick() {
     var now = Date.now();
     document.querySelectorAll('[data-until]').forEach(function (el) {
-      el.textContent = words(el, Date.parse(el.getAttribute('data-until')) - now);
+      var left = Date.parse(el.getAttribute('data-until')) - now, u = unitOf(left);
+      el.textContent = left > 0 ? el.getAttribute('data-words').replace('{n}', lasting(left, u[0], u[1])) : el.getAttribute('data-late');
     });
     document.querySelectorAll('[data-since]').forEach(function (el) {
-      el.textContent = words(el, now - Date.parse(el.getAttribute('data-since')));
+      var age = now - Date.parse(el.getAttribute('data-since')), u = unitOf(age);
+      el.textContent = age < 30000 ? '' : '(' + relative.format(-Math.max(1, Math.round(age / u[1])), u[0]) + ')';
     });
   }
 
-  var hint = document.getElementById('newer');
+  var hint = document.getElementById('newer'), seen = '';
   function look() {
     if (!hint || !hint.hidden || document.hidden) return;
     fetch(location.pathname, { method: 'HEAD', cache: 'no-cache' }).then(function (answer) {
       var tag = answer.ok && answer.headers.get('ETag');
-      if (!tag) return;
-      tag = tag.replace(/^W\/|-(?:br|gzip)(?="$)/g, '');
-      if (look.tag && look.tag !== tag) hint.hidden = false;
-      look.tag = look.tag || tag;
+      if (tag && seen && tag !== seen) hint.hidden = false;
+      seen = seen || tag;
     }).catch(function () {});
   }
 
