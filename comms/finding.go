@@ -166,7 +166,7 @@ func sameFigures(a, b templates.Figures) bool {
 
 // countFindings compares typed counts with the affected set.
 func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) {
-	if f == nil {
+	if f == nil || f.Sites.Total == 0 {
 		return nil
 	}
 	for _, c := range []struct {
@@ -193,6 +193,10 @@ func timeFindings(s templates.Statement, k situation) (all []Finding) {
 		all = append(all, Finding{LevelWarning, "next_update_by", "late_promise",
 			fmt.Sprintf("is more than %s ahead, the policy's most for %s", most, k.Severity),
 			"promise " + k.Rules.Now.Add(most).UTC().Format(time.RFC3339) + " or earlier"})
+	}
+	if f := k.Figures; f != nil && s.Phase == Resolved && f.Sites.Restored < f.Sites.Total {
+		all = append(all, Finding{LevelWarning, "phase", "sites_open", fmt.Sprintf("is resolved, and %d of %d sites are not handed back", f.Sites.Total-f.Sites.Restored, f.Sites.Total),
+			"use monitoring until they are"})
 	}
 	end := s.Timeline.Latest
 	if end == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,7 @@ func read(path string, raw []byte, into object, found *[]fault.Field) {
 			}
 		default:
 			if err := json.Unmarshal(parts[name], to); err != nil {
+				reflect.ValueOf(to).Elem().SetZero() // half a list is none
 				*found = append(*found, wrong(path+name, "%s", readable(err)))
 			}
 		}
@@ -128,8 +130,7 @@ func bounded(name string) string {
 type rules struct {
 	Now     time.Time
 	Locales []string // those there are words for
-	First   bool     // a first notice: nothing needs to be known yet
-	Fixed   bool     // a correction: fixed words, no prose of its own
+	First   bool     // a first notice: what nobody knows yet may be left out
 }
 
 // validate names every missing and every wrong field of a statement at once, by JSON path, in the order of the contract.
@@ -141,9 +142,9 @@ func validate(s templates.Statement, k rules) []fault.Field {
 	f = prose{most: 1000, lines: true, required: true}.bad(f, "your_action", s.YourAction)
 	f = prose{most: 10000, lines: true}.bad(f, "technical", s.Technical)
 	f = list{most: 50, prose: prose{most: 100}, required: true}.bad(f, "scope.products", s.Scope.Products)
-	f = list{most: 50, prose: prose{most: 100}, required: true}.bad(f, "scope.regions", s.Scope.Regions)
-	f = prose{most: 1000, lines: true, required: true}.bad(f, "scope.text", s.Scope.Text)
-	f = append(f, badAffected(s.Affected)...)
+	f = list{most: 50, prose: prose{most: 100}, required: !k.First}.bad(f, "scope.regions", s.Scope.Regions)
+	f = prose{most: 1000, lines: true, required: !k.First}.bad(f, "scope.text", s.Scope.Text)
+	f = append(f, badAffected(s.Affected, k.First)...)
 	f = append(f, badTimeline(s, k.Now)...)
 	f = append(f, badLoss(s.DataLoss)...)
 	f = append(f, badLists(s, k)...)
@@ -151,8 +152,8 @@ func validate(s templates.Statement, k rules) []fault.Field {
 	return append(f, badRoute(s, k.Locales)...)
 }
 
-func badAffected(a templates.Affected) (f []fault.Field) {
-	f = prose{most: 500, required: true}.bad(f, "affected.who", a.Who)
+func badAffected(a templates.Affected, first bool) (f []fault.Field) {
+	f = prose{most: 500, required: !first}.bad(f, "affected.who", a.Who)
 	if a.Sites.State == templates.CountAbsent {
 		f = append(f, missing("affected.sites"))
 	}
@@ -309,7 +310,7 @@ func (l list) bad(found []fault.Field, field string, given []string) []fault.Fie
 func merge(unread, found []fault.Field) []fault.Field {
 	out := slices.Clone(unread)
 	for _, f := range found {
-		if !slices.ContainsFunc(unread, func(u fault.Field) bool { return u.Field == f.Field || strings.HasPrefix(f.Field, u.Field+".") }) {
+		if !slices.ContainsFunc(unread, func(u fault.Field) bool { return u.Field == f.Field || u.Field == "" || strings.HasPrefix(f.Field, u.Field+".") }) {
 			out = append(out, f)
 		}
 	}
