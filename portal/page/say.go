@@ -19,8 +19,6 @@ type updateView struct {
 	Headline  string
 	Marks     []string
 	Body      template.HTML // the words of package templates, for this channel
-	Due       *dueView      // of the newest update only
-	Progress  *progressView // the same
 	Retracted bool
 }
 
@@ -37,23 +35,27 @@ type progressView struct {
 	Notes string
 }
 
-func (r *printing) updateView(t tongue, in comms.PublicIncident, u templates.Update, latest bool) (updateView, error) {
+// update words one update. Its anchor stays only on the incident's own page: elsewhere the number may stand twice.
+func (t tongue) update(in comms.PublicIncident, u templates.Update, anchor bool) (updateView, error) {
 	said, err := t.set.Update(templates.OnPage, t.locale, u, t.vendor)
 	if err != nil {
 		return updateView{}, fmt.Errorf("incident %s, update %d: %w", in.ID, u.Number, err)
 	}
-	v := updateView{
+	if !anchor {
+		said.HTML = strings.Replace(said.HTML, fmt.Sprintf(` id="update-%d"`, u.Number), "", 1)
+	}
+	return updateView{
 		Number: u.Number, At: u.At, Phase: t.words.T("phase." + phase(u.Statement.Phase)), Headline: u.Statement.Headline,
 		Marks: t.marks(u), Body: template.HTML(said.HTML), Retracted: u.Retracted,
+	}, nil
+}
+
+func (r *printing) due(u templates.Update) *dueView {
+	at := u.Statement.NextUpdateBy.At
+	if at.IsZero() {
+		return nil
 	}
-	if !latest || !isOpen(in) {
-		return v, nil
-	}
-	if due := u.Statement.NextUpdateBy.At; !due.IsZero() {
-		v.Due = &dueView{At: due, Count: r.live, Late: due.Before(r.public.AsOf)}
-	}
-	v.Progress = t.progress(in.Now)
-	return v, nil
+	return &dueView{At: at, Count: r.live, Late: at.Before(r.public.AsOf)}
 }
 
 func (t tongue) progress(f *templates.Figures) *progressView {

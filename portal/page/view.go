@@ -1,6 +1,7 @@
 package page
 
 import (
+	"html/template"
 	"slices"
 	"time"
 
@@ -72,8 +73,12 @@ type incidentView struct {
 	Severity        string
 	Started         time.Time
 	Steps           []stepView
-	Latest          *updateView
+	Due             *dueView
+	Latest          template.HTML // the newest update, in the words of package templates
+	Headline        string        // the newest update's
+	Progress        *progressView
 	Earlier         []updateView
+	More            bool // there are earlier ones than these
 }
 
 type stepView struct {
@@ -104,7 +109,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 	for _, in := range r.public.Incidents {
 		switch {
 		case isOpen(in):
-			open, err := r.incidentView(t, in)
+			open, err := r.incidentView(t, in, false)
 			if err != nil {
 				return v, err
 			}
@@ -130,17 +135,12 @@ func (r *printing) home(t tongue) (homeView, error) {
 }
 
 func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, error) {
-	v, err := r.incidentView(t, in)
+	v, err := r.incidentView(t, in, true)
 	if err != nil {
 		return incidentPage{}, err
 	}
-	v.Alone = true
 	p := incidentPage{Incident: v}
-	summary := in.Title
-	if v.Latest != nil {
-		summary = v.Latest.Headline
-	}
-	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.title", r.press.Vendor.Name), summary)
+	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.title", r.press.Vendor.Name), v.Headline)
 	p.Word = in.Updated
 	if !isOpen(in) { // it says the same for ever, so its bytes stay the same too
 		p.Live, p.Dated = false, false
@@ -177,25 +177,35 @@ func (t tongue) past(in comms.PublicIncident) pastView {
 
 func (t tongue) path(in comms.PublicIncident) string { return "/" + t.locale + "/incidents/" + in.ID }
 
-func (r *printing) incidentView(t tongue, in comms.PublicIncident) (incidentView, error) {
+// mostEarlier is how many earlier updates stand under an incident on the first page; its own page has all.
+const mostEarlier = 5
+
+func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (incidentView, error) {
 	v := incidentView{
-		ID: in.ID, Path: t.path(in), Title: in.Title, Tone: levelOfSeverity(in.Severity).tone(),
+		ID: in.ID, Path: t.path(in), Title: in.Title, Alone: alone, Tone: levelOfSeverity(in.Severity).tone(),
 		Severity: t.words.T("severity." + severity(in.Severity)), Started: in.Started, Steps: t.steps(in.Phase),
 	}
-	latest := newest(in)
 	if !isOpen(in) {
 		v.Tone = "good"
 	}
+	latest := newest(in)
 	for i := range in.Updates {
 		u := &in.Updates[i]
-		view, err := r.updateView(t, in, *u, u == latest)
+		if u != latest && !alone && len(v.Earlier) == mostEarlier {
+			v.More = true
+			break
+		}
+		view, err := t.update(in, *u, alone)
 		if err != nil {
 			return v, err
 		}
-		if u == latest {
-			v.Latest = &view
-		} else {
+		if u != latest {
 			v.Earlier = append(v.Earlier, view)
+			continue
+		}
+		v.Latest, v.Headline = view.Body, view.Headline
+		if isOpen(in) {
+			v.Due, v.Progress = r.due(*u), t.progress(in.Now)
 		}
 	}
 	return v, nil

@@ -16,9 +16,16 @@
 
   function tick() {
     var now = Date.now();
-    document.querySelectorAll('[data-until]').forEach(function (el) {
-      var left = Date.parse(el.getAttribute('data-until')) - now, u = unitOf(left);
-      el.textContent = left > 0 ? el.getAttribute('data-words').replace('{n}', lasting(left, u[0], u[1])) : el.getAttribute('data-late');
+    document.querySelectorAll('[data-until]').forEach(function (incident) {
+      var line = incident.querySelector('.update .next'), el = incident.querySelector('.left');
+      if (!line) return;
+      if (!el) {
+        el = document.createElement('span');
+        el.className = 'left';
+        line.append(' ', el);
+      }
+      var left = Date.parse(incident.getAttribute('data-until')) - now, u = unitOf(left);
+      el.textContent = left > 0 ? incident.getAttribute('data-words').replace('{n}', lasting(left, u[0], u[1])) : incident.getAttribute('data-late');
     });
     document.querySelectorAll('[data-since]').forEach(function (el) {
       var age = now - Date.parse(el.getAttribute('data-since')), u = unitOf(age);
