@@ -1,0 +1,252 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/portal/desk"
+)
+
+// setting is one variable of the environment, also read from NAME_FILE and from the file given by --config.
+type setting struct {
+	name, meaning, fallback string
+	secret                  bool // masked in --print-config
+}
+
+var settings = []setting{
+	{"LIFELINE_DATA", "data directory: store, page", "./lifeline-data", false},
+	{"LIFELINE_KEYS", "directory of the keys, mode 0700, outside the data directory", "./lifeline-keys", false},
+	{"LIFELINE_LISTEN", "HTTP address", "127.0.0.1:8080", false},
+	{"LIFELINE_URL", "public base URL", "", false},
+	{"LIFELINE_TRUSTED_PROXIES", "addresses or networks that may set forwarding headers, separated by commas", "127.0.0.0/8,::1/128", false},
+	{"LIFELINE_STORE", "bolt: or postgres://...", "bolt:", true},
+	{"LIFELINE_SMTP", "mail relays, separated by spaces, or file:DIR", "", true},
+	{"LIFELINE_MAIL_FROM", "sender of all mail", "", false},
+	{"LIFELINE_DKIM_DOMAIN", "domain that signs mail", "", false},
+	{"LIFELINE_DKIM_SELECTOR", "its selector", "", false},
+	{"LIFELINE_DKIM_KEY", "its private key, PEM", "", true},
+	{"LIFELINE_TWILIO", "SMS provider, or file:DIR", "", true},
+	{"LIFELINE_PAGE_DIR", "where the static status page is written", "", false},
+	{"LIFELINE_POLICY", "policy file, YAML", "", false},
+	{"LIFELINE_TEMPLATES", "directory of your own templates", "", false},
+	{"LIFELINE_OPS_LISTEN", "metrics, health and profiles; loopback only", "127.0.0.1:9090", false},
+	{"LIFELINE_VENDOR", "who speaks: the name in every message", "Lifeline", false},
+}
+
+// config is what is in force.
+type config struct {
+	values  map[string]string
+	policy  policy
+	url     string
+	trusted []*net.IPNet
+}
+
+// policy is the policy file: each room owns its section.
+type policy struct {
+	Contacts contacts.Policy `yaml:"contacts"`
+	Comms    comms.Policy    `yaml:"comms"`
+	Desk     desk.Policy     `yaml:"desk"`
+}
+
+func (c config) get(name string) string { return c.values[name] }
+
+// readConfig gathers the settings: the environment over NAME_FILE over the file given by --config over the defaults.
+func readConfig(file string, environ func(string) (string, bool)) (config, error) {
+	c := config{values: map[string]string{}}
+	fromFile := map[string]string{}
+	if file != "" {
+		var err error
+		if fromFile, err = readSettings(file); err != nil {
+			return c, err
+		}
+	}
+	for _, s := range settings {
+		value, from := s.fallback, "default"
+		if v, ok := fromFile[s.name]; ok {
+			value, from = v, file
+		}
+		if path, ok := environ(s.name + "_FILE"); ok && path != "" {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return c, fmt.Errorf("%s_FILE: %w", s.name, err)
+			}
+			value, from = strings.TrimRight(string(b), "\r\n"), path
+		}
+		if v, ok := environ(s.name); ok && v != "" {
+			value, from = v, "the environment"
+		}
+		if strings.ContainsRune(value, 0) {
+			return c, fmt.Errorf("%s (from %s) holds a zero byte", s.name, from)
+		}
+		c.values[s.name] = value
+	}
+	return c, c.check()
+}
+
+// readSettings reads NAME=value lines; # begins a comment line.
+func readSettings(file string) (map[string]string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	out := map[string]string{}
+	for i, line := range strings.Split(string(b), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || !slices.ContainsFunc(settings, func(s setting) bool { return s.name == name || s.name+"_FILE" == name }) {
+			return nil, fmt.Errorf("%s line %d: %q is not a setting; `lifeline serve --print-config` lists them", file, i+1, name)
+		}
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		if base, isFile := strings.CutSuffix(name, "_FILE"); isFile {
+			secret, err := os.ReadFile(value)
+			if err != nil {
+				return nil, fmt.Errorf("%s line %d: %w", file, i+1, err)
+			}
+			name, value = base, strings.TrimRight(string(secret), "\r\n")
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// check refuses wrong values by name and reason.
+func (c *config) check() error {
+	var bad []error
+	say := func(name, format string, args ...any) { bad = append(bad, fmt.Errorf(name+": "+format, args...)) }
+	if _, _, err := net.SplitHostPort(c.get("LIFELINE_LISTEN")); err != nil {
+		say("LIFELINE_LISTEN", "%q is not host:port", c.get("LIFELINE_LISTEN"))
+	}
+	if host, _, err := net.SplitHostPort(c.get("LIFELINE_OPS_LISTEN")); err != nil || !loopback(host) {
+		say("LIFELINE_OPS_LISTEN", "%q must be a loopback address and a port", c.get("LIFELINE_OPS_LISTEN"))
+	}
+	c.url = strings.TrimRight(c.get("LIFELINE_URL"), "/")
+	if c.url == "" {
+		c.url = "http://" + c.get("LIFELINE_LISTEN")
+	}
+	u, err := url.Parse(c.url)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Path != "" {
+		say("LIFELINE_URL", "%q is not a base URL such as https://status.example.com", c.url)
+	}
+	for _, s := range strings.FieldsFunc(c.get("LIFELINE_TRUSTED_PROXIES"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !strings.Contains(s, "/") {
+			if ip, err := netip.ParseAddr(s); err == nil {
+				s = netip.PrefixFrom(ip, ip.BitLen()).String()
+			}
+		}
+		_, network, err := net.ParseCIDR(s)
+		if err != nil {
+			say("LIFELINE_TRUSTED_PROXIES", "%q is neither an address nor a network", s)
+			continue
+		}
+		c.trusted = append(c.trusted, network)
+	}
+	data, keys := absolute(c.get("LIFELINE_DATA")), absolute(c.get("LIFELINE_KEYS"))
+	if keys == data || strings.HasPrefix(keys, data+string(filepath.Separator)) {
+		say("LIFELINE_KEYS", "lies in the data directory: a copy of the data would hold its own keys")
+	}
+	if s := c.get("LIFELINE_STORE"); s != "bolt:" && !strings.HasPrefix(s, "postgres://") && !strings.HasPrefix(s, "postgresql://") {
+		say("LIFELINE_STORE", "must be bolt: or postgres://...")
+	}
+	if c.get("LIFELINE_SMTP") != "" && !strings.HasPrefix(c.get("LIFELINE_SMTP"), "file:") && c.get("LIFELINE_MAIL_FROM") == "" {
+		say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_SMTP")
+	}
+	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy()}
+	if file := c.get("LIFELINE_POLICY"); file != "" {
+		if err := readPolicy(file, &c.policy); err != nil {
+			say("LIFELINE_POLICY", "%w", err)
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func readPolicy(file string, into *policy) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := yaml.NewDecoder(f, yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return into.Contacts.Check()
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// print writes what is in force, secrets masked.
+func (c config) print(w io.Writer) error {
+	for _, s := range settings {
+		value := c.get(s.name)
+		if s.secret && value != "" && value != s.fallback && !strings.HasPrefix(value, "file:") {
+			value = mask(value)
+		}
+		if _, err := fmt.Fprintf(w, "# %s\n%s=%s\n", s.meaning, s.name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mask hides the password of each URL in a value, or all of a value that is none.
+func mask(value string) string {
+	words := strings.Fields(value)
+	for i, w := range words {
+		u, err := url.Parse(w)
+		if err != nil || u.Host == "" {
+			return "(set)"
+		}
+		if u.User != nil {
+			u.User = url.UserPassword(u.User.Username(), "xxxxx")
+		}
+		words[i] = u.String()
+	}
+	return strings.Join(words, " ")
+}
+
+func (c config) printPolicy(w io.Writer) error {
+	b, err := yaml.Marshal(c.policy)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// dataDir makes the data directory, private to us.
+func (c config) dataDir() (string, error) {
+	dir := absolute(c.get("LIFELINE_DATA"))
+	if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("LIFELINE_DATA: %w", err)
+	}
+	return dir, nil
+}

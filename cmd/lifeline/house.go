@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lifeline/comms"
+	"lifeline/comms/email"
+	"lifeline/comms/sms"
+	"lifeline/contacts"
+	"lifeline/portal"
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/portal/page"
+	"lifeline/store"
+	"lifeline/store/bolt"
+	"lifeline/store/limit"
+	"lifeline/store/postgres"
+	"lifeline/templates"
+)
+
+// house is every room of one process, wired. This is the only place that names engines and channels.
+type house struct {
+	cfg      config
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	engine   store.Engine
+	db       *store.DB
+	words    *templates.Set
+	book     *contacts.Book
+	comms    *comms.Room
+	desk     *desk.Desk
+	gate     *auth.Gate
+	outbox   *comms.Outbox
+	press    *page.Press
+	page     *page.Server
+	portal   *portal.Portal
+	channels map[string]comms.Channel
+	demo     bool
+}
+
+// kinds is every kind of record that this binary keeps.
+func kinds() []store.Kind {
+	var all []store.Kind
+	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// build opens the store and wires the rooms. Clock is the domain's; nil is the wall clock.
+func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock) (h *house, err error) {
+	h = &house{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	dir, err := cfg.dataDir()
+	if err != nil {
+		return h, err
+	}
+	keyDir := absolute(cfg.get("LIFELINE_KEYS"))
+	if err := h.openEngine(ctx, dir); err != nil {
+		return h, err
+	}
+	fresh, err := store.Fresh(ctx, h.engine)
+	if err != nil {
+		return h, err
+	}
+	if !fresh && !store.HaveKeys(keyDir) {
+		return h, fmt.Errorf("the store holds records and LIFELINE_KEYS (%s) holds no keys: put them back; new ones could not open anything", keyDir)
+	}
+	keys, err := store.OpenKeys(keyDir, fresh)
+	if err != nil {
+		return h, err
+	}
+	if h.db, err = store.Open(ctx, h.engine, store.Options{Keys: keys, Kinds: kinds(), Clock: clock}); err != nil {
+		return h, err
+	}
+	if h.words, err = templates.Load(cfg.get("LIFELINE_TEMPLATES")); err != nil {
+		return h, err
+	}
+	if err := h.wire(keyDir); err != nil {
+		return h, err
+	}
+	return h, h.openChannels()
+}
+
+func (h *house) openEngine(ctx context.Context, dir string) error {
+	where := h.cfg.get("LIFELINE_STORE")
+	if where == "bolt:" {
+		e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: h.log})
+		if err != nil {
+			return err
+		}
+		h.engine = e
+		return nil
+	}
+	e, err := postgres.Open(ctx, where, postgres.Options{Log: h.log})
+	if err != nil {
+		return fmt.Errorf("LIFELINE_STORE: %w", err)
+	}
+	h.engine = e
+	for _, unsafe := range e.Unsafe(ctx) {
+		h.log.Warn("the database is not safe for acknowledged data", "why", unsafe)
+	}
+	return nil
+}
+
+func (h *house) wire(keyDir string) error {
+	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support"}
+	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log}
+	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Log: h.log}
+	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
+	key, err := auth.OpenKey(keyDir, true)
+	if err != nil {
+		return err
+	}
+	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
+	dir := h.cfg.get("LIFELINE_PAGE_DIR")
+	if dir == "" {
+		dir = filepath.Join(absolute(h.cfg.get("LIFELINE_DATA")), "page")
+	}
+	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: dir, Log: h.log}
+	h.page = &page.Server{}
+	h.portal = &portal.Portal{DB: h.db, Book: h.book, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
+		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending}
+	return nil
+}
+
+// openChannels opens what is configured; a channel that is not configured is absent, and its deliveries wait.
+func (h *house) openChannels() error {
+	h.channels = map[string]comms.Channel{}
+	if relays := strings.Fields(h.cfg.get("LIFELINE_SMTP")); len(relays) > 0 {
+		from := h.cfg.get("LIFELINE_MAIL_FROM")
+		if from == "" {
+			from = "status@lifeline.invalid"
+		}
+		m, err := email.Open(email.Config{Relays: relays, From: from, Log: h.log, DKIM: email.DKIM{
+			Domain: h.cfg.get("LIFELINE_DKIM_DOMAIN"), Selector: h.cfg.get("LIFELINE_DKIM_SELECTOR"), Key: h.cfg.get("LIFELINE_DKIM_KEY")}})
+		if err != nil {
+			return fmt.Errorf("LIFELINE_SMTP: %w", err)
+		}
+		h.channels["email"] = m
+	}
+	if provider := h.cfg.get("LIFELINE_TWILIO"); provider != "" {
+		s, err := sms.Open(sms.Config{URL: provider, Log: h.log})
+		if err != nil {
+			return fmt.Errorf("LIFELINE_TWILIO: %w", err)
+		}
+		h.channels["sms"] = s
+		if u, err := url.Parse(provider); err == nil && u.User != nil {
+			token, _ := u.User.Password()
+			h.portal.Callback = portal.Callback{
+				Valid: func(full string, form url.Values, signature string) bool {
+					return sms.ValidSignature(token, full, form, signature)
+				},
+				Status: sms.Status,
+			}
+		}
+	}
+	host, _ := os.Hostname() // an empty name is made up for below
+	h.outbox = &comms.Outbox{Room: h.comms, Channels: h.channels, Log: h.log, Metrics: h.metrics, Holder: fmt.Sprintf("%s/%d", host, os.Getpid())}
+	return nil
+}
+
+func (h *house) sending() portal.Sending {
+	say := func(name string) string {
+		switch c := h.channels[name]; {
+		case c == nil:
+			return "off"
+		case c.Live():
+			return "live"
+		}
+		return "file"
+	}
+	return portal.Sending{Email: say("email"), SMS: say("sms"), Demo: h.demo}
+}
+
+// close closes what was opened, last first.
+func (h *house) close() {
+	for name, c := range h.channels {
+		if err := c.Close(); err != nil {
+			h.log.Warn("channel did not close cleanly", "channel", name, "err", err)
+		}
+	}
+	var err error
+	if h.db != nil {
+		err = h.db.Close()
+	} else if h.engine != nil {
+		err = h.engine.Close()
+	}
+	if err != nil {
+		h.log.Warn("store did not close cleanly", "err", err)
+	}
+}

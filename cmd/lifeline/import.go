@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"lifeline/contacts"
+)
+
+func importCommand() command {
+	return command{
+		name: "import", args: "FILE --source NAME", short: "read accounts, sites and contacts from a CSV or JSON lines file",
+		long: `Reads contacts from FILE ("-" is standard input), CSV with a header or JSON lines, and merges them into the store.
+Columns, in any order: account, account_id, domain, site, site_id, site_url, products, region, tier, name, role, email, phone,
+locale, time_zone, channels, confirmed_at, invoices, old_tickets, former_names. ";" separates several values (arrays in JSON lines).
+role is one or more of owner, site_admin, billing, technical, executive.
+
+Bad rows are named by line, field and reason, and the good ones kept. Nothing is overwritten by a staler or weaker source. Importing the
+same file again changes nothing. Works whether or not the server is running.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.String("source", "", "`name` of where the file comes from: billing, crm, product, outreach ... (required)")
+			fs.Bool("dry-run", false, "say what would change, and change nothing")
+			fs.Bool("json", false, "print the report as JSON")
+		},
+		run: runImport,
+	}
+}
+
+func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
+	source := fs.Lookup("source").Value.String()
+	if fs.NArg() != 1 || source == "" {
+		return usage{"import: name one FILE and a --source"}
+	}
+	cfg, err := readConfig(fs.Lookup("config").Value.String(), e.environ)
+	if err != nil {
+		return err
+	}
+	in, size, err := openInput(e, fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	c, err := connect(ctx, e, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	progress := newProgress(e.stderr, size)
+	query := url.Values{"source": {source}}
+	if fs.Lookup("dry-run").Value.String() == "true" {
+		query.Set("dry_run", "true")
+	}
+	var answer []byte
+	err = c.call(ctx, "POST", "/api/v1/contacts/imports?"+query.Encode(), mediaOf(fs.Arg(0)), progress.reader(in), &answer)
+	progress.done()
+	if err != nil {
+		return err
+	}
+	if fs.Lookup("json").Value.String() == "true" {
+		_, err := fmt.Fprintf(e.stdout, "%s\n", answer)
+		return err
+	}
+	var report contacts.Report
+	if err := json.Unmarshal(answer, &report); err != nil {
+		return err
+	}
+	return printReport(e, report, query.Has("dry_run"))
+}
+
+func openInput(e env, name string) (io.ReadCloser, int64, error) {
+	if name == "-" {
+		return io.NopCloser(e.stdin), 0, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// mediaOf goes by the file's name; anything else is looked at by the server.
+func mediaOf(name string) string {
+	switch {
+	case strings.HasSuffix(name, ".csv"):
+		return "text/csv"
+	case strings.HasSuffix(name, ".jsonl"), strings.HasSuffix(name, ".ndjson"):
+		return "application/x-ndjson"
+	}
+	return "application/octet-stream"
+}
+
+func printReport(e env, r contacts.Report, dry bool) error {
+	verb := ""
+	if dry {
+		verb = "would be "
+	}
+	fmt.Fprintf(e.stdout, "%d rows: %s%d created, %d updated, %d unchanged, %d conflicts, %d rejected\n",
+		r.Rows, verb, r.Created, r.Updated, r.Unchanged, r.Conflicts, len(r.Rejected))
+	const shown = 50
+	for i, bad := range r.Rejected {
+		if i == shown {
+			fmt.Fprintf(e.stderr, "... and %d more; --json lists them\n", len(r.Rejected)-shown)
+			break
+		}
+		fmt.Fprintf(e.stderr, "line %d: %s %s\n", bad.Line, bad.Field, bad.Reason)
+	}
+	if len(r.Rejected) > 0 {
+		return fmt.Errorf("%d rows were not taken", len(r.Rejected))
+	}
+	return nil
+}
+
+// progress shows how far a long reading is: a bar that moves on a terminal, a plain line now and then elsewhere.
+type progress struct {
+	out        io.Writer
+	size, read int64
+	terminal   bool
+	next       time.Time
+	shown      bool
+}
+
+func newProgress(out io.Writer, size int64) *progress {
+	f, ok := out.(*os.File)
+	return &progress{out: out, size: size, terminal: ok && term.IsTerminal(int(f.Fd())), next: time.Now().Add(time.Second)}
+}
+
+func (p *progress) reader(r io.Reader) io.Reader { return progressReader{r, p} }
+
+type progressReader struct {
+	r io.Reader
+	p *progress
+}
+
+func (r progressReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	r.p.add(int64(n))
+	return n, err
+}
+
+func (p *progress) add(n int64) {
+	p.read += n
+	if time.Now().Before(p.next) {
+		return
+	}
+	p.shown = true
+	if !p.terminal {
+		p.next = time.Now().Add(10 * time.Second)
+		fmt.Fprintf(p.out, "read %d MiB%s\n", p.read>>20, p.share())
+		return
+	}
+	p.next = time.Now().Add(100 * time.Millisecond)
+	fmt.Fprintf(p.out, "\r%s %d MiB%s ", bar(p.read, p.size), p.read>>20, p.share())
+}
+
+func (p *progress) share() string {
+	if p.size <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d MiB (%d %%)", p.size>>20, p.read*100/p.size)
+}
+
+func (p *progress) done() {
+	if p.shown && p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// bar is thirty characters of how much is done.
+func bar(done, of int64) string {
+	const width = 30
+	if of <= 0 {
+		return ""
+	}
+	n := min(int(done*width/of), width)
+	return "[" + strings.Repeat("#", n) + strings.Repeat(".", width-n) + "]"
+}
