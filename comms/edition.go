@@ -13,6 +13,9 @@ func (r *Room) touchPages(tx *store.Tx) error {
 	if err != nil && fault.Of(err) != fault.NotFound {
 		return err
 	}
+	if r.Edited != nil {
+		tx.After(r.Edited)
+	}
 	return editions.Put(tx, editionID, edition{At: tx.Now()}, m.Version)
 }
 

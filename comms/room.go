@@ -21,6 +21,7 @@ type Room struct {
 	Words  *templates.Set
 	Policy Policy
 	Vendor templates.Vendor
+	Edited func() // called when what public pages show has changed; nil: nobody listens
 	Log    *slog.Logger
 
 	bell bell

@@ -159,6 +159,12 @@ func Open(ctx context.Context, engine Engine, o Options) (*DB, error) {
 	return db, nil
 }
 
+// Fresh says whether nothing was ever kept in an engine, so that keys may be made for it.
+func Fresh(ctx context.Context, engine Engine) (bool, error) {
+	steps, err := engine.Migrate(ctx, []Kind{instances.Kind}, true)
+	return len(steps) > 0, err
+}
+
 // Kinds lists the kinds that the store itself keeps.
 func Kinds() []Kind {
 	return []Kind{instances.Kind, auditRows.Kind, approvals.Kind, replies.Kind}

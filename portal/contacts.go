@@ -1,0 +1,251 @@
+package portal
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/contacts"
+	"lifeline/portal/auth"
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+type accountAnswer struct {
+	object
+	Name        string   `json:"name"`
+	ProductIDs  []string `json:"product_ids"`
+	Domains     []string `json:"domains"`
+	Region      string   `json:"region,omitempty"`
+	Tier        *int     `json:"tier"`
+	FormerNames []string `json:"former_names,omitempty"`
+	Locale      string   `json:"locale,omitempty"`
+	TimeZone    string   `json:"time_zone,omitempty"`
+}
+
+type siteAnswer struct {
+	object
+	Account    string     `json:"account_id"`
+	Name       string     `json:"name"`
+	URL        string     `json:"url,omitempty"`
+	ProductIDs []string   `json:"product_ids"`
+	Products   []string   `json:"products,omitempty"`
+	Region     string     `json:"region,omitempty"`
+	Deleted    *time.Time `json:"deleted_in_product"`
+}
+
+type contactAnswer struct {
+	object
+	Account   string         `json:"account_id"`
+	Sites     []string       `json:"site_ids"`
+	Name      string         `json:"name"`
+	Roles     []string       `json:"roles"`
+	Approved  bool           `json:"approved"`
+	Emails    []reachAddress `json:"emails"` // masked
+	Phones    []reachAddress `json:"phones"` // masked
+	Locale    string         `json:"locale,omitempty"`
+	Confirmed *time.Time     `json:"confirmed_at"`
+	Sources   []string       `json:"sources"`
+	Conflicts int            `json:"conflicts"`
+}
+
+type reachAddress struct {
+	Value     string     `json:"value"`
+	Bounced   bool       `json:"bounced"`
+	OptedOut  bool       `json:"opted_out"`
+	Confirmed *time.Time `json:"confirmed_at"`
+	Source    string     `json:"source"`
+}
+
+type accountView struct {
+	Account  accountAnswer   `json:"account"`
+	Sites    []siteAnswer    `json:"sites"`
+	Contacts []contactAnswer `json:"contacts"`
+}
+
+type searchAnswer struct {
+	Items []contacts.Hit `json:"items"`
+	Next  string         `json:"next"`
+}
+
+func accountOf(r store.Rec[contacts.Account]) accountAnswer {
+	a := r.Value
+	return accountAnswer{objectOf(r.Meta), a.Name, some(a.ProductIDs), some(a.Domains), a.Region, a.Tier, a.FormerNames, a.Locale, a.TimeZone}
+}
+
+func siteOf(r store.Rec[contacts.Site]) siteAnswer {
+	s := r.Value
+	return siteAnswer{objectOf(r.Meta), s.Account, s.Name, s.URL, some(s.ProductIDs), s.Products, s.Region, s.DeletedInProduct}
+}
+
+func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
+	c := r.Value
+	a := contactAnswer{object: objectOf(r.Meta), Account: c.Account, Sites: some(c.Sites), Name: c.Name, Roles: some(c.Roles), Approved: c.Approved(),
+		Emails: masked("email", c.Emails), Phones: masked("sms", c.Phones), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: len(c.Conflicts)}
+	for _, s := range c.Sources {
+		a.Sources = append(a.Sources, s.Source)
+	}
+	return a
+}
+
+func masked(channel string, all []contacts.Address) []reachAddress {
+	out := []reachAddress{}
+	for _, a := range all {
+		out = append(out, reachAddress{maskAddress(channel, a.Value), a.Bounced, a.OptedOut, given(a.ConfirmedAt), a.Source})
+	}
+	return out
+}
+
+func maskAddress(channel, value string) string { return contacts.Mask(channel, value) }
+
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// some is never null in JSON.
+func some(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func (p *Portal) contactRoutes() []route {
+	return []route{
+		{method: "POST", path: "/api/v1/contacts/imports", right: auth.ContactImport, tag: "contacts", summary: "merge a file of accounts, sites and contacts", query: []string{"source", "dry_run"},
+			media: "text/csv application/x-ndjson application/octet-stream", answer: contacts.Report{}, do: func(k *call) error {
+				dry, err := boolParam(k.Ctx, "dry_run")
+				if err != nil {
+					return err
+				}
+				format := contacts.FormatAuto
+				if f, err := fileFormat(k.Ctx); err == nil {
+					format = map[string]string{"csv": contacts.FormatCSV, "jsonl": contacts.FormatJSONLines}[f]
+				} else if k.Get(fiber.HeaderContentType) != fiber.MIMEOctetStream {
+					return err
+				}
+				report, err := p.Book.Import(k.UserContext(), k.person.ID, stream(k.Ctx, maxImport), contacts.ImportOptions{Source: k.Query("source"), Format: format, DryRun: dry})
+				if err != nil {
+					return err
+				}
+				return send(k.Ctx, 200, report)
+			}},
+		{method: "POST", path: "/api/v1/events/product", right: auth.ProductEvent, tag: "contacts", summary: "what happened in the product: marks, never removes",
+			body: contacts.Event{}, answer: contacts.EventResult{}, do: func(k *call) error {
+				var in contacts.Event
+				if err := decode(k.Ctx, &in); err != nil {
+					return err
+				}
+				result, err := p.Book.ProductEvent(k.UserContext(), k.person.ID, in)
+				if err != nil {
+					return err
+				}
+				return send(k.Ctx, 200, result)
+			}},
+		{method: "GET", path: "/api/v1/accounts", right: auth.AccountRead, tag: "contacts", summary: "search by name, address, domain or any id; without q, list", query: []string{"q", "after", "limit"},
+			answer: list[accountAnswer]{}, do: func(k *call) error {
+				limit, err := limitParam(k.Ctx)
+				if err != nil {
+					return err
+				}
+				if q := strings.TrimSpace(k.Query("q")); q != "" {
+					found, err := p.Book.Search(k.UserContext(), q, limit)
+					if err != nil {
+						return err
+					}
+					return send(k.Ctx, 200, found)
+				}
+				page, next, err := p.Book.Accounts(k.UserContext(), store.Query{After: k.Query("after"), Limit: limit})
+				if err != nil {
+					return err
+				}
+				return sendList(k, page, next, accountOf)
+			}},
+		{method: "GET", path: "/api/v1/accounts/:id", right: auth.AccountRead, tag: "contacts", summary: "an account with its sites and contacts, addresses masked", answer: accountView{}, do: func(k *call) error {
+			v, err := p.Book.AccountView(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			out := accountView{Account: accountOf(v.Account), Sites: []siteAnswer{}, Contacts: []contactAnswer{}}
+			for _, s := range v.Sites {
+				out.Sites = append(out.Sites, siteOf(s))
+			}
+			for _, c := range v.Contacts {
+				out.Contacts = append(out.Contacts, contactOf(c))
+			}
+			return send(k.Ctx, 200, out)
+		}},
+		{method: "GET", path: "/api/v1/sites/:id/contacts", right: auth.ContactRead, tag: "contacts", summary: "whom to tell of a site; approved=true: who may speak for it", query: []string{"approved"},
+			answer: list[contactAnswer]{}, do: func(k *call) error {
+				approved, err := boolParam(k.Ctx, "approved")
+				if err != nil {
+					return err
+				}
+				who := contacts.Everyone
+				if approved {
+					who = contacts.ApprovedOnly
+				}
+				var all []store.Rec[contacts.Contact]
+				err = p.DB.View(k.UserContext(), func(tx *store.Tx) (err error) {
+					all, err = p.Book.ContactsOfSite(tx, k.Params("id"), who)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				return sendList(k, all, "", contactOf)
+			}},
+		{method: "POST", path: "/api/v1/tokens", right: auth.TokenIssue, tag: "staff", summary: "issue a token, or a sign-in link", status: 201, body: tokenBody{}, answer: tokenAnswer{}, do: p.issueToken},
+		{method: "DELETE", path: "/api/v1/tokens/:id", right: auth.TokenIssue, tag: "staff", summary: "revoke a token or session", status: 204, do: func(k *call) error {
+			if err := p.Gate.Revoke(k.UserContext(), k.person.ID, k.Params("id"), k.Query("reason")); err != nil {
+				return err
+			}
+			return k.SendStatus(fiber.StatusNoContent)
+		}},
+	}
+}
+
+type tokenBody struct {
+	Role       string `json:"role"`
+	Name       string `json:"name"`
+	TTLSeconds int    `json:"ttl_seconds,omitempty"`
+	Link       bool   `json:"link,omitempty"`
+}
+
+type tokenAnswer struct {
+	ID      string     `json:"id,omitempty"`
+	Token   string     `json:"token,omitempty"`
+	Link    string     `json:"link,omitempty"`
+	Expires *time.Time `json:"expires_at"`
+}
+
+func (p *Portal) issueToken(k *call) error {
+	var in tokenBody
+	if err := decode(k.Ctx, &in); err != nil {
+		return err
+	}
+	role, err := auth.ParseRole(in.Role)
+	if err != nil {
+		return err
+	}
+	if in.TTLSeconds < 0 {
+		return fault.BadField("ttl_seconds", "must not be negative")
+	}
+	to := auth.Grantee{Role: role, Name: in.Name, TTL: time.Duration(in.TTLSeconds) * time.Second}
+	if in.Link {
+		link, err := p.Gate.Link(k.UserContext(), k.person.ID, to, p.URL)
+		if err != nil {
+			return err
+		}
+		return send(k.Ctx, 201, tokenAnswer{Link: link})
+	}
+	t, err := p.Gate.Issue(k.UserContext(), k.person.ID, to)
+	if err != nil {
+		return err
+	}
+	return send(k.Ctx, 201, tokenAnswer{ID: t.ID, Token: t.JWT, Expires: &t.Expires})
+}

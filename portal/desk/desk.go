@@ -1,0 +1,50 @@
+// Package desk is staff work without HTTP: tickets from people who may have lost everything but a phone, and what support does
+// with them.
+//
+// A ticket needs a message and one way to reach the person, and nothing that the product holds: no login, no site address, no account.
+// Whatever else it carries are traces for a person to look at; they never decide whether or how fast somebody is helped.
+package desk
+
+import (
+	"log/slog"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/store"
+)
+
+// Desk is the room; everything in it is handed in once, at start.
+type Desk struct {
+	DB     *store.DB
+	Book   *contacts.Book
+	Comms  *comms.Room
+	Policy Policy
+	Log    *slog.Logger
+}
+
+// Policy is the desk's section of the policy file.
+type Policy struct {
+	FirstAnswer  map[string]time.Duration `yaml:"first_answer" json:"first_answer"`     // by priority
+	AckEach      time.Duration            `yaml:"ack_each" json:"ack_each"`             // one receipt to an address in this time
+	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
+	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
+	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
+	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
+}
+
+// DefaultPolicy is what is in force when the policy file says nothing. Forty-five minutes is the longest that the first answer took in
+// April 2022.
+func DefaultPolicy() Policy {
+	return Policy{
+		FirstAnswer:  map[string]time.Duration{"P0": 45 * time.Minute, "P1": time.Hour, "P2": 8 * time.Hour, "P3": 24 * time.Hour},
+		AckEach:      15 * time.Minute,
+		AckDaily:     3,
+		AckHourly:    20_000,
+		AckSMSHourly: 500,
+		OpenTries:    10,
+	}
+}
+
+// Kinds lists the records that the desk keeps.
+func Kinds() []store.Kind { return []store.Kind{tickets.Kind, messages.Kind} }

@@ -1,0 +1,177 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/store/limit"
+	"lifeline/store/secret"
+)
+
+// View is a ticket with its conversation.
+type View struct {
+	ID       string
+	Version  int64
+	Created  time.Time
+	Updated  time.Time
+	Ticket   Ticket
+	Messages []Message
+}
+
+// noTicket is the one answer to a wrong number and to a wrong secret, so that neither can be told from the other.
+func noTicket() error {
+	return fault.New(fault.NotFound, "no ticket opens with this number and secret; check both, or file a new one")
+}
+
+// Open shows a ticket to whoever holds its secret, without what staff noted for themselves.
+func (d *Desk) Open(ctx context.Context, number, plain string) (View, error) {
+	number = secret.NormalNumber(number)
+	if err := limit.Take(ctx, d.DB, "open ticket "+number, d.Policy.OpenTries, 15*time.Minute); err != nil {
+		return View{}, err
+	}
+	var v View
+	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		v, err = d.read(tx, number)
+		return err
+	})
+	if fault.Of(err) == fault.NotFound {
+		secret.Match(plain, secret.Hash("no ticket")) // the same work as for a known number
+		return View{}, noTicket()
+	}
+	if err != nil {
+		return View{}, err
+	}
+	if !secret.Match(plain, v.Ticket.Secret) {
+		return View{}, noTicket()
+	}
+	shown := v.Messages[:0]
+	for _, m := range v.Messages {
+		if !m.Internal {
+			m.By = ""
+			shown = append(shown, m)
+		}
+	}
+	v.Messages = shown
+	return v, nil
+}
+
+func (d *Desk) read(tx *store.Tx, number string) (View, error) {
+	rec, err := tickets.First(tx, store.Query{Index: "number", Equal: []any{number}})
+	if err != nil {
+		return View{}, err
+	}
+	v := View{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Ticket: rec.Value}
+	for m, err := range messages.Scan(tx, store.Query{Index: "ticket", Equal: []any{rec.ID}}) {
+		if err != nil {
+			return View{}, err
+		}
+		v.Messages = append(v.Messages, m.Value)
+	}
+	return v, nil
+}
+
+// Ticket shows a ticket to staff, whole.
+func (d *Desk) Ticket(ctx context.Context, number string) (v View, err error) {
+	number = secret.NormalNumber(number)
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		v, err = d.read(tx, number)
+		if fault.Of(err) == fault.NotFound {
+			return fault.New(fault.NotFound, "there is no ticket %.40q", number)
+		}
+		return err
+	})
+	return v, err
+}
+
+// Filter chooses tickets for a list.
+type Filter struct {
+	Queue string // an incident's id, or General; "" is all
+	State string // "" is all
+	After string
+	Limit int
+}
+
+// Tickets lists tickets, oldest first, and gives the cursor behind the page.
+func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket], next string, err error) {
+	q := store.Query{After: f.After, Limit: f.Limit}
+	switch {
+	case f.Queue != "" && f.State != "":
+		q.Index, q.Equal = "queue", []any{f.Queue, f.State}
+	case f.Queue != "":
+		q.Index, q.Equal = "queue", []any{f.Queue}
+	case f.State != "":
+		q.Index, q.Equal = "state", []any{f.State}
+	}
+	err = d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		page, next, err = tickets.List(tx, q)
+		return err
+	})
+	return page, next, err
+}
+
+// Add appends what the customer writes with her secret.
+func (d *Desk) Add(ctx context.Context, number, plain, words string) (View, error) {
+	v, err := d.Open(ctx, number, plain)
+	if err != nil {
+		return View{}, err
+	}
+	return d.say(ctx, "customer", v, Message{From: "customer", Text: words})
+}
+
+// Answer appends what staff write; the first one that the customer can see keeps the promise of a first answer.
+func (d *Desk) Answer(ctx context.Context, by, number, words string, internal bool) (View, error) {
+	v, err := d.Ticket(ctx, number)
+	if err != nil {
+		return View{}, err
+	}
+	return d.say(ctx, by, v, Message{From: "staff", By: by, Text: words, Internal: internal})
+}
+
+func (d *Desk) say(ctx context.Context, by string, v View, m Message) (View, error) {
+	m.Text = text(m.Text)
+	switch {
+	case m.Text == "":
+		return View{}, fault.BadField("text", "is missing")
+	case len(m.Text) > maxMessage:
+		return View{}, fault.BadField("text", "is longer than 64 KiB")
+	}
+	err := d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.message"}, func(tx *store.Tx) error {
+		t, meta, err := tickets.Get(tx, v.ID)
+		if err != nil {
+			return err
+		}
+		if t.State == Closed {
+			return fault.New(fault.Conflict, "ticket %s is closed; file a new one and name it", t.Number)
+		}
+		m.Ticket, m.At = v.ID, tx.Now()
+		if err := messages.Put(tx, messages.NewID(), m, 0); err != nil {
+			return err
+		}
+		tx.On(v.ID)
+		if m.Internal {
+			return nil
+		}
+		t.ChangedAt = tx.Now()
+		switch m.From {
+		case "customer":
+			if t.State == Waiting {
+				t.State = Asked
+			}
+		case "staff":
+			t.State = Waiting
+			if t.AnswerAt.IsZero() {
+				t.AnswerAt = tx.Now()
+				if err := d.Comms.Keep(tx, v.ID, "first_answer", by); err != nil {
+					return err
+				}
+			}
+		}
+		return tickets.Put(tx, v.ID, t, meta.Version)
+	})
+	if err != nil {
+		return View{}, err
+	}
+	return d.Ticket(ctx, v.Ticket.Number)
+}

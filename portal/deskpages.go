@@ -1,0 +1,383 @@
+package portal
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/comms"
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// shell is what every staff page has.
+type shell struct {
+	base
+	Person auth.Person
+	CSRF   string
+	Silent []string // why nobody is being told; a banner on every page outside the demo
+	Flash  string   // what was just refused, in words
+	Fields []fault.Field
+	Now    time.Time
+}
+
+func (k *call) shell(title string) shell {
+	s := shell{base: k.p.base(k.p.locale(k.Ctx), k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now()}
+	s.Langs = nil
+	if k.p.Sending != nil {
+		if now := k.p.Sending(); !now.Demo {
+			for _, c := range []struct{ name, state string }{{"email", now.Email}, {"sms", now.SMS}} {
+				if c.state != "live" {
+					s.Silent = append(s.Silent, s.Words.T("desk.silent."+c.name+"."+c.state))
+				}
+			}
+		}
+	}
+	return s
+}
+
+// refused puts an error on the page that it belongs to.
+func (s *shell) refused(err error) {
+	pr := problemOf(err)
+	s.Flash, s.Fields = pr.Title, pr.Errors
+	if pr.Detail != "" && len(pr.Errors) == 0 {
+		s.Flash = pr.Detail
+	}
+	if pr.Ref != "" {
+		s.Flash += " " + pr.Ref
+	}
+}
+
+// Wrong is what is wrong with one field.
+func (s shell) Wrong(field string) string {
+	for _, f := range s.Fields {
+		if f.Field == field {
+			return f.Reason
+		}
+	}
+	return ""
+}
+
+func (p *Portal) deskRoutes() []route {
+	return []route{
+		{method: "GET", path: "/desk/sign-in", do: func(k *call) error { return k.signInPage(200, "") }},
+		{method: "POST", path: "/desk/sign-in", do: (*call).signIn},
+		{method: "POST", path: "/desk/sign-out", page: true, do: func(k *call) error {
+			if err := p.Gate.SignOut(k.UserContext(), k.Cookies(p.cookie())); err != nil {
+				return err
+			}
+			k.setCookie("", time.Unix(0, 0))
+			return k.Redirect("/desk/sign-in", fiber.StatusSeeOther)
+		}},
+		{method: "GET", path: "/desk", page: true, right: auth.PageRead, do: func(k *call) error { return k.home(200, comms.Declare{}, nil) }},
+		{method: "POST", path: "/desk/incidents", page: true, right: auth.IncidentDeclare, do: (*call).declare},
+		{method: "GET", path: "/desk/incidents/:id", page: true, right: auth.IncidentRead, do: func(k *call) error { return k.room(200, nil) }},
+		{method: "GET", path: "/desk/incidents/:id/live", page: true, right: auth.IncidentRead, do: func(k *call) error {
+			v, err := k.roomView()
+			if err != nil {
+				return err
+			}
+			return p.render(k.Ctx, 200, "desk_live", v)
+		}},
+		{method: "POST", path: "/desk/incidents/:id/first-notice", page: true, right: auth.NoticeFirst, do: (*call).firstNotice},
+		{method: "GET", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.editor(200, k.Params("id"), k.Query("update"), nil, nil) }},
+		{method: "POST", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateWrite, do: (*call).saveDraft},
+		{method: "PUT", path: "/desk/incidents/:id/copy", page: true, right: auth.UpdateWrite, do: (*call).keepCopy},
+		{method: "POST", path: "/desk/updates/:id/approve", page: true, right: auth.UpdateApprove, do: func(k *call) error {
+			if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
+				return k.backToEditor(err)
+			}
+			_, err := p.Comms.Approve(k.UserContext(), k.person.ID, k.Params("id"))
+			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/publish", page: true, right: auth.UpdatePublish, do: func(k *call) error {
+			_, err := p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), comms.PublishOptions{PageOnly: k.FormValue("page_only") != ""})
+			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/read", page: true, right: auth.UpdateApprove, do: func(k *call) error {
+			_, err := p.Comms.ReadSecond(k.UserContext(), k.person.ID, k.Params("id"))
+			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/retract", page: true, right: auth.UpdateRetract, do: func(k *call) error {
+			_, err := p.Comms.Retract(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("reason"))
+			return k.backToEditor(err)
+		}},
+		{method: "GET", path: "/desk/tickets", page: true, right: auth.TicketRead, do: (*call).ticketList},
+		{method: "GET", path: "/desk/tickets/:number", page: true, right: auth.TicketRead, do: func(k *call) error { return k.ticketPage(200, nil) }},
+		{method: "POST", path: "/desk/tickets/:number", page: true, right: auth.TicketWrite, do: func(k *call) error {
+			_, err := p.Desk.Answer(k.UserContext(), k.person.ID, k.Params("number"), k.FormValue("text"), k.FormValue("internal") != "")
+			if err != nil {
+				return k.ticketPage(problemOf(err).Status, err)
+			}
+			return k.Redirect("/desk/tickets/"+url.PathEscape(k.Params("number")), fiber.StatusSeeOther)
+		}},
+	}
+}
+
+// signInPage shows a button, so that a scanner that follows the link of a mail consumes nothing.
+func (k *call) signInPage(status int, wrong string) error {
+	return k.p.render(k.Ctx, status, "desk_signin", struct {
+		base
+		Link, Wrong string
+	}{k.p.base(k.p.locale(k.Ctx), "/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong})
+}
+
+func (k *call) signIn() error {
+	if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != k.p.URL {
+		return fault.New(fault.Forbidden, "this form was sent from another site")
+	}
+	session, cookie, err := k.p.Gate.Open(k.UserContext(), k.FormValue(auth.LinkParam))
+	if fault.Of(err) == fault.Unauthentic {
+		return k.signInPage(401, "desk.sign_in.wrong")
+	}
+	if err != nil {
+		return err
+	}
+	k.setCookie(cookie, session.Expires)
+	return k.Redirect("/desk", fiber.StatusSeeOther)
+}
+
+func (k *call) setCookie(value string, expires time.Time) {
+	k.Cookie(&fiber.Cookie{Name: k.p.cookie(), Value: value, Path: "/", Expires: expires, Secure: k.p.https(), HTTPOnly: true, SameSite: fiber.CookieSameSiteLaxMode})
+}
+
+type homeView struct {
+	shell
+	Incidents  []incidentAnswer
+	Due        []dueLine
+	Form       comms.Declare
+	Categories []string
+	Severities []string
+}
+
+// dueLine is one thing that is due, with where it is resolved.
+type dueLine struct {
+	What string
+	Due  time.Time
+	Late bool
+	URL  string
+	Tell int // rungs told
+}
+
+func (k *call) home(status int, form comms.Declare, refused error) error {
+	page, _, err := k.p.Comms.Incidents(k.UserContext(), "", "", 50)
+	if err != nil {
+		return err
+	}
+	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"}}
+	for _, rec := range page {
+		v.Incidents = append(v.Incidents, k.p.incident(rec))
+	}
+	if v.Due, err = k.due(""); err != nil {
+		return err
+	}
+	if refused != nil {
+		v.refused(refused)
+	}
+	return k.p.render(k.Ctx, status, "desk_home", v)
+}
+
+// due lists what is due, soonest first; of one incident, or of all.
+func (k *call) due(incident string) ([]dueLine, error) {
+	open, err := k.p.Comms.DueList(k.UserContext())
+	if err != nil {
+		return nil, err
+	}
+	var lines []dueLine
+	for _, d := range open {
+		if incident != "" && d.Incident != incident {
+			continue
+		}
+		lines = append(lines, dueLine{What: d.What, Due: d.Due, Late: k.p.DB.Now().After(d.Due), URL: k.resolves(d), Tell: d.Rung})
+	}
+	return lines, nil
+}
+
+// resolves is the page on which the thing that is due gets done.
+func (k *call) resolves(d comms.Due) string {
+	switch d.What {
+	case "first_answer":
+		return "/desk/tickets?state=new"
+	case "second_reading":
+		return "/desk/incidents/" + d.Incident + "/editor?update=" + d.Of
+	}
+	return "/desk/incidents/" + d.Incident + "/editor"
+}
+
+func (k *call) declare() error {
+	in := comms.Declare{Title: k.FormValue("title"), Severity: k.FormValue("severity"), Category: k.FormValue("category"), Impact: k.FormValue("impact"),
+		Summary: k.FormValue("summary"), DetectedBy: k.FormValue("detected_by")}
+	rec, err := k.p.Comms.Declare(k.UserContext(), k.person.ID, in)
+	if err != nil {
+		return k.home(problemOf(err).Status, in, err)
+	}
+	return k.Redirect("/desk/incidents/"+rec.ID, fiber.StatusSeeOther)
+}
+
+// roomView is the incident room: what is due first, then every figure with the list behind it.
+type roomView struct {
+	shell
+	Incident incidentAnswer
+	Age      time.Duration
+	Due      []dueLine
+	Ledger   templates.Figures
+	Updates  []updateAnswer
+	Told     *updateAnswer // the newest published one
+	Reach    *comms.Reach
+	Log      []entryAnswer
+	Waiting  int // new tickets in this incident's queue
+	Notice   map[string]string
+}
+
+// Untold is how many people of the newest update's audience got nothing.
+func (v roomView) Untold() int {
+	if v.Reach == nil {
+		return 0
+	}
+	return v.Reach.UnreachedTotal
+}
+
+func (k *call) roomView() (roomView, error) {
+	ctx, id := k.UserContext(), k.Params("id")
+	rec, err := k.p.Comms.Incident(ctx, id)
+	if err != nil {
+		return roomView{}, err
+	}
+	id = rec.ID
+	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}}
+	v.Title = rec.Value.Title
+	v.Age = v.Now.Sub(rec.Value.DeclaredAt)
+	if v.Due, err = k.due(id); err != nil {
+		return v, err
+	}
+	if v.Ledger, err = k.p.Comms.Ledger(ctx, id); err != nil {
+		return v, err
+	}
+	said, _, err := k.p.Comms.Updates(ctx, id, "", 50)
+	if err != nil {
+		return v, err
+	}
+	for _, u := range said {
+		a := updateOf(u, nil)
+		v.Updates = append(v.Updates, a)
+		if a.State == comms.Published && v.Told == nil {
+			v.Told = &a
+		}
+	}
+	if v.Told != nil {
+		reach, err := k.p.Comms.Reach(ctx, v.Told.ID)
+		if err != nil {
+			return v, err
+		}
+		v.Reach = &reach
+	}
+	log, _, err := k.p.Comms.IncidentLog(ctx, id, "", maxList)
+	if err != nil {
+		return v, err
+	}
+	for _, e := range log {
+		v.Log = append([]entryAnswer{{e.ID, e.Value}}, v.Log...)
+	}
+	waiting, _, err := k.p.Desk.Tickets(ctx, desk.Filter{Queue: id, State: desk.New, Limit: maxList})
+	v.Waiting = len(waiting)
+	return v, err
+}
+
+func (k *call) room(status int, refused error) error {
+	v, err := k.roomView()
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		v.refused(refused)
+		v.Notice = map[string]string{"products": k.FormValue("products"), "next_update_by": k.FormValue("next_update_by")}
+	}
+	return k.p.render(k.Ctx, status, "desk_room", v)
+}
+
+func (k *call) firstNotice() error {
+	in := comms.FirstNotice{Products: splitList(k.FormValue("products"), ",")}
+	if err := json.Unmarshal(mustJSON(moment(k.FormValue("next_update_by"))), &in.NextUpdateBy); err != nil {
+		return k.room(422, fault.BadField("next_update_by", "must be a time such as 2022-04-05 11:00 (UTC)"))
+	}
+	if _, err := k.p.Comms.FirstNotice(k.UserContext(), k.person.ID, k.Params("id"), in); err != nil {
+		return k.room(problemOf(err).Status, err)
+	}
+	return k.Redirect("/desk/incidents/"+k.Params("id"), fiber.StatusSeeOther)
+}
+
+type ticketListView struct {
+	shell
+	Tickets []store.Rec[desk.Ticket]
+	Filter  desk.Filter
+	Next    string
+}
+
+func (k *call) ticketList() error {
+	v := ticketListView{shell: k.shell("desk.tickets"), Filter: desk.Filter{Queue: k.Query("queue"), State: k.Query("state"), After: k.Query("after"), Limit: 50}}
+	var err error
+	if v.Tickets, v.Next, err = k.p.Desk.Tickets(k.UserContext(), v.Filter); err != nil {
+		return err
+	}
+	return k.p.render(k.Ctx, 200, "desk_tickets", v)
+}
+
+func (k *call) ticketPage(status int, refused error) error {
+	open, err := k.p.Desk.Ticket(k.UserContext(), k.Params("number"))
+	if err != nil {
+		return err
+	}
+	v := ticketDesk{shell: k.shell("ticket.title"), Open: open}
+	if refused != nil {
+		v.refused(refused)
+		v.Text = k.FormValue("text")
+	}
+	return k.p.render(k.Ctx, status, "desk_ticket", v)
+}
+
+type ticketDesk struct {
+	shell
+	Open desk.View
+	Text string
+}
+
+// Facts are what the person told about herself, labelled; nothing of it is proved.
+func (v ticketDesk) Facts() (all []struct{ Label, Value string }) {
+	t := v.Open.Ticket
+	for _, f := range []struct{ key, value string }{
+		{"support.name", t.Name}, {"support.email", t.Email}, {"support.phone_label", t.Phone}, {"support.company", t.Company},
+		{"support.site_name", t.SiteName}, {"support.site_url", t.SiteURL}, {"support.invoice", t.Invoice}, {"support.old_ticket", t.OldTicket},
+		{"support.impact", t.Impact}, {"desk.language", t.Locale}, {"desk.route", t.Route},
+	} {
+		if f.value != "" {
+			all = append(all, struct{ Label, Value string }{v.Words.T(f.key), f.value})
+		}
+	}
+	return all
+}
+
+// splitList reads "a, b" or one thing a line.
+func splitList(s, by string) []string {
+	out := []string{}
+	for _, part := range strings.Split(s, by) {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// mustJSON writes text and lists, which cannot fail.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte("null")
+	}
+	return b
+}

@@ -1,0 +1,49 @@
+package portal
+
+import (
+	"net/url"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/store/fault"
+)
+
+const maxHook = 64 << 10
+
+// hookRoutes are what providers call. Only what they signed is believed.
+func (p *Portal) hookRoutes() []route {
+	return []route{{method: "POST", path: "/webhooks/twilio/status", do: func(k *call) error {
+		form, err := p.signed(k)
+		if err != nil {
+			return err
+		}
+		ref, state, reason, ok := p.Callback.Status(form)
+		if !ok {
+			return k.SendStatus(fiber.StatusNoContent) // a state that says nothing new
+		}
+		if err := p.Comms.Callback(k.UserContext(), k.Query("delivery"), ref, state, reason); err != nil && fault.Of(err) != fault.NotFound {
+			return err
+		}
+		return k.SendStatus(fiber.StatusNoContent)
+	}}}
+}
+
+// signed reads a form whose signature covers our public address and every field.
+func (p *Portal) signed(k *call) (url.Values, error) {
+	refused := fault.New(fault.Forbidden, "the signature does not hold")
+	if p.Callback.Valid == nil {
+		return nil, refused
+	}
+	body, err := read(k.Ctx, maxHook)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, refused
+	}
+	if !p.Callback.Valid(p.URL+k.OriginalURL(), form, k.Get("X-Twilio-Signature")) {
+		return nil, refused
+	}
+	return form, nil
+}

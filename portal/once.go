@@ -1,0 +1,70 @@
+package portal
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+const headerOnce = "Idempotency-Key"
+
+// once honours an Idempotency-Key on a POST: the same key, caller, route and body give the same answer for 24 hours, and act once.
+// Bodies that are read as they come are imports, which change nothing when they are repeated.
+func (p *Portal) once(c *fiber.Ctx, caller string, next func() error) error {
+	key := c.Get(headerOnce)
+	if key == "" || c.Method() != fiber.MethodPost || long(c.OriginalURL()) {
+		return next()
+	}
+	if len(key) > 255 {
+		return fault.BadField(headerOnce, "is longer than 255 characters")
+	}
+	body, err := read(c, maxTicket)
+	if err != nil {
+		return err
+	}
+	o := store.NewOnce(caller, c.Method()+" "+c.Path(), key, body)
+	if done, err := p.replay(c, o); done || err != nil {
+		return err
+	}
+	c.SetUserContext(store.WithOnce(c.UserContext(), o))
+	err = next()
+	if fault.Of(err) == fault.Exists { // another request with the key was faster
+		if done, err := p.replay(c, o); done || err != nil {
+			return err
+		}
+	}
+	if err != nil || c.Response().StatusCode() >= 300 {
+		return err
+	}
+	if err := p.DB.Answered(c.UserContext(), o, c.Response().StatusCode(), string(c.Response().Header.ContentType()), c.Response().Body()); err != nil {
+		p.Log.Warn("the answer to an idempotent request was not kept", "err", err) // what it did is kept; a retry names it
+	}
+	return nil
+}
+
+func (p *Portal) replay(c *fiber.Ctx, o store.Once) (bool, error) {
+	r, err := p.DB.Replay(c.UserContext(), o)
+	if err != nil || r == nil {
+		return false, err
+	}
+	if !r.Done {
+		return true, fault.New(fault.Conflict, "this request was carried out and its answer is not kept; it made %s", strings.Join(r.On, ", "))
+	}
+	c.Set("Idempotency-Replayed", "true")
+	c.Set(fiber.HeaderContentType, r.Type)
+	return true, c.Status(r.Status).Send(r.Answer)
+}
+
+// send answers with JSON.
+func send(c *fiber.Ctx, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, "application/json; charset=utf-8")
+	return c.Status(status).Send(body)
+}

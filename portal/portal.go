@@ -1,0 +1,187 @@
+// Package portal is the only room that serves HTTP: the API for staff and automation, the support form, the staff pages and the
+// webhooks, with the public page's bytes in front.
+//
+// Handlers translate: they read a request, call one method of a room and render what it returned. They decide nothing. Every route
+// stands in one table ([Portal.routes]) with the right that it needs; the OpenAPI document is made from the same table.
+package portal
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/portal/page"
+	"lifeline/store"
+	"lifeline/templates"
+)
+
+// Portal serves the rooms; everything in it is handed in once, at start.
+type Portal struct {
+	DB      *store.DB
+	Book    *contacts.Book
+	Comms   *comms.Room
+	Desk    *desk.Desk
+	Gate    *auth.Gate
+	Words   *templates.Set
+	Page    *page.Server // nil: no public page in front (tests)
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+
+	URL      string         // public base URL, no slash at the end
+	Trusted  []*net.IPNet   // proxies that may set forwarding headers
+	Sending  func() Sending // which channels are live, for the banner on staff pages
+	Callback Callback       // the SMS provider's callbacks; nil: none are taken
+	Ready    func(context.Context) []string
+
+	requests *prometheus.CounterVec
+	views    views
+}
+
+// Sending says whether people are being told.
+type Sending struct {
+	Email, SMS string // "live", "file", "off"
+	Demo       bool
+}
+
+// Callback reads the SMS provider's status callbacks; cmd hands it in, so that this room knows no provider.
+type Callback struct {
+	Valid  func(fullURL string, form url.Values, signature string) bool
+	Status func(form url.Values) (ref string, state comms.State, reason string, ok bool)
+}
+
+// Handler is everything that the public listener serves.
+func (p *Portal) Handler() fasthttp.RequestHandler {
+	if p.requests == nil {
+		p.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "lifeline_http_requests_total", Help: "Requests answered, by route and status.",
+		}, []string{"route", "status"})
+		if p.Metrics != nil {
+			p.Metrics.MustRegister(p.requests)
+		}
+	}
+	app := p.app().Handler()
+	next := p.guard(app)
+	if p.Page == nil {
+		return next
+	}
+	return p.Page.Front(next)
+}
+
+// Control is the same API for the commands of this machine's operator: whoever can open the control socket (mode 0600) may do what an
+// administrator may.
+func (p *Portal) Control() fasthttp.RequestHandler {
+	h := p.Handler()
+	return func(c *fasthttp.RequestCtx) {
+		c.SetUserValue(controlKey, true)
+		h(c)
+	}
+}
+
+const controlKey = "lifeline.control"
+
+func (p *Portal) app() *fiber.App {
+	app := fiber.New(fiber.Config{
+		AppName:                      "lifeline",
+		DisableStartupMessage:        true,
+		Immutable:                    true, // Fiber reuses request memory after a handler returns
+		StrictRouting:                true,
+		CaseSensitive:                true,
+		DisableDefaultDate:           false,
+		DisablePreParseMultipartForm: true,
+		StreamRequestBody:            true,
+		BodyLimit:                    maxImport,
+		ErrorHandler:                 func(c *fiber.Ctx, err error) error { return p.fail(c, err) },
+	})
+	app.Use(p.recover, p.headers, p.count)
+	for _, r := range p.routes() {
+		app.Add(r.method, r.path, p.serve(r))
+	}
+	app.Use(func(c *fiber.Ctx) error { return errNoPage })
+	return app
+}
+
+// https says whether the public address is encrypted; cookies and headers follow it.
+func (p *Portal) https() bool { return strings.HasPrefix(p.URL, "https://") }
+
+// source is the address that a request came from: the peer's, or what a trusted proxy says in the last entry of X-Forwarded-For that
+// is not itself a trusted proxy.
+func (p *Portal) source(c *fiber.Ctx) string {
+	peer := c.Context().RemoteIP()
+	if !p.trusts(peer) {
+		return peer.String()
+	}
+	hops := strings.Split(c.Get(fiber.HeaderXForwardedFor), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		ip := net.ParseIP(strings.TrimSpace(hops[i]))
+		if ip == nil {
+			break
+		}
+		if !p.trusts(ip) {
+			return ip.String()
+		}
+	}
+	return peer.String()
+}
+
+func (p *Portal) trusts(ip net.IP) bool {
+	for _, n := range p.Trusted {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Server is a listener's settings: the limits and timeouts of a service that strangers can reach.
+func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                       h,
+		Name:                          "lifeline",
+		ReadBufferSize:                maxHeaders,
+		ReadTimeout:                   10 * time.Second, // the header; HeaderReceived then gives the body its own time
+		WriteTimeout:                  30 * time.Second,
+		IdleTimeout:                   75 * time.Second,
+		MaxRequestBodySize:            maxJSON,
+		StreamRequestBody:             true,
+		DisablePreParseMultipartForm:  true,
+		NoDefaultServerHeader:         true,
+		NoDefaultContentType:          true,
+		CloseOnShutdown:               true,
+		Concurrency:                   20_000,
+		DisableHeaderNamesNormalizing: false,
+		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+			cfg := fasthttp.RequestConfig{ReadTimeout: 60 * time.Second, WriteTimeout: 30 * time.Second, MaxRequestBodySize: maxJSON}
+			if long(string(h.RequestURI())) {
+				cfg.ReadTimeout, cfg.WriteTimeout = 5*time.Minute, 5*time.Minute
+			}
+			return cfg
+		},
+		ErrorHandler: func(c *fasthttp.RequestCtx, err error) { refuseRaw(c, err) },
+		Logger:       quiet{log},
+	}
+}
+
+// long says whether a request may take minutes: files that are read as they come.
+func long(uri string) bool {
+	return strings.Contains(uri, "/imports") || strings.HasSuffix(uri, "/affected") || strings.Contains(uri, "/affected?") || strings.HasSuffix(uri, "/sites")
+}
+
+// quiet keeps fasthttp's own lines (strangers' broken requests) out of the log unless somebody debugs.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) {
+	if q.log != nil {
+		q.log.Debug("http", "line", format)
+	}
+}

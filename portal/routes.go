@@ -1,0 +1,159 @@
+package portal
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/portal/auth"
+	"lifeline/store/fault"
+	"lifeline/store/limit"
+)
+
+// route is one address, the right it needs, and what it does.
+type route struct {
+	method, path string
+	right        auth.Right   // "": public
+	seenTo       []auth.Grant // conditions of the right that the handler itself sees to
+	page         bool         // staff page: a browser session, and a redirect to sign-in without one
+	tag, summary string
+	query        []string // names of query parameters
+	body         any      // a value whose type is the JSON body's; nil: none
+	media        string   // of a body that is not JSON
+	status       int      // of success; 0: 200
+	answer       any      // a value whose type is the answer's
+	do           func(*call) error
+}
+
+// call is one request on its way through a route.
+type call struct {
+	*fiber.Ctx
+	p      *Portal
+	person auth.Person
+	csrf   string
+}
+
+// serve wraps a route with who is asking, whether she may, and the idempotency of POST.
+func (p *Portal) serve(r route) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		k := &call{Ctx: c, p: p}
+		caller := "source:" + p.source(c)
+		if r.right != "" || r.page {
+			if err := k.identify(r.page); err != nil {
+				if r.page && fault.Of(err) == fault.Unauthentic {
+					return c.Redirect("/desk/sign-in", fiber.StatusSeeOther)
+				}
+				return err
+			}
+			if r.right != "" {
+				if err := k.person.Can(r.right, r.seenTo...); err != nil {
+					return err
+				}
+			}
+			caller = k.person.ID
+		} else if r.method == fiber.MethodPost {
+			if err := p.slow(k); err != nil {
+				return err
+			}
+		}
+		return p.once(c, caller, func() error { return r.do(k) })
+	}
+}
+
+// intakePerMinute is how many requests a stranger's address may post in a minute.
+const intakePerMinute = 30
+
+// slow limits what one stranger can post. IPv6 sources count by their /64.
+func (p *Portal) slow(k *call) error {
+	return limit.Take(k.UserContext(), p.DB, "post from "+network(p.source(k.Ctx)), intakePerMinute, time.Minute)
+}
+
+// identify finds out who asks: the operator at the control socket, a bearer token, or a browser session.
+func (k *call) identify(page bool) error {
+	if k.Context().UserValue(controlKey) == true {
+		k.person = auth.Operator()
+		return nil
+	}
+	if token, ok := strings.CutPrefix(k.Get(fiber.HeaderAuthorization), "Bearer "); ok && !page {
+		person, err := k.p.Gate.Verify(k.UserContext(), token)
+		k.person = person
+		return err
+	}
+	person, csrf, err := k.p.Gate.Session(k.UserContext(), k.Cookies(k.p.cookie()))
+	if err != nil {
+		return err
+	}
+	k.person, k.csrf = person, csrf
+	if k.Method() != fiber.MethodGet && k.Method() != fiber.MethodHead {
+		return k.sameSite()
+	}
+	return nil
+}
+
+// sameSite refuses a write that another site's page made the browser send: the Origin must be ours, and the form or header must carry
+// the session's token.
+func (k *call) sameSite() error {
+	refused := fault.New(fault.Forbidden, "this form has expired; go back, reload and send it again")
+	if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != k.p.URL {
+		return refused
+	}
+	given := k.Get("X-CSRF-Token")
+	if given == "" {
+		given = k.FormValue("csrf")
+	}
+	if !auth.SameToken(given, k.csrf) {
+		return refused
+	}
+	return nil
+}
+
+// cookie is the session cookie's name; the __Host- prefix needs an encrypted address.
+func (p *Portal) cookie() string {
+	if p.https() {
+		return "__Host-lifeline"
+	}
+	return "lifeline"
+}
+
+func (p *Portal) routes() []route {
+	var all []route
+	for _, some := range [][]route{
+		p.contactRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// object is what every answer about a record has.
+type object struct {
+	ID        string    `json:"id"`
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// list is a page of objects; next is empty at the end.
+type list[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"`
+}
+
+func network(source string) string {
+	ip, err := netip.ParseAddr(source)
+	if err != nil || ip.Is4() || ip.Is4In6() {
+		return source
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return source
+	}
+	return prefix.String()
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func parseInt(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }

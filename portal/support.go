@@ -1,0 +1,211 @@
+package portal
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/comms"
+	"lifeline/portal/desk"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// supportView is what the support form shows: what was typed, and what is wrong with it.
+type supportView struct {
+	base
+	In      desk.Intake
+	Errors  map[string]string
+	Facts   []fact
+	Impacts []string
+}
+
+// More says that one of the fields behind "more" was filled in, so that it stays in view.
+func (v supportView) More() bool {
+	return v.In.Name+v.In.Company+v.In.SiteName+v.In.SiteURL+v.In.Invoice+v.In.OldTicket != ""
+}
+
+// fact is one sentence that anybody may know.
+type fact struct {
+	Title string `json:"title"`
+	Text  string `json:"text"`
+	URL   string `json:"url"`
+}
+
+// input is one field of a form.
+type input struct{ Name, Value, Label, Hint, Error, Type, Complete string }
+
+var inputTypes = map[string]string{"email": "email", "phone": "tel"}
+var autocomplete = map[string]string{"email": "email", "phone": "tel", "name": "name", "company": "organization"}
+
+func (v supportView) Field(name, value, label, hint string) input {
+	f := input{Name: name, Value: value, Label: v.Words.T(label), Error: v.Errors[name], Type: inputTypes[name], Complete: autocomplete[name]}
+	if hint != "" {
+		f.Hint = v.Words.T(hint)
+	}
+	return f
+}
+
+type receiptView struct {
+	base
+	Receipt desk.Receipt
+	Facts   []fact
+}
+
+type ticketView struct {
+	base
+	Number string
+	Secret string
+	Wrong  bool
+	Open   *desk.View
+	Error  string
+}
+
+// base is what every page of ours has.
+type base struct {
+	Words  templates.Catalog
+	Vendor templates.Vendor
+	Path   string   // of this page, for the language chooser
+	Langs  []tongue // none: the page is shown in one language
+	Title  string
+}
+
+// tongue is a language under its own name.
+type tongue struct{ Locale, Name string }
+
+func (p *Portal) base(locale, path, title string) base {
+	words := p.Words.Catalog(locale)
+	b := base{Words: words, Vendor: p.Comms.Vendor, Path: path, Title: words.T(title)}
+	for _, l := range templates.Locales() {
+		b.Langs = append(b.Langs, tongue{l, words.T("lang." + l)})
+	}
+	return b
+}
+
+// locale is the language that the reader chose (?lang=), or the best of those that her browser asks for.
+func (p *Portal) locale(c *fiber.Ctx) string {
+	if lang := c.Query("lang"); lang != "" {
+		return p.Words.Match(lang)
+	}
+	return p.Words.Match(c.Get(fiber.HeaderAcceptLanguage))
+}
+
+// publicFacts are what anybody may know now, in a sentence for each open incident.
+func (p *Portal) publicFacts(ctx context.Context) []fact {
+	facts := []fact{}
+	public, err := p.Comms.Public(ctx)
+	if err != nil {
+		p.Log.Warn("public facts are not shown", "err", err) // the receipt is worth more than they are
+		return facts
+	}
+	for _, i := range public.Incidents {
+		if i.State == comms.Open && len(i.Updates) > 0 {
+			facts = append(facts, fact{i.Title, i.Updates[0].Statement.Headline, i.URL})
+		}
+	}
+	return facts
+}
+
+var impacts = []string{desk.LostAccess, desk.Degraded, desk.Question}
+
+func (p *Portal) supportRoutes() []route {
+	return []route{
+		{method: "GET", path: "/support", do: func(k *call) error {
+			locale := p.locale(k.Ctx)
+			return p.render(k.Ctx, 200, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), Facts: p.publicFacts(k.UserContext())})
+		}},
+		{method: "POST", path: "/support", do: func(k *call) error {
+			if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != "null" && origin != p.URL {
+				return fault.New(fault.Forbidden, "this form was sent from another site")
+			}
+			in, err := k.intake()
+			if err != nil {
+				return err
+			}
+			in.Route = "web"
+			locale := p.Words.Match(in.Locale)
+			if in.Locale == "" {
+				locale = p.locale(k.Ctx)
+				in.Locale = locale
+			}
+			receipt, err := p.Desk.File(k.UserContext(), "public:web", in)
+			switch fault.Of(err) {
+			case "":
+			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany: // what was typed must not be lost
+				return p.render(k.Ctx, problemOf(err).Status, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), In: in,
+					Errors: sayErrors(p.Words.Catalog(locale), err), Facts: p.publicFacts(k.UserContext())})
+			default:
+				return err
+			}
+			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt,
+				Facts: p.publicFacts(k.UserContext())})
+		}},
+		{method: "GET", path: "/t/:number", do: func(k *call) error {
+			locale := p.locale(k.Ctx)
+			return p.render(k.Ctx, 200, "ticket", ticketView{base: p.base(locale, "/t/"+url.PathEscape(k.Params("number")), "ticket.title"), Number: k.Params("number")})
+		}},
+		{method: "POST", path: "/t/:number", do: func(k *call) error {
+			locale := p.locale(k.Ctx)
+			v := ticketView{base: p.base(locale, "/t/"+url.PathEscape(k.Params("number")), "ticket.title"), Number: k.Params("number"), Secret: k.FormValue("secret")}
+			var open desk.View
+			var err error
+			if words := strings.TrimSpace(k.FormValue("text")); words != "" {
+				open, err = p.Desk.Add(k.UserContext(), v.Number, v.Secret, words)
+			} else {
+				open, err = p.Desk.Open(k.UserContext(), v.Number, v.Secret)
+			}
+			switch fault.Of(err) {
+			case "":
+				v.Open = &open
+				return p.render(k.Ctx, 200, "ticket", v)
+			case fault.NotFound:
+				v.Wrong, v.Secret = true, ""
+				return p.render(k.Ctx, 404, "ticket", v)
+			case fault.Invalid, fault.Conflict, fault.TooMany:
+				v.Error = err.Error()
+				return p.render(k.Ctx, problemOf(err).Status, "ticket", v)
+			}
+			return err
+		}},
+	}
+}
+
+// sayErrors puts what is wrong into the reader's language, by field; "" is the form as a whole.
+func sayErrors(words templates.Catalog, err error) map[string]string {
+	pr := problemOf(err)
+	out := map[string]string{}
+	for _, f := range pr.Errors {
+		key := "support.error." + f.Field + "." + f.Code
+		if words.Has(key) {
+			out[f.Field] = words.T(key)
+		} else {
+			out[f.Field] = words.T("support.error.other")
+		}
+	}
+	if len(out) == 0 {
+		out[""] = words.T("support.error.later")
+	}
+	return out
+}
+
+// render answers with a page of portal/web.
+func (p *Portal) render(c *fiber.Ctx, status int, name string, view any) error {
+	body, err := p.views.render(name, view)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, "text/html; charset=utf-8")
+	return c.Status(status).Send(body)
+}
+
+func (p *Portal) errorPage(c *fiber.Ctx, pr problem) error {
+	locale := p.locale(c)
+	b := p.base(locale, "/", "error.title")
+	return p.render(c, pr.Status, "error", struct {
+		base
+		Heading string
+		Problem problem
+	}{b, pr.Title, pr})
+}

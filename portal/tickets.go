@@ -1,0 +1,217 @@
+package portal
+
+import (
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// receiptAnswer is what files a ticket gets back. The secret is shown this once.
+type receiptAnswer struct {
+	ID     string `json:"id"`
+	Number string `json:"number"`
+	Secret string `json:"secret"`
+	URL    string `json:"url"`
+	Phrase string `json:"phrase"`
+	Level  string `json:"level"`
+	Next   string `json:"next"`
+	Told   string `json:"acknowledged_by"`
+	Facts  []fact `json:"facts"`
+}
+
+type ticketAnswer struct {
+	object
+	Number   string          `json:"number"`
+	State    string          `json:"state"`
+	Level    string          `json:"level"`
+	Verified bool            `json:"verified"`
+	Priority string          `json:"priority"`
+	Reviewed bool            `json:"reviewed"`
+	Queue    string          `json:"queue"`
+	Incident string          `json:"incident"`
+	Account  string          `json:"account_id"`
+	Phrase   string          `json:"phrase"`
+	Name     string          `json:"name,omitempty"`
+	Email    string          `json:"email,omitempty"`
+	Phone    string          `json:"phone,omitempty"`
+	Company  string          `json:"company,omitempty"`
+	SiteURL  string          `json:"site_url,omitempty"`
+	SiteName string          `json:"site_name,omitempty"`
+	Domain   string          `json:"domain,omitempty"`
+	Invoice  string          `json:"invoice,omitempty"`
+	Old      string          `json:"old_ticket,omitempty"`
+	Impact   string          `json:"impact,omitempty"`
+	Locale   string          `json:"locale"`
+	Route    string          `json:"route"`
+	FiledAt  time.Time       `json:"filed_at"`
+	AnswerBy time.Time       `json:"first_answer_by"`
+	AnswerAt *time.Time      `json:"first_answer_at"`
+	Messages []messageAnswer `json:"messages,omitempty"`
+}
+
+type messageAnswer struct {
+	From     string    `json:"from"`
+	By       string    `json:"by,omitempty"`
+	Text     string    `json:"text"`
+	At       time.Time `json:"at"`
+	Internal bool      `json:"internal"`
+}
+
+type messageBody struct {
+	Text     string `json:"text"`
+	Internal bool   `json:"internal,omitempty"`
+}
+
+func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticket, said []desk.Message) ticketAnswer {
+	a := ticketAnswer{object: object{id, version, created, updated}, Number: t.Number, State: t.State, Level: t.Level, Verified: t.Level != "L0",
+		Priority: t.Priority, Reviewed: t.Reviewed, Queue: t.Queue(), Incident: t.Incident, Account: t.Account, Phrase: t.Phrase,
+		Name: t.Name, Email: t.Email, Phone: t.Phone, Company: t.Company, SiteURL: t.SiteURL, SiteName: t.SiteName, Domain: t.Domain,
+		Invoice: t.Invoice, Old: t.OldTicket, Impact: t.Impact, Locale: t.Locale, Route: t.Route, FiledAt: t.FiledAt, AnswerBy: t.AnswerBy}
+	if !t.AnswerAt.IsZero() {
+		a.AnswerAt = &t.AnswerAt
+	}
+	for _, m := range said {
+		a.Messages = append(a.Messages, messageAnswer{m.From, m.By, m.Text, m.At, m.Internal})
+	}
+	return a
+}
+
+func (p *Portal) ticketRoutes() []route {
+	const base = "/api/v1/tickets"
+	return []route{
+		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough", status: 201,
+			body: desk.Intake{}, answer: receiptAnswer{}, do: func(k *call) error {
+				in, err := k.intake()
+				if err != nil {
+					return err
+				}
+				in.Route = "api"
+				if in.Locale == "" {
+					in.Locale = k.Get(fiber.HeaderAcceptLanguage)
+				}
+				r, err := p.Desk.File(k.UserContext(), "public:api", in)
+				if err != nil {
+					return err
+				}
+				words := p.Words.Catalog(r.Locale)
+				k.Set(fiber.HeaderLocation, r.URL)
+				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level,
+					Next: words.T("receipt.next"), Told: r.Told, Facts: p.publicFacts(k.UserContext())})
+			}},
+		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first", query: []string{"queue", "state", "after", "limit"},
+			answer: list[ticketAnswer]{}, do: func(k *call) error {
+				limit, err := limitParam(k.Ctx)
+				if err != nil {
+					return err
+				}
+				page, next, err := p.Desk.Tickets(k.UserContext(), desk.Filter{Queue: k.Query("queue"), State: k.Query("state"), After: k.Query("after"), Limit: limit})
+				if err != nil {
+					return err
+				}
+				return sendList(k, page, next, func(r store.Rec[desk.Ticket]) ticketAnswer {
+					return ticketOf(r.ID, r.Version, r.Created, r.Updated, r.Value, nil)
+				})
+			}},
+		{method: "GET", path: base + "/:number", right: auth.TicketRead, tag: "tickets", summary: "one ticket with its conversation", answer: ticketAnswer{}, do: func(k *call) error {
+			v, err := p.Desk.Ticket(k.UserContext(), k.Params("number"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Messages))
+		}},
+		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only", status: 201,
+			body: messageBody{}, answer: ticketAnswer{}, do: func(k *call) error {
+				var in messageBody
+				if err := decode(k.Ctx, &in); err != nil {
+					return err
+				}
+				v, err := p.Desk.Answer(k.UserContext(), k.person.ID, k.Params("number"), in.Text, in.Internal)
+				if err != nil {
+					return err
+				}
+				return send(k.Ctx, 201, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Messages))
+			}},
+	}
+}
+
+// intake reads a ticket as JSON, or as a form, which is what a page without script sends.
+func (k *call) intake() (desk.Intake, error) {
+	var in desk.Intake
+	media, params, err := mime.ParseMediaType(k.Get(fiber.HeaderContentType))
+	if err != nil {
+		return in, fault.New(fault.Unsupported, "the body must be application/json or a form")
+	}
+	switch media {
+	case fiber.MIMEApplicationJSON:
+		return in, decode(k.Ctx, &in)
+	case fiber.MIMEApplicationForm:
+		body, err := read(k.Ctx, maxJSON)
+		if err != nil {
+			return in, err
+		}
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return in, fault.New(fault.Invalid, "the form is malformed")
+		}
+		return in, fillIntake(&in, form)
+	case fiber.MIMEMultipartForm:
+		body, err := read(k.Ctx, maxTicket)
+		if err != nil {
+			return in, err
+		}
+		form, err := readMultipart(strings.NewReader(string(body)), params["boundary"])
+		if err != nil {
+			return in, err
+		}
+		return in, fillIntake(&in, form)
+	}
+	return in, fault.New(fault.Unsupported, "the body must be application/json or a form")
+}
+
+// readMultipart takes the text fields. Files are refused by name until they can be kept safely.
+func readMultipart(r io.Reader, boundary string) (url.Values, error) {
+	form := url.Values{}
+	mr := multipart.NewReader(r, boundary)
+	for range 100 {
+		part, err := mr.NextPart()
+		if err == io.EOF {
+			return form, nil
+		}
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "the form is malformed")
+		}
+		if part.FileName() != "" {
+			return nil, fault.BadField("attachments", "are not taken yet; describe what they show, and we ask for them when we answer")
+		}
+		value, err := io.ReadAll(io.LimitReader(part, maxJSON))
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "the form broke off")
+		}
+		form.Add(part.FormName(), string(value))
+	}
+	return nil, fault.New(fault.Invalid, "the form has more than 100 parts")
+}
+
+func fillIntake(in *desk.Intake, form url.Values) error {
+	fields := map[string]*string{"message": &in.Message, "email": &in.Email, "phone": &in.Phone, "name": &in.Name, "company": &in.Company,
+		"site_url": &in.SiteURL, "site_name": &in.SiteName, "domain": &in.Domain, "invoice": &in.Invoice, "old_ticket": &in.OldTicket,
+		"impact": &in.Impact, "locale": &in.Locale}
+	for name, values := range form {
+		at, ok := fields[name]
+		if !ok {
+			return fault.BadField(name, "is not a field of this form")
+		}
+		*at = values[0]
+	}
+	return nil
+}
