@@ -1,0 +1,9 @@
+package templates
+
+import "testing"
+
+func TestLoad(t *testing.T) {
+	if _, err := Load(""); err != nil {
+		t.Fatal(err)
+	}
+}

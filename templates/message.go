@@ -1,0 +1,242 @@
+package templates
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The messages that are no update, and their data.
+const (
+	MsgTicketAck     = "ticket_ack"     // TicketAck
+	MsgDeadline      = "deadline"       // DeadlineNotice
+	MsgSecondReading = "second_reading" // SecondReading
+	MsgDeclared      = "declared"       // Declared
+)
+
+// TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
+type TicketAck struct {
+	Number string `json:"number"`
+	URL    string `json:"url"`
+}
+
+// DeadlineNotice tells staff that something is due or late.
+type DeadlineNotice struct {
+	What  string    `json:"what"` // next_update, first_answer, second_reading; any other is shown as it is
+	Of    string    `json:"of"`   // title of the incident or number of the ticket; may be empty
+	Since time.Time `json:"since"`
+	URL   string    `json:"url"`
+	Rung  int       `json:"rung"` // 1: the first to be told; 0: not said
+}
+
+// SecondReading asks a second person to read a first notice that one person sent alone.
+type SecondReading struct {
+	Title    string    `json:"title"`
+	Severity string    `json:"severity"`
+	Headline string    `json:"headline"`
+	SentAt   time.Time `json:"sent_at"`
+	By       time.Time `json:"by"` // when it must have been read
+	URL      string    `json:"url"`
+}
+
+// Declared tells the key people inside that an incident has begun.
+type Declared struct {
+	Title    string    `json:"title"`
+	Severity string    `json:"severity"`
+	Category string    `json:"category"`
+	Summary  string    `json:"summary"`
+	Impact   string    `json:"impact"`
+	At       time.Time `json:"at"`
+	URL      string    `json:"url"`
+	Drill    bool      `json:"drill"`
+}
+
+// kinds gives each message the type of its data.
+func messageData(name string) (any, bool) {
+	switch name {
+	case MsgTicketAck:
+		return &TicketAck{}, true
+	case MsgDeadline:
+		return &DeadlineNotice{}, true
+	case MsgSecondReading:
+		return &SecondReading{}, true
+	case MsgDeclared:
+		return &Declared{}, true
+	}
+	return nil, false
+}
+
+// Messages lists the names that [Set.Message] knows.
+func Messages() []string {
+	return []string{MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck}
+}
+
+// Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.
+type Letter struct {
+	Data   any
+	Vendor Vendor
+	Zone   string
+	Lang   string
+	// For the HTML layout:
+	Subject string
+	Blocks  []Block
+}
+
+// Block is a paragraph, or a list when it has items.
+type Block struct {
+	Line  Phrase
+	Items []Phrase
+}
+
+// Message renders a message that is no update, for "email" or "sms". The data is the struct that belongs to the name, a pointer to it, or its JSON.
+func (s *Set) Message(channel, name, locale string, data any, v Vendor) (Rendered, error) {
+	locale = s.Match(locale)
+	r, err := s.message(channel, name, locale, data, cleanVendor(v))
+	if err != nil {
+		return Rendered{}, fmt.Errorf("render %s for %s in %s: %w", name, channel, locale, err)
+	}
+	return r, nil
+}
+
+func (s *Set) message(channel, name, locale string, data any, v Vendor) (Rendered, error) {
+	typed, err := typedData(name, data)
+	if err != nil {
+		return Rendered{}, err
+	}
+	l := s.layouts[locale]
+	letter := Letter{Data: typed, Vendor: v, Zone: v.Zone, Lang: locale}
+	switch channel {
+	case Email:
+		return l.mail(name, letter)
+	case SMS:
+		text, err := l.part(name, "sms", letter)
+		if err != nil {
+			return Rendered{}, err
+		}
+		return brief(text), nil
+	}
+	return Rendered{}, fmt.Errorf("there is no channel %q for it", channel)
+}
+
+func (l *layouts) mail(name string, letter Letter) (Rendered, error) {
+	subject, err := l.part(name, "subject", letter)
+	if err != nil {
+		return Rendered{}, err
+	}
+	text, err := l.part(name, "text", letter)
+	if err != nil {
+		return Rendered{}, err
+	}
+	letter.Subject = oneLine(subject)
+	letter.Blocks = blocks(text, letter)
+	page, err := l.run(messageLayout, letter)
+	if err != nil {
+		return Rendered{}, err
+	}
+	return Rendered{Subject: letter.Subject, Text: wrap(tidy(text)), HTML: page}, nil
+}
+
+// brief makes an SMS of a text: plain typography when that saves segments, and at most three of them.
+func brief(text string) Rendered {
+	text, mark := oneLine(text), "…"
+	if p := plainer.Replace(text); gsm(p) {
+		text, mark = p, "..."
+	}
+	text = shorten(text, mark, func(s string) bool { n, _ := Segments(s); return n <= maxSegments })
+	n, _ := Segments(text)
+	return Rendered{Text: text, Segments: n}
+}
+
+// part executes one define of a message's file.
+func (l *layouts) part(name, define string, letter Letter) (string, error) {
+	t := l.text[name+".txt"].Lookup(define)
+	if t == nil {
+		return "", fmt.Errorf("%s: lacks {{define %q}}", l.text[name+".txt"].Name(), define)
+	}
+	var b bytes.Buffer
+	err := t.Execute(&b, letter)
+	return b.String(), err
+}
+
+// blocks cuts a text into paragraphs and lists for the HTML layout. Addresses that the data or the vendor name become links, others stay text.
+func blocks(text string, letter Letter) []Block {
+	var out []Block
+	links := addresses(letter)
+	fresh := true
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		item, isItem := strings.CutPrefix(line, "- ")
+		switch {
+		case line == "":
+			fresh = true
+			continue
+		case isItem && !fresh && len(out) > 0:
+			out[len(out)-1].Items = append(out[len(out)-1].Items, linked(item, links))
+		case isItem:
+			out = append(out, Block{Items: []Phrase{linked(item, links)}})
+		default:
+			out = append(out, Block{Line: linked(line, links)})
+		}
+		fresh = false
+	}
+	return out
+}
+
+func addresses(letter Letter) []string {
+	all := []string{letter.Vendor.Support, letter.Vendor.URL}
+	v := reflect.Indirect(reflect.ValueOf(letter.Data))
+	if f := v.FieldByName("URL"); f.IsValid() {
+		all = append(all, f.String())
+	}
+	all = slices.DeleteFunc(all, func(s string) bool { return !isLink(s) })
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // the longest first: one may begin with another
+	return all
+}
+
+func linked(line string, links []string) Phrase {
+	for _, a := range links {
+		if before, after, ok := strings.Cut(line, a); ok {
+			return join("", linked(before, links), Phrase{{Text: a, Link: a}}, linked(after, links))
+		}
+	}
+	if line == "" {
+		return nil
+	}
+	return Phrase{{Text: line}}
+}
+
+// typedData is the message's own struct, from itself or from JSON, with every string made one clean line.
+func typedData(name string, data any) (any, error) {
+	want, ok := messageData(name)
+	if !ok {
+		return nil, fmt.Errorf("there is no message %q; there are %s", name, strings.Join(Messages(), ", "))
+	}
+	raw, isJSON := data.([]byte)
+	if m, ok := data.(json.RawMessage); ok {
+		raw, isJSON = m, true
+	}
+	if isJSON {
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(want); err != nil {
+			return nil, fmt.Errorf("read its data: %w", err)
+		}
+	} else {
+		given := reflect.Indirect(reflect.ValueOf(data))
+		if !given.IsValid() || given.Type() != reflect.TypeOf(want).Elem() {
+			return nil, fmt.Errorf("its data must be %T, not %T", want, data)
+		}
+		reflect.ValueOf(want).Elem().Set(given)
+	}
+	v := reflect.ValueOf(want).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.String {
+			f.SetString(oneLine(f.String()))
+		}
+	}
+	return want, nil
+}

@@ -1,0 +1,149 @@
+package templates
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// rehearse renders everything against sample data, writes what came out to sum, and refuses what does not render: nobody shall find out
+// during an outage that a template is broken.
+func (s *Set) rehearse(sum io.Writer) error {
+	vendor := Vendor{Name: "Acme", URL: "https://status.acme.example", Support: "https://status.acme.example/support", Phone: "+12025550100", Zone: "Asia/Tokyo"}
+	for _, locale := range locales {
+		for i, u := range sampleUpdates() {
+			for _, channel := range []string{Email, SMS, OnPage, Tickets} {
+				r, err := s.Update(channel, locale, u, vendor)
+				if err != nil {
+					return err
+				}
+				if err := complete(channel, r); err != nil {
+					return fmt.Errorf("update sample %d for %s in %s: %w", i, channel, locale, err)
+				}
+				fmt.Fprintf(sum, "%s %s %d %+v\n", channel, locale, i, r)
+			}
+		}
+		for _, name := range Messages() {
+			for _, channel := range []string{Email, SMS} {
+				r, err := s.Message(channel, name, locale, sampleMessage(name), vendor)
+				if err != nil {
+					return err
+				}
+				if err := complete(channel, r); err != nil {
+					return fmt.Errorf("message %s for %s in %s: %w", name, channel, locale, err)
+				}
+				fmt.Fprintf(sum, "%s %s %s %+v\n", channel, locale, name, r)
+			}
+		}
+	}
+	return nil
+}
+
+// complete says whether a message has all that its channel needs.
+func complete(channel string, r Rendered) error {
+	for part, missing := range map[string]bool{
+		"subject": channel == Email && r.Subject == "",
+		"text":    channel != OnPage && strings.TrimSpace(r.Text) == "",
+		"HTML":    (channel == Email || channel == OnPage) && strings.TrimSpace(r.HTML) == "",
+	} {
+		if missing {
+			return fmt.Errorf("its %s is empty", part)
+		}
+	}
+	if channel == SMS && r.Segments > maxSegments {
+		return fmt.Errorf("it takes %d segments; %d are the most", r.Segments, maxSegments)
+	}
+	return nil
+}
+
+func sampleMessage(name string) any {
+	at := time.Date(2022, 4, 5, 8, 17, 0, 0, time.UTC)
+	switch name {
+	case MsgTicketAck:
+		return TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD"}
+	case MsgDeadline:
+		return DeadlineNotice{What: "next_update", Of: "Sites deleted", Since: at, URL: "https://status.acme.example/desk", Rung: 1}
+	case MsgSecondReading:
+		return SecondReading{Title: "Sites deleted", Severity: "P0", Headline: "Some sites cannot be opened", SentAt: at, By: at.Add(time.Hour), URL: "https://status.acme.example/desk"}
+	}
+	return Declared{Title: "Sites deleted", Severity: "P0", Category: "data", Summary: "Customers report that their sites are gone", Impact: "critical", At: at, URL: "https://status.acme.example/desk", Drill: true}
+}
+
+// sampleUpdates reach every sentence that an update can say.
+func sampleUpdates() []Update {
+	at := func(day, hour int) time.Time { return time.Date(2022, 4, day, hour, 0, 0, 0, time.UTC) }
+	incident := Incident{ID: "abc123def456", Number: 1, Title: "Sites deleted", Severity: "P0", Impact: "critical", Started: at(5, 7), URL: "https://status.acme.example/incidents/abc123def456"}
+	span := func(d time.Duration) *Span { s := Span(d); return &s }
+	early, late := at(18, 0), at(26, 0)
+	base := Statement{
+		Phase: "identified", Headline: "Restoring is complex and takes many steps", WhatHappened: "A maintenance script deleted sites.\nNobody attacked us.",
+		YourAction: "Please do not create a new site.", Technical: "Site ids were passed where app ids were meant.",
+		Scope:    Scope{Products: []string{"Wiki", "Tracker"}, Regions: []string{"EU"}, Text: "Cloud sites only"},
+		Affected: Affected{Who: "sites that cannot be opened", Sites: Known(700), Customers: Known(400), Status: "estimate", Confidence: "medium"},
+		Timeline: Timeline{Kind: "direction", Text: "days, not hours", Confidence: "low", FullScopeBy: Moment{At: at(6, 12)}},
+		DataLoss: DataLoss{Kind: "direction", Text: "very little expected", Confidence: "low"},
+		Known:    []string{"We hold the list of sites"}, Unknown: []string{"How long each site takes"}, Doing: []string{"Rebuilding the first sites"},
+		NextUpdateBy: Moment{At: at(5, 14)}, Locales: []string{"en", "zh-CN", "ja"},
+	}
+	first := base
+	first.Phase, first.YourAction = "investigating", "nothing"
+	first.Affected = Affected{Who: "sites that cannot be opened", Sites: Count{State: CountUnknown}, Customers: Count{State: CountUnknown}, Status: "estimate", Confidence: "low"}
+	first.Timeline = Timeline{Kind: NotKnown, Confidence: "low", FullScopeBy: Moment{Word: NotKnown}}
+	first.DataLoss = DataLoss{Kind: NotKnown, Confidence: "low"}
+	first.Known = nil
+	out := []Update{{Number: 1, Incident: incident, Statement: first, At: at(5, 9), FirstWord: true, Unread: true, Drill: true}}
+	figures := &Figures{AsOf: at(14, 0), Sites: SiteFigures{Total: 883, Restored: 112, NoAnswer: 5, Percent: "12.7"}, Customers: CustomerFigures{Total: 775, Restored: 64, Percent: "8.3"}}
+	add := func(change func(*Statement), security string) {
+		st := base
+		change(&st)
+		out = append(out, Update{Number: len(out) + 1, Incident: incident, Statement: st, At: at(14, 0), Restored: figures, Security: security,
+			Pinned: []string{"No backup was lost"}, Corrects: 1, Retracted: true, Unread: true})
+	}
+	add(func(st *Statement) {}, "ruled_out")
+	add(func(st *Statement) { // three of the pairs of what is not known, with what the third then says
+		st.NoChange = true
+		st.Affected.Customers = Count{State: CountUnknown}
+		st.Timeline = Timeline{Kind: NotKnown}
+		st.DataLoss = DataLoss{Kind: "none_verified", Confidence: "high"}
+	}, "under_investigation")
+	add(func(st *Statement) {
+		st.Affected.Sites = Count{State: CountUnknown}
+		st.Timeline = Timeline{Kind: NotKnown}
+		st.DataLoss = DataLoss{Kind: NotKnown}
+	}, "confirmed")
+	add(func(st *Statement) {
+		st.Affected = first.Affected
+		st.Timeline = Timeline{Kind: "range", Earliest: &early, Latest: &late, Confidence: "medium"}
+		st.DataLoss = DataLoss{Kind: NotKnown}
+	}, "")
+	add(func(st *Statement) {
+		st.Affected = first.Affected
+		st.Timeline = Timeline{Kind: NotKnown}
+		st.DataLoss = DataLoss{Kind: "range", AtLeast: span(time.Minute), AtMost: span(90 * time.Minute), Confidence: "medium"}
+	}, "")
+	add(func(st *Statement) {
+		st.Affected = first.Affected
+		st.Timeline = Timeline{Kind: "no_date_possible", Confidence: "low"}
+		st.DataLoss = DataLoss{Kind: "at_most", AtMost: span(5 * time.Minute), Confidence: "medium"}
+	}, "")
+	add(func(st *Statement) {
+		st.Affected.Customers = Count{}
+		st.Timeline = Timeline{Kind: "range", Latest: &late}
+		st.DataLoss = DataLoss{Kind: NotKnown}
+	}, "")
+	add(func(st *Statement) {
+		st.Affected = Affected{Customers: Known(400), Status: "final"}
+		st.Timeline = Timeline{Kind: "range", Earliest: &early}
+		st.DataLoss = DataLoss{Kind: "range", AtLeast: span(time.Minute)}
+	}, "")
+	add(func(st *Statement) { st.Timeline = Timeline{Kind: "at", Latest: &late, Confidence: "high"} }, "")
+	add(func(st *Statement) {
+		st.Phase, st.NextUpdateBy = "resolved", Moment{Word: "none"}
+		st.Affected = Affected{Who: "sites that were deleted", Sites: Known(883), Customers: Known(775), Status: "final", Confidence: "high"}
+		st.Timeline = Timeline{Kind: "at", Latest: &early, Confidence: "high", FullScopeBy: Moment{Word: "none"}}
+		st.Unknown, st.UnknownNone = nil, true
+	}, "ruled_out")
+	add(func(st *Statement) { st.Phase, st.NextUpdateBy = "monitoring", Moment{Word: NotKnown} }, "")
+	return out
+}

@@ -1,0 +1,675 @@
+package templates
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+)
+
+// The channels that words are made for.
+const (
+	Email   = "email"
+	SMS     = "sms"
+	OnPage  = "page"   // an HTML fragment for the status page
+	Tickets = "ticket" // plain text for a ticket's conversation
+)
+
+// Rendered is a message complete for its channel. What a channel has no use for is empty.
+type Rendered struct {
+	Subject  string `json:"subject"`  // e-mail: one line, the same for every update of an incident, so that they form one thread
+	Text     string `json:"text"`     // e-mail's text part in 72 columns, a ticket's text, or the whole SMS
+	HTML     string `json:"html"`     // e-mail's HTML part, or the page's fragment
+	Segments int    `json:"segments"` // of an SMS; at most 3
+}
+
+// Sheet is what a layout of an update is given: every fact in sentences of one language, in the order of reading. It is the contract
+// for operators' own layouts; fields are added, never changed.
+type Sheet struct {
+	Lang     string // of our own sentences
+	Update   Update // the facts themselves
+	Vendor   Vendor
+	Title    string   // of the incident, one line
+	Base     string   // the subject, constant for the incident
+	Marks    []Phrase // exercise, correction, retracted, not yet read by a second person, no change
+	Headline Phrase
+	Action   []Phrase // what the reader should do: right behind the headline
+	Next     Phrase   // when the next update comes; empty when nothing was said of it
+	Meta     []Phrase // title, number, phase, time
+	Assured  []Phrase // the four sentences of a first notice
+	Facts    []Fact
+	Prevails Phrase // which language prevails; empty when there is one language only
+	Support  []Phrase
+	Page     Phrase // link to the incident's page
+	Never    Phrase // what we never ask for
+}
+
+// Fact is one thing that the update says: a label, and lines or a list.
+type Fact struct {
+	Key   string // what_happened, scope, affected, recovery, full_scope, data_loss, restored, security, pinned, known, unknown, doing, technical
+	Label string
+	Lines []Phrase
+	Items []Phrase // a list below the lines
+}
+
+// Update renders one structured update for a channel and language. A fact that is not given is left out, one that is not known is said
+// to be so; what a person wrote is passed through in her own language, cleaned of characters that steer a reader. An
+// error names a value that the words have no sentence for.
+func (s *Set) Update(channel, locale string, u Update, v Vendor) (Rendered, error) {
+	locale = s.Match(locale)
+	w := writer{Catalog: s.catalogs[locale], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales)}
+	sheet, err := w.sheet()
+	if err != nil {
+		return Rendered{}, fmt.Errorf("render update for %s in %s: %w", channel, locale, err)
+	}
+	r, err := s.layouts[locale].update(channel, sheet, w)
+	if err != nil {
+		return Rendered{}, fmt.Errorf("render update for %s in %s: %w", channel, locale, err)
+	}
+	return r, nil
+}
+
+func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err error) {
+	switch channel {
+	case Email:
+		r.Subject = sheet.Base
+		if r.Text, err = l.run(updateMail, sheet); err == nil {
+			r.Text = wrap(r.Text)
+			r.HTML, err = l.run(updateHTML, sheet)
+		}
+	case OnPage:
+		r.HTML, err = l.run(updatePage, sheet)
+	case Tickets:
+		r.Text, err = l.run(updateTicket, sheet)
+	case SMS:
+		r.Text, err = w.sms()
+		r.Segments, _ = Segments(r.Text)
+	default:
+		err = fmt.Errorf("there is no channel %q", channel)
+	}
+	return r, err
+}
+
+// run executes a layout and leaves neither spaces at the ends of lines nor more than one empty line in a row.
+func (l *layouts) run(name string, data any) (string, error) {
+	var b bytes.Buffer
+	var err error
+	if t, ok := l.html[name]; ok {
+		err = t.Execute(&b, data)
+	} else {
+		err = l.text[name].Execute(&b, data)
+	}
+	if err != nil {
+		return "", err
+	}
+	return tidy(b.String()), nil
+}
+
+func tidy(s string) string {
+	var out []string
+	for line := range strings.SplitSeq(s, "\n") {
+		line = strings.TrimRight(line, " \t\r")
+		if line == "" && (len(out) == 0 || out[len(out)-1] == "") {
+			continue
+		}
+		out = append(out, line)
+	}
+	return strings.TrimRight(strings.Join(out, "\n"), "\n") + "\n"
+}
+
+// proseLang is the language that a person wrote in: the first of the statement's, which also prevails.
+func proseLang(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	tag, err := language.Parse(all[0])
+	if err != nil {
+		return ""
+	}
+	return tag.String()
+}
+
+func cleanVendor(v Vendor) Vendor {
+	return Vendor{Name: oneLine(v.Name), URL: oneLine(v.URL), Support: oneLine(v.Support), Phone: oneLine(v.Phone), Zone: v.Zone}
+}
+
+// writer puts one update into sentences of one language. The first sentence that fails stays in err.
+type writer struct {
+	Catalog
+	u     Update
+	st    Statement
+	v     Vendor
+	prose string // language of the operator's words; "" when not said
+	brief bool   // short times
+	most  int    // characters of a person's words in one sentence; 0: all
+	err   error
+}
+
+// say is a sentence of the catalog.
+func (w *writer) say(key string, args ...any) Phrase {
+	p, err := w.phrase(key, args...)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return p
+}
+
+// word is one of the closed set of words of a field.
+func (w *writer) word(field, prefix, value string) string {
+	if !w.Has(prefix + value) {
+		if w.err == nil {
+			w.err = fmt.Errorf("%s: %q is not a value that we have words for", field, oneLine(value))
+		}
+		return ""
+	}
+	return w.T(prefix + value)
+}
+
+// line is one line of a person's words; paragraphs is several.
+func (w *writer) line(s string) Phrase {
+	if s = oneLine(s); w.most > 0 {
+		s = shorten(s, "…", func(s string) bool { return utf8.RuneCountInString(s) <= w.most })
+	}
+	if s == "" {
+		return nil
+	}
+	return Phrase{{Text: s, Lang: w.foreign()}}
+}
+
+func (w *writer) paragraphs(s string) []Phrase {
+	var out []Phrase
+	for _, l := range lines(s) {
+		out = append(out, w.line(l))
+	}
+	return out
+}
+
+func (w *writer) sentence(s string) Phrase { return w.line(ended(oneLine(s))) }
+
+func (w *writer) items(all []string) []Phrase {
+	var out []Phrase
+	for _, s := range all {
+		if p := w.line(s); p != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// foreign is the language of a person's words when it is not the message's own.
+func (w *writer) foreign() string {
+	if w.prose == "" || sameLanguage(w.prose, w.locale) {
+		return ""
+	}
+	return w.prose
+}
+
+func sameLanguage(a, b string) bool {
+	x, errX := language.Parse(a)
+	y, errY := language.Parse(b)
+	if errX != nil || errY != nil {
+		return a == b
+	}
+	bx, _ := x.Base()
+	by, _ := y.Base()
+	sx, _ := x.Script()
+	sy, _ := y.Script()
+	return bx == by && sx == sy
+}
+
+func (w *writer) at(t time.Time) Phrase {
+	if w.brief {
+		return w.short(t, w.v.Zone)
+	}
+	return w.moment(t, w.v.Zone)
+}
+
+// sheet decides what is said, in which order; a layout only places it.
+func (w *writer) sheet() (Sheet, error) {
+	st := w.st
+	s := Sheet{
+		Lang: w.locale, Update: w.u, Vendor: w.v, Title: oneLine(w.u.Incident.Title), Base: w.subject(), Marks: w.marks(),
+		Headline: w.line(st.Headline), Action: w.action(), Next: w.next(), Meta: w.meta(), Assured: w.assured(),
+		Prevails: w.prevails(), Support: w.support(), Page: w.page(), Never: w.say("update.never"),
+	}
+	if s.Headline == nil {
+		s.Headline = Phrase{{Text: s.Title}}
+	}
+	s.add(w, "what_happened", w.paragraphs(st.WhatHappened), nil)
+	scope, where := w.scope()
+	s.add(w, "scope", scope, where)
+	s.add(w, "affected", w.affected(), nil)
+	s.add(w, "recovery", w.recovery(), nil)
+	s.add(w, "data_loss", w.dataLoss(), nil)
+	s.add(w, "full_scope", w.fullScope(), nil)
+	s.add(w, "restored", w.restored(), nil)
+	s.add(w, "security", w.security(), nil)
+	s.add(w, "pinned", nil, w.items(w.u.Pinned))
+	known := w.items(st.Known)
+	if len(known) == 0 {
+		s.add(w, "known", []Phrase{w.say("update.known_none")}, nil)
+	}
+	s.add(w, "known", nil, known)
+	s.add(w, "unknown", w.unknown(), w.items(st.Unknown))
+	s.add(w, "doing", nil, w.items(st.Doing))
+	s.add(w, "technical", w.paragraphs(st.Technical), nil)
+	return s, w.err
+}
+
+func (s *Sheet) add(w *writer, key string, said []Phrase, items []Phrase) {
+	if len(said)+len(items) > 0 {
+		s.Facts = append(s.Facts, Fact{Key: key, Label: w.say("update." + key).String(), Lines: said, Items: items})
+	}
+}
+
+// subject is constant for the incident: large mail services thread only mails of one and the same subject, whatever References say, and
+// a reader who sees headline after headline in one conversation misses none. So number, severity and headline stand in the
+// text, which opens with the headline because inboxes show that beside the subject.
+func (w *writer) subject() string {
+	title := oneLine(w.u.Incident.Title)
+	if w.u.Drill {
+		return w.say("update.subject_drill", w.v.Name, title).String()
+	}
+	return w.say("update.subject", w.v.Name, title).String()
+}
+
+func (w *writer) marks() []Phrase {
+	var out []Phrase
+	if w.u.Drill {
+		out = append(out, w.say("mark.drill"))
+	}
+	if w.u.Retracted {
+		out = append(out, w.say("mark.retracted"))
+	}
+	if w.u.Corrects > 0 {
+		out = append(out, w.say("mark.correction", w.u.Corrects))
+	}
+	if w.u.Unread {
+		out = append(out, w.say("mark.unread"))
+	}
+	if w.st.NoChange {
+		out = append(out, w.say("mark.no_change"))
+	}
+	return out
+}
+
+// action is what the reader should do; the value "nothing" is put into her language.
+func (w *writer) action() []Phrase {
+	if nothing(w.st.YourAction) {
+		return []Phrase{w.say("update.action_nothing")}
+	}
+	return w.paragraphs(w.st.YourAction)
+}
+
+func nothing(s string) bool { return strings.EqualFold(strings.TrimRight(oneLine(s), "."), "nothing") }
+
+func (w *writer) next() Phrase {
+	switch n := w.st.NextUpdateBy; {
+	case n.Word == "none":
+		return w.say("update.next_none")
+	case n.Word == NotKnown:
+		return w.say("update.next_unknown")
+	case !n.At.IsZero():
+		return w.at(n.At)
+	}
+	return nil
+}
+
+func (w *writer) meta() []Phrase {
+	var out []Phrase
+	add := func(p Phrase) {
+		if len(p) > 0 && p.String() != "" {
+			out = append(out, p)
+		}
+	}
+	add(Phrase{{Text: w.v.Name}})
+	add(Phrase{{Text: oneLine(w.u.Incident.Title)}})
+	if w.u.Number > 0 {
+		add(w.say("update.number", w.u.Number))
+	}
+	if w.st.Phase != "" {
+		add(Phrase{{Text: w.word("phase", "phase.", w.st.Phase)}})
+	}
+	add(w.at(w.u.At))
+	return out
+}
+
+func (w *writer) assured() []Phrase {
+	if !w.u.FirstWord {
+		return nil
+	}
+	var out []Phrase
+	for _, key := range []string{"assured.working", "assured.review", "assured.escalated", "assured.told"} {
+		out = append(out, w.say(key))
+	}
+	return out
+}
+
+// scope is the operator's line, and beside it products and regions.
+func (w *writer) scope() (text, items []Phrase) {
+	sc := w.st.Scope
+	if p := w.sentence(sc.Text); p != nil {
+		text = append(text, p)
+	}
+	for _, part := range []struct {
+		key string
+		all []string
+	}{{"scope.products", sc.Products}, {"scope.regions", sc.Regions}} {
+		if list := w.items(part.all); len(list) > 0 {
+			items = append(items, w.say(part.key, join(w.T("list.comma"), list...)))
+		}
+	}
+	return text, items
+}
+
+func (w *writer) sites(n int) Phrase     { return w.say("count.sites", n) }
+func (w *writer) customers(n int) Phrase { return w.say("count.customers", n) }
+
+// affected says counts with their unit, what counts as affected, whether it is final, and how sure we are.
+func (w *writer) affected() []Phrase {
+	a := w.st.Affected
+	var out []Phrase
+	if count := w.count(); count != nil {
+		out = append(out, join(w.T("sentence.gap"), count, w.status(), w.confidence("affected.confidence", a.Confidence)))
+	} else if w.countsUnknown() && !w.folded() {
+		out = append(out, w.say("affected.not_known"))
+	}
+	if p := w.sentence(a.Who); p != nil {
+		out = append(out, w.say("affected.who", p))
+	}
+	return out
+}
+
+func (w *writer) count() Phrase {
+	a := w.st.Affected
+	form := "affected.is"
+	if a.Status != "final" {
+		form = "affected.about"
+	}
+	sites, customers := a.Sites.State == CountKnown, a.Customers.State == CountKnown
+	switch {
+	case sites && customers:
+		return w.say(form+"_both", w.sites(a.Sites.N), w.customers(a.Customers.N))
+	case sites && a.Customers.State == CountUnknown:
+		return join(w.T("sentence.gap"), w.say(form, w.sites(a.Sites.N)), w.say("affected.customers_not_known"))
+	case customers && a.Sites.State == CountUnknown:
+		return join(w.T("sentence.gap"), w.say(form, w.customers(a.Customers.N)), w.say("affected.sites_not_known"))
+	case sites:
+		return w.say(form, w.sites(a.Sites.N))
+	case customers:
+		return w.say(form, w.customers(a.Customers.N))
+	}
+	return nil
+}
+
+func (w *writer) status() Phrase {
+	switch w.st.Affected.Status {
+	case "":
+		return nil
+	case "final", "estimate":
+		return w.say("affected." + w.st.Affected.Status)
+	}
+	w.fail("affected.status", w.st.Affected.Status)
+	return nil
+}
+
+func (w *writer) fail(field, value string) {
+	if w.err == nil {
+		w.err = fmt.Errorf("%s: %q is not a value that we have words for", field, oneLine(value))
+	}
+}
+
+func (w *writer) confidence(field, level string) Phrase {
+	if level == "" {
+		return nil
+	}
+	return w.say("confidence.is", w.word(field, "confidence.", level))
+}
+
+// What nobody knows yet reads as one plain sentence as soon as there are two such facts.
+
+func (w *writer) countsUnknown() bool {
+	a := w.st.Affected
+	return a.Sites.State != CountKnown && a.Customers.State != CountKnown && (a.Sites.State == CountUnknown || a.Customers.State == CountUnknown)
+}
+
+func (w *writer) unknowns() []string {
+	var out []string
+	if w.countsUnknown() {
+		out = append(out, "many")
+	}
+	if w.st.Timeline.Kind == NotKnown {
+		out = append(out, "long")
+	}
+	if w.st.DataLoss.Kind == NotKnown {
+		out = append(out, "loss")
+	}
+	return out
+}
+
+func (w *writer) folded() bool { return len(w.unknowns()) > 1 }
+
+// fold is that sentence: "We do not know yet how many, how long, or whether data is lost."
+func (w *writer) fold() Phrase {
+	return w.say("fold." + strings.Join(w.unknowns(), "_"))
+}
+
+func (w *writer) unknown() []Phrase {
+	var out []Phrase
+	if w.folded() {
+		p := w.fold()
+		if n := w.st.NextUpdateBy; !n.At.IsZero() && n.Word == "" {
+			p = join(w.T("sentence.gap"), p, w.say("fold.next", w.at(n.At)))
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 && len(w.items(w.st.Unknown)) == 0 && w.st.UnknownNone {
+		out = append(out, w.say("update.unknown_none"))
+	}
+	return out
+}
+
+// recovery says when it will be over in one of five kinds, and never a date that nobody gave.
+func (w *writer) recovery() []Phrase {
+	t := w.st.Timeline
+	var said Phrase
+	switch t.Kind {
+	case "":
+	case NotKnown:
+		if w.folded() {
+			return w.noted(t.Text)
+		}
+		return append([]Phrase{w.say("recovery.not_known")}, w.noted(t.Text)...)
+	case "at":
+		said = w.recoveryAt(first(t.Latest, t.Earliest))
+	case "range":
+		said = w.recoveryRange(t.Earliest, t.Latest)
+	case "direction":
+		said = w.say("recovery.direction")
+	case "no_date_possible":
+		said = w.say("recovery.no_date")
+	default:
+		w.fail("timeline.kind", t.Kind)
+	}
+	if t.Kind == "direction" {
+		said = join(w.T("sentence.gap"), w.sentence(t.Text), said)
+	} else {
+		said = join(w.T("sentence.gap"), said, w.sentence(t.Text))
+	}
+	if said == nil {
+		return nil
+	}
+	return []Phrase{join(w.T("sentence.gap"), said, w.confidence("timeline.confidence", t.Confidence))}
+}
+
+// noted is what a person wrote beside a fact that is not known.
+func (w *writer) noted(text string) []Phrase {
+	if p := w.sentence(text); p != nil {
+		return []Phrase{p}
+	}
+	return nil
+}
+
+func first(all ...*time.Time) *time.Time {
+	for _, t := range all {
+		if t != nil && !t.IsZero() {
+			return t
+		}
+	}
+	return nil
+}
+
+func (w *writer) recoveryAt(t *time.Time) Phrase {
+	switch {
+	case t == nil:
+		return nil
+	case w.st.Phase == "resolved":
+		return w.say("recovery.done_at", w.at(*t))
+	}
+	return w.say("recovery.at", w.at(*t))
+}
+
+func (w *writer) recoveryRange(from, to *time.Time) Phrase {
+	from, to = first(from), first(to)
+	switch {
+	case from != nil && to != nil:
+		return w.say("recovery.range", w.at(*from), w.at(*to))
+	case to != nil:
+		return w.say("recovery.latest", w.at(*to))
+	case from != nil:
+		return w.say("recovery.earliest", w.at(*from))
+	}
+	return nil
+}
+
+func (w *writer) fullScope() []Phrase {
+	switch f := w.st.Timeline.FullScopeBy; {
+	case f.Word == NotKnown:
+		return []Phrase{w.say("full_scope.not_known")}
+	case f.Word == "" && !f.At.IsZero():
+		return []Phrase{w.say("full_scope.by", w.at(f.At))}
+	}
+	return nil
+}
+
+// dataLoss is an upper bound or an admission, in one of five kinds.
+func (w *writer) dataLoss() []Phrase {
+	d := w.st.DataLoss
+	var said Phrase
+	switch d.Kind {
+	case "":
+	case NotKnown:
+		if w.folded() {
+			return w.noted(d.Text)
+		}
+		return append([]Phrase{w.say("data_loss.not_known")}, w.noted(d.Text)...)
+	case "direction":
+		said = w.say("data_loss.direction")
+	case "at_most":
+		if d.AtMost != nil {
+			said = w.say("data_loss.at_most", time.Duration(*d.AtMost))
+		}
+	case "range":
+		said = w.lossRange(d.AtLeast, d.AtMost)
+	case "none_verified":
+		said = w.say("data_loss.none_verified")
+	default:
+		w.fail("data_loss.kind", d.Kind)
+	}
+	if d.Kind == "direction" {
+		said = join(w.T("sentence.gap"), w.sentence(d.Text), said)
+	} else {
+		said = join(w.T("sentence.gap"), said, w.sentence(d.Text))
+	}
+	if said == nil {
+		return nil
+	}
+	return []Phrase{join(w.T("sentence.gap"), said, w.confidence("data_loss.confidence", d.Confidence))}
+}
+
+func (w *writer) lossRange(least, most *Span) Phrase {
+	switch {
+	case least != nil && most != nil:
+		return w.say("data_loss.range", time.Duration(*least), time.Duration(*most))
+	case most != nil:
+		return w.say("data_loss.at_most", time.Duration(*most))
+	case least != nil:
+		return w.say("data_loss.at_least", time.Duration(*least))
+	}
+	return nil
+}
+
+// restored is the ledger's word, by site and by customer.
+func (w *writer) restored() []Phrase {
+	f := w.u.Restored
+	if f == nil || f.Sites.Total == 0 {
+		return []Phrase{w.say("restored.not_known")}
+	}
+	figures := w.say("restored.sites", f.Sites.Total, f.Sites.Restored, oneLine(f.Sites.Percent))
+	if f.Customers.Total > 0 {
+		figures = join(w.T("list.comma"), figures, w.say("restored.customers", f.Customers.Total, f.Customers.Restored, oneLine(f.Customers.Percent)))
+	}
+	out := []Phrase{w.say("restored.is", figures)}
+	if !f.AsOf.IsZero() {
+		out = []Phrase{w.say("restored.is_as_of", figures, w.at(f.AsOf))}
+	}
+	if f.Sites.NoAnswer > 0 {
+		out = append(out, w.say("restored.no_answer", f.Sites.NoAnswer))
+	}
+	return out
+}
+
+func (w *writer) security() []Phrase {
+	if w.u.Security == "" {
+		return nil
+	}
+	return []Phrase{{{Text: w.word("security_cause", "security.", w.u.Security)}}}
+}
+
+// prevails names the language of the person's words whenever a reader may meet another.
+func (w *writer) prevails() Phrase {
+	if w.prose == "" || w.foreign() == "" && len(w.st.Locales) < 2 {
+		return nil
+	}
+	name := w.prose
+	if key := "language." + w.prose; w.Has(key) {
+		name = w.T(key)
+	}
+	if w.foreign() != "" {
+		return w.say("update.foreign", name)
+	}
+	return w.say("update.prevails", name)
+}
+
+func (w *writer) support() []Phrase {
+	var out []Phrase
+	if w.v.Support != "" {
+		out = append(out, w.say("support.link", Phrase{{Text: w.v.Support, Link: w.v.Support}}))
+	}
+	if w.v.Phone != "" {
+		out = append(out, w.say("support.phone", Phrase{{Text: w.v.Phone, Link: "tel:" + w.v.Phone}}))
+	}
+	return out
+}
+
+func (w *writer) page() Phrase {
+	u := oneLine(w.u.Incident.URL)
+	if u == "" {
+		return nil
+	}
+	return Phrase{{Text: u, Link: u}}
+}
+
+// NextLabel is the key of the label before Next.
+func (s Sheet) NextLabel() string {
+	if s.Update.Statement.NextUpdateBy.Word == "" {
+		return "update.next"
+	}
+	return "update.next_label"
+}
+
+// Ref is the anchor of the update within its page.
+func (s Sheet) Ref() string { return fmt.Sprintf("update-%d", s.Update.Number) }
