@@ -313,10 +313,13 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 			to.ResolvedAt = &now
 		}
 	}
-	if to.State == Closed {
-		return r.keep(tx, id, NextUpdate, by)
+	if to.State != Closed {
+		return nil
 	}
-	return nil
+	if err := r.keep(tx, id, FullScope, by); err != nil {
+		return err
+	}
+	return r.keep(tx, id, NextUpdate, by)
 }
 
 func (r *Room) noteChanges(tx *store.Tx, id, by string, in, to Incident, reason string) error {

@@ -1,6 +1,15 @@
 package comms
 
-import "time"
+import (
+	"fmt"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/store/fault"
+)
 
 // Policy is comms's section of the policy file. Every duration can be set, down to a second.
 type Policy struct {
@@ -62,4 +71,87 @@ func DefaultPolicy() Policy {
 		Senders:  8,
 		SMSValid: 4 * time.Hour,
 	}
+}
+
+// Check names every value that cannot be used, by its name in the policy file.
+func (p Policy) Check() error {
+	var f []fault.Field
+	bad := func(field, format string, args ...any) { f = append(f, wrong("comms."+field, format, args...)) }
+	if len(p.Categories) == 0 {
+		bad("categories", "is empty: a P0 could not be declared")
+	}
+	for i, c := range p.Categories {
+		f = prose{most: 60, required: true}.bad(f, fmt.Sprintf("comms.categories[%d]", i), c)
+	}
+	for severity, d := range p.NextUpdate {
+		if !slices.Contains(severities, severity) || d <= 0 {
+			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
+		}
+	}
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid} {
+		if d <= 0 {
+			bad(name, "must be above 0")
+		}
+	}
+	if p.Workers < 1 || p.Senders < 1 {
+		bad("workers", "and senders must be at least 1")
+	}
+	if len(p.Retry.Waits) == 0 || slices.ContainsFunc(p.Retry.Waits, func(d time.Duration) bool { return d <= 0 }) || p.Retry.Jitter < 0 || p.Retry.Jitter > 1 || p.Retry.Most < 1 {
+		bad("retry", "needs waits above 0, a jitter from 0 to 1, and at least 1 attempt")
+	}
+	f = badDirect(f, "comms.internal", p.Internal)
+	for what, ladder := range p.Ladders {
+		for i, rung := range ladder {
+			field := fmt.Sprintf("comms.ladders.%s[%d]", bounded(what), i)
+			if rung.After < 0 || i > 0 && rung.After < ladder[i-1].After {
+				f = append(f, wrong(field, "must come after the rung before it"))
+			}
+			f = badDirect(f, field+".to", rung.To)
+		}
+	}
+	f = p.badComponents(f)
+	if len(f) > 0 {
+		slices.SortStableFunc(f, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
+		return fault.BadFields(f...)
+	}
+	return nil
+}
+
+func (p Policy) badComponents(f []fault.Field) []fault.Field {
+	seen := map[string]bool{}
+	for i, c := range p.Components {
+		field := fmt.Sprintf("comms.components[%d]", i)
+		f = prose{most: 100, required: true}.bad(f, field+".name", c.Name)
+		f = prose{most: 100}.bad(f, field+".group", c.Group)
+		f = prose{most: 300}.bad(f, field+".description", c.Description)
+		if key := squeeze(c.Name); seen[key] {
+			f = append(f, wrong(field+".name", "names %.60q twice; updates name components by name", c.Name))
+		} else {
+			seen[key] = true
+		}
+	}
+	return f
+}
+
+var phoneForm = regexp.MustCompile(`^\+[1-9][0-9]{5,14}$`) // E.164
+
+// badDirect names addresses that could never be sent to: one of them would make every declaration fail.
+func badDirect(f []fault.Field, field string, to []Direct) []fault.Field {
+	if len(to) > mostDirect {
+		f = append(f, wrong(field, "names more than %d addresses", mostDirect))
+	}
+	for i, d := range to {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		a, err := mail.ParseAddress(d.Address)
+		switch {
+		case d.Channel == ChannelEmail && (err != nil || a.Address != d.Address):
+			f = append(f, wrong(at+".address", "is %.80q, which is not an e-mail address", d.Address))
+		case d.Channel == ChannelSMS && !phoneForm.MatchString(d.Address):
+			f = append(f, wrong(at+".address", "is %.80q, which is not a number such as +12025550101", d.Address))
+		case d.Channel != ChannelEmail && d.Channel != ChannelSMS:
+			f = append(f, wrong(at+".channel", "is %.40q; it must be email or sms", d.Channel))
+		}
+		f = prose{most: 100}.bad(f, at+".name", d.Name)
+	}
+	return f
 }

@@ -310,7 +310,9 @@ func (l list) bad(found []fault.Field, field string, given []string) []fault.Fie
 func merge(unread, found []fault.Field) []fault.Field {
 	out := slices.Clone(unread)
 	for _, f := range found {
-		if !slices.ContainsFunc(unread, func(u fault.Field) bool { return u.Field == f.Field || u.Field == "" || strings.HasPrefix(f.Field, u.Field+".") }) {
+		if !slices.ContainsFunc(unread, func(u fault.Field) bool {
+			return u.Field == f.Field || u.Field == "" || strings.HasPrefix(f.Field, u.Field+".")
+		}) {
 			out = append(out, f)
 		}
 	}

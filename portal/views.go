@@ -29,12 +29,12 @@ var viewFiles = []string{
 func (v *views) render(name string, view any) ([]byte, error) {
 	v.once.Do(func() {
 		v.set, v.err = web.Parse(template.FuncMap{
-			"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-			"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" },
-			"field": supportView.Field,
-			"ed":    editorView.Input,
-			"until": func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
-			"tone":  func(severity string) string { return tones[severity] },
+			"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+			"clock":   func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" },
+			"field":   supportView.Field,
+			"ed":      editorView.Input,
+			"until":   func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
+			"tone":    func(severity string) string { return tones[severity] },
 			"told":    func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
 			"settled": settled,
 			"people": func(all []previewAnswer) int {

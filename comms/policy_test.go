@@ -1,0 +1,38 @@
+package comms
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"lifeline/store/fault"
+)
+
+func TestAPolicyThatCannotWorkIsRefusedByName(t *testing.T) {
+	if err := DefaultPolicy().Check(); err != nil {
+		t.Error(err)
+	}
+	mail := func(s string) []Direct { return []Direct{{Channel: ChannelEmail, Address: s}} }
+	for want, mend := range map[string]func(*Policy){
+		"comms.categories":              func(p *Policy) { p.Categories = nil },
+		"comms.next_update.P9":          func(p *Policy) { p.NextUpdate["P9"] = time.Hour },
+		"comms.second_reading":          func(p *Policy) { p.SecondRead = 0 },
+		"comms.workers":                 func(p *Policy) { p.Workers = 0 },
+		"comms.retry":                   func(p *Policy) { p.Retry.Waits = nil },
+		"comms.internal[0].address":     func(p *Policy) { p.Internal = mail("duty") },
+		"comms.internal[0].channel":     func(p *Policy) { p.Internal = []Direct{{Channel: "fax", Address: "1"}} },
+		"comms.ladders.x[1]":            func(p *Policy) { p.Ladders["x"] = Ladder{{After: time.Hour}, {After: time.Minute}} },
+		"comms.ladders.x[0].to[0].name": func(p *Policy) { p.Ladders["x"] = Ladder{{To: []Direct{{ChannelSMS, "+12025550101", "a\r\nb", "en"}}}} },
+		"comms.components[1].name":      func(p *Policy) { p.Components = []ComponentPolicy{{Name: "Wiki"}, {Name: "wiki"}} },
+	} {
+		p := DefaultPolicy()
+		mend(&p)
+		var e *fault.Error
+		if err := p.Check(); err != nil {
+			e = err.(*fault.Error)
+		}
+		if e == nil || !slices.ContainsFunc(e.Fields, func(f fault.Field) bool { return f.Field == want }) {
+			t.Errorf("%s: %v", want, e)
+		}
+	}
+}
