@@ -73,18 +73,23 @@ func stream(c *fiber.Ctx, max int) io.Reader {
 	return &bounded{r: c.Context().RequestBodyStream(), left: int64(max), max: max}
 }
 
+// bounded remembers how it ended: fasthttp's stream of a chunked body, read once more behind its end, waits for another request.
 type bounded struct {
 	r    io.Reader
 	left int64
 	max  int
+	end  error
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return n, tooLarge(b.max)
+func (b *bounded) Read(p []byte) (n int, err error) {
+	if b.end != nil {
+		return 0, b.end
 	}
-	return n, err
+	n, b.end = b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		b.end = tooLarge(b.max)
+	}
+	return n, b.end
 }
 
 func tooLarge(max int) error {
