@@ -25,13 +25,13 @@ type change struct {
 
 // check verifies every write against the transaction and the writes before it, and touches nothing.
 func (e *Engine) check(tx *bbolt.Tx, writes store.Writes) ([]change, error) {
-	s := snapshot{tx: tx, kinds: e.kinds}
+	s := snapshot{tx: tx, kinds: *e.kinds.Load()}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	plan := make([]change, 0, len(writes))
 	taken := map[string]string{} // unique tuples that this transaction takes, by bucket and tuple
 	freed := map[string]string{} // and gives up
 	for _, w := range writes {
-		k, ok := e.kinds[w.Kind]
+		k, ok := s.kinds[w.Kind]
 		if !ok {
 			return nil, fmt.Errorf("kind %q is not declared", w.Kind)
 		}
@@ -211,12 +211,12 @@ func laneKey(lane string) []byte {
 
 // Claim implements store.Engine.
 func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) {
-	k, ok := e.kinds[l.Kind]
+	k, ok := (*e.kinds.Load())[l.Kind]
 	if !ok || !k.Leased {
 		return nil, fmt.Errorf("kind %q cannot be claimed", l.Kind)
 	}
 	idle := true
-	if err := e.db.View(func(tx *bbolt.Tx) error { // a look first: an idle worker must not cost a commit
+	if err := e.view(func(tx *bbolt.Tx) error { // a look first: an idle worker must not cost a commit
 		key, _ := tx.Bucket(dueBucket(l.Kind)).Cursor().Seek(laneKey(l.Lane))
 		idle = !dueBy(key, laneKey(l.Lane), time.Now())
 		return nil
@@ -227,7 +227,7 @@ func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) 
 	err := e.do(&call{ctx: ctx, claim: func(tx *bbolt.Tx) error {
 		claimed = nil
 		now := time.Now().UTC().Truncate(time.Microsecond)
-		s := snapshot{tx: tx, kinds: e.kinds}
+		s := snapshot{tx: tx, kinds: *e.kinds.Load()}
 		var plan []change
 		c := tx.Bucket(dueBucket(l.Kind)).Cursor()
 		lane := laneKey(l.Lane)

@@ -13,7 +13,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -37,7 +39,7 @@ type Engine struct {
 	log      *slog.Logger
 	patience time.Duration
 	solo     bool
-	kinds    map[string]store.Kind
+	kinds    atomic.Pointer[map[string]store.Kind] // replaced whole: a second Migrate meets writers at work
 
 	queue chan *call
 	done  chan struct{}
@@ -82,6 +84,7 @@ func Open(path string, o Options) (*Engine, error) {
 	}
 	e := &Engine{db: db, log: o.Log, patience: o.Patience, solo: o.Solo,
 		queue: make(chan *call, o.Queue), done: make(chan struct{})}
+	e.kinds.Store(&map[string]store.Kind{})
 	fault.Go(o.Log, "bolt writer", e.write)
 	return e, nil
 }
@@ -130,23 +133,54 @@ func (e *Engine) Close() error {
 
 // View implements store.Engine.
 func (e *Engine) View(ctx context.Context, fn func(store.Snapshot) error) error {
-	return e.db.View(func(tx *bbolt.Tx) error { return fn(snapshot{tx: tx, kinds: e.kinds}) })
+	return e.view(func(tx *bbolt.Tx) error { return fn(snapshot{tx: tx, kinds: *e.kinds.Load()}) })
 }
 
-// call is one Update waiting for its commit.
+func (e *Engine) view(fn func(*bbolt.Tx) error) error {
+	tx, err := e.db.Begin(false)
+	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+		return errClosed
+	}
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return fn(tx)
+}
+
+// call is one Update or Claim on its way to its commit.
 type call struct {
 	ctx    context.Context
 	fn     func(store.Snapshot) (store.Writes, error)
 	claim  func(*bbolt.Tx) error // instead of fn
 	since  time.Time
+	stage  atomic.Int32
 	result chan error
 	panic  any
 }
+
+// The stages of a call. Whoever moves it out of waiting decides: the writer, which then runs its function, or its caller, who leaves.
+// While it runs the caller stays, because the function is the caller's memory.
+const (
+	waiting int32 = iota
+	running
+	settled // its function has ended and its writes wait for the group's commit
+	left
+)
+
+func (c *call) leave() bool { return c.stage.CompareAndSwap(waiting, left) }
 
 // Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
 	return e.do(&call{ctx: ctx, fn: fn})
 }
+
+var (
+	errClosed = fault.New(fault.Unavailable, "the store is closed")
+	errBusy   = fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+)
+
+const unknown = "nobody knows whether this was kept; it is safe to retry with the same idempotency key"
 
 func (e *Engine) do(c *call) error {
 	if err := c.ctx.Err(); err != nil {
@@ -156,30 +190,53 @@ func (e *Engine) do(c *call) error {
 	c.result = make(chan error, 1)
 	select {
 	case <-e.done:
-		return fault.New(fault.Unavailable, "the store is closed")
+		return errClosed
 	default:
 	}
 	select {
 	case e.queue <- c:
 	case <-e.done:
-		return fault.New(fault.Unavailable, "the store is closed")
+		return errClosed
 	default:
-		return fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+		return errBusy
 	}
-	var err error
-	select {
-	case err = <-c.result:
-	case <-e.done:
-		select {
-		case err = <-c.result:
-		case <-time.After(e.patience):
-			return fault.New(fault.Unknown, "the store closed before the outcome was known; it is safe to retry with the same idempotency key")
-		}
-	}
+	err := e.await(c)
 	if c.panic != nil {
 		panic(c.panic)
 	}
 	return err
+}
+
+// await stays with a call until its outcome is known. It leaves while the call still waits for its turn, and when the caller has
+// gone and the commit hangs.
+func (e *Engine) await(c *call) error {
+	patience := time.NewTimer(e.patience)
+	defer patience.Stop()
+	gone, closed := c.ctx.Done(), e.done
+	for {
+		select {
+		case err := <-c.result:
+			return err
+		case <-gone:
+			if c.leave() {
+				return c.ctx.Err()
+			}
+			gone = nil
+		case <-closed:
+			if c.leave() {
+				return errClosed
+			}
+			closed = nil
+		case <-patience.C:
+			if c.leave() {
+				return errBusy
+			}
+			if err := c.ctx.Err(); err != nil && c.stage.Load() == settled {
+				return fault.Wrap(fault.Unknown, err, unknown)
+			}
+			patience.Reset(e.patience)
+		}
+	}
 }
 
 // most is how many writers share a commit at the most: a bound on how much one failed sync leaves unknown.
@@ -214,7 +271,7 @@ func (e *Engine) refuseRest() {
 	for {
 		select {
 		case c := <-e.queue:
-			c.result <- fault.New(fault.Unavailable, "the store is closed")
+			c.result <- errClosed
 		default:
 			return
 		}
@@ -231,22 +288,38 @@ func (e *Engine) commit(group []*call) {
 		answer(group, fault.Wrap(fault.Unavailable, err, "begin a transaction"))
 		return
 	}
+	whole := false
+	defer func() { // bbolt panics on a page that makes no sense
+		if whole {
+			return
+		}
+		err := fmt.Errorf("panic: %v", recover())
+		e.log.Error("the store's file could not be written", "err", err, "stack", string(debug.Stack()))
+		answer(group, e.broke(err))
+		_ = tx.Rollback()
+	}()
+	e.together(tx, group)
+	whole = true
+}
+
+// together runs a group's calls in one transaction, commits it and answers them.
+func (e *Engine) together(tx *bbolt.Tx, group []*call) {
 	applied := group[:0:0]
 	for _, c := range group {
+		if !c.stage.CompareAndSwap(waiting, running) {
+			continue
+		}
 		wrote, err := e.run(tx, c)
 		if errors.Is(err, errHalf) { // the pages in memory are no longer whole
 			_ = tx.Rollback()
 			answer(group, fault.Wrap(fault.Unavailable, err, "write to the store"))
 			return
 		}
-		if err != nil || c.panic != nil {
+		if err != nil || !wrote {
 			c.result <- err
 			continue
 		}
-		if !wrote {
-			c.result <- nil
-			continue
-		}
+		c.stage.Store(settled)
 		applied = append(applied, c)
 	}
 	if len(applied) == 0 {
@@ -254,14 +327,19 @@ func (e *Engine) commit(group []*call) {
 		return
 	}
 	if err := tx.Commit(); err != nil {
-		e.mu.Lock()
-		e.broken = fault.Wrap(fault.Unavailable, err, "the store stopped writing after a commit failed; restart to check it")
-		e.mu.Unlock()
 		e.log.Error("commit failed: its outcome is unknown and the store takes no more writes", "err", err)
-		answer(applied, fault.Wrap(fault.Unknown, err, "nobody knows whether this was kept; it is safe to retry with the same idempotency key"))
+		answer(applied, e.broke(err))
 		return
 	}
 	answer(applied, nil)
+}
+
+// broke ends all writing, since what the file holds can no longer be told, and is the answer to those whose commit it was.
+func (e *Engine) broke(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.broken = fault.Wrap(fault.Unavailable, err, "the store stopped writing after a commit failed; restart to check it")
+	return fault.Wrap(fault.Unknown, err, unknown)
 }
 
 func (e *Engine) ok() error {
@@ -296,7 +374,7 @@ func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 		return false, err
 	}
 	if time.Since(c.since) > e.patience {
-		return false, fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+		return false, errBusy
 	}
 	if c.claim != nil {
 		return true, c.claim(tx)
@@ -306,7 +384,7 @@ func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 			c.panic, err = p, errors.New("panic")
 		}
 	}()
-	writes, err := c.fn(snapshot{tx: tx, kinds: e.kinds})
+	writes, err := c.fn(snapshot{tx: tx, kinds: *e.kinds.Load()})
 	if err != nil || len(writes) == 0 {
 		return false, err
 	}

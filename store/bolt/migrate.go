@@ -70,10 +70,11 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 		return meta.Put(kindsKey, all)
 	})
 	if err == nil && !dry {
-		e.kinds = map[string]store.Kind{}
+		declared := map[string]store.Kind{}
 		for _, k := range kinds {
-			e.kinds[k.Name] = k
+			declared[k.Name] = k
 		}
+		e.kinds.Store(&declared)
 	}
 	return steps, err
 }

@@ -46,12 +46,10 @@ func broken(err error) bool {
 	return c == "" || strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P")
 }
 
-// certain says that a COMMIT which returned err did surely not take effect: it was never sent, or the server refused it.
+// certain says that a COMMIT which was sent and returned err did surely not take effect: the server refused it. What the driver says
+// of the connection does not count: it calls a COMMIT whose answer never came "safe to retry" when it found the line closed.
 func certain(err error) bool {
-	if pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
-		return true
-	}
-	return !broken(err) && code(err) != completionUnknown
+	return errors.Is(err, pgx.ErrTxCommitRollback) || !broken(err) && code(err) != completionUnknown
 }
 
 // outcome gives an error of a transaction that was not committed its kind.

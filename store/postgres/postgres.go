@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -240,7 +241,14 @@ func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 	return commit(ctx, tx, len(writes) > 0)
 }
 
+// commit asks for the outcome. Once COMMIT may have been sent, only an answer of the server makes it known.
 func commit(ctx context.Context, tx pgx.Tx, wrote bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if tx.Conn().IsClosed() {
+		return outcome(ctx, net.ErrClosed, "commit")
+	}
 	err := tx.Commit(ctx)
 	if err == nil {
 		return nil
