@@ -32,7 +32,17 @@ func TestMain(m *testing.M) {
 
 func TestStories(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) { stories(t, func(testing.TB) string { return "bolt:" }) })
-	t.Run("postgres", func(t *testing.T) { stories(t, func(t testing.TB) string { return pgtest.URL(t) }) })
+	t.Run("postgres", func(t *testing.T) {
+		if os.Getenv("LIFELINE_TEST_POSTGRES") == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
+			server, stop, err := pgtest.Start("", pgtest.Durable) // a portal on a database that may lose commits never gets ready
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			t.Setenv("LIFELINE_TEST_POSTGRES", server)
+		}
+		stories(t, func(t testing.TB) string { return pgtest.URL(t) })
+	})
 }
 
 func stories(t *testing.T, engine func(testing.TB) string) {
