@@ -177,24 +177,19 @@ func (k *Keys) blind(field, value string) []byte {
 	return append([]byte{blindVersion}, mac.Sum(nil)[:16]...)
 }
 
-// instance is the one record that says which store this is; reading it proves the keys.
-type instance struct {
-	Instance string `json:"instance"`
-}
-
-var instances = Table[instance]{Kind: Kind{Name: "instance", Prefix: "ins", Schema: 1, Composed: true}}
-
-const instanceID = "ins_this"
-
 func (db *DB) checkKeys(ctx context.Context) error {
 	return db.Update(ctx, Act{}, func(tx *Tx) error {
-		_, _, err := instances.Get(tx, instanceID)
+		v, _, err := instances.Get(tx, instanceID)
 		if fault.Of(err) == fault.NotFound {
-			return instances.Put(tx, instanceID, instance{Instance: rand.Text()}, 0)
+			err = instances.Put(tx, instanceID, instance{Instance: rand.Text()}, 0)
+		} else if err != nil {
+			return fmt.Errorf("these keys do not belong to this store: %w", err)
+		} else if v.Unfinished {
+			return fault.New(fault.Conflict, "a restore into this store did not finish: restore again into a new one")
 		}
 		if err != nil {
-			return fmt.Errorf("these keys do not belong to this store: %w", err)
+			return err
 		}
-		return nil
+		return beginChain(tx)
 	})
 }

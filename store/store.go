@@ -167,7 +167,7 @@ func Fresh(ctx context.Context, engine Engine) (bool, error) {
 
 // Kinds lists the kinds that the store itself keeps.
 func Kinds() []Kind {
-	return []Kind{instances.Kind, auditRows.Kind, approvals.Kind, replies.Kind}
+	return []Kind{instances.Kind, auditRows.Kind, heads.Kind, approvals.Kind, replies.Kind}
 }
 
 // Declared is every kind that this store was opened with, the store's own included.

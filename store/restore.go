@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"lifeline/store/fault"
+)
+
+// Restored is one restore in a store's past.
+type Restored struct {
+	Backup string    `json:"backup"` // its name
+	Taken  time.Time `json:"taken"`  // when the backup was taken
+	At     time.Time `json:"at"`     // when it was restored
+	From   string    `json:"from"`   // the instance that wrote it
+	Head   Head      `json:"head"`   // where the audit chain ended in it
+}
+
+// instance is the one record that says which store this is; reading it proves the keys.
+type instance struct {
+	Instance   string     `json:"instance"`
+	Restores   []Restored `json:"restores,omitempty"`   // oldest first
+	Unfinished bool       `json:"unfinished,omitempty"` // a restore into this store began and did not end
+	Held       string     `json:"held,omitempty"`       // why nothing may leave; "": nothing is held
+}
+
+var instances = Table[instance]{Kind: Kind{Name: "instance", Prefix: "ins", Schema: 1, Composed: true}}
+
+const instanceID = "ins_this"
+
+// Instance names this store: a restored copy has another name.
+func Instance(tx *Tx) (string, error) {
+	v, _, err := instances.Get(tx, instanceID)
+	return v.Instance, err
+}
+
+// Restores is what this store was restored from, oldest first; empty for a store that never was.
+func Restores(tx *Tx) ([]Restored, error) {
+	v, _, err := instances.Get(tx, instanceID)
+	return v.Restores, err
+}
+
+// Held says why nothing may be sent, "" when all may: a restored store does not know what was sent since its backup, so a person
+// looks first. A hold begins only by a restore into a store that nobody has open, so a sender reads it when it starts and,
+// while it is held, before each claim.
+func Held(tx *Tx) (string, error) {
+	v, _, err := instances.Get(tx, instanceID)
+	return v.Held, err
+}
+
+// Release ends the hold; act is who looked, and why it is right to send again.
+func (db *DB) Release(ctx context.Context, act Act) error {
+	return db.Update(ctx, act, func(tx *Tx) error {
+		v, m, err := instances.Get(tx, instanceID)
+		if err != nil {
+			return err
+		}
+		if v.Held == "" {
+			return fault.New(fault.Conflict, "nothing is held")
+		}
+		v.Held = ""
+		tx.On(instanceID)
+		return instances.Put(tx, instanceID, v, m.Version)
+	})
+}
+
+// leftBehind says whether a head known outside names a row that a restore left behind: written after the backup, in the store before.
+func leftBehind(restores []Restored, h Head, now string) bool {
+	for _, r := range restores {
+		if r.From == h.Instance && h.Instance != now && h.Number > r.Head.Number {
+			return true
+		}
+	}
+	return false
+}
+
+// Restore is a store being filled from a backup, record for record: ids, versions, times, bodies and tuples stay what they were; leases
+// end. Until [Restore.Finish] nobody can open it.
+type Restore struct {
+	db   *DB
+	from instance // what the backup says of itself
+}
+
+// BeginRestore readies an engine that never kept anything for the kinds of a backup.
+func BeginRestore(ctx context.Context, engine Engine, keys *Keys, kinds []Kind) (*Restore, error) {
+	fresh, err := Fresh(ctx, engine)
+	if err != nil {
+		return nil, err
+	}
+	if !fresh {
+		return nil, fault.New(fault.Conflict, "the store is not empty: restore into a new one, then put it in the old one's place")
+	}
+	if _, err := engine.Migrate(ctx, kinds, false); err != nil {
+		return nil, fmt.Errorf("ready the store: %w", err)
+	}
+	r := &Restore{db: &DB{engine: engine, keys: keys, kinds: map[string]Kind{}, clock: time.Now}}
+	for _, k := range kinds {
+		r.db.kinds[k.Name] = k
+	}
+	return r, r.db.Update(ctx, Act{}, func(tx *Tx) error {
+		return instances.Put(tx, instanceID, instance{Instance: rand.Text(), Unfinished: true}, 0)
+	})
+}
+
+// Put writes a page of records. It keeps none of their memory.
+func (r *Restore) Put(ctx context.Context, kind string, raws []Raw) error {
+	if kind == instances.Name {
+		for _, raw := range raws {
+			if raw.ID != instanceID {
+				continue
+			}
+			var err error
+			if r.from, err = instances.open(&Tx{db: r.db}, raw); err != nil {
+				return fmt.Errorf("these keys do not belong to this backup: %w", err)
+			}
+		}
+		return nil
+	}
+	writes := make(Writes, len(raws))
+	for i, raw := range raws {
+		writes[i] = Write{Kind: kind, Raw: raw}
+	}
+	return r.db.engine.Update(ctx, func(Snapshot) (Writes, error) { return writes, nil })
+}
+
+// Finish gives the store an identity of its own, remembers what it came from, and holds what it would send.
+func (r *Restore) Finish(ctx context.Context, act Act, from Restored) error {
+	if r.from.Instance == "" {
+		return fault.New(fault.Permanent, "the backup does not say which store it is of")
+	}
+	from.From = r.from.Instance
+	return r.db.Update(ctx, act, func(tx *Tx) error {
+		v, m, err := instances.Get(tx, instanceID)
+		if err != nil {
+			return err
+		}
+		v.Unfinished = false
+		v.Restores = append(r.from.Restores, from)
+		v.Held = fmt.Sprintf("restored from backup %s of %s: look what was sent since, then release", from.Backup, from.Taken.UTC().Format(time.RFC3339))
+		tx.On(instanceID)
+		return instances.Put(tx, instanceID, v, m.Version)
+	})
+}
