@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
@@ -82,7 +83,7 @@ func (c Catalog) phrase(key string, args ...any) (Phrase, error) {
 	for _, p := range f {
 		switch {
 		case p.arg < 0:
-			out = append(out, Piece{Text: p.text})
+			out = append(out, Piece{Text: beside(out, p.text)})
 		case p.arg >= len(args):
 			return nil, fmt.Errorf("sentence %q in %s lacks its argument %d", key, c.locale, p.arg)
 		default:
@@ -90,6 +91,14 @@ func (c Catalog) phrase(key string, args ...any) (Phrase, error) {
 		}
 	}
 	return out, nil
+}
+
+// beside drops the space before a literal when what was filled in ends with a wide mark, which brings its own.
+func beside(out Phrase, literal string) string {
+	if r, _ := utf8.DecodeLastRuneInString(out.String()); strings.ContainsRune("）」』】》、。，：；！？", r) {
+		return strings.TrimPrefix(literal, " ")
+	}
+	return literal
 }
 
 func (c Catalog) choose(key string, e entry, args []any) (form, error) {

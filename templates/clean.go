@@ -37,14 +37,15 @@ func harmless(r rune) rune {
 	return r
 }
 
-// ended gives a sentence its full stop when it has none, by the script of its last character.
+// ended gives a sentence its full stop when it has none, by the script of its last letter; pictures behind it have none.
 func ended(s string) string {
-	r, _ := utf8.DecodeLastRuneInString(s)
+	said := strings.TrimRightFunc(s, func(r rune) bool { return r == ' ' || picture(r) })
+	r, size := utf8.DecodeLastRuneInString(said)
 	switch {
 	case s == "" || strings.ContainsRune(".!?:;…。！？：；．｡", r):
 		return s
 	case strings.ContainsRune(`"')]”’）」』】》`, r):
-		before, _ := utf8.DecodeLastRuneInString(s[:len(s)-utf8.RuneLen(r)])
+		before, _ := utf8.DecodeLastRuneInString(said[:len(said)-size])
 		if strings.ContainsRune(".!?…。！？", before) {
 			return s
 		}
@@ -53,6 +54,11 @@ func ended(s string) string {
 		return s + "。"
 	}
 	return s + "."
+}
+
+// picture says whether a character is an emoji or a part of one, and no letter of any script.
+func picture(r rune) bool {
+	return unicode.In(r, unicode.So, unicode.Sk, unicode.Me, unicode.Cf) || r == 0xFE0E || r == 0xFE0F
 }
 
 // shorten cuts a text to what fits, at a word where the script has words, never inside a character, and says so with mark.
@@ -94,7 +100,7 @@ func boundaries(s string) []int {
 		if i > 0 && !glued(before, r, flags) {
 			cuts = append(cuts, i)
 		}
-		if flag(r) {
+		if regional(r) {
 			flags++
 		} else {
 			flags = 0
@@ -106,7 +112,7 @@ func boundaries(s string) []int {
 
 func glued(before, r rune, flags int) bool {
 	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Mc) || r == 0x200D || before == 0x200D || r >= 0x1F3FB && r <= 0x1F3FF ||
-		flag(r) && flags%2 == 1
+		regional(r) && flags%2 == 1
 }
 
-func flag(r rune) bool { return r >= 0x1F1E6 && r <= 0x1F1FF }
+func regional(r rune) bool { return r >= 0x1F1E6 && r <= 0x1F1FF }

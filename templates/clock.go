@@ -26,13 +26,17 @@ func (c Catalog) Duration(d time.Duration) string {
 			continue
 		}
 		if last {
-			return c.T(u.key, int((d+u.unit-1)/u.unit))
+			n := int((d + u.unit - 1) / u.unit)
+			if n == 60 {
+				return c.Duration(time.Minute)
+			}
+			return c.T(u.key, n)
 		}
 		next := units[i+1]
 		small := int((d%u.unit + next.unit - 1) / next.unit)
 		big := int(d / u.unit)
 		if small == int(u.unit/next.unit) {
-			big, small = big+1, 0
+			return c.Duration(time.Duration(big+1) * u.unit)
 		}
 		if small == 0 {
 			return c.T(u.key, big)

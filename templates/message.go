@@ -143,7 +143,7 @@ func (l *layouts) mail(name string, letter Letter) (Rendered, error) {
 // brief makes an SMS of a text: plain typography when that saves segments, and at most three of them.
 func brief(text string) Rendered {
 	text, mark := oneLine(text), "…"
-	if p := plainer.Replace(text); gsm(p) {
+	if p := plainly(text); gsm(p) {
 		text, mark = p, "..."
 	}
 	text = shorten(text, mark, func(s string) bool { n, _ := Segments(s); return n <= maxSegments })

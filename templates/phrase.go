@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Phrase is one line of text that still knows which of its pieces are times, links, or words of a person, so that every
@@ -68,4 +69,29 @@ func join(sep string, all ...Phrase) Phrase {
 		out = append(out, p...)
 	}
 	return out
+}
+
+// sentences puts sentences one behind the other. A wide full stop brings its own space, any other needs one, whatever the language of the message: a
+// person's words may be in another script.
+func sentences(all ...Phrase) Phrase {
+	var out Phrase
+	for _, p := range all {
+		if len(p) == 0 {
+			continue
+		}
+		if len(out) > 0 {
+			if gap := gapAfter(out.String()); gap != "" {
+				out = append(out, Piece{Text: gap})
+			}
+		}
+		out = append(out, p...)
+	}
+	return out
+}
+
+func gapAfter(s string) string {
+	if r, _ := utf8.DecodeLastRuneInString(s); wide(r) {
+		return ""
+	}
+	return " "
 }

@@ -1,8 +1,13 @@
 package templates
 
 import (
+	"bytes"
 	"strings"
+	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // The GSM 7-bit default alphabet and its extension (3GPP TS 23.038, sections 6.2.1 and 6.2.1.1). A character of the
@@ -67,6 +72,34 @@ func pack(costs []int, alone, joined int) int {
 // character more than halves what a segment holds.
 var plainer = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'", "–", "-", "—", "-", "−", "-", "‑", "-",
 	"…", "...", "\u00a0", " ", "\u202f", " ", "\u2009", " ", "•", "-", "·", "-", "×", "x", "\t", " ")
+
+// plainly is plainer for what else can be written plainly: letters lose marks that the alphabet does not hold, pictures go.
+func plainly(text string) string {
+	var out []byte
+	gone := false // the character before was dropped
+	for _, r := range plainer.Replace(text) {
+		switch {
+		case r == ' ' && gone && (len(out) == 0 || out[len(out)-1] == ' '):
+			continue
+		case septets(r) > 0:
+			out = utf8.AppendRune(out, r)
+		case unicode.Is(unicode.Latin, r):
+			for _, bare := range norm.NFD.String(string(r)) {
+				if !unicode.Is(unicode.Mn, bare) {
+					out = utf8.AppendRune(out, bare)
+				}
+			}
+		case picture(r) || unicode.Is(unicode.Mn, r):
+			out = bytes.TrimSuffix(out, []byte(" "))
+			gone = true
+			continue
+		default:
+			out = utf8.AppendRune(out, r)
+		}
+		gone = false
+	}
+	return string(out)
+}
 
 func gsm(text string) bool {
 	_, ucs2 := Segments(text)

@@ -3,8 +3,8 @@ package templates
 import (
 	"cmp"
 	"net/url"
-	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 )
 
@@ -12,7 +12,7 @@ import (
 const maxSegments = 3
 
 // sms is the update in at most three segments. The first one stands alone: who speaks, what changed, what to do, when the next word
-// comes, and where the rest is. Behind it stand whole facts, as many as fit, in order of need; words of a person may be
+// comes, and where the rest is. Behind it stand whole facts in few words, as many as fit, in order of need; words of a person may be
 // shortened, a fact never is.
 func (w writer) sms() (string, error) {
 	w.brief, w.most = true, 60
@@ -21,45 +21,77 @@ func (w writer) sms() (string, error) {
 	if w.err != nil {
 		return "", w.err
 	}
-	all := lead.String()
+	all, own := lead.String(), lead.bare().String()
 	for _, f := range facts {
-		all += "\n" + f.text
+		all += "\n" + f.text + f.more
+		own += "\n" + f.text
+	}
+	if lead.foreign && !gsm(plainly(all)) && gsm(plainly(own)) { // words that the reader may not know would cost half the room
+		lead.point()
+		lead.headline, all = "", own
+		for i := range facts {
+			facts[i].more = ""
+		}
 	}
 	mark, plain := "…", func(s string) string { return s }
-	if gsm(plainer.Replace(all)) {
-		mark, plain = "...", plainer.Replace
+	if gsm(plainly(all)) {
+		mark, plain = "...", plainly
+	}
+	for i := range facts {
+		facts[i].text, facts[i].more = plain(facts[i].text), plain(facts[i].more)
 	}
 	lead.plain(plain)
-	lead.fit(!gsm(plain(all)), mark)
-	return assemble(lead.String(), facts, plain), nil
+	action := lead.action
+	lead.fit(!gsm(plain(all)), mark, facts)
+	if lead.action != action && !lead.foreign {
+		facts = append([]smsFact{{more: lead.label + action}}, facts...)
+	}
+	return assemble(lead.String(), facts), nil
 }
 
 // smsFact is a sentence with its rank: the lower, the sooner it gets its place. Facts stand in the order of reading.
 type smsFact struct {
-	text string
+	text string // in as few words as it can be said; may be ""
+	more string // with what a person wrote of it, when there is room; "": no more to say
 	rank int
 }
 
-// assemble adds the facts that fit, by rank, and writes them in the order of reading.
-func assemble(lead string, facts []smsFact, plain func(string) string) string {
-	in := make([]bool, len(facts))
+// Facts of these ranks are what every message must carry.
+const smsMust = 3
+
+// smsRanks is one more than the last rank.
+const smsRanks = 11
+
+// assemble adds the facts that fit, by rank, then says more of those that can, and writes them in the order of reading.
+func assemble(lead string, facts []smsFact) string {
+	in := make([]string, len(facts))
 	text := func() string {
 		out := lead
-		for i, f := range facts {
-			if in[i] {
-				out += "\n" + plain(f.text)
+		for _, s := range in {
+			if s != "" {
+				out += "\n" + s
 			}
 		}
 		return out
 	}
-	for rank := range 10 {
+	try := func(i int, to string) {
+		before := in[i]
+		in[i] = to
+		if n, _ := Segments(text()); n > maxSegments {
+			in[i] = before
+		}
+	}
+	for rank := range smsRanks {
 		for i, f := range facts {
-			if f.rank != rank || f.text == "" {
-				continue
+			if f.rank == rank {
+				try(i, f.text)
 			}
-			in[i] = true
-			if n, _ := Segments(text()); n > maxSegments {
-				in[i] = false
+		}
+	}
+	for rank := range smsRanks {
+		for i, f := range facts {
+			if f.rank == rank && f.more != "" && in[i] == f.text { // what did not fit in few words does not fit in many
+				try(i, f.more)
 			}
 		}
 	}
@@ -68,44 +100,165 @@ func assemble(lead string, facts []smsFact, plain func(string) string) string {
 
 func (w *writer) smsFacts() []smsFact {
 	var out []smsFact
-	add := func(rank int, key string, said ...Phrase) {
-		if p := join(w.T("sentence.gap"), said...); len(p) > 0 {
-			if key != "" {
-				p = w.say(key, p)
-			}
-			out = append(out, smsFact{text: p.String(), rank: rank})
+	add := func(rank int, text, more Phrase) {
+		if len(text)+len(more) > 0 {
+			out = append(out, smsFact{text: text.String(), more: more.String(), rank: rank})
 		}
 	}
 	if w.u.FirstWord {
-		add(3, "", w.say("sms.assured"))
+		add(5, w.say("sms.assured"), nil)
 	}
 	if w.u.Unread {
-		add(2, "", w.say("mark.unread"))
+		add(6, w.say("sms.unread"), nil)
 	}
 	if w.st.NoChange {
-		add(4, "", w.say("mark.no_change"))
+		add(8, w.say("sms.no_change"), nil)
 	}
 	if w.folded() {
-		add(2, "", w.fold())
+		add(1, w.fold(), nil)
 	}
-	add(5, "sms.affected", w.smsAffected()...)
-	add(5, "sms.recovery", w.recovery()...)
-	add(6, "sms.data_loss", w.dataLoss()...)
-	add(0, "", w.smsRestored())
-	add(7, "", w.security()...)
-	add(1, "", w.smsSupport())
-	add(4, "", w.page())
+	add(w.smsAffected())
+	add(w.smsRecovery())
+	add(w.smsLoss())
+	add(0, w.smsRestored(), nil)
+	if w.u.Security != "" {
+		add(6, Phrase{{Text: w.word("security_cause", "sms.security.", w.u.Security)}}, nil)
+	}
+	add(9, nil, sentences(w.smsPinned()...))
+	add(7, w.smsPrevails(), nil)
+	add(4, w.smsSupport(), nil)
+	add(10, w.page(), nil)
 	return out
 }
 
-func (w *writer) smsAffected() []Phrase {
-	if count := w.count(); count != nil {
-		return []Phrase{count, w.confidence("affected.confidence", w.st.Affected.Confidence)}
+// smsAffected counts who is hit, and defines it when there is room.
+func (w *writer) smsAffected() (rank int, text, more Phrase) {
+	a := w.st.Affected
+	var count []Phrase
+	for _, c := range []struct {
+		Count
+		key     string
+		unknown string
+	}{{a.Sites, "sms.count_sites", "sms.sites_unknown"}, {a.Customers, "sms.count_customers", "sms.customers_unknown"}} {
+		switch {
+		case c.State == CountUnknown && !w.countsUnknown():
+			count = append(count, w.say(c.unknown))
+		case c.State == CountKnown && a.Status == "final":
+			count = append(count, w.say(c.key, c.N))
+		case c.State == CountKnown:
+			count = append(count, w.say("sms.about", w.say(c.key, c.N)))
+		}
 	}
-	if w.countsUnknown() && !w.folded() {
-		return []Phrase{w.say("affected.not_known")}
+	switch {
+	case len(count) > 0:
+		text = w.smsSure(join(w.T("list.comma"), count...), "affected.confidence", a.Confidence)
+	case w.countsUnknown() && !w.folded():
+		text = w.say("sms.not_known")
 	}
-	return nil
+	who := w.sentence(a.Who)
+	switch {
+	case text != nil && who != nil:
+		return 1, w.say("sms.affected", text), w.say("sms.affected_who", text, who)
+	case text != nil:
+		return 1, w.say("sms.affected", text), nil
+	case who != nil:
+		return 1, nil, w.say("affected.who", who)
+	}
+	return 1, nil, nil
+}
+
+// smsSure says a fact and how sure we are of it.
+func (w *writer) smsSure(said Phrase, field, level string) Phrase {
+	if said == nil || level == "" {
+		return said
+	}
+	return w.say("sms.sure", said, w.word(field, "confidence.", level))
+}
+
+// smsRecovery says when it will be over.
+func (w *writer) smsRecovery() (rank int, text, more Phrase) {
+	t := w.st.Timeline
+	from, to := first(t.Earliest), first(t.Latest)
+	when := first(to, from)
+	var said, told Phrase
+	switch {
+	case t.Kind == NotKnown && !w.folded():
+		said = w.say("sms.not_known")
+	case t.Kind == "direction":
+		said, told = w.smsDirection("sms.no_date_yet", t.Text)
+	case t.Kind == "no_date_possible":
+		said = w.say("sms.no_date")
+	case t.Kind == "range" && from != nil && to != nil:
+		said = w.say("sms.range", w.sameZone(*from, *to), w.at(*to))
+	case t.Kind == "range" && to != nil:
+		said = w.say("sms.latest", w.at(*to))
+	case t.Kind == "range" && from != nil:
+		said = w.say("sms.earliest", w.at(*from))
+	case t.Kind == "at" && when != nil && w.st.Phase == "resolved" && !w.ahead(*when):
+		said = w.say("sms.done", w.at(*when))
+	case t.Kind == "at" && when != nil:
+		said = w.say("sms.at", w.at(*when))
+	}
+	return w.smsEstimate(2, "sms.recovery", said, told, "timeline.confidence", t.Confidence, t.Kind != NotKnown)
+}
+
+// sameZone is the first of two moments, without its zone when the second one names the same.
+func (w *writer) sameZone(t, then time.Time) Phrase {
+	a, b := w.at(t), w.at(then)
+	_, mark, found := strings.Cut(b.String(), " UTC")
+	if text, same := strings.CutSuffix(a.String(), " UTC"+mark); found && same {
+		return Phrase{{Text: text, At: t.UTC()}}
+	}
+	return a
+}
+
+// smsLoss says how much data is lost.
+func (w *writer) smsLoss() (rank int, text, more Phrase) {
+	d := w.st.DataLoss
+	bound := func(s *Span) time.Duration { return time.Duration(*s) }
+	var said, told Phrase
+	switch {
+	case d.Kind == NotKnown && !w.folded():
+		said = w.say("sms.not_known")
+	case d.Kind == "direction":
+		said, told = w.smsDirection("sms.not_measured", d.Text)
+	case d.Kind == "none_verified":
+		said = w.say("sms.none_verified")
+	case d.Kind == "range" && d.AtLeast != nil && d.AtMost != nil:
+		said = w.say("sms.range", bound(d.AtLeast), bound(d.AtMost))
+	case d.Kind == "range" && d.AtLeast != nil:
+		said = w.say("sms.at_least", bound(d.AtLeast))
+	case (d.Kind == "range" || d.Kind == "at_most") && d.AtMost != nil:
+		said = w.say("sms.at_most", bound(d.AtMost))
+	}
+	return w.smsEstimate(3, "sms.data_loss", said, told, "data_loss.confidence", d.Confidence, d.Kind != NotKnown)
+}
+
+// smsDirection is an estimate without a figure. Words that the reader may not understand wait for room.
+func (w *writer) smsDirection(key, text string) (said, told Phrase) {
+	said = w.say(key)
+	p := w.line(strings.TrimRight(oneLine(text), ".。 "))
+	if p == nil {
+		return said, nil
+	}
+	told = w.say("sms.direction", p, said)
+	if w.foreign() == "" {
+		return told, nil
+	}
+	return said, told
+}
+
+func (w *writer) smsEstimate(rank int, key string, said, told Phrase, field, level string, sure bool) (int, Phrase, Phrase) {
+	if said == nil {
+		return rank, nil, nil
+	}
+	if sure {
+		said, told = w.smsSure(said, field, level), w.smsSure(told, field, level)
+	}
+	if told != nil {
+		told = w.say(key, told)
+	}
+	return rank, w.say(key, said), told
 }
 
 func (w *writer) smsRestored() Phrase {
@@ -113,14 +266,30 @@ func (w *writer) smsRestored() Phrase {
 	if f == nil || f.Sites.Total == 0 {
 		return w.say("sms.restored_not_known")
 	}
-	figures := w.say("sms.sites", f.Sites.Restored, f.Sites.Total, oneLine(f.Sites.Percent))
+	figures := w.say("sms.sites", f.Sites.Total, f.Sites.Restored, oneLine(f.Sites.Percent))
 	if f.Customers.Total > 0 {
-		figures = join(w.T("list.comma"), figures, w.say("sms.customers", f.Customers.Restored, f.Customers.Total, oneLine(f.Customers.Percent)))
+		figures = join(w.T("list.comma"), figures, w.say("sms.customers", f.Customers.Total, f.Customers.Restored, oneLine(f.Customers.Percent)))
 	}
 	if f.AsOf.IsZero() {
 		return w.say("sms.restored", figures)
 	}
 	return w.say("sms.restored_as_of", figures, w.at(f.AsOf))
+}
+
+func (w *writer) smsPinned() []Phrase {
+	var out []Phrase
+	for _, s := range w.u.Pinned {
+		out = append(out, w.sentence(s))
+	}
+	return out
+}
+
+// smsPrevails names the language that prevails, when a reader may meet another.
+func (w *writer) smsPrevails() Phrase {
+	if w.prevails() == nil {
+		return nil
+	}
+	return w.say("sms.prevails", w.proseName())
 }
 
 // smsSupport is the number to call, or else the form.
@@ -152,19 +321,22 @@ func (w *writer) smsLead() smsLead {
 		}
 	}
 	l := smsLead{
-		gap:      w.T("sentence.gap"),
-		from:     join("", append(marks, from)...).String(),
+		from:     join("", append([]Phrase{from}, marks...)...).String(),
 		headline: ended(cmp.Or(oneLine(w.st.Headline), oneLine(w.u.Incident.Title))),
 		domain:   domain(w.v.URL, w.u.Incident.URL),
 		foreign:  w.foreign() != "",
+		see:      w.T("sms.action_see"),
 	}
 	if w.st.Phase != "" {
 		l.phase = ended(w.word("phase", "phase.", w.st.Phase))
 	}
-	if nothing(w.st.YourAction) {
+	switch text := oneLine(w.st.YourAction); {
+	case nothing(text):
 		l.action = w.T("sms.action_nothing")
-	} else if text := oneLine(w.st.YourAction); text != "" {
+	case text != "":
 		l.label, l.action = w.T("sms.action"), ended(text)
+	case w.u.Corrects > 0:
+		l.action = w.say("update.action_correction", w.u.Corrects).String()
 	}
 	switch n := w.st.NextUpdateBy; {
 	case n.Word == "none":
@@ -178,16 +350,33 @@ func (w *writer) smsLead() smsLead {
 // smsLead is the first segment in its parts. In a language that the person did not write in, the phase is the change that a reader understands,
 // so it comes first and the person's words come behind what must not be lost.
 type smsLead struct {
-	gap, from, phase, headline, label, action, next, domain string
-	foreign                                                 bool
+	from, phase, headline, label, action, next, domain string
+	foreign                                            bool
+	see                                                string // where the action stands, when it cannot stand here
+}
+
+// bare is the lead without a person's words.
+func (l smsLead) bare() smsLead {
+	l.headline = ""
+	if l.label != "" {
+		l.label, l.action = "", ""
+	}
+	return l
+}
+
+// point says where the action stands in place of a person's words.
+func (l *smsLead) point() {
+	if l.label != "" {
+		l.label, l.action = "", l.see
+	}
 }
 
 func (l smsLead) String() string {
-	said := glue(l.gap, l.headline, l.told())
+	said := glue(l.headline, l.told())
 	if l.foreign {
-		return l.from + glue(l.gap, l.phase, l.next, l.domain) + "\n" + said
+		return strings.TrimRight(l.from+glue(l.phase, l.next, l.domain)+"\n"+said, "\n")
 	}
-	return l.from + glue(l.gap, said, l.next, l.domain)
+	return l.from + glue(said, l.next, l.domain)
 }
 
 func (l smsLead) told() string {
@@ -199,37 +388,64 @@ func (l smsLead) told() string {
 
 // plain puts every part through f.
 func (l *smsLead) plain(f func(string) string) {
-	for _, s := range []*string{&l.from, &l.phase, &l.headline, &l.label, &l.action, &l.next, &l.domain} {
+	for _, s := range []*string{&l.from, &l.phase, &l.headline, &l.label, &l.action, &l.next, &l.domain, &l.see} {
 		*s = f(*s)
 	}
 }
 
 // fit shortens the person's words so that the first segment holds what it must. Headline and action share what is left, the action never
-// less than two fifths of it when it needs them.
-func (l *smsLead) fit(ucs2 bool, mark string) {
-	room, behind := 153, 200
+// less than half of it when it needs them.
+func (l *smsLead) fit(ucs2 bool, mark string, facts []smsFact) {
+	room := 153
 	if ucs2 {
-		room, behind = 67, 80
+		room = 67
 	}
-	bare := *l
-	bare.headline, bare.label, bare.action = "", "", ""
-	left := room - weight(bare.String(), ucs2) - 2*len(l.gap)
-	if l.foreign && left >= 0 {
-		left = behind // in segments of their own
-	}
-	if left < 16 && l.domain != "" { // an endless host name; the link stands further down
-		l.domain = ""
-		l.fit(ucs2, mark)
+	if l.foreign {
+		l.fitForeign(room, ucs2, mark, facts)
 		return
 	}
-	within := func(n int) func(string) bool { return func(s string) bool { return weight(s, ucs2) <= n } }
+	left := room - weight(smsLead{from: l.from, next: l.next, domain: l.domain}.String(), ucs2) - 2
+	if left < 16 && l.domain != "" { // an endless host name; the link stands further down
+		l.domain = ""
+		l.fit(ucs2, mark, facts)
+		return
+	}
 	head, told := weight(l.headline, ucs2), weight(l.told(), ucs2)
 	if head+told <= left {
 		return
 	}
-	forAction := min(told, max(left-head, left*2/5))
-	l.headline = shorten(l.headline, mark, within(left-forAction))
-	l.action = shorten(l.action, mark, within(forAction-weight(l.label, ucs2)))
+	forAction := min(told, max(left-head, left/2))
+	l.headline = shorten(l.headline, mark, within(left-forAction, ucs2))
+	l.action = shorten(l.action, mark, within(forAction-weight(l.label, ucs2), ucs2))
+}
+
+// fitForeign leaves to words in a language that is not the reader's what the facts leave: whole, or else a pointer to where they stand.
+func (l *smsLead) fitForeign(room int, ucs2 bool, mark string, facts []smsFact) {
+	first := func() int { return weight(l.from+glue(l.phase, l.next, l.domain), ucs2) }
+	if first() > room {
+		l.phase = ""
+	}
+	if first() > room {
+		l.domain = ""
+	}
+	left := maxSegments*room - first() - 2
+	for _, f := range facts {
+		if f.text != "" && f.rank <= smsMust {
+			left -= 1 + weight(f.text, ucs2)
+		}
+	}
+	if weight(l.headline, ucs2)+1+weight(l.told(), ucs2) <= left {
+		return
+	}
+	l.point()
+	l.headline = shorten(l.headline, mark, within(left-1-weight(l.action, ucs2), ucs2))
+	if weight(l.headline, ucs2) < 16 { // a scrap says nothing
+		l.headline = ""
+	}
+}
+
+func within(most int, ucs2 bool) func(string) bool {
+	return func(s string) bool { return weight(s, ucs2) <= most }
 }
 
 // weight is how much of a segment a text takes.
@@ -245,9 +461,16 @@ func weight(s string, ucs2 bool) int {
 	return sum
 }
 
-// glue puts the parts that say something one behind the other.
-func glue(gap string, parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), gap)
+// glue puts the sentences that say something one behind the other, as [sentences] does.
+func glue(parts ...string) string {
+	out := ""
+	for _, p := range parts {
+		if out != "" && p != "" {
+			out += gapAfter(out)
+		}
+		out += p
+	}
+	return out
 }
 
 // domain is the host of the first address that has one.

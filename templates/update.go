@@ -45,6 +45,7 @@ type Sheet struct {
 	Support  []Phrase
 	Page     Phrase // link to the incident's page
 	Never    Phrase // what we never ask for
+	Why      Phrase // why the reader gets this
 }
 
 // Fact is one thing that the update says: a label, and lines or a list.
@@ -233,7 +234,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s := Sheet{
 		Lang: w.locale, Update: w.u, Vendor: w.v, Title: oneLine(w.u.Incident.Title), Base: w.subject(), Marks: w.marks(),
 		Headline: w.line(st.Headline), Action: w.action(), Next: w.next(), Meta: w.meta(), Assured: w.assured(),
-		Prevails: w.prevails(), Support: w.support(), Page: w.page(), Never: w.say("update.never"),
+		Prevails: w.prevails(), Support: w.support(), Page: w.page(), Never: w.say("update.never"), Why: w.why(),
 	}
 	if s.Headline == nil {
 		s.Headline = Phrase{{Text: s.Title}}
@@ -298,8 +299,11 @@ func (w *writer) marks() []Phrase {
 
 // action is what the reader should do; the value "nothing" is put into her language.
 func (w *writer) action() []Phrase {
-	if nothing(w.st.YourAction) {
+	switch {
+	case nothing(w.st.YourAction):
 		return []Phrase{w.say("update.action_nothing")}
+	case w.st.YourAction == "" && w.u.Corrects > 0:
+		return []Phrase{w.say("update.action_correction", w.u.Corrects)}
 	}
 	return w.paragraphs(w.st.YourAction)
 }
@@ -373,7 +377,7 @@ func (w *writer) affected() []Phrase {
 	a := w.st.Affected
 	var out []Phrase
 	if count := w.count(); count != nil {
-		out = append(out, join(w.T("sentence.gap"), count, w.status(), w.confidence("affected.confidence", a.Confidence)))
+		out = append(out, sentences(count, w.status(), w.confidence("affected.confidence", a.Confidence)))
 	} else if w.countsUnknown() && !w.folded() {
 		out = append(out, w.say("affected.not_known"))
 	}
@@ -385,22 +389,22 @@ func (w *writer) affected() []Phrase {
 
 func (w *writer) count() Phrase {
 	a := w.st.Affected
-	form := "affected.is"
+	one, both := "affected.is", "affected.is_both"
 	if a.Status != "final" {
-		form = "affected.about"
+		one, both = "affected.about", "affected.about_both"
 	}
 	sites, customers := a.Sites.State == CountKnown, a.Customers.State == CountKnown
 	switch {
 	case sites && customers:
-		return w.say(form+"_both", w.sites(a.Sites.N), w.customers(a.Customers.N))
+		return w.say(both, w.sites(a.Sites.N), w.customers(a.Customers.N))
 	case sites && a.Customers.State == CountUnknown:
-		return join(w.T("sentence.gap"), w.say(form, w.sites(a.Sites.N)), w.say("affected.customers_not_known"))
+		return sentences(w.say(one, w.sites(a.Sites.N)), w.say("affected.customers_not_known"))
 	case customers && a.Sites.State == CountUnknown:
-		return join(w.T("sentence.gap"), w.say(form, w.customers(a.Customers.N)), w.say("affected.sites_not_known"))
+		return sentences(w.say(one, w.customers(a.Customers.N)), w.say("affected.sites_not_known"))
 	case sites:
-		return w.say(form, w.sites(a.Sites.N))
+		return w.say(one, w.sites(a.Sites.N))
 	case customers:
-		return w.say(form, w.customers(a.Customers.N))
+		return w.say(one, w.customers(a.Customers.N))
 	}
 	return nil
 }
@@ -462,7 +466,7 @@ func (w *writer) unknown() []Phrase {
 	if w.folded() {
 		p := w.fold()
 		if n := w.st.NextUpdateBy; !n.At.IsZero() && n.Word == "" {
-			p = join(w.T("sentence.gap"), p, w.say("fold.next", w.at(n.At)))
+			p = sentences(p, w.say("fold.next", w.at(n.At)))
 		}
 		out = append(out, p)
 	}
@@ -488,21 +492,28 @@ func (w *writer) recovery() []Phrase {
 	case "range":
 		said = w.recoveryRange(t.Earliest, t.Latest)
 	case "direction":
-		said = w.say("recovery.direction")
+		said = w.direction("recovery.estimate", "recovery.direction", t.Text)
 	case "no_date_possible":
 		said = w.say("recovery.no_date")
 	default:
 		w.fail("timeline.kind", t.Kind)
 	}
-	if t.Kind == "direction" {
-		said = join(w.T("sentence.gap"), w.sentence(t.Text), said)
-	} else {
-		said = join(w.T("sentence.gap"), said, w.sentence(t.Text))
+	if t.Kind != "direction" {
+		said = sentences(said, w.sentence(t.Text))
 	}
 	if said == nil {
 		return nil
 	}
-	return []Phrase{join(w.T("sentence.gap"), said, w.confidence("timeline.confidence", t.Confidence))}
+	return []Phrase{sentences(said, w.confidence("timeline.confidence", t.Confidence))}
+}
+
+// direction is an estimate without a figure: a person's words, and that they are no more than that.
+func (w *writer) direction(estimate, caveat, text string) Phrase {
+	var said Phrase
+	if p := w.sentence(text); p != nil {
+		said = w.say(estimate, p)
+	}
+	return sentences(said, w.say(caveat))
 }
 
 // noted is what a person wrote beside a fact that is not known.
@@ -526,7 +537,7 @@ func (w *writer) recoveryAt(t *time.Time) Phrase {
 	switch {
 	case t == nil:
 		return nil
-	case w.st.Phase == "resolved":
+	case w.st.Phase == "resolved" && !w.ahead(*t):
 		return w.say("recovery.done_at", w.at(*t))
 	}
 	return w.say("recovery.at", w.at(*t))
@@ -549,11 +560,18 @@ func (w *writer) fullScope() []Phrase {
 	switch f := w.st.Timeline.FullScopeBy; {
 	case f.Word == NotKnown:
 		return []Phrase{w.say("full_scope.not_known")}
-	case f.Word == "" && !f.At.IsZero():
+	case f.Word != "" || f.At.IsZero():
+		return nil
+	case w.ahead(f.At):
 		return []Phrase{w.say("full_scope.by", w.at(f.At))}
+	case w.st.Affected.Status == "final":
+		return []Phrase{w.say("full_scope.known")}
 	}
-	return nil
+	return nil // the day is over and the count is not final: nothing true can be said of it
 }
+
+// ahead says whether a moment was still to come when the update was published; for a draft every moment is.
+func (w *writer) ahead(t time.Time) bool { return w.u.At.IsZero() || t.After(w.u.At) }
 
 // dataLoss is an upper bound or an admission, in one of five kinds.
 func (w *writer) dataLoss() []Phrase {
@@ -567,7 +585,7 @@ func (w *writer) dataLoss() []Phrase {
 		}
 		return append([]Phrase{w.say("data_loss.not_known")}, w.noted(d.Text)...)
 	case "direction":
-		said = w.say("data_loss.direction")
+		said = w.direction("data_loss.estimate", "data_loss.direction", d.Text)
 	case "at_most":
 		if d.AtMost != nil {
 			said = w.say("data_loss.at_most", time.Duration(*d.AtMost))
@@ -579,15 +597,13 @@ func (w *writer) dataLoss() []Phrase {
 	default:
 		w.fail("data_loss.kind", d.Kind)
 	}
-	if d.Kind == "direction" {
-		said = join(w.T("sentence.gap"), w.sentence(d.Text), said)
-	} else {
-		said = join(w.T("sentence.gap"), said, w.sentence(d.Text))
+	if d.Kind != "direction" {
+		said = sentences(said, w.sentence(d.Text))
 	}
 	if said == nil {
 		return nil
 	}
-	return []Phrase{join(w.T("sentence.gap"), said, w.confidence("data_loss.confidence", d.Confidence))}
+	return []Phrase{sentences(said, w.confidence("data_loss.confidence", d.Confidence))}
 }
 
 func (w *writer) lossRange(least, most *Span) Phrase {
@@ -634,14 +650,18 @@ func (w *writer) prevails() Phrase {
 	if w.prose == "" || w.foreign() == "" && len(w.st.Locales) < 2 {
 		return nil
 	}
-	name := w.prose
-	if key := "language." + w.prose; w.Has(key) {
-		name = w.T(key)
-	}
 	if w.foreign() != "" {
-		return w.say("update.foreign", name)
+		return w.say("update.foreign", w.proseName())
 	}
-	return w.say("update.prevails", name)
+	return w.say("update.prevails", w.proseName())
+}
+
+// proseName is the name of the language of the person's words.
+func (w *writer) proseName() string {
+	if key := "language." + w.prose; w.Has(key) {
+		return w.T(key)
+	}
+	return w.prose
 }
 
 func (w *writer) support() []Phrase {
@@ -653,6 +673,18 @@ func (w *writer) support() []Phrase {
 		out = append(out, w.say("support.phone", Phrase{{Text: w.v.Phone, Link: "tel:" + w.v.Phone}}))
 	}
 	return out
+}
+
+// why says why the reader gets a mail, by the audience that it was written for.
+func (w *writer) why() Phrase {
+	kind, _, _ := strings.Cut(w.st.Audience, ":")
+	switch kind {
+	case "public", "":
+		return w.say("update.why_public")
+	case "affected", "cohort", "account", "slice":
+		return w.say("update.why_affected")
+	}
+	return w.say("update.why_listed")
 }
 
 func (w *writer) page() Phrase {

@@ -96,7 +96,10 @@ func (s *Set) Match(accept string) string {
 	if _, ok := s.catalogs[accept]; ok {
 		return accept
 	}
-	tags, _, err := language.ParseAcceptLanguage(accept[:min(len(accept), 256)])
+	if len(accept) > 256 {
+		accept = accept[:strings.LastIndexByte(accept[:256], ',')+1]
+	}
+	tags, _, err := language.ParseAcceptLanguage(accept)
 	if err != nil {
 		return locales[0]
 	}
@@ -261,6 +264,14 @@ func parseLayouts(c Catalog, files map[string][]file) (*layouts, error) {
 	return l, nil
 }
 
+// word is the catalog's word for one of an operator's own values, such as a category of her policy; without one the value itself.
+func (c Catalog) word(prefix, value string) string {
+	if c.Has(prefix + value) {
+		return c.T(prefix + value)
+	}
+	return value
+}
+
 // functions are what a template may call, bound to one language.
 func functions(c Catalog) map[string]any {
 	return map[string]any{
@@ -270,5 +281,6 @@ func functions(c Catalog) map[string]any {
 		"number":   c.Number,
 		"line":     oneLine,
 		"ended":    ended,
+		"word":     c.word,
 	}
 }

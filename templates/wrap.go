@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -27,6 +28,7 @@ func wrapLine(line string) []string {
 	}
 	var out []string
 	now := ""
+	line = clockTime.ReplaceAllStringFunc(line, func(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") })
 	for _, w := range unbreakable(line) {
 		if strings.TrimSpace(now) != "" && cells(now)+cells(strings.TrimRight(w, " ")) > columns {
 			out = append(out, strings.TrimRight(now, " "))
@@ -34,8 +36,15 @@ func wrapLine(line string) []string {
 		}
 		now += w
 	}
-	return append(out, strings.TrimRight(now, " "))
+	out = append(out, strings.TrimRight(now, " "))
+	for i := range out {
+		out[i] = strings.ReplaceAll(out[i], "\u00a0", " ")
+	}
+	return out
 }
+
+// clockTime is a moment as package templates writes it: nobody should have to put a date and its hour together from two lines.
+var clockTime = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d UTC\S*|\(\d\d:\d\d UTC\)`)
 
 // unbreakable cuts a line into runs, each with the spaces behind it, between which it may be broken.
 func unbreakable(line string) []string {
