@@ -28,6 +28,8 @@ type Keys struct {
 	aead tink.AEAD
 	prf  *prf.Set
 
+	names []string
+
 	mu     sync.Mutex
 	fields map[string][]byte // a blind index's key by "kind.field"
 }
@@ -61,7 +63,7 @@ func OpenKeys(dir string, create bool) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{fields: map[string][]byte{}}
+	k := &Keys{fields: map[string][]byte{}, names: append(names("seal", seal), names("blind", blind)...)}
 	if k.aead, err = aead.New(seal); err != nil {
 		return nil, fmt.Errorf("read %s: %w", sealFile, err)
 	}

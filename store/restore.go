@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"iter"
 	"time"
 
 	"lifeline/store/fault"
@@ -143,3 +144,49 @@ func (r *Restore) Finish(ctx context.Context, act Act, from Restored) error {
 		return instances.Put(tx, instanceID, v, m.Version)
 	})
 }
+
+// Stored walks a kind's records as the engine keeps them, deleted ones too, in the order of ids: for backups.
+func (tx *Tx) Stored(kind string) iter.Seq2[Raw, error] {
+	return tx.snap.Scan(Range{Kind: kind, Deleted: true})
+}
+
+// PutStored puts one record back as a backup holds it, over the one that stands, whose successor it becomes.
+func (tx *Tx) PutStored(kind string, raw Raw) error {
+	k, ok := tx.db.kinds[kind]
+	if !ok {
+		return fmt.Errorf("kind %q is not declared", kind)
+	}
+	raw.Version = 0
+	old, err := tx.get(kind, raw.ID)
+	switch {
+	case err == nil:
+		raw.Version = old.Version
+	case fault.Of(err) != fault.NotFound:
+		return err
+	}
+	raw.Holder, raw.Epoch = "", 0
+	return tx.put(k, raw)
+}
+
+// RemoveStored takes one record out, whatever its kind keeps.
+func (tx *Tx) RemoveStored(kind, id string) error {
+	k, ok := tx.db.kinds[kind]
+	if !ok {
+		return fmt.Errorf("kind %q is not declared", kind)
+	}
+	return tx.remove(k, id)
+}
+
+// Change names the state of the store: two equal names mean that nothing was written between. "" when the engine cannot tell.
+func (db *DB) Change(ctx context.Context) (string, error) {
+	e, ok := db.engine.(interface {
+		Change(context.Context) (string, error)
+	})
+	if !ok {
+		return "", nil
+	}
+	return e.Change(ctx)
+}
+
+// Keys is what the store was opened with.
+func (db *DB) Keys() *Keys { return db.keys }
