@@ -82,7 +82,7 @@ func shorten(s, mark string, fits func(string) bool) string {
 	}
 	head := s[:cuts[lo-1]]
 	if rest := s[len(head):]; !strings.HasPrefix(rest, " ") && !strings.HasSuffix(head, " ") {
-		if space := strings.LastIndexByte(head, ' '); space > len(head)*2/3 { // a word is cut, and dropping it costs little
+		if space := strings.LastIndexByte(head, ' '); space > len(head)/2 { // a word is cut, and dropping it costs little
 			head = head[:space]
 		}
 	}

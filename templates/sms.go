@@ -11,9 +11,9 @@ import (
 // An SMS has at most so many segments, in any language.
 const maxSegments = 3
 
-// sms is the update in at most three segments. The first one stands alone: who speaks, what changed, what to do, when the next word
-// comes, and where the rest is. Behind it stand whole facts in few words, as many as fit, in order of need; words of a person may be
-// shortened, a fact never is.
+// sms is the update in at most three segments. The first one stands alone: who speaks, what changed, when the next word comes, and where the
+// rest is. What to do follows the headline, in the first segment when all of it fits there. Behind it stand whole facts in few words, as many
+// as fit, in order of need; words of a person may be shortened, a fact never is.
 func (w writer) sms() (string, error) {
 	w.brief, w.most = true, 60
 	facts := w.smsFacts()
@@ -41,11 +41,7 @@ func (w writer) sms() (string, error) {
 		facts[i].text, facts[i].more = plain(facts[i].text), plain(facts[i].more)
 	}
 	lead.plain(plain)
-	action := lead.action
 	lead.fit(!gsm(plain(all)), mark, facts)
-	if lead.action != action && !lead.foreign {
-		facts = append([]smsFact{{more: lead.label + action}}, facts...)
-	}
 	return assemble(lead.String(), facts), nil
 }
 
@@ -56,8 +52,8 @@ type smsFact struct {
 	rank int
 }
 
-// Facts of these ranks are what every message must carry.
-const smsMust = 3
+// Facts up to this rank are what every message must carry.
+const smsMust = 4
 
 // smsRanks is one more than the last rank.
 const smsRanks = 11
@@ -352,7 +348,24 @@ func (w *writer) smsLead() smsLead {
 type smsLead struct {
 	from, phase, headline, label, action, next, domain string
 	foreign                                            bool
+	below                                              bool   // the action stands in a line of its own
 	see                                                string // where the action stands, when it cannot stand here
+}
+
+func (l smsLead) String() string {
+	var first, second string
+	switch {
+	case l.foreign:
+		first, second = glue(l.phase, l.next, l.domain), glue(l.headline, l.told())
+	case l.below:
+		first, second = glue(l.headline, l.next, l.domain), l.told()
+	default:
+		first = glue(l.headline, l.told(), l.next, l.domain)
+	}
+	if second != "" {
+		second = "\n" + second
+	}
+	return l.from + first + second
 }
 
 // bare is the lead without a person's words.
@@ -371,14 +384,6 @@ func (l *smsLead) point() {
 	}
 }
 
-func (l smsLead) String() string {
-	said := glue(l.headline, l.told())
-	if l.foreign {
-		return strings.TrimRight(l.from+glue(l.phase, l.next, l.domain)+"\n"+said, "\n")
-	}
-	return l.from + glue(said, l.next, l.domain)
-}
-
 func (l smsLead) told() string {
 	if l.action == "" {
 		return ""
@@ -393,34 +398,39 @@ func (l *smsLead) plain(f func(string) string) {
 	}
 }
 
-// fit shortens the person's words so that the first segment holds what it must. Headline and action share what is left, the action never
-// less than half of it when it needs them.
+// fit shortens the person's words so that the first segment holds what it must and the message what it must.
 func (l *smsLead) fit(ucs2 bool, mark string, facts []smsFact) {
-	room := 153
+	room, least := 153, 16
 	if ucs2 {
-		room = 67
+		room, least = 67, 10
+	}
+	rest := maxSegments * room // behind the first part
+	for _, f := range facts {
+		if f.text != "" && f.rank <= smsMust {
+			rest -= 1 + weight(f.text, ucs2)
+		}
 	}
 	if l.foreign {
-		l.fitForeign(room, ucs2, mark, facts)
+		l.fitForeign(room, rest, ucs2, mark)
 		return
 	}
-	left := room - weight(smsLead{from: l.from, next: l.next, domain: l.domain}.String(), ucs2) - 2
-	if left < 16 && l.domain != "" { // an endless host name; the link stands further down
+	left := room - weight(l.from+glue(l.next, l.domain), ucs2) - 2
+	if left < least && l.domain != "" { // an endless host name; the link stands further down
 		l.domain = ""
-		l.fit(ucs2, mark, facts)
+		left = room - weight(l.from+l.next, ucs2) - 2
+	}
+	if weight(l.headline, ucs2)+weight(l.told(), ucs2) <= left {
 		return
 	}
-	head, told := weight(l.headline, ucs2), weight(l.told(), ucs2)
-	if head+told <= left {
-		return
-	}
-	forAction := min(told, max(left-head, left/2))
-	l.headline = shorten(l.headline, mark, within(left-forAction, ucs2))
-	l.action = shorten(l.action, mark, within(forAction-weight(l.label, ucs2), ucs2))
+	l.below = true
+	spare := rest - weight(l.from+glue(l.next, l.domain), ucs2) - 2 - min(weight(l.told(), ucs2), 3*least) // what the action leaves to the headline
+	l.headline = shorten(l.headline, mark, within(min(left, max(spare, 2*least)), ucs2))
+	rest -= weight(l.from+glue(l.headline, l.next, l.domain), ucs2) + 1
+	l.action = shorten(l.action, mark, within(max(rest, 2*least)-weight(l.label, ucs2), ucs2))
 }
 
 // fitForeign leaves to words in a language that is not the reader's what the facts leave: whole, or else a pointer to where they stand.
-func (l *smsLead) fitForeign(room int, ucs2 bool, mark string, facts []smsFact) {
+func (l *smsLead) fitForeign(room, rest int, ucs2 bool, mark string) {
 	first := func() int { return weight(l.from+glue(l.phase, l.next, l.domain), ucs2) }
 	if first() > room {
 		l.phase = ""
@@ -428,17 +438,12 @@ func (l *smsLead) fitForeign(room int, ucs2 bool, mark string, facts []smsFact) 
 	if first() > room {
 		l.domain = ""
 	}
-	left := maxSegments*room - first() - 2
-	for _, f := range facts {
-		if f.text != "" && f.rank <= smsMust {
-			left -= 1 + weight(f.text, ucs2)
-		}
-	}
-	if weight(l.headline, ucs2)+1+weight(l.told(), ucs2) <= left {
+	rest -= first() + 2
+	if weight(l.headline, ucs2)+1+weight(l.told(), ucs2) <= rest {
 		return
 	}
 	l.point()
-	l.headline = shorten(l.headline, mark, within(left-1-weight(l.action, ucs2), ucs2))
+	l.headline = shorten(l.headline, mark, within(rest-weight(l.action, ucs2), ucs2))
 	if weight(l.headline, ucs2) < 16 { // a scrap says nothing
 		l.headline = ""
 	}

@@ -1,0 +1,305 @@
+package templates
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+// channelTexts is what each channel says, as a reader sees it.
+func channelTexts(t *testing.T, locale string, s scenario) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, channel := range []string{Email, SMS, OnPage, Tickets} {
+		r, err := loaded.Update(channel, locale, s.update, s.vendor)
+		if err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		if r.Text != "" {
+			out[channel] = strings.Join(strings.Fields(r.Text), " ")
+		}
+		if r.HTML != "" {
+			out[channel+" HTML"] = strings.Join(strings.Fields(strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&#43;", "+", "&amp;", "&").Replace(tags.ReplaceAllString(style.ReplaceAllString(r.HTML, ""), " "))), " ")
+		}
+	}
+	return out
+}
+
+func named(name string) scenario {
+	for _, s := range scenarios() {
+		if s.name == name {
+			return s
+		}
+	}
+	panic("no scenario " + name)
+}
+
+// Every channel carries every fact: what happened, who is affected, when it ends, what is restored of how much and as of when, what is lost, how sure we are
+// of each, when the next word comes, and how to reach us. Only the definition of affected may lack in an SMS, for room.
+func TestEveryChannelCarriesEveryFact(t *testing.T) {
+	for _, c := range []struct {
+		scenario string
+		words    []string // in the channels that have room
+		sms      []string
+	}{
+		{"02_identified",
+			[]string{"A maintenance script deleted customer sites", "Please do not create a new site", "About 700 sites and about 400 customers", "This is an estimate. Confidence: medium",
+				"sites that the script deleted", "days, not hours. This is a direction, not a date. Confidence: low.", "very little, if any. This is a direction, not a measurement. Confidence: low.",
+				"full extent by 2022-04-06 21:00 UTC+9", "2022-04-05 23:00 UTC+9 (14:00 UTC)", "we have no list of affected sites", "+12025550100", "https://status.acme.example/support",
+				"No backup was lost", "An attack has been ruled out", "the English version prevails"},
+			[]string{"A maintenance script deleted customer sites", "Action: Please do not create a new site", "about 700 sites, about 400 customers (confidence medium)",
+				"days, not hours; no date yet (confidence low)", "very little, if any; not measured yet (confidence low)", "Restored: not known yet", "5 Apr 23:00 UTC+9", "Help: +12025550100"}},
+		{"03_range",
+			[]string{"About 883 sites. We do not know yet how many customers.", "between 2022-04-18 09:00 UTC+9 (00:00 UTC) and 2022-04-26 09:00 UTC+9 (00:00 UTC). Confidence: medium.",
+				"At most 5 minutes of data may be lost. This is an upper bound. Confidence: medium.", "112 of 883 sites (12.7%), 64 of 775 customers (8.3%), as of 2022-04-14 09:00 UTC+9 (00:00 UTC)",
+				"5 of the restored sites count as restored because their customers have not answered."},
+			[]string{"about 883 sites, customer count not known yet (confidence high)", "18 Apr 09:00 to 26 Apr 09:00 UTC+9 (confidence medium)", "at most 5 minutes (confidence medium)",
+				"112 of 883 sites (12.7%), 64 of 775 customers (8.3%), as of 14 Apr 09:00 UTC+9", "Help: +12025550100"}},
+		{"04_no_date_no_change",
+			[]string{"No change since the last update.", "We cannot name a date now and will not guess one.", "We do not know yet how many, or whether data is lost. Next word at 2022-04-16 01:00 UTC+9"},
+			[]string{"No change since the last update.", "no date possible now", "We do not know yet how many, or whether data is lost."}},
+		{"05_monitoring",
+			[]string{"We expect recovery at 2022-04-18 12:00 UTC. Confidence: high.", "Between 1 minute and 1 hour 30 minutes of data may be lost.", "882 of 883 sites (99.9%)", "This count is final."},
+			[]string{"expected 18 Apr 12:00 UTC (confidence high)", "1 minute to 1 hour 30 minutes (confidence high)", "882 of 883 sites (99.9%)", "Help: https://status.acme.example/support"}},
+		{"06_correction",
+			[]string{"update 5 was wrong", "Please disregard update 5."},
+			[]string{"CORRECTION of update 5", "Please disregard update 5."}},
+		{"08_resolved",
+			[]string{"Recovered at 2022-04-18 21:00 UTC+9", "No data is lost. An integrity check has confirmed it. Confidence: high.", "883 of 883 sites (100.0%)", "No further update is planned.", "We have no open questions."},
+			[]string{"done at 18 Apr 21:00 UTC+9 (confidence high)", "none, verified (confidence high)", "883 of 883 sites (100.0%)", "No further update."}},
+	} {
+		for channel, text := range channelTexts(t, "en", named(c.scenario)) {
+			words := c.words
+			if channel == SMS {
+				words = c.sms
+			}
+			for _, want := range words {
+				if channel == OnPage+" HTML" {
+					want = strings.ReplaceAll(want, " .", ".")
+				}
+				if !strings.Contains(strings.ReplaceAll(text, " .", "."), want) {
+					t.Errorf("%s, %s lacks %q:\n%s", c.scenario, channel, want, text)
+				}
+			}
+		}
+	}
+}
+
+// What nobody knows yet is one plain sentence, not a list of empty fields.
+func TestWhatIsNotKnownIsOneSentence(t *testing.T) {
+	for locale, want := range map[string]string{
+		"en":    "We do not know yet how many, how long, or whether data is lost. Next word at 2022-04-05 19:00 UTC+9 (10:00 UTC).",
+		"zh-CN": "我们还不知道有多少站点和客户受影响、恢复需要多长时间，以及是否有数据丢失。下次通报不晚于 2022-04-05 19:00 UTC+9（10:00 UTC）。",
+		"ja":    "影響を受けた件数、復旧までの時間、データが失われたかどうかは、いずれもまだわかっていません。次回は2022-04-05 19:00 UTC+9（10:00 UTC）までにお知らせします。",
+	} {
+		r := must(loaded.Update(Tickets, locale, named("01_first_notice").update, acme))
+		if !strings.Contains(r.Text, want) {
+			t.Errorf("%s lacks %q:\n%s", locale, want, r.Text)
+		}
+		for _, key := range []string{"affected.not_known", "recovery.not_known", "data_loss.not_known"} {
+			if strings.Contains(r.Text, loaded.Catalog(locale).T(key)) {
+				t.Errorf("%s says %s again:\n%s", locale, key, r.Text)
+			}
+		}
+	}
+}
+
+// The action follows the headline at once, in every channel and language; a correction has one though nobody wrote it.
+func TestActionFollowsHeadline(t *testing.T) {
+	for _, s := range scenarios() {
+		locale := "en"
+		if s.update.Statement.Locales[0] == "ja" {
+			locale = "ja"
+		}
+		headline := s.update.Statement.Headline
+		if headline == "" {
+			headline = s.update.Incident.Title
+		}
+		c := loaded.Catalog(locale)
+		for channel, text := range channelTexts(t, locale, s) {
+			_, behind, found := strings.Cut(text, string([]rune(headline)[:12]))
+			if !found {
+				t.Errorf("%s, %s lacks the headline: %s", s.name, channel, text)
+				continue
+			}
+			action := strings.SplitN(strings.Join(strings.Fields(s.update.Statement.YourAction), " ")+"                ", "\n", 2)[0][:16]
+			switch {
+			case nothing(s.update.Statement.YourAction):
+				action = c.T("update.action_nothing")
+			case s.update.Corrects > 0:
+				action = c.T("update.action_correction", s.update.Corrects)
+			case locale == "ja":
+				action = "同じ名前で"
+			}
+			at := strings.Index(behind, strings.TrimSpace(action))
+			fact := strings.Index(behind, c.T("update.what_happened"))
+			if at < 0 || fact >= 0 && fact < at {
+				t.Errorf("%s, %s: the action %q does not follow the headline:\n%s", s.name, channel, action, text)
+			}
+		}
+	}
+}
+
+var dates = regexp.MustCompile(`\d{4}-\d\d-\d\d|\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b|\d{1,2}月\d{1,2}日`)
+
+// No message prints a date that nobody gave.
+func TestNoInventedDates(t *testing.T) {
+	for _, s := range scenarios() {
+		given := map[string]bool{}
+		st := s.update.Statement
+		moments := []time.Time{s.update.At, st.NextUpdateBy.At, st.Timeline.FullScopeBy.At}
+		for _, m := range []*time.Time{st.Timeline.Earliest, st.Timeline.Latest} {
+			if m != nil {
+				moments = append(moments, *m)
+			}
+		}
+		if s.update.Restored != nil {
+			moments = append(moments, s.update.Restored.AsOf)
+		}
+		for _, m := range moments {
+			for _, zone := range []*time.Location{time.UTC, must(time.LoadLocation("Asia/Tokyo"))} {
+				for _, layout := range []string{time.DateOnly, "2 Jan", "1月2日"} {
+					given[m.In(zone).Format(layout)] = true
+				}
+			}
+		}
+		for _, locale := range Locales() {
+			for channel, text := range channelTexts(t, locale, s) {
+				for _, date := range dates.FindAllString(text, -1) {
+					if !given[date] {
+						t.Errorf("%s, %s in %s prints %s", s.name, channel, locale, date)
+					}
+				}
+			}
+		}
+	}
+	empty := channelTexts(t, "en", scenario{"an update that says nothing", Vendor{Name: "Acme"}, Update{Incident: Incident{Title: "Outage"}}})
+	for channel, text := range empty {
+		if found := dates.FindString(text); found != "" {
+			t.Errorf("%s of an empty update prints %s", channel, found)
+		}
+	}
+}
+
+// A day that is over is not promised, and what lies ahead is not reported as done.
+func TestTimeOfSpeaking(t *testing.T) {
+	say := func(change func(*Update)) string {
+		u := named("09_resolved_more_to_come").update
+		change(&u)
+		return must(loaded.Update(Tickets, "en", u, acme)).Text
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Update)
+		has    string
+		not    string
+	}{
+		{"final", func(u *Update) {}, "The full extent is known.", "We expect to know"},
+		{"over, and not final", func(u *Update) { u.Statement.Affected.Status = "estimate" }, "The last site is back", "Full extent"},
+		{"a draft", func(u *Update) { u.At = time.Time{} }, "We expect to know the full extent by", "is known"},
+		{"resolved before it is over", func(u *Update) { u.At = april(18, 10, 0) }, "We expect recovery at", "Recovered at"},
+	} {
+		text := say(c.change)
+		if !strings.Contains(text, c.has) || strings.Contains(text, c.not) {
+			t.Errorf("%s: wants %q and not %q:\n%s", c.name, c.has, c.not, text)
+		}
+	}
+}
+
+// Several languages: each message names the version that prevails, in its own words.
+func TestPrevailingVersionIsNamed(t *testing.T) {
+	for locale, want := range map[string]string{"en": "English version prevails", "zh-CN": "以英文版", "ja": "英語版が優先"} {
+		for channel, text := range channelTexts(t, locale, named("06_correction")) {
+			if channel == SMS && locale == "ja" {
+				continue // room for more needed facts only
+			}
+			if !strings.Contains(text, want) {
+				t.Errorf("%s in %s lacks %q: %s", channel, locale, want, text)
+			}
+		}
+	}
+	for channel, text := range channelTexts(t, "en", named("11_drill_and_long_words")) {
+		if strings.Contains(text, "prevails") {
+			t.Errorf("%s speaks of versions though there is one: %s", channel, text)
+		}
+	}
+}
+
+// Who gets a mail learns why, and nobody is called what she is not.
+func TestWhy(t *testing.T) {
+	for audience, want := range map[string]string{
+		"public": "or subscribed", "affected": "contact of an affected customer.", "cohort:57": "contact of an affected customer.", "account:acc_1": "contact of an affected customer.",
+		"slice:Wiki/EU": "contact of an affected customer.", "internal": "on the list", "partners": "on the list", "media": "on the list", "list:press": "on the list",
+	} {
+		u := named("02_identified").update
+		u.Statement.Audience = audience
+		text := strings.Join(strings.Fields(must(loaded.Update(Email, "en", u, acme)).Text), " ")
+		if !strings.Contains(text, want) {
+			t.Errorf("%s lacks %q: %s", audience, want, text[len(text)-200:])
+		}
+	}
+}
+
+var ugly = regexp.MustCompile(`⟦|\{\{|\{\d|  |[。、，：；（「] | [。、，：；）」.,;]|[^.]\.\.[^.]|[。，、]{2}|[.!?][。]|\(\)|（）|: *$|%!`)
+
+// Nothing looks like a machine's: no hole, no double space, no two stops, no mark of another script's typography.
+func TestTypography(t *testing.T) {
+	for _, locale := range Locales() {
+		for _, s := range scenarios() {
+			for _, channel := range []string{Email, SMS, Tickets} {
+				for i, line := range strings.Split(must(loaded.Update(channel, locale, s.update, s.vendor)).Text, "\n") {
+					line = strings.TrimPrefix(strings.TrimLeft(line, " "), "- ")
+					if strings.HasSuffix(line, ":") {
+						line = strings.TrimSuffix(line, ":") // a heading
+					}
+					if m := ugly.FindString(line); m != "" {
+						t.Errorf("%s, %s in %s, line %d has %q: %s", s.name, channel, locale, i+1, m, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A value that the words have no sentence for is an error that names the field, never a hole in a message.
+func TestUnknownValuesAreRefused(t *testing.T) {
+	for field, change := range map[string]func(*Update){
+		"phase":                func(u *Update) { u.Statement.Phase = "exploding" },
+		"affected.status":      func(u *Update) { u.Statement.Affected.Status = "guess" },
+		"affected.confidence":  func(u *Update) { u.Statement.Affected.Confidence = "some" },
+		"timeline.kind":        func(u *Update) { u.Statement.Timeline.Kind = "soon" },
+		"timeline.confidence":  func(u *Update) { u.Statement.Timeline.Confidence = "some" },
+		"data_loss.kind":       func(u *Update) { u.Statement.DataLoss.Kind = "none" },
+		"data_loss.confidence": func(u *Update) { u.Statement.DataLoss.Confidence = "some" },
+		"security_cause":       func(u *Update) { u.Security = "perhaps" },
+	} {
+		u := named("02_identified").update
+		change(&u)
+		for _, channel := range []string{Email, SMS, OnPage, Tickets} {
+			if _, err := loaded.Update(channel, "en", u, acme); err == nil || !strings.Contains(err.Error(), field+":") {
+				t.Errorf("%s, %s: %v", field, channel, err)
+			}
+		}
+	}
+	if _, err := loaded.Update("pigeon", "en", named("02_identified").update, acme); err == nil {
+		t.Error("a channel that does not exist has words")
+	}
+	if _, err := loaded.Message(Email, "greeting", "en", nil, acme); err == nil || !strings.Contains(err.Error(), "there are deadline") {
+		t.Error(err)
+	}
+	if _, err := loaded.Message(Email, MsgTicketAck, "en", []byte(`{"number":"1","url":"x","name":"Eve"}`), acme); err == nil {
+		t.Error("data with a field that the message has no room for was taken")
+	}
+	if _, err := loaded.Message(Email, MsgTicketAck, "en", Declared{}, acme); err == nil || !strings.Contains(err.Error(), "TicketAck") {
+		t.Error(err)
+	}
+	for _, data := range []any{TicketAck{Number: "1"}, &TicketAck{Number: "1"}, []byte(`{"number":"1"}`)} {
+		if _, err := loaded.Message(SMS, MsgTicketAck, "en", data, acme); err != nil {
+			t.Errorf("%T: %v", data, fmt.Sprint(err))
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package templates
+
+import (
+	"cmp"
+	"strings"
+	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// How many parts a provider makes of a text, at every edge of both alphabets (3GPP TS 23.038).
+func TestSegments(t *testing.T) {
+	a := func(n int) string { return strings.Repeat("a", n) }
+	for _, c := range []struct {
+		name, text string
+		n          int
+		ucs2       bool
+	}{
+		{"nothing", "", 0, false},
+		{"160 a", a(160), 1, false},
+		{"161 a", a(161), 2, false},
+		{"306 a", a(306), 2, false},
+		{"307 a", a(307), 3, false},
+		{"80 euro", strings.Repeat("€", 80), 1, false},
+		{"81 euro", strings.Repeat("€", 81), 2, false},
+		{"159 a and a euro", a(159) + "€", 2, false},
+		{"a euro that may not straddle", a(152) + "€" + a(152), 3, false},
+		{"70 e with circumflex", strings.Repeat("ê", 70), 1, true},
+		{"71 e with circumflex", strings.Repeat("ê", 71), 2, true},
+		{"35 emoji", strings.Repeat("😥", 35), 1, true},
+		{"36 emoji", strings.Repeat("😥", 36), 2, true},
+		{"an emoji that may not straddle", a(66) + "😥" + a(66), 3, true},
+		{"every two-septet character", `^{}\[~]|€`, 1, false},
+		{"line breaks are one septet", strings.Repeat("\n", 160), 1, false},
+		{"a backquote is in no table", "`", 1, true},
+		{"broken UTF-8", "\xff", 1, true},
+	} {
+		n, ucs2 := Segments(c.text)
+		if n != c.n || ucs2 != c.ucs2 {
+			t.Errorf("%s: %d segments, UCS-2 %v; want %d, %v", c.name, n, ucs2, c.n, c.ucs2)
+		}
+	}
+}
+
+// firstSegment is what a phone shows when only the first part has come.
+func firstSegment(text string) string {
+	n, ucs2 := Segments(text)
+	room := 153
+	switch {
+	case n < 2:
+		return text
+	case ucs2:
+		room = 67
+	}
+	used := 0
+	for i, r := range text {
+		if used += weight(string(r), ucs2); used > room {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// In every language and at every moment the first segment says who speaks, what changed, when the next word comes and where the rest is.
+func TestFirstSegmentStandsAlone(t *testing.T) {
+	for _, locale := range Locales() {
+		for _, s := range scenarios() {
+			r := must(loaded.Update(SMS, locale, s.update, s.vendor))
+			if n, _ := Segments(r.Text); n > maxSegments || n != r.Segments {
+				t.Errorf("%s %s: %d segments, said to be %d", s.name, locale, n, r.Segments)
+			}
+			c := loaded.Catalog(locale)
+			change := string([]rune(cmp.Or(s.update.Statement.Headline, s.update.Incident.Title))[:12])
+			if !sameLanguage(s.update.Statement.Locales[0], locale) {
+				change = c.T("phase." + s.update.Statement.Phase)
+			}
+			next := c.T("sms.next_none")
+			if at := s.update.Statement.NextUpdateBy.At; !at.IsZero() {
+				next = c.T("sms.next", c.short(at, s.vendor.Zone))
+			}
+			for _, want := range []string{s.vendor.Name, change, next, "status.acme.example"} {
+				if got := firstSegment(r.Text); !strings.Contains(got, want) {
+					t.Errorf("%s %s: the first segment lacks %q: %s", s.name, locale, want, got)
+				}
+			}
+		}
+	}
+}
+
+// One smart character must not halve the room: quotes, dashes, accents and pictures are written plainly when that makes the text GSM.
+func TestSMSIsWrittenPlainly(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"“Sites” are ‘back’ – really…", `"Sites" are 'back' - really...`},
+		{"Zoë’s fiancé ate crêpes", "Zoe's fiancé ate crepes"}, // é is in the alphabet
+		{"Opened 😥.", "Opened."},
+		{"😥 Opened", "Opened"},
+		{"all 👩‍👩‍👧 back 🇯🇵", "all back"},
+		{"Łódź", "Łodz"}, // a stroke is no mark that can be taken off
+		{"復旧…", "復旧..."},
+	} {
+		if got := plainly(c.text); got != c.want {
+			t.Errorf("%q = %q, want %q", c.text, got, c.want)
+		}
+	}
+	s := scenarios()[1]
+	s.update.Statement.Headline = "“Wiki” – naïve crêpe 😥"
+	r := must(loaded.Update(SMS, "en", s.update, s.vendor))
+	if _, ucs2 := Segments(r.Text); ucs2 || !strings.Contains(r.Text, `"Wiki" - naive crepe. Next update`) {
+		t.Errorf("UCS-2 %v: %s", ucs2, r.Text)
+	}
+}
+
+// What is cut is cut between characters as a reader sees them, and says so.
+func TestShorten(t *testing.T) {
+	within := func(n int) func(string) bool {
+		return func(s string) bool { return len(utf16.Encode([]rune(s))) <= n }
+	}
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"short", 10, "short"},
+		{"one two three four", 12, "one two…"},
+		{"一二三四五六", 4, "一二三…"},
+		{"😥😥😥", 4, "😥…"},
+		{"👩‍👩‍👧👩‍👩‍👧", 10, "👩‍👩‍👧…"},
+		{"e\u0301e\u0301e\u0301", 4, "e\u0301…"},
+		{"🇯🇵🇩🇪🇫🇷", 9, "🇯🇵🇩🇪…"},
+		{"abc", 0, ""},
+		{"Word, word", 7, "Word…"},
+		{"（復旧（", 3, "（復…"},
+	} {
+		if got := shorten(c.text, "…", within(c.n)); got != c.want || !utf8.ValidString(got) {
+			t.Errorf("%q within %d = %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
