@@ -8,6 +8,7 @@ package page
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"time"
 
@@ -85,30 +86,35 @@ type encoded struct {
 // smallestWorthCoding is the size from which compression is tried at all: below it headers and the packet cost more.
 const smallestWorthCoding = 200
 
+// coder compresses bodies, one after the other. It keeps its writers: their tables are far larger than what they compress, and
+// making them anew for each page costs more than the work.
+type coder struct {
+	gz *gzip.Writer
+	br *brotli.Writer
+}
+
+func newCoder() (*coder, error) {
+	gz, err := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
+	return &coder{gz: gz, br: brotli.NewWriterLevel(io.Discard, brotliQuality)}, err
+}
+
 // encode compresses a body. The same body always gives the same bytes.
-func encode(body []byte, hash string, modified time.Time) (*encoded, error) {
+func (c *coder) encode(body []byte, hash string, modified time.Time) (*encoded, error) {
 	e := &encoded{hash: hash, modified: modified.UTC().Truncate(time.Second)}
 	e.bytes[identityCoding] = body
 	if len(body) < smallestWorthCoding {
 		return e, nil
 	}
 	var gz, br bytes.Buffer
-	zw, err := gzip.NewWriterLevel(&gz, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := zw.Write(body); err != nil {
-		return nil, err
-	}
-	if err := zw.Close(); err != nil {
-		return nil, err
-	}
-	bw := brotli.NewWriterLevel(&br, brotliQuality)
-	if _, err := bw.Write(body); err != nil {
-		return nil, err
-	}
-	if err := bw.Close(); err != nil {
-		return nil, err
+	c.gz.Reset(&gz)
+	c.br.Reset(&br)
+	for _, w := range []io.WriteCloser{c.gz, c.br} {
+		if _, err := w.Write(body); err != nil {
+			return nil, err
+		}
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
 	}
 	if gz.Len() < len(body) {
 		e.bytes[gzipCoding] = gz.Bytes()
@@ -119,8 +125,8 @@ func encode(body []byte, hash string, modified time.Time) (*encoded, error) {
 	return e, nil
 }
 
-// brotliQuality is where more effort stops paying on pages of this size: see the benchmark of encode.
-const brotliQuality = 9
+// brotliQuality is where more effort stops paying: a first load takes 0.6 % less at 9 and a publishing 100 ms more, on two cores.
+const brotliQuality = 6
 
 // answer is how a document is sent.
 type answer struct {

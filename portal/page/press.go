@@ -33,6 +33,7 @@ type Press struct {
 	rendering sync.Mutex
 	tongues   []tongue            // made at the first rendering
 	languages *languages          // the same
+	coder     *coder              // the same
 	contents  map[string]*encoded // of the last edition, by hash
 
 	writing sync.Mutex
@@ -114,6 +115,10 @@ func (p *Press) prepare() error {
 	if len(tongues) == 0 {
 		return fault.New(fault.Internal, "there is no language to write pages in")
 	}
+	var err error
+	if p.coder, err = newCoder(); err != nil {
+		return fmt.Errorf("prepare compression: %w", err)
+	}
 	p.tongues, p.languages = tongues, newLanguages(templates.Locales())
 	return nil
 }
@@ -170,7 +175,7 @@ func (r *printing) content(body []byte) (*encoded, error) {
 	e := r.press.contents[key]
 	if e == nil {
 		var err error
-		if e, err = encode(body, key, r.edition.Written); err != nil {
+		if e, err = r.press.coder.encode(body, key, r.edition.Written); err != nil {
 			return nil, fmt.Errorf("compress: %w", err)
 		}
 	}

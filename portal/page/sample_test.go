@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,12 @@ func sampleVendor() templates.Vendor {
 	return templates.Vendor{Name: "Example Cloud", URL: "https://status.example.com", Support: "https://status.example.com/support"}
 }
 
+// sampleWords are loaded once: loading rehearses every message in every language.
+var sampleWords = sync.OnceValues(func() (*templates.Set, error) { return templates.Load("") })
+
 func samplePress(t testing.TB, dir string) *Press {
 	t.Helper()
-	words, err := templates.Load("")
+	words, err := sampleWords()
 	if err != nil {
 		t.Fatalf("load the words: %v", err)
 	}
