@@ -185,7 +185,7 @@ func readPolicy(file string, into *policy) error {
 	if err := yaml.NewDecoder(f, yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return into.Contacts.Check()
+	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check())
 }
 
 func loopback(host string) bool {

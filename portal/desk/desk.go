@@ -7,11 +7,13 @@ package desk
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // Desk is the room; everything in it is handed in once, at start.
@@ -48,3 +50,33 @@ func DefaultPolicy() Policy {
 
 // Kinds lists the records that the desk keeps.
 func Kinds() []store.Kind { return []store.Kind{tickets.Kind, messages.Kind} }
+
+// Check names every value that cannot be used, by its name in the policy file.
+func (p Policy) Check() error {
+	var f []fault.Field
+	bad := func(field, reason string) {
+		f = append(f, fault.Field{Field: "desk." + field, Code: "invalid", Reason: reason})
+	}
+	for _, priority := range []string{"P0", "P1", "P2", "P3"} {
+		if p.FirstAnswer[priority] <= 0 {
+			bad("first_answer."+priority, "must be a duration above 0")
+		}
+	}
+	for priority := range p.FirstAnswer {
+		if !slices.Contains([]string{"P0", "P1", "P2", "P3"}, priority) {
+			bad("first_answer", "names a priority that is none of P0, P1, P2, P3")
+		}
+	}
+	if p.AckEach <= 0 {
+		bad("ack_each", "must be a duration above 0")
+	}
+	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "open_tries": p.OpenTries} {
+		if n < 1 {
+			bad(field, "must be at least 1")
+		}
+	}
+	if len(f) > 0 {
+		return fault.BadFields(f...)
+	}
+	return nil
+}
