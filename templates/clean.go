@@ -23,15 +23,15 @@ func lines(s string) []string {
 	return out
 }
 
-// harmless drops what steers a terminal or turns the reading direction; joiners stay, because scripts and emoji need them.
+// harmless drops what nobody sees: what steers a terminal, turns the reading direction or hides in a word. Joiners stay, because scripts and
+// emoji need them.
 func harmless(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r' || r == '\v' || r == '\f' || r == 0x85 || r == 0x2028 || r == 0x2029:
 		return ' '
-	case unicode.IsControl(r):
-		return -1
-	case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x206F, r == 0x200E, r == 0x200F, r == 0x061C, r == 0xFEFF,
-		r >= 0xFFF9 && r <= 0xFFFB, r >= 0xE0000 && r <= 0xE007F:
+	case r == 0x200C, r == 0x200D, unicode.Is(unicode.Prepended_Concatenation_Mark, r): // the joiners, and formats that are seen
+		return r
+	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co), r >= 0xE0000 && r <= 0xE0FFF && !unicode.Is(unicode.Variation_Selector, r):
 		return -1
 	}
 	return r
