@@ -2,7 +2,8 @@
 //
 // Many small writers share a commit: whoever finds the writer idle becomes its leader and takes along all that queue meanwhile, with
 // no timer. A function that fails leaves no trace, because it only reads; its writes are applied after all of them were
-// checked. A failed commit is unknown, not failed: the engine then refuses further writes until it is opened again.
+// checked. A failed commit is unknown, not failed: the engine then refuses further writes until it is opened again. Only a full disk
+// is known to have kept nothing, and waited out.
 package bolt
 
 import (
@@ -16,6 +17,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -46,7 +48,8 @@ type Engine struct {
 	once  sync.Once
 
 	mu     sync.Mutex
-	broken error // after a commit of unknown outcome
+	broken error     // why no writes are taken: after a commit of unknown outcome for good, on a full disk for a while
+	until  time.Time // when to try again; zero: never
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -326,32 +329,83 @@ func (e *Engine) together(tx *bbolt.Tx, group []*call) {
 		_ = tx.Rollback()
 		return
 	}
-	if err := tx.Commit(); err != nil {
+	id := tx.ID()
+	err := tx.Commit()
+	switch {
+	case err == nil:
+		e.wrote()
+		answer(applied, nil)
+	case full(err) && !e.shows(id):
+		answer(applied, e.rest(err))
+	default:
 		e.log.Error("commit failed: its outcome is unknown and the store takes no more writes", "err", err)
 		answer(applied, e.broke(err))
-		return
 	}
-	answer(applied, nil)
+}
+
+// full says that a write found no room. It is no word of a failing disk, unlike an error of a sync.
+func full(err error) bool {
+	var at *os.PathError
+	return errors.As(err, &at) && (errors.Is(at, syscall.ENOSPC) || errors.Is(at, syscall.EDQUOT))
+}
+
+// shows says whether a transaction of that id, or a later one, is what readers see.
+func (e *Engine) shows(id int) bool {
+	tx, err := e.db.Begin(false)
+	if err != nil {
+		return true // at the worst
+	}
+	defer tx.Rollback()
+	return tx.ID() >= id
+}
+
+// retryFull is how long no write is tried after one that found the disk full: after each, bbolt reads its whole file.
+const retryFull = time.Second
+
+func (e *Engine) rest(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken == nil {
+		e.log.Error("the disk is full: nothing more is kept until there is room", "err", err)
+	}
+	e.broken, e.until = fault.Wrap(fault.Unavailable, err, "the disk is full, so this was not kept; make room and try again"), time.Now().Add(retryFull)
+	return e.broken
+}
+
+func (e *Engine) wrote() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken != nil {
+		e.log.Info("the disk has room again")
+	}
+	e.broken, e.until = nil, time.Time{}
 }
 
 // broke ends all writing, since what the file holds can no longer be told, and is the answer to those whose commit it was.
 func (e *Engine) broke(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.until = time.Time{}
 	e.broken = fault.Wrap(fault.Unavailable, err, "the store stopped writing after a commit failed; restart to check it")
 	return fault.Wrap(fault.Unknown, err, unknown)
 }
 
+// ok is why no write can be tried now.
 func (e *Engine) ok() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.until.IsZero() && time.Now().After(e.until) {
+		return nil
+	}
 	return e.broken
 }
 
 // Unsafe says why writes are not durable or not taken now; empty when all is well.
 func (e *Engine) Unsafe(context.Context) []string {
-	if err := e.ok(); err != nil {
-		return []string{err.Error()}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken != nil {
+		return []string{e.broken.Error()}
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package bolt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	bbolt "go.etcd.io/bbolt"
 
@@ -14,7 +16,24 @@ import (
 var (
 	metaBucket = []byte("meta")
 	kindsKey   = []byte("kinds")
+	formatKey  = []byte("format") // of buckets and records, as a number in digits; a file without it has format 1
 )
+
+// checkFormat refuses a file that a newer Lifeline laid out.
+func checkFormat(meta *bbolt.Bucket) error {
+	v := meta.Get(formatKey)
+	if v == nil {
+		return nil
+	}
+	n, err := strconv.Atoi(string(v))
+	if err != nil {
+		return fmt.Errorf("read the store's format: %w", err)
+	}
+	if n > format {
+		return fmt.Errorf("the store was written by a newer Lifeline (format %d; this one knows %d): run that version", n, format)
+	}
+	return nil
+}
 
 // Migrate implements store.Engine: buckets for new kinds. A kind whose indexes changed while it holds records is refused.
 func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps []string, err error) {
@@ -25,7 +44,11 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 	err = run(func(tx *bbolt.Tx) error {
 		steps = nil
 		known := map[string]store.Kind{}
-		if b := tx.Bucket(metaBucket); b != nil {
+		b := tx.Bucket(metaBucket)
+		if b != nil {
+			if err := checkFormat(b); err != nil {
+				return err
+			}
 			if err := json.Unmarshal(b.Get(kindsKey), &known); err != nil {
 				return fmt.Errorf("read the declared kinds: %w", err)
 			}
@@ -56,7 +79,7 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 				return err
 			}
 		}
-		if dry || len(steps) == 0 && tx.Bucket(metaBucket) != nil {
+		if dry || len(steps) == 0 && b != nil {
 			return nil
 		}
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
@@ -67,7 +90,7 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 		if err != nil {
 			return err
 		}
-		return meta.Put(kindsKey, all)
+		return errors.Join(meta.Put(formatKey, strconv.AppendInt(nil, format, 10)), meta.Put(kindsKey, all))
 	})
 	if err == nil && !dry {
 		declared := map[string]store.Kind{}

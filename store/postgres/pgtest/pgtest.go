@@ -92,15 +92,25 @@ const Durable Setting = "fsync=on"
 // stop ends it and removes the files; both also happen when this process ends. As root the server runs as the user
 // postgres, who must be able to reach dir.
 func Start(dir string, settings ...Setting) (url string, stop func(), err error) {
-	s := &server{}
-	if err := s.start(dir, settings); err != nil {
-		s.stop()
-		return "", nil, fmt.Errorf("start PostgreSQL: %w", err)
+	s, err := StartServer(dir, settings...)
+	if err != nil {
+		return "", nil, err
 	}
-	return s.url(), s.stop, nil
+	return s.URL(), s.Stop, nil
 }
 
-type server struct {
+// StartServer is Start for tests that also kill the server.
+func StartServer(dir string, settings ...Setting) (*Server, error) {
+	s := &Server{}
+	if err := s.start(dir, settings); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	return s, nil
+}
+
+// Server is one that was started here.
+type Server struct {
 	bin     string              // where initdb and postgres lie
 	base    string              // its files
 	sockets string              // its socket; a path of at most 107 bytes, so not under a deep dir
@@ -148,7 +158,7 @@ func unprivileged() (*syscall.Credential, error) {
 }
 
 // own makes a directory that belongs to whom the server runs as.
-func (s *server) own(dir string) (string, error) {
+func (s *Server) own(dir string) (string, error) {
 	path, err := os.MkdirTemp(dir, "lifeline-pg-")
 	if err == nil && s.as != nil {
 		err = os.Chown(path, int(s.as.Uid), int(s.as.Gid))
@@ -156,14 +166,19 @@ func (s *server) own(dir string) (string, error) {
 	return path, err
 }
 
-// keep is what the keeper does: it runs the server until the tether ends, which the kernel sees to however this process ends.
-const keep = `"$1" -D "$2/data" -k "$3" -c listen_addresses= "${@:4}" >"$2/log" 2>&1 </dev/null &
-read -r _
+// keep is what the keeper does: it runs the server until the tether ends, which the kernel sees to however this process ends. A line
+// on the tether asks for a server that is gone to be started again.
+const keep = `run() { "$bin" -D "$base/data" -k "$sockets" -c listen_addresses= "${settings[@]}" >>"$base/log" 2>&1 </dev/null & }
+bin=$1 base=$2 sockets=$3 settings=("${@:4}")
+run
+while read -r _; do
+	kill -0 $! 2>/dev/null || run
+done
 kill -INT $!
 wait $!
 rm -rf "$2" "$3"`
 
-func (s *server) start(dir string, settings []Setting) (err error) {
+func (s *Server) start(dir string, settings []Setting) (err error) {
 	if s.bin, err = findBin(); err != nil {
 		return err
 	}
@@ -193,7 +208,7 @@ func (s *server) start(dir string, settings []Setting) (err error) {
 	return nil
 }
 
-func (s *server) run(settings []Setting) error {
+func (s *Server) run(settings []Setting) error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return err
@@ -216,18 +231,19 @@ func (s *server) run(settings []Setting) error {
 	return nil
 }
 
-func (s *server) url() string {
+// URL is that of the database "postgres".
+func (s *Server) URL() string {
 	return "postgres://postgres@/postgres?" + url.Values{"host": {s.sockets}}.Encode()
 }
 
 // await returns once the server answers.
-func (s *server) await() error {
+func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := pgx.Connect(ctx, s.url())
+		conn, err := pgx.Connect(ctx, s.URL())
 		if err == nil {
 			return conn.Close(ctx)
 		}
@@ -239,7 +255,43 @@ func (s *server) await() error {
 	}
 }
 
-func (s *server) stop() {
+// Kill ends the postmaster as SIGKILL does: nothing is flushed, no client is told, and its children end by themselves.
+func (s *Server) Kill() error {
+	file, err := os.ReadFile(filepath.Join(s.base, "data", "postmaster.pid"))
+	if err != nil {
+		return fmt.Errorf("kill PostgreSQL: %w", err)
+	}
+	first, _, _ := strings.Cut(string(file), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil || pid <= 1 {
+		return fmt.Errorf("kill PostgreSQL: postmaster.pid begins with %q", first)
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// Restart starts a server that was killed or has ended, and returns once it has recovered and answers. The children of the one before
+// may hold it up for a moment.
+func (s *Server) Restart(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := s.tether.WriteString("\n"); err != nil {
+			return fmt.Errorf("restart PostgreSQL: %w", err)
+		}
+		conn, err := pgx.Connect(ctx, s.URL())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("restart PostgreSQL: %w", err)
+		}
+	}
+}
+
+// Stop ends the server and removes its files.
+func (s *Server) Stop() {
 	s.once.Do(func() {
 		if s.keeper != nil {
 			s.tether.Close()

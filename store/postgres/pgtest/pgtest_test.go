@@ -111,3 +111,30 @@ func TestStopRemovesTheFiles(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+func TestAKilledServerComesBackWithItsData(t *testing.T) {
+	URL(t)
+	s, err := StartServer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	if err := execute(s.URL(), "CREATE TABLE kept (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if err := s.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := execute(s.URL(), "SELECT * FROM kept"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Stop()
+	wantGone(t, s.base)
+}

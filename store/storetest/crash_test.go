@@ -1,0 +1,331 @@
+package storetest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/bolt"
+	"lifeline/store/fault"
+	"lifeline/store/postgres"
+	"lifeline/store/postgres/pgtest"
+)
+
+// What was acknowledged survives the death of the process that wrote it, or of the database server, at any moment. A child of this
+// test files tickets and says on a pipe which were acknowledged; it, or the server, is killed under load; then every acknowledged ticket
+// must be there whole, and every index row right. LIFELINE_CRASH=1 plays 200 rounds of each instead of 5.
+
+const (
+	childStore = "LIFELINE_CRASH_CHILD_STORE" // path of a file, or a postgres:// URL
+	childKeys  = "LIFELINE_CRASH_CHILD_KEYS"
+	childMode  = "LIFELINE_CRASH_CHILD_MODE"
+)
+
+// What a child does.
+const (
+	honest = "honest" // says so once a ticket is acknowledged
+	hasty  = "hasty"  // says so before it asks for the commit: the control that must lose data
+	single = "single" // files a ticket for each line that it reads, and says what came of it
+)
+
+func TestMain(m *testing.M) {
+	if at := os.Getenv(childStore); at != "" {
+		if err := child(at, os.Getenv(childKeys), os.Getenv(childMode)); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func openPlace(ctx context.Context, at string) (store.Engine, error) {
+	if strings.HasPrefix(at, "postgres://") {
+		return postgres.Open(ctx, at, postgres.Options{})
+	}
+	return bolt.Open(at, bolt.Options{})
+}
+
+// child is the process that is killed.
+func child(at, keyDir, mode string) error {
+	ctx := context.Background()
+	keys, err := store.OpenKeys(keyDir, false)
+	if err != nil {
+		return err
+	}
+	engine, err := openPlace(ctx, at)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, engine, store.Options{Keys: keys, Kinds: TicketKinds()})
+	if err != nil {
+		return err
+	}
+	run := store.NewSuffix()
+	if mode == single {
+		fmt.Println("ready")
+		in := bufio.NewScanner(os.Stdin)
+		for i := 0; in.Scan(); i++ {
+			number := fmt.Sprintf("%s-%d", run, i)
+			_, err := fileTicket(ctx, db, number)
+			fmt.Printf("%s %q %q\n", number, fault.Of(err), fmt.Sprint(err))
+		}
+		return in.Err()
+	}
+	const writers = 16
+	failed := make(chan error, writers)
+	for n := range writers {
+		go func() {
+			for i := 0; ; i++ {
+				number := fmt.Sprintf("%s-%d-%d", run, n, i)
+				if mode == hasty {
+					fmt.Println("filed", number)
+				}
+				_, err := fileTicket(ctx, db, number)
+				switch kind := fault.Of(err); {
+				case err == nil && mode == honest:
+					fmt.Println("filed", number) // one write of less than a pipe's atomic size
+				case err != nil && kind != fault.Unavailable && kind != fault.Unknown:
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+// writer is a child at work, seen from its parent.
+type writer struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	said []string // numbers of tickets that it said were acknowledged
+}
+
+func startChild(t *testing.T, at, keyDir, mode string) *writer {
+	t.Helper()
+	w := &writer{t: t, cmd: exec.Command(os.Args[0])}
+	w.cmd.Env = append(os.Environ(), childStore+"="+at, childKeys+"="+keyDir, childMode+"="+mode)
+	w.cmd.Stderr = os.Stderr
+	out, err := w.cmd.StdoutPipe()
+	if err == nil {
+		w.in, err = w.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = w.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.out = bufio.NewScanner(out)
+	t.Cleanup(func() { w.kill() })
+	return w
+}
+
+// hear waits until the child has said n more acknowledgements.
+func (w *writer) hear(n int) {
+	w.t.Helper()
+	for range n {
+		if !w.out.Scan() {
+			w.t.Fatalf("the writing process ended by itself after %d acknowledgements: %v", len(w.said), w.out.Err())
+		}
+		w.note()
+	}
+}
+
+func (w *writer) note() {
+	number, ok := strings.CutPrefix(w.out.Text(), "filed ")
+	if !ok {
+		w.t.Errorf("the writing process says %q", w.out.Text())
+		return
+	}
+	w.said = append(w.said, number)
+}
+
+// kill ends the child at once, and hears what it had said until then.
+func (w *writer) kill() {
+	if w.cmd.ProcessState != nil {
+		return
+	}
+	_ = w.cmd.Process.Kill()
+	for w.out.Scan() {
+		w.note()
+	}
+	_ = w.cmd.Wait()
+}
+
+// missing opens the place as the next process would, names the acknowledged tickets that it lacks, and fails the test when anything in it
+// is half.
+func missing(t *testing.T, at string, keys *store.Keys, said []string) (lost []string) {
+	t.Helper()
+	engine, err := openPlace(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	db, err := store.Open(t.Context(), engine, store.Options{Keys: keys, Kinds: TicketKinds()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range Check(engine, db.Declared()) {
+		t.Errorf("the store is not consistent: %s", problem)
+	}
+	acts := map[string]int{}
+	for _, row := range auditRows(t, db) {
+		if row.Verb == "ticket.file" && len(row.On) == 1 {
+			acts[row.On[0]]++
+		}
+	}
+	err = db.View(t.Context(), func(tx *store.Tx) error {
+		for _, number := range said {
+			rec, err := tickets.First(tx, store.Query{Index: "number", Equal: []any{number}})
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				lost = append(lost, number)
+			case err != nil:
+				return err
+			case rec.Value.Number != number || rec.Value.Text != ticketText:
+				t.Errorf("ticket %s reads %+v", number, rec.Value)
+			}
+		}
+		n := 0
+		for rec, err := range tickets.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			n++
+			ours := store.Query{Index: "ticket", Equal: []any{rec.ID}}
+			due, err1 := promises.Count(tx, ours)
+			told, err2 := notices.Count(tx, ours)
+			if due != 1 || told != 1 || acts[rec.ID] != 1 || err1 != nil || err2 != nil {
+				t.Errorf("ticket %s has %d deadlines, %d notices, %d audit rows: %v", rec.Value.Number, due, told, acts[rec.ID], errors.Join(err1, err2))
+			}
+		}
+		for kind, count := range map[string]func(*store.Tx, store.Query) (int, error){"deadlines": promises.Count, "notices": notices.Count} {
+			if all, err := count(tx, store.Query{}); all != n || err != nil {
+				t.Errorf("%d tickets but %d %s: %v", n, all, kind, err)
+			}
+		}
+		if len(acts) != n {
+			t.Errorf("%d tickets but audit rows of %d", n, len(acts))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lost
+}
+
+// place is a store to crash. Its keys lie beside it.
+type place struct {
+	at, keyDir string
+	keys       *store.Keys
+}
+
+func newPlace(t *testing.T, at string) place {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "keys")
+	keys, err := store.OpenKeys(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := place{at, dir, keys}
+	missing(t, at, keys, nil) // readies it
+	return p
+}
+
+func rounds() int {
+	if os.Getenv("LIFELINE_CRASH") == "1" {
+		return 200
+	}
+	return 5
+}
+
+// perPlace bounds how large a store grows over the rounds, since each round looks at all of it.
+const perPlace = 10
+
+// crashRounds kills the writing process in every round, after disturb has had its way while it writes.
+func crashRounds(t *testing.T, rounds int, fresh func(*testing.T) string, mode string, disturb func()) (said, lost int) {
+	t.Helper()
+	var p place
+	for round := range rounds {
+		if round%perPlace == 0 {
+			p = newPlace(t, fresh(t))
+		}
+		w := startChild(t, p.at, p.keyDir, mode)
+		w.hear(20 + rand.IntN(100))
+		if disturb != nil {
+			disturb()
+			w.hear(20 + rand.IntN(100)) // and the service has resumed
+		}
+		w.kill()
+		gone := missing(t, p.at, p.keys, w.said)
+		said, lost = said+len(w.said), lost+len(gone)
+		if mode == honest && len(gone) > 0 {
+			t.Errorf("round %d: of %d acknowledged tickets %d are lost: %q", round, len(w.said), len(gone), gone)
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d rounds: %d acknowledged, %d lost", rounds, said, lost)
+	return said, lost
+}
+
+func freshFile(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") }
+
+func TestWhatWasAcknowledgedSurvivesAKilledProcess(t *testing.T) {
+	t.Run("bolt", func(t *testing.T) { crashRounds(t, rounds(), freshFile, honest, nil) })
+	t.Run("postgres", func(t *testing.T) {
+		crashRounds(t, rounds(), func(t *testing.T) string { return pgtest.URL(t) }, honest, nil)
+	})
+}
+
+// A suite that cannot see a loss proves nothing.
+func TestACrashSuiteSeesWhatIsAcknowledgedTooEarly(t *testing.T) {
+	for name, fresh := range map[string]func(*testing.T) string{"bolt": freshFile, "postgres": func(t *testing.T) string { return pgtest.URL(t) }} {
+		t.Run(name, func(t *testing.T) {
+			if said, lost := crashRounds(t, 5, fresh, hasty, nil); lost == 0 {
+				t.Errorf("none of %d tickets that were acknowledged before their commit is lost", said)
+			}
+		})
+	}
+}
+
+func TestWhatWasAcknowledgedSurvivesAKilledServer(t *testing.T) {
+	pgtest.URL(t) // says so when there is no PostgreSQL
+	var server *pgtest.Server
+	crashRounds(t, rounds(), func(t *testing.T) string {
+		if server != nil {
+			server.Stop()
+		}
+		var err error
+		if server, err = pgtest.StartServer("", pgtest.Durable); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		return server.URL()
+	}, honest, func() {
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := server.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
