@@ -41,16 +41,24 @@ func appendBytes(out, b []byte) []byte {
 	return append(binary.AppendUvarint(out, uint64(len(b))), b...)
 }
 
+// micro is 0 for no time, and never 0 for a time: from 1970 on it counts from 1.
 func micro(t time.Time) int64 {
-	if t.IsZero() {
+	n := t.UnixMicro()
+	switch {
+	case t.IsZero():
 		return 0
+	case n >= 0:
+		return n + 1
 	}
-	return t.UnixMicro()
+	return n
 }
 
 func fromMicro(n int64) time.Time {
-	if n == 0 {
+	switch {
+	case n == 0:
 		return time.Time{}
+	case n > 0:
+		n--
 	}
 	return time.UnixMicro(n).UTC()
 }
