@@ -17,7 +17,7 @@ var hostile = []string{
 	"a\r\nBcc: everybody@example.com\r\n\r\nbody", "a\nSubject: b", "a\vb\fc\u0085d\u2028e\u2029f", "\x00\x1b[2Jx\x7f\u009b",
 	"\u202egnp.exe", "\u2066a\u2069\u200f\u061c", "pass\u200bword\u00ad\u2060\ufeff", "\U000e0041\U000e0042x", "\ue000private",
 	"{{.Vendor.Name}} {{template \"x\"}}", "{0} {1} {n}", "%s %d %!v(MISSING)", "⟦update.number⟧", "${x} #{x} <%= x %> [[x]] %%name%%", "*|NAME|*",
-	strings.Repeat("w", 3000), strings.Repeat("長", 3000), strings.Repeat("😥", 800), "e" + strings.Repeat("\u0301", 500), strings.Repeat("👩‍", 300),
+	strings.Repeat("w", 1100), strings.Repeat("長", 700), strings.Repeat("😥", 300), "e" + strings.Repeat("\u0301", 200), strings.Repeat("👩‍", 100),
 	"\xff\xfe broken \xc3", "=?utf-8?q?x?=", ".", "-- ", "- item", "", "   ", "\u200d", "🇯🇵🇩",
 }
 
@@ -138,8 +138,8 @@ func checkHTML(t *testing.T, text string, links []string) {
 }
 
 func FuzzUpdate(f *testing.F) {
-	for i, words := range hostile {
-		f.Add(words, "Acme", "en", uint8(i), int64(i)*1e9)
+	for i := 0; i < len(hostile); i += 5 { // [TestHostileWords] tries them all
+		f.Add(hostile[i], "Acme", "en", uint8(i), int64(i)*1e9)
 	}
 	f.Fuzz(func(t *testing.T, words, vendor, prose string, shape uint8, seconds int64) {
 		all := scenarios()

@@ -145,5 +145,11 @@ func sampleUpdates() []Update {
 		st.Unknown, st.UnknownNone = nil, true
 	}, "ruled_out")
 	add(func(st *Statement) { st.Phase, st.NextUpdateBy = "monitoring", Moment{Word: NotKnown} }, "")
-	return out
+	draft := Update{Incident: incident, Statement: base, Restored: &Figures{Sites: figures.Sites, Customers: figures.Customers}, Security: "not_known"}
+	draft.Statement.Audience = "affected"
+	over := out[len(out)-2] // the resolved one, said after all its days
+	over.At, over.Statement.Audience = at(30, 0), "partners"
+	over.Statement.Timeline.FullScopeBy = Moment{At: at(6, 12)}
+	correction := Update{Number: 2, Incident: incident, Statement: Statement{Phase: "investigating", Locales: base.Locales}, At: at(14, 0), Corrects: 1}
+	return append(out, draft, over, correction)
 }
