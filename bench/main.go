@@ -1,0 +1,131 @@
+// Command bench measures what the portal can do on this machine, each figure beside the limit that it is compared with, in one run.
+//
+// Absolute figures do not travel: machines are shared and noisy, and the sinks run on the same cores. Ratios do. docs/benchmarks.md
+// keeps the figures of one run with machine and command.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/portal/desk"
+	"lifeline/store"
+	"lifeline/store/bolt"
+	"lifeline/store/limit"
+	"lifeline/store/postgres"
+	"lifeline/store/postgres/pgtest"
+)
+
+func main() {
+	people := flag.Int("people", 20_000, "people that the broadcast tells")
+	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
+	only := flag.String("only", "", "engines, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Stdout, bench{people: *people, each: *each, only: *only})
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	people int
+	each   time.Duration
+	only   string
+	dir    string
+	keys   *store.Keys
+	out    io.Writer
+}
+
+func (b bench) wants(what string) bool {
+	return b.only == "" || strings.Contains(","+b.only+",", ","+what+",")
+}
+
+func run(ctx context.Context, out io.Writer, b bench) (err error) {
+	b.out = out
+	if b.dir, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.keys, err = store.OpenKeys(filepath.Join(b.dir, "keys"), true); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, %d cores, %s/%s\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	if b.wants("disk") {
+		if err := b.disk(); err != nil {
+			return err
+		}
+	}
+	if err := b.engine(ctx, "bolt", b.bolt); err != nil {
+		return err
+	}
+	if err := b.engine(ctx, "postgres", b.postgres); err != nil {
+		return err
+	}
+	if b.wants("page") {
+		return b.page(ctx)
+	}
+	return nil
+}
+
+// engine measures everything that a store carries. Each measure gets a fresh store.
+func (b bench) engine(ctx context.Context, name string, open func(context.Context) (store.Engine, func(), error)) error {
+	for _, m := range []struct {
+		name string
+		do   func(context.Context, string, store.Engine) error
+	}{{"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}} {
+		if !b.wants(m.name) {
+			continue
+		}
+		e, stop, err := open(ctx)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(m.do(ctx, name, e), e.Close())
+		stop()
+		if err != nil {
+			return fmt.Errorf("%s on %s: %w", m.name, name, err)
+		}
+	}
+	return nil
+}
+
+func (b bench) bolt(context.Context) (store.Engine, func(), error) {
+	dir, err := os.MkdirTemp(b.dir, "bolt-")
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: slog.New(slog.DiscardHandler)})
+	return e, func() { os.RemoveAll(dir) }, err
+}
+
+// postgres starts a server that syncs every commit.
+func (b bench) postgres(ctx context.Context) (store.Engine, func(), error) {
+	server, stop, err := pgtest.Start("", pgtest.Durable)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := postgres.Open(ctx, server, postgres.Options{Log: slog.New(slog.DiscardHandler)})
+	return e, stop, err
+}
+
+// kinds is what a whole portal keeps of what is measured here.
+func kinds() []store.Kind {
+	all := append(contacts.Kinds(), comms.Kinds()...)
+	all = append(all, desk.Kinds()...)
+	return append(append(all, limit.Kinds()...), jobs.Kind)
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/comms/commstest"
+	"lifeline/contacts"
+	"lifeline/portal/desk"
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// disk is the rate at which this disk makes single small writes durable: the limit of everything that is acknowledged one by one.
+func (b bench) disk() error {
+	f, err := os.Create(filepath.Join(b.dir, "sync"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	block := make([]byte, 4096)
+	n, began := 0, time.Now()
+	for time.Since(began) < b.each {
+		if _, err := f.WriteAt(block, int64(n%256)*4096); err != nil {
+			return err
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			return err
+		}
+		n++
+	}
+	fmt.Fprintf(b.out, "disk       4 KiB write and fdatasync                %8.0f/s\n", float64(n)/time.Since(began).Seconds())
+	return nil
+}
+
+// tickets files whole tickets through the desk: record, message, indexes, deadline, receipt notice and audit row, one transaction each.
+func (b bench) tickets(ctx context.Context, engine string, e store.Engine) error {
+	db, err := store.Open(ctx, e, store.Options{Keys: b.keys, Kinds: kinds()})
+	if err != nil {
+		return err
+	}
+	words, err := templates.Load("")
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: log}
+	room := &comms.Room{DB: db, Book: book, Words: words, Policy: comms.DefaultPolicy(), Log: log, Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example"}}
+	d := &desk.Desk{DB: db, Book: book, Comms: room, Policy: desk.DefaultPolicy(), Log: log}
+	d.Policy.AckHourly = 1 << 30
+	for _, writers := range []int{1, 64, 256} {
+		var n, busy atomic.Int64
+		var mu sync.Mutex
+		var took []time.Duration
+		err := together(writers, b.each, func(worker, i int) error {
+			began := time.Now()
+			_, err := d.File(ctx, "public:bench", desk.Intake{Message: "Our site is gone and we have a release on Thursday.", Impact: desk.LostAccess, Route: "api",
+				Email: fmt.Sprintf("p%d.%d.%d@customer.example", writers, worker, i)})
+			if fault.Of(err) == fault.Unavailable { // told to come back: nothing was acknowledged
+				busy.Add(1)
+				return nil
+			}
+			if err == nil {
+				n.Add(1)
+				mu.Lock()
+				took = append(took, time.Since(began))
+				mu.Unlock()
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		slices.Sort(took)
+		fmt.Fprintf(b.out, "tickets    %-9s %3d writers                    %8.0f/s   p50 %.1f ms  p99 %.1f ms  told to come back %d\n", engine, writers,
+			float64(n.Load())/b.each.Seconds(), ms(took[len(took)/2]), ms(took[len(took)*99/100]), busy.Load())
+	}
+	return nil
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// together runs work on so many goroutines for as long as d, or until one fails.
+func together(workers int, d time.Duration, work func(worker, i int) error) error {
+	until := time.Now().Add(d)
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := 0; time.Now().Before(until) && errs[w] == nil; i++ {
+				errs[w] = work(w, i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+type job struct {
+	Text string `json:"text"`
+}
+
+var jobs = store.Table[job]{
+	Kind: store.Kind{Name: "bench_job", Prefix: "bnj", Schema: 1, Leased: true},
+	Due:  func(job) (string, time.Time) { return "bench", time.Unix(0, 0) },
+}
+
+// claims leases records by the page and completes each page in one fenced transaction, as the outbox does.
+func (b bench) claims(ctx context.Context, engine string, e store.Engine) error {
+	db, err := store.Open(ctx, e, store.Options{Keys: b.keys, Kinds: kinds()})
+	if err != nil {
+		return err
+	}
+	for _, size := range []int{32, 250} {
+		const all = 40_000
+		for at := 0; at < all; at += 1000 {
+			if err := db.Update(ctx, store.Act{By: "system:bench", Verb: "bench.queue"}, func(tx *store.Tx) error {
+				for range 1000 {
+					if err := jobs.Put(tx, jobs.NewID(), job{"a page of deliveries"}, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		var done atomic.Int64
+		began := time.Now()
+		errs := make([]error, 4)
+		var wg sync.WaitGroup
+		for w := range errs {
+			wg.Go(func() { errs[w] = work(ctx, db, fmt.Sprintf("worker%d", w), size, &done) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		if done.Load() != all {
+			return fmt.Errorf("%d of %d were completed", done.Load(), all)
+		}
+		fmt.Fprintf(b.out, "claims     %-9s 4 workers, pages of %-3d         %8.0f/s claimed and completed\n", engine, size, all/time.Since(began).Seconds())
+	}
+	return nil
+}
+
+func work(ctx context.Context, db *store.DB, holder string, size int, done *atomic.Int64) error {
+	for {
+		page, err := db.Claim(ctx, store.Lease{Kind: jobs.Kind.Name, Lane: "bench", Holder: holder, For: time.Minute, Limit: size})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		err = db.Update(ctx, store.Act{By: "system:bench", Verb: "bench.done"}, func(tx *store.Tx) error {
+			for _, m := range page {
+				if err := jobs.Fence(tx, m.ID, m.Holder, m.Epoch); err != nil {
+					return err
+				}
+				if err := jobs.Delete(tx, m.ID, m.Version); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		done.Add(int64(len(page)))
+	}
+}
+
+// deliveries publishes one update to everybody and waits for the last recorded outcome, beside a bare pipelined SMTP loop to the same sink.
+func (b bench) deliveries(ctx context.Context, engine string, e store.Engine) error {
+	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: b.people}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "deliveries %-9s %s\n", engine, f)
+	return nil
+}
