@@ -444,7 +444,7 @@ func (l *smsLead) fitForeign(room, rest int, ucs2 bool, mark string) {
 	}
 	l.point()
 	l.headline = shorten(l.headline, mark, within(rest-weight(l.action, ucs2), ucs2))
-	if weight(l.headline, ucs2) < 16 { // a scrap says nothing
+	if strings.HasSuffix(l.headline, mark) && weight(l.headline, ucs2) < 24 { // a scrap says nothing
 		l.headline = ""
 	}
 }
