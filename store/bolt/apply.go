@@ -216,7 +216,7 @@ func (e *Engine) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error) 
 		return nil, fmt.Errorf("kind %q cannot be claimed", l.Kind)
 	}
 	idle := true
-	if err := e.view(func(tx *bbolt.Tx) error { // a look first: an idle worker must not cost a commit
+	if err := e.view(ctx, func(tx *bbolt.Tx) error { // a look first: an idle worker must not cost a commit
 		key, _ := tx.Bucket(dueBucket(l.Kind)).Cursor().Seek(laneKey(l.Lane))
 		idle = !dueBy(key, laneKey(l.Lane), time.Now())
 		return nil

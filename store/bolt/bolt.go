@@ -136,10 +136,13 @@ func (e *Engine) Close() error {
 
 // View implements store.Engine.
 func (e *Engine) View(ctx context.Context, fn func(store.Snapshot) error) error {
-	return e.view(func(tx *bbolt.Tx) error { return fn(snapshot{tx: tx, kinds: *e.kinds.Load()}) })
+	return e.view(ctx, func(tx *bbolt.Tx) error { return fn(snapshot{tx: tx, kinds: *e.kinds.Load()}) })
 }
 
-func (e *Engine) view(fn func(*bbolt.Tx) error) error {
+func (e *Engine) view(ctx context.Context, fn func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	tx, err := e.db.Begin(false)
 	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
 		return errClosed
@@ -422,7 +425,7 @@ func answer(group []*call, err error) {
 // errHalf marks an error after the first change of a call was applied.
 var errHalf = errors.New("half applied")
 
-// run executes one call within the group's transaction; a panic in its function stays its own.
+// run executes one call within the group's transaction.
 func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 	if err := c.ctx.Err(); err != nil {
 		return false, err
@@ -433,12 +436,7 @@ func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 	if c.claim != nil {
 		return true, c.claim(tx)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			c.panic, err = p, errors.New("panic")
-		}
-	}()
-	writes, err := c.fn(snapshot{tx: tx, kinds: *e.kinds.Load()})
+	writes, err := c.ask(snapshot{tx: tx, kinds: *e.kinds.Load()})
 	if err != nil || len(writes) == 0 {
 		return false, err
 	}
@@ -450,4 +448,14 @@ func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 		return false, err
 	}
 	return true, apply(tx, plan)
+}
+
+// ask runs the caller's function; its panic stays the caller's own.
+func (c *call) ask(s store.Snapshot) (writes store.Writes, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.panic, err = p, errors.New("panic")
+		}
+	}()
+	return c.fn(s)
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	bbolt "go.etcd.io/bbolt"
 
 	"lifeline/store"
 	"lifeline/store/bolt"
@@ -168,4 +172,86 @@ func dueJob(id string) store.Write {
 	w := record("job", id)
 	w.Due = time.Now().Add(-time.Hour)
 	return w
+}
+
+func TestASecondProcessIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	first := ready(t, path, bolt.Options{})
+	if _, err := bolt.Open(path, bolt.Options{}); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("got %v", err)
+	}
+	if err := write(t.Context(), first, record("plain", "pln_a")); err != nil {
+		t.Error(err)
+	}
+	first.Close()
+	if !has(t, ready(t, path, bolt.Options{}), "plain", "pln_a") {
+		t.Error("the record is gone")
+	}
+}
+
+func TestAFileOfANewerFormatIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	ready(t, path, bolt.Options{}).Close()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket([]byte("meta"))
+		if got := string(meta.Get([]byte("format"))); got != "1" {
+			t.Errorf("a new file says format %q", got)
+		}
+		return meta.Put([]byte("format"), []byte("2"))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, dry := range []bool{true, false} {
+		if _, err := e.Migrate(t.Context(), kinds, dry); err == nil || !strings.Contains(err.Error(), "newer Lifeline (format 2; this one knows 1)") {
+			t.Errorf("dry: %v: %v", dry, err)
+		}
+	}
+}
+
+// Pages that make no sense make bbolt panic. That ends neither the process nor the writer: its caller learns that the outcome is
+// unknown, and all others that the store needs a look.
+func TestADamagedFileIsReported(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := ready(t, path, bolt.Options{})
+	for i := range 200 {
+		w := record("plain", fmt.Sprintf("pln_%03d", i))
+		w.Body = make([]byte, 1000)
+		if err := write(t.Context(), e, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	page := int64(os.Getpagesize())
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 2 * page; at < min(info.Size(), 2000*page); at += page { // every page but those that name the root
+		if _, err := file.WriteAt([]byte("not a page of ours, whatever the tree says of it"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(t.Context(), e, record("plain", "pln_new")); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("got %v, want %v", err, store.ErrUnknown)
+	}
+	if err := write(t.Context(), e, record("plain", "pln_new")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("then %v, want %v", err, store.ErrUnavailable)
+	}
+	if problems := e.Unsafe(t.Context()); len(problems) != 1 {
+		t.Errorf("Unsafe says %q", problems)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -142,81 +141,6 @@ func TestUnsafeSettingsAreNamed(t *testing.T) {
 	}
 	if problems := e.Unsafe(t.Context()); len(problems) == 0 {
 		t.Error("a server that is gone is said to be safe")
-	}
-}
-
-func TestManyProcessesOnOneDatabase(t *testing.T) {
-	db := pgtest.URL(t)
-	const processes, times = 4, 25
-	engines := make([]*postgres.Engine, processes)
-	var wg sync.WaitGroup
-	for n := range engines {
-		wg.Go(func() { // all start at once on an empty database
-			e, err := postgres.Open(t.Context(), db, postgres.Options{Patience: 20 * time.Second})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			engines[n] = e
-			if _, err := e.Migrate(t.Context(), kinds, false); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	for _, e := range engines {
-		if e != nil {
-			defer e.Close()
-		}
-	}
-	if t.Failed() {
-		return
-	}
-	var jobs store.Writes
-	for i := range 200 {
-		w := record("job", fmt.Sprintf("job_%03d", i), 0)
-		w.Due = time.Now().Add(-time.Hour)
-		jobs = append(jobs, w)
-	}
-	if err := write(t.Context(), engines[0], append(jobs, record("plain", "pln_counter", 0))...); err != nil {
-		t.Fatal(err)
-	}
-	var claimed atomic.Int64
-	for n, e := range engines {
-		wg.Go(func() {
-			for range times {
-				err := e.Update(t.Context(), func(s store.Snapshot) (store.Writes, error) {
-					raw, err := s.Get("plain", "pln_counter")
-					return store.Writes{record("plain", raw.ID, raw.Version)}, err
-				})
-				if err != nil {
-					t.Errorf("process %d: %v", n, err)
-				}
-			}
-		})
-		wg.Go(func() {
-			for {
-				got, err := e.Claim(t.Context(), store.Lease{Kind: "job", Holder: fmt.Sprint("process ", n), For: time.Hour, Limit: 9})
-				if err != nil {
-					t.Errorf("process %d: %v", n, err)
-				}
-				for _, raw := range got {
-					if raw.Epoch != 1 {
-						t.Errorf("%+v", raw)
-					}
-				}
-				if claimed.Add(int64(len(got))) >= 200 || err != nil {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if v := version(t, engines[0], "plain", "pln_counter"); v != processes*times+1 {
-		t.Errorf("version %d, want %d", v, processes*times+1)
-	}
-	if n := claimed.Load(); n != 200 {
-		t.Errorf("%d claims of 200 jobs", n)
 	}
 }
 

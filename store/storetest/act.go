@@ -27,6 +27,26 @@ func auditRows(t *testing.T, db *store.DB) (rows []store.Row) {
 	return rows
 }
 
+// losesAnswers is an engine that no longer hears whether its commits took effect.
+type losesAnswers struct {
+	store.Engine
+	lose, keep bool
+}
+
+func (e *losesAnswers) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+	if !e.lose {
+		return e.Engine.Update(ctx, fn)
+	}
+	err := e.Engine.Update(ctx, func(s store.Snapshot) (store.Writes, error) {
+		writes, err := fn(s)
+		if !e.keep {
+			writes = nil
+		}
+		return writes, err
+	})
+	return errors.Join(err, fault.New(fault.Unknown, "nobody knows"))
+}
+
 var actTests = []test{
 	{"an act and its audit row are one", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		r := openRoom(t, fresh)
@@ -200,6 +220,45 @@ var actTests = []test{
 		wg.Wait()
 		if outcomes[""] != 1 || outcomes[fault.Exists] != 7 {
 			t.Errorf("%v", outcomes)
+		}
+	}},
+	{"an outcome that nobody knows is settled by its idempotency key", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		lossy := &losesAnswers{Engine: fresh(t)}
+		db := open(t, lossy, kinds(), nil)
+		for _, kept := range []bool{true, false} {
+			name := fmt.Sprint("kept: ", kept)
+			once := store.NewOnce("tok_a", "POST /things", name, nil)
+			make := func() error {
+				return db.Update(store.WithOnce(t.Context(), once), store.Act{By: "tok_a", Verb: "thing.make"}, func(tx *store.Tx) error {
+					tx.After(func() {
+						if lossy.lose {
+							t.Error("woken although nobody knows")
+						}
+					})
+					return things.Put(tx, things.NewID(), thing{Name: name}, 0)
+				})
+			}
+			lossy.lose, lossy.keep = true, kept
+			wantKind(t, make(), fault.Unknown)
+			lossy.lose = false
+			if again := make(); kept {
+				wantKind(t, again, fault.Exists)
+			} else if again != nil {
+				t.Error(again)
+			}
+			if reply, err := db.Replay(t.Context(), once); reply == nil || err != nil {
+				t.Errorf("%v, %v", reply, err)
+			}
+		}
+		err := db.View(t.Context(), func(tx *store.Tx) error {
+			n, err := things.Count(tx, store.Query{})
+			if n != 2 {
+				t.Errorf("%d things, want 2", n)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}},
 	{"a second person approves one exact thing", func(t *testing.T, fresh func(testing.TB) store.Engine) {

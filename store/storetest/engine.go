@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -339,8 +342,69 @@ var transactionTests = []test{
 		if !errors.Is(err, context.Canceled) || ran {
 			t.Errorf("got %v (function ran: %v), want %v", err, ran, context.Canceled)
 		}
+		if err := e.View(ctx, func(store.Snapshot) error { return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("view: got %v, want %v", err, context.Canceled)
+		}
 		e.wantGone("plain", "pln_a")
 		e.mustWrite(put("pln_a", 0, "", ""))
+	}},
+	{"a context that ends at any moment leaves all, nothing, or an unknown outcome", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		e := openBare(t, fresh)
+		const writers, times = 8, 25
+		type outcome struct {
+			id  string
+			err error
+		}
+		outcomes := make(chan outcome, writers*times)
+		var wg sync.WaitGroup
+		for n := range writers {
+			wg.Go(func() {
+				for i := range times {
+					id := fmt.Sprintf("pln_%d.%d", n, i)
+					ctx, cancel := context.WithCancel(t.Context())
+					gone := make(chan struct{})
+					go func() { // sooner or later than the commit
+						defer close(gone)
+						for range rand.IntN(20_000) {
+							runtime.Gosched()
+						}
+						cancel()
+					}()
+					err := e.Update(ctx, func(store.Snapshot) (store.Writes, error) {
+						return store.Writes{put(id, 0, "x", id), put(id+"'", 0, "y", "")}, nil
+					})
+					outcomes <- outcome{id, err}
+					<-gone
+				}
+			})
+		}
+		wg.Wait()
+		close(outcomes)
+		seen := map[string]int{}
+		for o := range outcomes {
+			_, err1 := e.get("plain", o.id)
+			_, err2 := e.get("plain", o.id+"'")
+			if (err1 == nil) != (err2 == nil) {
+				t.Errorf("%s is half there: %v, %v", o.id, err1, err2)
+			}
+			switch {
+			case o.err == nil:
+				seen["kept"]++
+				if err1 != nil {
+					t.Errorf("%s was acknowledged: %v", o.id, err1)
+				}
+			case errors.Is(o.err, store.ErrUnknown):
+				seen["unknown"]++
+			case errors.Is(o.err, context.Canceled):
+				seen["cancelled"]++
+				if err1 == nil {
+					t.Errorf("%s was cancelled for certain, and yet is there", o.id)
+				}
+			default:
+				t.Errorf("%s: %v", o.id, o.err)
+			}
+		}
+		t.Logf("%v", seen)
 	}},
 	{"a view stays as it began", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		e := openBare(t, fresh)

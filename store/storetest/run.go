@@ -13,7 +13,7 @@ import (
 	"lifeline/store"
 )
 
-// Run is the conformance suite. fresh opens an empty engine that lives as long as the test, and may be called by several
+// Run is the conformance suite; an engine whose database several processes share must pass RunShared too. fresh opens an empty engine that lives as long as the test, and may be called by several
 // tests at a time.
 func Run(t *testing.T, fresh func(testing.TB) store.Engine) {
 	for _, part := range []struct {
