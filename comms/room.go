@@ -21,6 +21,7 @@ type Room struct {
 	Words  *templates.Set
 	Policy Policy
 	Vendor templates.Vendor
+	Barred string // why nothing may be published, whatever it says; "": it may
 	Edited func() // called when what public pages show has changed; nil: nobody listens
 	Log    *slog.Logger
 

@@ -568,6 +568,9 @@ func (r *Room) mayPageOnly(now time.Time, by string, u Update, in Incident, appr
 
 // release publishes u: the one place where a draft becomes what was said. only is the notice whose readers a correction goes to.
 func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[Incident], k survey, only string) (store.Rec[Update], error) {
+	if r.Barred != "" {
+		return u, fault.New(fault.Conflict, "%s", r.Barred)
+	}
 	now := tx.Now()
 	v := u.Value
 	v.State, v.PublishedAt, v.PublishedBy = Published, &now, by

@@ -188,6 +188,22 @@ func readPolicy(file string, into *policy) error {
 	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check())
 }
 
+// barred says why nothing may be published: real people would get links that only this machine can open.
+func (c config) barred() string {
+	u, err := url.Parse(c.url)
+	if err != nil || !loopback(u.Hostname()) {
+		return ""
+	}
+	for _, name := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO"} {
+		for _, relay := range strings.Fields(c.get(name)) {
+			if r, err := url.Parse(relay); err == nil && r.Host != "" && !loopback(r.Hostname()) {
+				return fmt.Sprintf("nothing is published while LIFELINE_URL is %s and %s names a relay of the outside: every link in the messages would be dead; set LIFELINE_URL", c.url, name)
+			}
+		}
+	}
+	return ""
+}
+
 func loopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -207,6 +223,12 @@ func absolute(path string) string {
 func (c config) print(w io.Writer) error {
 	for _, s := range settings {
 		value := c.get(s.name)
+		switch s.name { // what follows from another setting
+		case "LIFELINE_URL":
+			value = c.url
+		case "LIFELINE_PAGE_DIR":
+			value = c.pageDir()
+		}
 		if s.secret && value != "" && value != s.fallback && !strings.HasPrefix(value, "file:") {
 			value = mask(value)
 		}
@@ -240,6 +262,14 @@ func (c config) printPolicy(w io.Writer) error {
 	}
 	_, err = w.Write(b)
 	return err
+}
+
+// pageDir is where the static status page is written.
+func (c config) pageDir() string {
+	if dir := c.get("LIFELINE_PAGE_DIR"); dir != "" {
+		return dir
+	}
+	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "page")
 }
 
 // dataDir makes the data directory, private to us.

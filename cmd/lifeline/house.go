@@ -118,18 +118,14 @@ func (h *house) openEngine(ctx context.Context, dir string) error {
 func (h *house) wire(keyDir string) error {
 	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support"}
 	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log}
-	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Log: h.log}
+	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Barred: h.cfg.barred(), Log: h.log}
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
 	key, err := auth.OpenKey(keyDir, true)
 	if err != nil {
 		return err
 	}
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
-	dir := h.cfg.get("LIFELINE_PAGE_DIR")
-	if dir == "" {
-		dir = filepath.Join(absolute(h.cfg.get("LIFELINE_DATA")), "page")
-	}
-	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: dir, Log: h.log}
+	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending}
