@@ -101,6 +101,22 @@ func plainly(text string) string {
 	return string(out)
 }
 
+// tight takes out the spaces between ideographs and what stands beside them: fine typography that an SMS has no room for.
+func tight(text string) string {
+	all := []rune(text)
+	var b strings.Builder
+	for i, r := range all {
+		if r == ' ' && i > 0 && i+1 < len(all) && (cjk(all[i-1]) && alnum(all[i+1]) || alnum(all[i-1]) && cjk(all[i+1])) {
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func cjk(r rune) bool   { return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) }
+func alnum(r rune) bool { return unicode.In(r, unicode.Letter, unicode.Nd) }
+
 func gsm(text string) bool {
 	_, ucs2 := Segments(text)
 	return !ucs2

@@ -33,7 +33,7 @@ func (w writer) sms() (string, error) {
 			facts[i].more = ""
 		}
 	}
-	mark, plain := "…", func(s string) string { return s }
+	mark, plain := "…", tight
 	if gsm(plainly(all)) {
 		mark, plain = "...", plainly
 	}

@@ -79,7 +79,7 @@ func TestFirstSegmentStandsAlone(t *testing.T) {
 				next = c.T("sms.next", c.short(at, s.vendor.Zone))
 			}
 			for _, want := range []string{s.vendor.Name, change, next, "status.acme.example"} {
-				if got := firstSegment(r.Text); !strings.Contains(got, want) {
+				if got := firstSegment(r.Text); !strings.Contains(got, tight(want)) {
 					t.Errorf("%s %s: the first segment lacks %q: %s", s.name, locale, want, got)
 				}
 			}
@@ -100,6 +100,11 @@ func TestSMSIsWrittenPlainly(t *testing.T) {
 	} {
 		if got := plainly(c.text); got != c.want {
 			t.Errorf("%q = %q, want %q", c.text, got, c.want)
+		}
+	}
+	for text, want := range map[string]string{"最多 5 分钟，使用 Wiki 的站点": "最多5分钟，使用Wiki的站点", "Wiki and 3 sites": "Wiki and 3 sites", "사이트 삭제": "사이트 삭제", "open. 操作": "open. 操作"} {
+		if got := tight(text); got != want {
+			t.Errorf("%q = %q, want %q", text, got, want)
 		}
 	}
 	s := scenarios()[1]
