@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -260,17 +261,30 @@ func (e *Engine) write() {
 			e.refuseRest()
 			return
 		}
-		for !e.solo && len(group) < most {
-			select {
-			case c := <-e.queue:
-				group = append(group, c)
-				continue
-			default:
-			}
-			break
+		if !e.solo {
+			group = e.gather(group)
 		}
 		e.commit(group)
 	}
+}
+
+// gather takes along all that wait. It lets others run before it takes the queue to be empty: those whom the last commit answered are
+// about to ask again, and would else wait for a commit of the fastest alone.
+func (e *Engine) gather(group []*call) []*call {
+	for yielded := false; len(group) < most; {
+		select {
+		case c := <-e.queue:
+			group, yielded = append(group, c), false
+			continue
+		default:
+		}
+		if yielded {
+			break
+		}
+		runtime.Gosched()
+		yielded = true
+	}
+	return group
 }
 
 func (e *Engine) refuseRest() {
