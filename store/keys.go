@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,32 +10,28 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
-	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"lifeline/store/fault"
 )
 
 // Keys opens and seals bodies (XChaCha20-Poly1305) and makes blind indexes (HMAC-SHA256, a key per field, 16 bytes behind one
-// byte of version). They lie outside the data directory and are read once at start.
+// byte of version). They lie outside the data directory. Each of the two sets holds every key that ever sealed something; the newest
+// seals. See Rotate.
 type Keys struct {
-	aead tink.AEAD
-	prf  *prf.Set
-
-	names []string
-
-	mu     sync.Mutex
-	fields map[string][]byte // a blind index's key by "kind.field"
+	dir  string
+	ring atomic.Pointer[ring]
+	mu   sync.Mutex // one change of the files at a time
 }
 
 const (
-	sealFile     = "seal.json"
-	blindFile    = "blind.json"
-	blindVersion = 1
+	sealFile  = "seal.json"
+	blindFile = "blind.json"
 )
 
 // OpenKeys reads the keysets in dir. Without create a missing one is an error; with create (first start on an empty store) they
@@ -63,13 +57,12 @@ func OpenKeys(dir string, create bool) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{fields: map[string][]byte{}, names: append(names("seal", seal), names("blind", blind)...)}
-	if k.aead, err = aead.New(seal); err != nil {
-		return nil, fmt.Errorf("read %s: %w", sealFile, err)
+	r, err := newRing(seal, blind)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys in %s: %w", dir, err)
 	}
-	if k.prf, err = prf.NewPRFSet(blind); err != nil {
-		return nil, fmt.Errorf("read %s: %w", blindFile, err)
-	}
+	k := &Keys{dir: dir}
+	k.ring.Store(r)
 	return k, nil
 }
 
@@ -152,37 +145,23 @@ func aad(k Kind, id string) []byte {
 }
 
 func (k *Keys) seal(kind Kind, id string, plain []byte) ([]byte, error) {
-	return k.aead.Encrypt(plain, aad(kind, id))
+	return k.ring.Load().aead.Encrypt(plain, aad(kind, id))
 }
 
 func (k *Keys) open(kind Kind, id string, sealed []byte) ([]byte, error) {
-	plain, err := k.aead.Decrypt(sealed, aad(kind, id))
+	plain, err := k.ring.Load().aead.Decrypt(sealed, aad(kind, id))
 	if err != nil {
 		return nil, fmt.Errorf("unseal: the keys do not open it or it was altered: %w", err)
 	}
 	return plain, nil
 }
 
-func (k *Keys) blind(field, value string) []byte {
-	k.mu.Lock()
-	key := k.fields[field]
-	if key == nil {
-		var err error
-		if key, err = k.prf.ComputePrimaryPRF([]byte("blind index "+field), 32); err != nil {
-			panic(fmt.Sprintf("derive the key of blind index %s: %v", field, err)) // a PRF of 32 bytes cannot fail
-		}
-		k.fields[field] = key
-	}
-	k.mu.Unlock()
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(value))
-	return append([]byte{blindVersion}, mac.Sum(nil)[:16]...)
-}
-
 func (db *DB) checkKeys(ctx context.Context) error {
-	return db.Update(ctx, Act{}, func(tx *Tx) error {
+	var state rotation
+	err := db.Update(ctx, Act{}, func(tx *Tx) error {
 		v, _, err := instances.Get(tx, instanceID)
-		if fault.Of(err) == fault.NotFound {
+		fresh := fault.Of(err) == fault.NotFound
+		if fresh {
 			err = instances.Put(tx, instanceID, instance{Instance: rand.Text()}, 0)
 		} else if err != nil {
 			return fmt.Errorf("these keys do not belong to this store: %w", err)
@@ -192,6 +171,11 @@ func (db *DB) checkKeys(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if state, err = beginRotation(tx, fresh); err != nil {
+			return err
+		}
 		return beginChain(tx)
 	})
+	db.oldestBlind.Store(int32(state.oldest()))
+	return err
 }

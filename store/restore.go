@@ -150,11 +150,18 @@ func (tx *Tx) Stored(kind string) iter.Seq2[Raw, error] {
 	return tx.snap.Scan(Range{Kind: kind, Deleted: true})
 }
 
-// PutStored puts one record back as a backup holds it, over the one that stands, whose successor it becomes.
+// PutStored puts one record back as a backup holds it, under the keys of today, over the one that stands, whose successor it becomes.
 func (tx *Tx) PutStored(kind string, raw Raw) error {
 	k, ok := tx.db.kinds[kind]
 	if !ok {
 		return fmt.Errorf("kind %q is not declared", kind)
+	}
+	fresh, err := tx.db.refresh(tx.db.keys.ring.Load(), k, raw)
+	if err != nil {
+		return err
+	}
+	if fresh != nil {
+		raw = *fresh
 	}
 	raw.Version = 0
 	old, err := tx.get(kind, raw.ID)

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"lifeline/store/fault"
@@ -125,6 +126,8 @@ type DB struct {
 	keys   *Keys
 	kinds  map[string]Kind
 	clock  Clock
+
+	oldestBlind atomic.Int32 // the oldest version of blind index that a record may still be found under
 }
 
 // Open readies an engine for the declared kinds and proves that the keys open what is stored: with a store that
@@ -167,7 +170,7 @@ func Fresh(ctx context.Context, engine Engine) (bool, error) {
 
 // Kinds lists the kinds that the store itself keeps.
 func Kinds() []Kind {
-	return []Kind{instances.Kind, auditRows.Kind, heads.Kind, approvals.Kind, replies.Kind}
+	return []Kind{instances.Kind, auditRows.Kind, heads.Kind, rotations.Kind, custodians.Kind, approvals.Kind, replies.Kind}
 }
 
 // Declared is every kind that this store was opened with, the store's own included.

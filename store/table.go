@@ -112,6 +112,9 @@ func (t Table[T]) write(tx *Tx, old Raw, v T) error {
 	if raw.Tuples, err = t.tuples(tx.db, v); err != nil {
 		return fmt.Errorf("write %s %s: %w", t.Name, raw.ID, err)
 	}
+	if err := t.onlyOne(tx, raw.ID, v); err != nil {
+		return err
+	}
 	if t.Leased && t.Due != nil {
 		raw.Lane, raw.Due = t.Due(v)
 		raw.Due = raw.Due.UTC().Truncate(time.Microsecond)

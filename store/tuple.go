@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"lifeline/store/fault"
@@ -16,20 +17,25 @@ import (
 const maxText = 256
 
 func (db *DB) encode(k Kind, ix Index, values []any) ([]byte, error) {
+	return db.encodeAt(k, ix, values, db.keys.ring.Load().version())
+}
+
+// encodeAt encodes with a version of the blind indexes.
+func (db *DB) encodeAt(k Kind, ix Index, values []any, version int) ([]byte, error) {
 	if len(values) > len(ix.Fields) {
 		return nil, fmt.Errorf("index %s of %s has %d fields, not %d", ix.Name, k.Name, len(ix.Fields), len(values))
 	}
 	var out []byte
 	for i, v := range values {
 		var err error
-		if out, err = db.appendField(out, k, ix.Fields[i], v); err != nil {
+		if out, err = db.appendField(out, k, ix.Fields[i], v, version); err != nil {
 			return nil, fmt.Errorf("index %s of %s: %w", ix.Name, k.Name, err)
 		}
 	}
 	return out, nil
 }
 
-func (db *DB) appendField(out []byte, k Kind, f Field, v any) ([]byte, error) {
+func (db *DB) appendField(out []byte, k Kind, f Field, v any, version int) ([]byte, error) {
 	switch f.Type {
 	case Text:
 		s, ok := v.(string)
@@ -45,7 +51,7 @@ func (db *DB) appendField(out []byte, k Kind, f Field, v any) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("field %s wants text, not %T", f.Name, v)
 		}
-		return append(out, db.keys.blind(k.Name+"."+f.Name, s)...), nil
+		return append(out, db.keys.ring.Load().blind(k.Name+"."+f.Name, s, version)...), nil
 	case Int:
 		switch n := v.(type) {
 		case int:
@@ -112,7 +118,30 @@ type Query struct {
 	Deleted  bool // id order only: deleted records too
 }
 
-func (db *DB) toRange(k Kind, q Query) (Range, error) {
+// toRanges is the ranges to walk for a query, in the order of the walk: one for each version of blind index that records may have. Tuples
+// order by version, so that the walks one behind another are in the index's order.
+func (db *DB) toRanges(k Kind, q Query) (ranges []Range, err error) {
+	newest := db.keys.ring.Load().version()
+	oldest := newest
+	if ix, err := k.index(q.Index); err == nil && slices.ContainsFunc(ix.Fields[:min(len(ix.Fields), len(q.Equal))], blindField) {
+		oldest = min(newest, int(db.oldestBlind.Load()))
+	}
+	for version := oldest; version <= newest; version++ {
+		r, err := db.toRange(k, q, version)
+		if err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, r)
+	}
+	if q.Reverse {
+		slices.Reverse(ranges)
+	}
+	return ranges, nil
+}
+
+func blindField(f Field) bool { return f.Type == Blind }
+
+func (db *DB) toRange(k Kind, q Query, version int) (Range, error) {
 	r := Range{Kind: k.Name, Index: q.Index, Limit: q.Limit, Reverse: q.Reverse, Deleted: q.Deleted}
 	if q.After != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(q.After)
@@ -141,7 +170,7 @@ func (db *DB) toRange(k Kind, q Query) (Range, error) {
 	if err != nil {
 		return Range{}, err
 	}
-	prefix, err := db.encode(k, ix, q.Equal)
+	prefix, err := db.encodeAt(k, ix, q.Equal, version)
 	if err != nil {
 		return Range{}, err
 	}
@@ -156,7 +185,7 @@ func (db *DB) toRange(k Kind, q Query) (Range, error) {
 		if len(q.Equal) >= len(ix.Fields) {
 			return Range{}, fmt.Errorf("index %s of %s has no field behind %d", ix.Name, k.Name, len(q.Equal))
 		}
-		if *end.to, err = db.appendField(append([]byte(nil), prefix...), k, ix.Fields[len(q.Equal)], end.v); err != nil {
+		if *end.to, err = db.appendField(append([]byte(nil), prefix...), k, ix.Fields[len(q.Equal)], end.v, version); err != nil {
 			return Range{}, err
 		}
 	}

@@ -133,14 +133,32 @@ func (tx *Tx) writes() Writes {
 	return out
 }
 
-// scan walks the engine's rows and the buffered ones together.
+// scan walks what a query chooses.
 func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
-		r, err := tx.db.toRange(k, q)
+		ranges, err := tx.db.toRanges(k, q)
 		if err != nil {
 			yield(Raw{}, err)
 			return
 		}
+		n := 0
+		for _, r := range ranges {
+			if q.Limit > 0 {
+				r.Limit = q.Limit - n
+			}
+			for raw, err := range tx.scanRange(k, r) {
+				n++
+				if !yield(raw, err) || err != nil || n == q.Limit {
+					return
+				}
+			}
+		}
+	}
+}
+
+// scanRange walks the engine's rows and the buffered ones together.
+func (tx *Tx) scanRange(k Kind, r Range) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) {
 		at := slices.IndexFunc(k.Indexes, func(ix Index) bool { return ix.Name == r.Index })
 		if r.Index == "" {
 			at = -1
@@ -248,13 +266,19 @@ func (tx *Tx) count(k Kind, q Query) (int, error) {
 			return n, nil
 		}
 	}
-	r, err := tx.db.toRange(k, q)
+	ranges, err := tx.db.toRanges(k, q)
 	if err != nil {
 		return 0, err
 	}
-	n, err := tx.snap.Count(r)
-	if err != nil {
-		return 0, fault.Wrap(fault.Of(err), err, "count %ss", k.Name)
+	total := 0
+	for _, r := range ranges {
+		n, err := tx.snap.Count(r)
+		if err != nil {
+			return 0, fault.Wrap(fault.Of(err), err, "count %ss", k.Name)
+		}
+		if total += n; q.Limit > 0 && total >= q.Limit {
+			return q.Limit, nil
+		}
 	}
-	return n, nil
+	return total, nil
 }

@@ -227,5 +227,5 @@ var errNothing = errors.New("nothing differs")
 
 // digest is of a value and whether it was deleted, the two that a slice brings back.
 func digest(value []byte, raw store.Raw) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%d %s", micro(raw.Deleted), value))
+	return sha256.Sum256(fmt.Appendf(nil, "%s %s", raw.Deleted.UTC().Format(time.RFC3339Nano), value))
 }

@@ -14,7 +14,8 @@ import (
 
 // A backup's content, inside zstd inside age, is a line that names the format and then frames: a letter, the length of what follows, and
 // that. H is the header (JSON), K begins a kind (its name), R is a record of it, E is the end (JSON). A stream without its end was
-// cut. Numbers are varints, times microseconds with 0 for none, and a field that can be absent is its length plus one, or 0.
+// cut. Numbers are varints, times 0 for none or 1 and microseconds, and a
+// field that can be absent is its length plus one, or 0.
 
 const (
 	magic     = "lifeline backup 1\n"
@@ -89,9 +90,11 @@ func (s *streamWriter) end() error {
 
 func appendRecord(out []byte, r store.Raw) []byte {
 	out = appendBytes(out, []byte(r.ID))
-	for _, n := range []int64{r.Version, micro(r.Created), micro(r.Updated), micro(r.Deleted), micro(r.Due), r.Epoch} {
-		out = binary.AppendVarint(out, n)
+	out = binary.AppendVarint(out, r.Version)
+	for _, t := range []time.Time{r.Created, r.Updated, r.Deleted, r.Due} {
+		out = appendTime(out, t)
 	}
+	out = binary.AppendVarint(out, r.Epoch)
 	out = appendBytes(out, []byte(r.Lane))
 	out = appendBytes(out, []byte(r.Holder))
 	out = binary.AppendUvarint(out, uint64(len(r.Tuples)))
@@ -112,11 +115,11 @@ func appendOptional(out, b []byte) []byte {
 	return append(binary.AppendUvarint(out, uint64(len(b))+1), b...)
 }
 
-func micro(t time.Time) int64 {
+func appendTime(out []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return 0
+		return append(out, 0)
 	}
-	return t.UnixMicro()
+	return binary.AppendVarint(append(out, 1), t.UnixMicro())
 }
 
 var errDamaged = errors.New("a record in the backup is damaged")
@@ -172,11 +175,10 @@ func (d *decoder) uvarint() uint64 {
 }
 
 func (d *decoder) time() time.Time {
-	n := d.varint()
-	if n == 0 {
+	if d.uvarint() == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(n).UTC()
+	return time.UnixMicro(d.varint()).UTC()
 }
 
 func (d *decoder) take(n uint64) []byte {
