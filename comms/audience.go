@@ -59,8 +59,10 @@ type recipient struct {
 
 // recipients walks whom a notice concerns in the order of accounts and of contacts within them, behind the account
 // afterAccount ("": from the first). Pass 1 are the approved contacts, pass 2 the others. A notice that names its addresses itself concerns nobody here.
-func (r *Room) recipients(tx *store.Tx, n Notice, pass int, afterAccount string) iter.Seq2[recipient, error] {
+// The walk calls others when it has met, or may have met, somebody for another pass, or a customer without a contact.
+func (r *Room) recipients(tx *store.Tx, n Notice, pass int, afterAccount string, others func()) iter.Seq2[recipient, error] {
 	if n.Only != "" {
+		others()
 		return r.got(tx, n.Only, pass, afterAccount)
 	}
 	incident := ""
@@ -71,7 +73,7 @@ func (r *Room) recipients(tx *store.Tx, n Notice, pass int, afterAccount string)
 		}
 		incident = u.Incident
 	}
-	return r.concerned(tx, n.Audience, incident, func(c contacts.Contact) bool { return c.Approved() == (pass == 1) }, afterAccount)
+	return r.concerned(tx, n.Audience, incident, func(c contacts.Contact) bool { return c.Approved() == (pass == passApproved) }, afterAccount, others)
 }
 
 func failed[T any](err error) iter.Seq2[T, error] {
@@ -81,9 +83,10 @@ func failed[T any](err error) iter.Seq2[T, error] {
 	}
 }
 
-// concerned walks the contacts of an audience whom choose takes.
-func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(contacts.Contact) bool, afterAccount string) iter.Seq2[recipient, error] {
+// concerned walks the contacts of an audience whom choose takes, and calls others as recipients does.
+func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(contacts.Contact) bool, afterAccount string, others func()) iter.Seq2[recipient, error] {
 	if id, one := cutAccount(audience); one {
+		others()
 		return r.ofAccount(tx, id, choose, afterAccount)
 	}
 	if !wide(audience) {
@@ -95,17 +98,25 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 				yield(recipient{}, err)
 				return
 			}
+			met := false
 			for rec, err := range r.Book.ContactsOf(tx, a.account) {
 				if err != nil {
 					yield(recipient{}, err)
 					return
 				}
 				if !choose(rec.Value) {
+					others()
 					continue
 				}
-				if sites := a.of(rec.Value); len(sites) > 0 && !yield(recipient{Account: a.account, Contact: rec.ID, C: rec.Value, Sites: sites}, nil) {
-					return
+				if sites := a.of(rec.Value); len(sites) > 0 {
+					met = true
+					if !yield(recipient{Account: a.account, Contact: rec.ID, C: rec.Value, Sites: sites}, nil) {
+						return
+					}
 				}
+			}
+			if !met {
+				others()
 			}
 		}
 	}
@@ -277,7 +288,7 @@ func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string)
 		}
 	}
 	everyone := func(contacts.Contact) bool { return true }
-	for to, err := range r.concerned(tx, audience, incident, everyone, "") {
+	for to, err := range r.concerned(tx, audience, incident, everyone, "", func() {}) {
 		if err != nil {
 			return c, err
 		}

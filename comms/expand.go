@@ -64,6 +64,7 @@ type chunk struct {
 	customers, sites int
 	next             cursor
 	last             bool // of its pass
+	later            bool // somebody was met whom this pass leaves to a later one
 }
 
 // expand works on a claimed notice until it is expanded, or others should have their turn.
@@ -195,7 +196,7 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
 	before := at.After // the account before the one we are in
 	account := at.In
-	for rc, err := range r.recipients(tx, n, n.Pass, at.After) {
+	for rc, err := range r.recipients(tx, n, n.Pass, at.After, func() { g.c.later = true }) {
 		if err != nil {
 			return c, err
 		}
@@ -221,7 +222,7 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 }
 
 // The passes of an expansion: first those who may speak for a customer, then everybody else, then the customers that nobody can
-// speak for, so that they are on the board too.
+// speak for, so that they are on the board too. When the first has met everybody, there are no others.
 const (
 	passApproved = 1
 	passOthers   = 2
@@ -251,12 +252,11 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 		known := false
 		for pass := passApproved; pass <= passOthers && !known; pass++ {
 			prefix := deliveryKey{Notice: notice, Pass: pass, Account: suffix(a.account)}.account()
-			for _, err := range deliveries.Scan(tx, store.Query{Prefix: prefix, Limit: 1}) {
-				if err != nil {
-					return c, err
-				}
-				known = true
+			n, err := deliveries.Count(tx, store.Query{Prefix: prefix, Limit: 1})
+			if err != nil {
+				return c, err
 			}
+			known = n > 0
 		}
 		if !known {
 			c.nobody = append(c.nobody, a)
@@ -486,11 +486,12 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	n.Customers += c.customers
 	n.Sites += c.sites
 	n.Cursor = c.next.String()
+	n.Clear = n.Clear && !c.later
 	if !c.last {
 		return nil
 	}
 	n.Cursor, n.Pass = "", n.Pass+1
-	if n.Pass <= passNobody && len(n.To) == 0 && len(n.sendable()) > 0 {
+	if n.Pass <= passNobody && len(n.To) == 0 && len(n.sendable()) > 0 && !n.Clear {
 		return nil
 	}
 	n.State, n.Due = SendingNow, time.Time{}

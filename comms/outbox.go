@@ -36,6 +36,7 @@ type Notice struct {
 	Unsent    State     `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
 	Reason    string    `json:"reason,omitempty"` // and why
 	Cursor    string    `json:"cursor"`
+	Clear     bool      `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to a later one
 	Pass      int       `json:"pass"`
 	Pages     int       `json:"pages"`
 	Pending   int       `json:"pending"` // pages that are not done

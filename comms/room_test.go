@@ -692,7 +692,7 @@ func TestACorrectionGoesToTheAddressesThatGotTheWrongWords(t *testing.T) {
 			}
 			for pass := 1; pass <= 2; pass++ {
 				after := ""
-				for rc, err := range h.recipients(tx, n, pass, "") {
+				for rc, err := range h.recipients(tx, n, pass, "", func() {}) {
 					if err != nil {
 						return err
 					}
@@ -703,7 +703,7 @@ func TestACorrectionGoesToTheAddressesThatGotTheWrongWords(t *testing.T) {
 					to = append(to, rc)
 				}
 			}
-			for rc, err := range h.recipients(tx, n, 2, to[1].Account) {
+			for rc, err := range h.recipients(tx, n, 2, to[1].Account, func() {}) {
 				if err != nil || rc.Contact != to[2].Contact {
 					h.Errorf("behind the first account: %+v %v", rc, err)
 				}
@@ -740,7 +740,7 @@ func TestACorrectionGoesToTheAddressesThatGotTheWrongWords(t *testing.T) {
 				return err
 			}
 			for pass := 1; pass <= 2; pass++ {
-				for rc, err := range h.recipients(tx, n, pass, "") {
+				for rc, err := range h.recipients(tx, n, pass, "", func() {}) {
 					if err != nil {
 						return err
 					}

@@ -42,6 +42,7 @@ type Outbox struct {
 	holder  string
 	items   chan item
 	window  map[string]chan struct{} // by lane: tokens of deliveries that are sent and not recorded
+	turns   map[string]chan struct{} // by pageLane: whose turn it is to send alone
 	metrics *measures
 	words   wordCache
 }
@@ -62,6 +63,12 @@ func (o *Outbox) ready() {
 		o.window = map[string]chan struct{}{}
 		for lane, share := range shares {
 			o.window[lane] = make(chan struct{}, share)
+		}
+		o.turns = map[string]chan struct{}{}
+		for _, lane := range lanes {
+			for channel := range o.Channels {
+				o.turns[pageLane(lane, channel)] = make(chan struct{}, 1)
+			}
 		}
 		if o.Log == nil {
 			o.Log = slog.New(slog.DiscardHandler)

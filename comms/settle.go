@@ -16,8 +16,10 @@ type item struct {
 	verdict  verdict
 	attempts int
 	ref      string
-	channel  string        // set when it counts as an attempt
-	token    chan struct{} // its place in the window, free once recorded
+	known    *boardDelivery // what was read when the page was claimed; nil: not known any more
+	channel  string         // set when it counts as an attempt
+	token    chan struct{}  // its place in the window, free once recorded
+	recorded chan struct{}  // not nil: closed once it is recorded, or lost
 	finish   bool
 }
 
@@ -49,6 +51,9 @@ func (o *Outbox) settle(ctx context.Context) {
 			if it.token != nil {
 				<-it.token
 			}
+			if it.recorded != nil {
+				close(it.recorded)
+			}
 			if ok && !dropped[i] {
 				o.metrics.settled(it)
 			}
@@ -66,7 +71,7 @@ func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, o
 	for try := 1; ; try++ {
 		write, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		err := o.Room.DB.Update(write, store.Act{}, func(tx *store.Tx) (err error) {
-			dropped, err = apply(tx, batch)
+			dropped, err = apply(tx, batch, try == 1)
 			return err
 		})
 		cancel()
@@ -82,7 +87,7 @@ func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, o
 			o.Log.Error("outcomes are lost: the store takes no writes and the outbox was told to end", "outcomes", len(batch), "err", err)
 			return nil, false
 		case try < 4 && (k == fault.Fenced || k == fault.Stale || k == fault.Conflict):
-			continue // somebody took a page meanwhile; the next reading sees it
+			continue // somebody took a page or reported on a delivery meanwhile; the next reading sees it
 		default:
 			o.Log.Error("outcomes cannot be recorded; sending stops until they can", "outcomes", len(batch), "err", err)
 		}
@@ -96,13 +101,21 @@ func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, o
 	}
 }
 
-// apply records a batch and says which items came too late: their page is somebody else's by now.
-func apply(tx *store.Tx, batch []item) (dropped []bool, err error) {
+// apply records a batch and says which items came too late: their page is somebody else's by now. With trusting it takes what the
+// items know of their deliveries for what stands: the versions tell when that is wrong.
+func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error) {
 	dropped = make([]bool, len(batch))
 	b := newBoard(tx)
-	of := map[*run]int{}
+	unread := map[*run]int{}
 	for _, it := range batch {
-		of[it.run]++
+		if trusting && it.known != nil {
+			b.deliveries[it.key] = &boardDelivery{it.known.Delivery, it.known.version}
+		}
+		if !trusting || it.known == nil || it.run.page.Mixed {
+			unread[it.run]++
+		} else if _, ok := unread[it.run]; !ok {
+			unread[it.run] = 0
+		}
 	}
 	lost := map[*run]bool{}
 	for i, it := range batch {
@@ -110,8 +123,8 @@ func apply(tx *store.Tx, batch []item) (dropped []bool, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if n, known := of[it.run]; known {
-			delete(of, it.run)
+		if n, first := unread[it.run]; first {
+			delete(unread, it.run)
 			m := it.run.meta
 			if p.meta.Holder != m.Holder || p.meta.Epoch != m.Epoch {
 				lost[it.run] = true

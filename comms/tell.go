@@ -25,7 +25,7 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 		return "", err
 	}
 	n.State, n.Unsent, n.Reason = Expanding, "", ""
-	n.Cursor, n.Pass, n.Pages, n.Pending = "", 1, 0, 0
+	n.Cursor, n.Clear, n.Pass, n.Pages, n.Pending = "", true, passApproved, 0, 0
 	n.People, n.Customers, n.Sites, n.Nobody = 0, 0, 0, 0
 	n.CreatedAt, n.DoneAt = tx.Now(), time.Time{}
 	n.Due = time.Now().UTC() // by wall time, as leases are

@@ -15,9 +15,9 @@ import (
 //
 // A claim that ends without a release (the process died, or stood still for longer than the lease) may have sent messages whose
 // outcomes are lost. The next claim is then careful: it notes each attempt in the delivery before it begins, in a transaction of its
-// own, and sends those that were noted by an earlier careful claim one at a time, behind all others. A delivery noted twice without
-// an outcome has been claimed three times with nothing to show: it is parked as failed. So one message that kills the process costs
-// three restarts, and only it is parked.
+// own, and sends those that were noted by an earlier careful claim behind all others and alone: one at a time in all pages of its lane,
+// each once the outcome of the one before is recorded. A delivery noted twice without an outcome has been claimed three times with nothing to show: it is parked as
+// failed. So one message that kills the process costs three restarts, and only it is parked.
 type run struct {
 	o      *Outbox
 	ch     Channel
@@ -81,8 +81,9 @@ func (r *run) due() time.Time {
 }
 
 type task struct {
-	key string
-	d   Delivery
+	key     string
+	d       Delivery
+	version int64
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -130,7 +131,7 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 				return err
 			}
 			if d := rec.Value; d.Channel == r.page.Channel && d.Page == r.page.Number && d.open() {
-				tasks = append(tasks, task{rec.ID, d})
+				tasks = append(tasks, task{rec.ID, d, rec.Version})
 			}
 		}
 		return nil
@@ -156,7 +157,34 @@ func (r *run) send(ctx context.Context, tasks []task) {
 		}
 	}
 	r.sendAll(ctx, first, max(1, r.o.Room.Policy.Senders))
-	r.sendAll(ctx, alone, 1)
+	for _, t := range alone {
+		if !r.sendAlone(ctx, t) {
+			r.leave()
+			return
+		}
+	}
+}
+
+// sendAlone sends one message while no other page of its lane sends one alone, and returns once its outcome is recorded. A death then
+// loses the outcome of this message and no other's. Not ok: nothing more is to be started.
+func (r *run) sendAlone(ctx context.Context, t task) (ok bool) {
+	turn := r.o.turns[r.page.Lane]
+	select {
+	case turn <- struct{}{}:
+	case <-r.halt:
+		return false
+	case <-r.o.quit:
+		return false
+	}
+	defer func() { <-turn }()
+	if !r.token(ctx) {
+		return false
+	}
+	recorded := make(chan struct{})
+	if r.sendOne(ctx, t, recorded) {
+		<-recorded
+	}
+	return true
 }
 
 func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
@@ -170,12 +198,12 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 		fault.Go(r.o.Log, "outbox sender", func() {
 			defer wg.Done()
 			for t := range feed {
-				r.sendOne(ctx, t)
+				r.sendOne(ctx, t, nil)
 			}
 		})
 	}
 	for _, t := range tasks {
-		if !r.token() {
+		if !r.token(ctx) {
 			r.leave()
 			break
 		}
@@ -186,8 +214,8 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 }
 
 // token takes a place in the window; not ok: nothing more is to be started.
-func (r *run) token() bool {
-	if r.halted() {
+func (r *run) token(ctx context.Context) bool {
+	if r.halted() || ctx.Err() != nil {
 		return false
 	}
 	select {
@@ -199,25 +227,27 @@ func (r *run) token() bool {
 	return false
 }
 
-// sendOne makes one attempt. It holds a token, which goes on to the settler with the outcome.
-func (r *run) sendOne(ctx context.Context, t task) {
-	it := item{run: r, key: t.key, token: r.window, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
-	if r.careful() {
-		if err := r.mark(ctx, t); err != nil {
-			<-r.window
-			r.leave()
-			r.stop()
-			if ctx.Err() == nil && fault.Of(err) != fault.Fenced {
-				r.o.Log.Warn("an attempt cannot be noted", "delivery", t.key, "err", err)
-			}
-			return
+// sendOne makes one attempt. It holds a token, which goes on to the settler with the outcome. Not ok: there was no attempt, and
+// recorded stays open.
+func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok bool) {
+	it := item{run: r, key: t.key, token: r.window, recorded: recorded, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
+	if !r.careful() {
+		it.known = &boardDelivery{t.d, t.version}
+	} else if err := r.mark(ctx, t); err != nil {
+		<-r.window
+		r.leave()
+		r.stop()
+		if ctx.Err() == nil && fault.Of(err) != fault.Fenced {
+			r.o.Log.Warn("an attempt cannot be noted", "delivery", t.key, "err", err)
 		}
+		return false
 	}
 	out := r.attempt(ctx, t)
 	it.verdict = decide(r.o.Room.Policy.Retry, t.d, it.attempts, out, time.Now().UTC(), chance())
 	it.ref = clip(out.Ref, 100)
 	r.again(it.verdict.Next)
 	r.o.items <- it
+	return true
 }
 
 // attempt makes the message and hands it to the channel. It never panics.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -82,16 +84,11 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 	if msg.Auto == "auto-replied" {
 		env.from = "<>" // RFC 3834 3.3: an answer to an answer goes nowhere
 	}
-	g, err := m.build(msg, to)
-	if err != nil {
-		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
-	}
 	c := contents.Get().(*content)
-	if _, err := g.WriteTo(&c.buf); err != nil {
+	if err := m.write(&c.buf, msg, to); err != nil {
 		c.free()
 		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
 	}
-	unfoldID(&c.buf)
 	if err := m.signer.sign(&c.buf); err != nil {
 		c.free()
 		return envelope{}, nil, fmt.Errorf("sign the message: %w", err)
@@ -99,29 +96,87 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 	return env, c, nil
 }
 
-// unfoldID puts a long Message-ID on the line of its name. go-mail folds before it, which is allowed, and which several
-// well-known systems read as a message without an id.
-func unfoldID(buf *bytes.Buffer) {
-	b := buf.Bytes()
-	const fold = "\r\nMessage-ID:\r\n <"
-	head := b[:max(bytes.Index(b, []byte("\r\n\r\n")), 0)]
-	if i := bytes.Index(head, []byte(fold)); i >= 0 {
-		n := i + copy(b[i:], "\r\nMessage-ID: <")
-		n += copy(b[n:], b[i+len(fold):])
-		buf.Truncate(n)
+// write puts the person's own header fields before the letter.
+func (m *Mailer) write(buf *bytes.Buffer, msg comms.Message, to string) error {
+	field := func(name, value string) {
+		buf.WriteString(name)
+		buf.WriteString(": ")
+		buf.WriteString(value)
+		buf.WriteString("\r\n")
 	}
+	field("Date", m.cfg.Now().Format(time.RFC1123Z))
+	field("To", folded((&mail.Address{Name: oneLine(msg.Name, maxName), Address: unquoted(to)}).String(), len("To: ")))
+	if err := thread(field, msg); err != nil {
+		return err
+	}
+	if err := oneClick(field, msg.Unsub); err != nil {
+		return err
+	}
+	letter, err := m.letter(msg)
+	buf.Write(letter)
+	return err
 }
 
-// build hands the message to go-mail. Headers that go in preformatted were checked here: go-mail does not check those.
-func (m *Mailer) build(msg comms.Message, to string) (*gomail.Msg, error) {
-	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	g.FromMailAddress(m.from)
-	g.ToMailAddress(&mail.Address{Name: oneLine(msg.Name, maxName), Address: unquoted(to)})
-	g.SetDateWithValue(m.cfg.Now())
-	g.SetGenHeader(gomail.HeaderSubject, encodedWords(oneLine(msg.Subject, maxSubject)))
-	if err := thread(g, msg); err != nil {
+// folded breaks a long header value at spaces (RFC 5322 2.2.3), behind a name of so many bytes.
+func folded(value string, at int) string {
+	const wide = 76
+	if at+len(value) <= wide {
+		return value
+	}
+	var b strings.Builder
+	for i, word := range strings.Split(value, " ") {
+		switch {
+		case i == 0:
+		case at+1+len(word) > wide && word != "":
+			b.WriteString("\r\n ")
+			at = 1
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	return b.String()
+}
+
+// letterOf is what a letter follows from.
+type letterOf struct{ subject, text, html, locale, auto, list string }
+
+// mostLetters bounds how many letters are kept: a few broadcasts in every language.
+const mostLetters = 64
+
+// letter is the part of a message that is the same for everybody. What goes to a list is rendered once and kept.
+func (m *Mailer) letter(msg comms.Message) ([]byte, error) {
+	if msg.List == "" {
+		return m.render(msg)
+	}
+	of := letterOf{msg.Subject, msg.Text, msg.HTML, msg.Locale, msg.Auto, msg.List}
+	m.lettersMu.Lock()
+	l, ok := m.letters[of]
+	m.lettersMu.Unlock()
+	if ok {
+		return l, nil
+	}
+	l, err := m.render(msg)
+	if err != nil {
 		return nil, err
 	}
+	m.lettersMu.Lock()
+	defer m.lettersMu.Unlock()
+	if m.letters == nil || len(m.letters) >= mostLetters {
+		m.letters = map[letterOf][]byte{}
+	}
+	m.letters[of] = l
+	return l, nil
+}
+
+// render has go-mail write a letter, and takes out the fields that write puts before it. Headers that go in preformatted were
+// checked here: go-mail does not check those.
+func (m *Mailer) render(msg comms.Message) ([]byte, error) {
+	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	g.FromMailAddress(m.from)
+	g.SetGenHeader(gomail.HeaderSubject, encodedWords(oneLine(msg.Subject, maxSubject)))
 	if err := automatic(g, msg); err != nil {
 		return nil, err
 	}
@@ -137,27 +192,55 @@ func (m *Mailer) build(msg comms.Message, to string) (*gomail.Msg, error) {
 		html := bodyText(msg.HTML)
 		g.AddAlternativeString(gomail.TypeTextHTML, html, gomail.WithPartEncoding(encoding(html)))
 	}
-	return g, nil
+	var buf bytes.Buffer
+	if _, err := g.WriteTo(&buf); err != nil {
+		return nil, err
+	}
+	return without(buf.Bytes(), "Date:", "To:", "Message-ID:"), nil
 }
 
-// thread sets what holds an incident's messages together (RFC 5322 3.6.4).
-func thread(g *gomail.Msg, msg comms.Message) error {
+// without is a message less the header fields of these names, folded lines and all.
+func without(msg []byte, names ...string) []byte {
+	out := make([]byte, 0, len(msg))
+	drop := false
+	for len(msg) > 0 {
+		n := bytes.IndexByte(msg, '\n') + 1
+		line := msg[:n]
+		if n == 0 || len(line) <= 2 { // the end of the header
+			break
+		}
+		if line[0] != ' ' && line[0] != '\t' {
+			drop = slices.ContainsFunc(names, func(name string) bool {
+				return len(line) > len(name) && strings.EqualFold(string(line[:len(name)]), name)
+			})
+		}
+		if !drop {
+			out = append(out, line...)
+		}
+		msg = msg[n:]
+	}
+	return append(out, msg...)
+}
+
+// thread writes what holds an incident's messages together (RFC 5322 3.6.4), each on the line of its name: several well-known systems
+// read a Message-ID that begins on the next line as none.
+func thread(field func(name, value string), msg comms.Message) error {
 	if !messageID(msg.ID) {
 		return errors.New("the message id must look like left@right")
 	}
-	g.SetMessageIDWithValue(msg.ID)
+	field("Message-ID", "<"+msg.ID+">")
 	if msg.Root == "" || msg.Root == msg.ID {
 		return nil
 	}
 	if !messageID(msg.Root) {
 		return errors.New("the thread's message id must look like left@right")
 	}
-	g.SetGenHeaderPreformatted(gomail.HeaderInReplyTo, "<"+msg.Root+">")
-	g.SetGenHeaderPreformatted(gomail.HeaderReferences, "<"+msg.Root+">")
+	field("In-Reply-To", "<"+msg.Root+">")
+	field("References", "<"+msg.Root+">")
 	return nil
 }
 
-// automatic sets the headers by which other systems know automatic and list mail: RFC 3834, RFC 2919, RFC 8058. The Exchange
+// automatic sets the headers by which other systems know automatic and list mail: RFC 3834, RFC 2919. The Exchange
 // header never says All, which would suppress the bounces that we need.
 func automatic(g *gomail.Msg, msg comms.Message) error {
 	auto := msg.Auto
@@ -177,17 +260,22 @@ func automatic(g *gomail.Msg, msg comms.Message) error {
 		}
 		g.SetGenHeader("List-Id", list)
 	}
-	if msg.Unsub == "" {
+	return nil
+}
+
+// oneClick writes how to leave a list (RFC 8058).
+func oneClick(field func(name, value string), unsub string) error {
+	if unsub == "" {
 		return nil
 	}
-	u, err := url.Parse(msg.Unsub)
-	if err != nil || u.Host == "" || len(msg.Unsub) > maxURL || strings.ContainsFunc(msg.Unsub, notInURL) {
+	u, err := url.Parse(unsub)
+	if err != nil || u.Host == "" || len(unsub) > maxURL || strings.ContainsFunc(unsub, notInURL) {
 		return errors.New("the unsubscribe address must be an https URL")
 	}
-	g.SetGenHeaderPreformatted(gomail.HeaderListUnsubscribe, "<"+msg.Unsub+">")
+	field("List-Unsubscribe", "<"+unsub+">")
 	switch u.Scheme {
 	case "https":
-		g.SetGenHeaderPreformatted(gomail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
+		field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 	case "http": // RFC 8058 wants https; a trial on one machine has none, and then offers the link without the one click
 	default:
 		return errors.New("the unsubscribe address must be an https URL")

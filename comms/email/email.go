@@ -90,6 +90,9 @@ type Mailer struct {
 	pool   *pool // nil when messages go to dir
 	dir    string
 
+	lettersMu sync.Mutex
+	letters   map[letterOf][]byte
+
 	closing sync.Once
 	swept   chan struct{}
 }

@@ -489,3 +489,42 @@ func TestNeverLogsThePassword(t *testing.T) {
 		}
 	}
 }
+
+// TestALetterIsTheSameAndItsHeadIsEachPersonsOwn shows that what is rendered once for a list carries nothing of one person to the next.
+func TestALetterIsTheSameAndItsHeadIsEachPersonsOwn(t *testing.T) {
+	s := smtptest.Start(t, smtptest.Options{Bare: true})
+	m := open(t, email.Config{Relays: []string{s.URL()}})
+	names := []string{"Ada", strings.TrimSpace(strings.Repeat("Ångström 李 ", 15)), strings.TrimSpace(strings.Repeat("long name, ", 17))}
+	for round := range 2 {
+		for i, name := range names {
+			msg := message(fmt.Sprintf("p%d@example.org", i))
+			msg.Name, msg.List, msg.Subject, msg.Text = name, "updates.status.example.com", fmt.Sprintf("update %d", round), fmt.Sprintf("words %d\n", round)
+			msg.ID, msg.Unsub = fmt.Sprintf("m%d.%d@example.com", i, round), fmt.Sprintf("https://status.example.com/u/%d", i)
+			expect(t, m.Send(within(t), msg), comms.Sent, "")
+		}
+	}
+	for n, r := range s.Received() {
+		round, i := n/len(names), n%len(names)
+		p, err := r.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, body, _ := strings.Cut(string(r.Data), "\r\n\r\n")
+		for _, want := range []string{fmt.Sprintf("Message-ID: <m%d.%d@example.com>", i, round), fmt.Sprintf("<https://status.example.com/u/%d>", i), fmt.Sprintf("Subject: update %d", round)} {
+			if strings.Count(head, want) != 1 {
+				t.Errorf("message %d lacks %s:\n%s", n, want, head)
+			}
+		}
+		if p.To[0].Name != names[i] || p.To[0].Address != fmt.Sprintf("p%d@example.org", i) || strings.Count("\r\n"+head, "\r\nDate: ") != 1 {
+			t.Errorf("message %d is to %v", n, p.To)
+		}
+		if !strings.Contains(body, fmt.Sprintf("words %d", round)) {
+			t.Errorf("message %d says %s", n, body)
+		}
+		for _, line := range strings.Split(head, "\r\n") {
+			if len(line) > 78 && !strings.HasPrefix(line, "Message-ID") {
+				t.Errorf("message %d has a header line of %d bytes: %s", n, len(line), line)
+			}
+		}
+	}
+}

@@ -204,11 +204,14 @@ func (b *bareSession) data() bool {
 func (b *bareSession) content() ([]byte, error) {
 	var data []byte
 	start := true // at the start of a line
+	taken := 0
+	defer func() { b.server.bytes.Add(int64(taken)) }()
 	for {
 		line, err := b.r.ReadSlice('\n')
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
 		}
+		taken += len(line)
 		if start && len(line) == 3 && line[0] == '.' && line[1] == '\r' {
 			return data, nil
 		}

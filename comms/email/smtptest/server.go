@@ -115,6 +115,7 @@ type Server struct {
 
 	script atomic.Pointer[Script]
 	count  atomic.Int64
+	bytes  atomic.Int64
 	conns  atomic.Int64
 
 	mu         sync.Mutex
@@ -203,6 +204,9 @@ func (s *Server) SetScript(f Script) {
 
 // Count is how many messages were received, one for each time that a client was told so or was cut off after Keep.
 func (s *Server) Count() int { return int(s.count.Load()) }
+
+// Bytes is how much content the bare engine has taken, as it travelled.
+func (s *Server) Bytes() int64 { return s.bytes.Load() }
 
 // Connections is how many connections were made, all told.
 func (s *Server) Connections() int { return int(s.conns.Load()) }
