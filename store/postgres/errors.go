@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -40,14 +41,19 @@ func code(err error) string {
 	return ""
 }
 
-// broken says that err came from the connection, not from a server's answer to a statement.
+// broken says that err came from the connection, or ended it, and so is not a living server's answer to a statement.
 func broken(err error) bool {
-	c := code(err)
-	return c == "" || strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P")
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return true
+	}
+	severity := cmp.Or(pg.SeverityUnlocalized, pg.Severity)
+	return severity == "FATAL" || severity == "PANIC" || strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P")
 }
 
-// certain says that a COMMIT which was sent and returned err did surely not take effect: the server refused it. What the driver says
-// of the connection does not count: it calls a COMMIT whose answer never came "safe to retry" when it found the line closed.
+// certain says that a COMMIT which was sent and returned err did surely not take effect: the server rolled it back, and lives. One that
+// fails while it makes the commit durable ends with PANIC, and may find it committed when it has recovered. What the driver says of the
+// connection does not count: it calls a COMMIT whose answer never came "safe to retry" when it found the line closed.
 func certain(err error) bool {
 	return errors.Is(err, pgx.ErrTxCommitRollback) || !broken(err) && code(err) != completionUnknown
 }
