@@ -189,6 +189,20 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	}
 }
 
+func TestStartingAgainChangesNothing(t *testing.T) {
+	e := fresh(t, bolt.Options{})
+	before, err := e.Change(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Migrate(t.Context(), kinds, false); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := e.Change(t.Context()); after != before || err != nil {
+		t.Errorf("change %s became %s: %v", before, after, err)
+	}
+}
+
 func TestAFileOfANewerFormatIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	ready(t, path, bolt.Options{}).Close()

@@ -19,6 +19,9 @@ var (
 	formatKey  = []byte("format") // of buckets and records, as a number in digits; a file without it has format 1
 )
 
+// errNothingNew rolls a migration back that has nothing to do, so that starting again is no change (see Change).
+var errNothingNew = errors.New("nothing new")
+
 // checkFormat refuses a file that a newer Lifeline laid out.
 func checkFormat(meta *bbolt.Bucket) error {
 	v := meta.Get(formatKey)
@@ -79,8 +82,11 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 				return err
 			}
 		}
-		if dry || len(steps) == 0 && b != nil {
+		if dry {
 			return nil
+		}
+		if len(steps) == 0 && b != nil {
+			return errNothingNew
 		}
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
 		if err != nil {
@@ -92,6 +98,9 @@ func (e *Engine) Migrate(_ context.Context, kinds []store.Kind, dry bool) (steps
 		}
 		return errors.Join(meta.Put(formatKey, strconv.AppendInt(nil, format, 10)), meta.Put(kindsKey, all))
 	})
+	if errors.Is(err, errNothingNew) {
+		err = nil
+	}
 	if err == nil && !dry {
 		declared := map[string]store.Kind{}
 		for _, k := range kinds {
