@@ -287,7 +287,7 @@ func (r *Room) Callback(ctx context.Context, key, ref string, state State, reaso
 	if _, err := parseKey(key); err != nil {
 		return err
 	}
-	if state != Sending && state != Sent && state != Delivered && state != Failed {
+	if state != Sending && state != Sent && state != Delivered && state != Failed && state != Suppressed {
 		return fault.BadField("state", "%.40q is not what a provider can report", string(state))
 	}
 	report := func(tx *store.Tx) error {
@@ -297,7 +297,7 @@ func (r *Room) Callback(ctx context.Context, key, ref string, state State, reaso
 			return err
 		}
 		other := ref != "" && d.Ref != "" && d.Ref != ref
-		if state == Sending || state.Rank() <= d.State.Rank() || other && state == Failed {
+		if state == Sending || state.Rank() <= d.State.Rank() || other && (state == Failed || state == Suppressed) {
 			return nil
 		}
 		next := d.Delivery

@@ -22,6 +22,8 @@ type accountAnswer struct {
 	FormerNames []string `json:"former_names,omitempty"`
 	Locale      string   `json:"locale,omitempty"`
 	TimeZone    string   `json:"time_zone,omitempty"`
+	MatchedBy   string   `json:"matched_by,omitempty"` // in a search: id, account_id, site_id, email, phone, account, former_name, domain, site, site_url
+	Matched     string   `json:"matched,omitempty"`    // our id of the record that matched
 }
 
 type siteAnswer struct {
@@ -64,24 +66,26 @@ type accountView struct {
 	Contacts []contactAnswer `json:"contacts"`
 }
 
-type searchAnswer struct {
-	Items []contacts.Hit `json:"items"`
-	Next  string         `json:"next"`
+type accountList struct {
+	Items   []accountAnswer `json:"items"`
+	Next    string          `json:"next"`
+	Partial bool            `json:"partial,omitempty"` // the search stopped before it had seen everything
 }
 
 func accountOf(r store.Rec[contacts.Account]) accountAnswer {
 	a := r.Value
-	return accountAnswer{objectOf(r.Meta), a.Name, some(a.ProductIDs), some(a.Domains), a.Region, a.Tier, a.FormerNames, a.Locale, a.TimeZone}
+	return accountAnswer{object: objectOf(r.Meta), Name: a.Name, ProductIDs: a.ProductIDs, Domains: a.Domains, Region: a.Region, Tier: a.Tier,
+		FormerNames: a.FormerNames, Locale: a.Locale, TimeZone: a.TimeZone}
 }
 
 func siteOf(r store.Rec[contacts.Site]) siteAnswer {
 	s := r.Value
-	return siteAnswer{objectOf(r.Meta), s.Account, s.Name, s.URL, some(s.ProductIDs), s.Products, s.Region, s.DeletedInProduct}
+	return siteAnswer{objectOf(r.Meta), s.Account, s.Name, s.URL, s.ProductIDs, s.Products, s.Region, s.DeletedInProduct}
 }
 
 func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
 	c := r.Value
-	a := contactAnswer{object: objectOf(r.Meta), Account: c.Account, Sites: some(c.Sites), Name: c.Name, Roles: some(c.Roles), Approved: c.Approved(),
+	a := contactAnswer{object: objectOf(r.Meta), Account: c.Account, Sites: c.Sites, Name: c.Name, Roles: c.Roles, Approved: c.Approved(),
 		Emails: masked("email", c.Emails), Phones: masked("sms", c.Phones), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: len(c.Conflicts)}
 	for _, s := range c.Sources {
 		a.Sources = append(a.Sources, s.Source)
@@ -104,14 +108,6 @@ func given(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// some is never null in JSON.
-func some(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
 }
 
 func (p *Portal) contactRoutes() []route {
@@ -147,7 +143,7 @@ func (p *Portal) contactRoutes() []route {
 				return send(k.Ctx, 200, result)
 			}},
 		{method: "GET", path: "/api/v1/accounts", right: auth.AccountRead, tag: "contacts", summary: "search by name, address, domain or any id; without q, list", query: []string{"q", "after", "limit"},
-			answer: list[accountAnswer]{}, do: func(k *call) error {
+			answer: accountList{}, do: func(k *call) error {
 				limit, err := limitParam(k.Ctx)
 				if err != nil {
 					return err
@@ -157,7 +153,13 @@ func (p *Portal) contactRoutes() []route {
 					if err != nil {
 						return err
 					}
-					return send(k.Ctx, 200, found)
+					out := accountList{Partial: found.Partial}
+					for _, hit := range found.Hits {
+						a := accountOf(hit.Account)
+						a.MatchedBy, a.Matched = hit.Why, hit.On
+						out.Items = append(out.Items, a)
+					}
+					return send(k.Ctx, 200, out)
 				}
 				page, next, err := p.Book.Accounts(k.UserContext(), store.Query{After: k.Query("after"), Limit: limit})
 				if err != nil {

@@ -12,7 +12,7 @@ const maxHook = 64 << 10
 
 // hookRoutes are what providers call. Only what they signed is believed.
 func (p *Portal) hookRoutes() []route {
-	return []route{{method: "POST", path: "/webhooks/twilio/status", do: func(k *call) error {
+	return []route{{method: "POST", path: "/webhooks/twilio/status", own: true, max: maxHook, do: func(k *call) error {
 		form, err := p.signed(k)
 		if err != nil {
 			return err
@@ -34,11 +34,7 @@ func (p *Portal) signed(k *call) (url.Values, error) {
 	if p.Callback.Valid == nil {
 		return nil, refused
 	}
-	body, err := read(k.Ctx, maxHook)
-	if err != nil {
-		return nil, err
-	}
-	form, err := url.ParseQuery(string(body))
+	form, err := url.ParseQuery(string(k.Request().Body()))
 	if err != nil {
 		return nil, refused
 	}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
+	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -26,16 +26,53 @@ const (
 )
 
 // guard refuses what no route should ever see: a compressed body (a few hundred bytes can become gigabytes), and two ways of saying
-// how long the body is (request smuggling, RFC 9112 section 6.3).
+// how long the body is (request smuggling, RFC 9112 section 6.3). Behind the routes it sees to the rest of a body.
 func (p *Portal) guard(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(c *fasthttp.RequestCtx) {
-		if enc := c.Request.Header.ContentEncoding(); len(enc) > 0 && !bytes.EqualFold(enc, []byte("identity")) {
+		defer settle(c)
+		switch enc := c.Request.Header.ContentEncoding(); {
+		case len(enc) > 0 && !bytes.EqualFold(enc, []byte("identity")):
 			c.SetConnectionClose()
-			writeProblem(c, fault.New(fault.Unsupported, "compressed request bodies are not taken; send it plain"))
+			p.writeProblem(c, fault.New(fault.Unsupported, "compressed request bodies are not taken; send it plain"))
+		case twoLengths(c.Request.Header.RawHeaders()):
+			c.SetConnectionClose()
+			p.writeProblem(c, fiber.NewError(fiber.StatusBadRequest, "Content-Length and Transfer-Encoding exclude each other"))
+		default:
+			next(c)
+		}
+	}
+}
+
+// twoLengths says whether header lines, as they came, give the body a length and a transfer encoding. The parsed header cannot tell: it
+// keeps only one of them.
+func twoLengths(raw []byte) bool {
+	var length, encoding bool
+	for line := range bytes.Lines(raw) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		length = length || bytes.EqualFold(name, []byte(fiber.HeaderContentLength))
+		encoding = encoding || bytes.EqualFold(name, []byte(fiber.HeaderTransferEncoding))
+	}
+	return length && encoding
+}
+
+// maxDrain is how much of a body that nobody wanted is read to keep the connection, so that its sender gets to read our answer.
+const maxDrain = 1 << 20
+
+// settle takes what is left of a body off the connection, or ends the connection: the server would read it as the next request.
+func settle(c *fasthttp.RequestCtx) {
+	if !c.Request.IsBodyStream() {
+		return
+	}
+	b := body(c, maxDrain)
+	if b.end == io.EOF {
+		return
+	}
+	if (b.end == nil || fault.Of(b.end) == fault.TooLarge) && c.Request.Header.ContentLength() <= maxDrain {
+		if _, err := io.CopyN(io.Discard, b.r, maxDrain); err == io.EOF {
 			return
 		}
-		next(c)
 	}
+	c.SetConnectionClose()
 }
 
 // read takes a whole body of at most max bytes.
@@ -52,14 +89,14 @@ func read(c *fiber.Ctx, max int) ([]byte, error) {
 		}
 		return b, nil
 	}
-	b, err := io.ReadAll(io.LimitReader(c.Context().RequestBodyStream(), int64(max)+1))
+	b, err := io.ReadAll(body(c.Context(), max))
+	if fault.Of(err) == fault.TooLarge {
+		c.Context().SetConnectionClose()
+		return nil, err
+	}
 	if err != nil {
 		c.Context().SetConnectionClose()
-		return nil, fault.Wrap(fault.Invalid, err, "the body broke off")
-	}
-	if len(b) > max {
-		c.Context().SetConnectionClose()
-		return nil, tooLarge(max)
+		return nil, fiber.NewError(fiber.StatusBadRequest, "The body broke off")
 	}
 	c.Request().SetBodyRaw(b)
 	return b, nil
@@ -70,7 +107,19 @@ func stream(c *fiber.Ctx, max int) io.Reader {
 	if !c.Request().IsBodyStream() {
 		return bytes.NewReader(c.Request().Body())
 	}
-	return &bounded{r: c.Context().RequestBodyStream(), left: int64(max), max: max}
+	return body(c.Context(), max)
+}
+
+const bodyKey = "lifeline.body"
+
+// body is the request's one reader of its body stream.
+func body(c *fasthttp.RequestCtx, max int) *bounded {
+	if b, ok := c.UserValue(bodyKey).(*bounded); ok {
+		return b
+	}
+	b := &bounded{r: c.RequestBodyStream(), left: int64(max), max: max}
+	c.SetUserValue(bodyKey, b)
+	return b
 }
 
 // bounded remembers how it ended: fasthttp's stream of a chunked body, read once more behind its end, waits for another request.
@@ -106,6 +155,14 @@ func decode(c *fiber.Ctx, into any) error {
 		return err
 	}
 	return decodeJSON(body, into)
+}
+
+// optional is decode for a body that may be left out.
+func (k *call) optional(into any) error {
+	if len(k.Request().Body()) == 0 {
+		return nil
+	}
+	return decode(k.Ctx, into)
 }
 
 func decodeJSON(body []byte, into any) error {
@@ -181,8 +238,8 @@ func limitParam(c *fiber.Ctx) (int, error) {
 	if s == "" {
 		return 50, nil
 	}
-	var n int
-	if _, err := fmt.Sscanf(s, "%d", &n); err != nil || n < 1 || n > maxList {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxList {
 		return 0, fault.BadField("limit", "must be a whole number from 1 to %d", maxList)
 	}
 	return n, nil

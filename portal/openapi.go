@@ -16,7 +16,10 @@ import (
 
 type openAPI struct {
 	schemas map[string]any
+	input   bool // what may be sent: no other field, and none that must be there unless the route says so
 }
+
+var forms = map[bool][]string{true: {"application/x-www-form-urlencoded", "multipart/form-data"}}
 
 var pathParam = regexp.MustCompile(`:(\w+)`)
 
@@ -79,7 +82,16 @@ func (d *openAPI) operation(r route) map[string]any {
 		}
 		op["requestBody"] = map[string]any{"required": true, "content": content}
 	case r.body != nil:
-		op["requestBody"] = map[string]any{"required": true, "content": map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeOf(r.body))}}}
+		in := &openAPI{schemas: d.schemas, input: true}
+		body := in.schema(reflect.TypeOf(r.body))
+		if r.needs != nil {
+			body = map[string]any{"allOf": []any{body, map[string]any{"required": r.needs}}}
+		}
+		content := map[string]any{}
+		for _, media := range append([]string{"application/json"}, forms[r.forms]...) {
+			content[media] = map[string]any{"schema": body}
+		}
+		op["requestBody"] = map[string]any{"required": r.needs != nil, "content": content}
 	}
 	status := r.status
 	if status == 0 {
@@ -105,7 +117,7 @@ func operationID(r route) string {
 var wellKnown = map[reflect.Type]map[string]any{
 	reflect.TypeFor[time.Time]():        {"type": "string", "format": "date-time"},
 	reflect.TypeFor[json.RawMessage]():  {},
-	reflect.TypeFor[templates.Count]():  {"oneOf": []any{map[string]any{"type": "integer", "minimum": 0}, map[string]any{"const": templates.NotKnown}}},
+	reflect.TypeFor[templates.Count]():  {"oneOf": []any{map[string]any{"type": "integer", "minimum": 0}, map[string]any{"const": templates.NotKnown}, map[string]any{"type": "null"}}}, // null: a correction says nothing of it
 	reflect.TypeFor[templates.Moment](): {"oneOf": []any{map[string]any{"type": "string", "format": "date-time"}, map[string]any{"enum": []string{templates.NotKnown, "none"}}, map[string]any{"type": "null"}}},
 	reflect.TypeFor[templates.Span]():   {"type": "string", "format": "duration"},
 }
@@ -146,6 +158,9 @@ func (d *openAPI) object(t reflect.Type) map[string]any {
 	if t.Name() != "" {
 		pkg := t.PkgPath()
 		name = genericName.ReplaceAllString(pkg[strings.LastIndex(pkg, "/")+1:]+"."+strings.ReplaceAll(t.Name(), "lifeline/", ""), "_")
+		if d.input {
+			name += "_input"
+		}
 		if _, done := d.schemas[name]; done {
 			return map[string]any{"$ref": "#/components/schemas/" + name}
 		}
@@ -155,7 +170,10 @@ func (d *openAPI) object(t reflect.Type) map[string]any {
 	var required []string
 	d.fields(t, props, &required)
 	s := map[string]any{"type": "object", "properties": props}
-	if len(required) > 0 {
+	switch {
+	case d.input:
+		s["additionalProperties"] = false
+	case len(required) > 0:
 		s["required"] = required
 	}
 	if name == "" {
@@ -196,6 +214,7 @@ func (p *Portal) docRoutes() []route {
 			}
 			k.Set("Content-Type", "application/json; charset=utf-8")
 			k.Set("Cache-Control", "public, max-age=300")
+			k.Set("Access-Control-Allow-Origin", "*")
 			return k.Send(doc)
 		},
 	}}

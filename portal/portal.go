@@ -6,10 +6,12 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,26 +106,49 @@ func (p *Portal) app() *fiber.App {
 		ErrorHandler:                 func(c *fiber.Ctx, err error) error { return p.fail(c, err) },
 	})
 	app.Use(p.recover, p.headers, p.count)
-	for _, r := range p.routes() {
+	all := p.routes()
+	for _, r := range all {
 		app.Add(r.method, r.path, p.serve(r))
+		if r.method == fiber.MethodGet {
+			app.Add(fiber.MethodHead, r.path, p.serve(r)) // RFC 9110 section 9.1; the server leaves the body out
+		}
 	}
-	app.Use(func(c *fiber.Ctx) error { return errNoPage })
+	app.Use(func(c *fiber.Ctx) error { return nothingHere(c, all) })
 	return app
+}
+
+// nothingHere tells an address that does not exist from one that is asked in a way it does not answer (RFC 9110 section 15.5.6).
+func nothingHere(c *fiber.Ctx, all []route) error {
+	var allow []string
+	for _, r := range all {
+		if fiber.RoutePatternMatch(c.Path(), r.path, fiber.Config{StrictRouting: true, CaseSensitive: true}) && !slices.Contains(allow, r.method) {
+			allow = append(allow, r.method)
+			if r.method == fiber.MethodGet {
+				allow = append(allow, fiber.MethodHead)
+			}
+		}
+	}
+	if allow == nil {
+		return errNoPage
+	}
+	c.Set(fiber.HeaderAllow, strings.Join(allow, ", "))
+	return fiber.NewError(fiber.StatusMethodNotAllowed, "This address does not answer "+c.Method())
 }
 
 // https says whether the public address is encrypted; cookies and headers follow it.
 func (p *Portal) https() bool { return strings.HasPrefix(p.URL, "https://") }
 
 // source is the address that a request came from: the peer's, or what a trusted proxy says in the last entry of X-Forwarded-For that
-// is not itself a trusted proxy.
+// is not itself a trusted proxy. The header's lines are one list (RFC 9110 section 5.3): some proxies add a line of their own behind
+// what a stranger sent.
 func (p *Portal) source(c *fiber.Ctx) string {
 	peer := c.Context().RemoteIP()
 	if !p.trusts(peer) {
 		return peer.String()
 	}
-	hops := strings.Split(c.Get(fiber.HeaderXForwardedFor), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		ip := net.ParseIP(strings.TrimSpace(hops[i]))
+	hops := bytes.Split(bytes.Join(c.Request().Header.PeekAll(fiber.HeaderXForwardedFor), []byte(",")), []byte(","))
+	for _, hop := range slices.Backward(hops) {
+		ip := hopIP(strings.TrimSpace(string(hop)))
 		if ip == nil {
 			break
 		}
@@ -132,6 +157,14 @@ func (p *Portal) source(c *fiber.Ctx) string {
 		}
 	}
 	return peer.String()
+}
+
+// hopIP reads an address as proxies write it, some of them with a port.
+func hopIP(s string) net.IP {
+	if host, _, err := net.SplitHostPort(s); err == nil {
+		s = host
+	}
+	return net.ParseIP(s)
 }
 
 func (p *Portal) trusts(ip net.IP) bool {
@@ -174,7 +207,8 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 
 // long says whether a request may take minutes: files that are read as they come.
 func long(uri string) bool {
-	return strings.Contains(uri, "/imports") || strings.HasSuffix(uri, "/affected") || strings.Contains(uri, "/affected?") || strings.HasSuffix(uri, "/sites")
+	path, _, _ := strings.Cut(uri, "?")
+	return path == "/api/v1/contacts/imports" || strings.HasPrefix(path, "/api/v1/incidents/") && (strings.HasSuffix(path, "/affected") || strings.HasSuffix(path, "/sites"))
 }
 
 // quiet keeps fasthttp's own lines (strangers' broken requests) out of the log unless somebody debugs.

@@ -96,6 +96,13 @@ func (p *Portal) fail(c *fiber.Ctx, err error) error {
 	return p.errorPage(c, pr)
 }
 
+// later says on a page of ours when to try again, where an error is one of waiting.
+func (k *call) later(err error) {
+	if s := problemOf(err).Status; s == 429 || s == 503 {
+		k.Set(fiber.HeaderRetryAfter, retryAfter(err))
+	}
+}
+
 // retryAfter is in whole seconds, rounded up (RFC 9110 section 10.2.3).
 func retryAfter(err error) string {
 	var e *fault.Error
@@ -106,13 +113,15 @@ func retryAfter(err error) string {
 }
 
 // writeProblem answers below the framework.
-func writeProblem(c *fasthttp.RequestCtx, err error) {
-	pr := problemOf(err)
+func (p *Portal) writeProblem(c *fasthttp.RequestCtx, err error) { bare(c, problemOf(err), p.https()) }
+
+// bare writes a problem document with the headers that are on every answer.
+func bare(c *fasthttp.RequestCtx, pr problem, https bool) {
 	body, _ := json.Marshal(pr) // a struct of text and numbers
 	c.SetStatusCode(pr.Status)
 	c.SetContentType("application/problem+json")
 	c.Response.Header.Set(fiber.HeaderCacheControl, "no-store")
-	for _, h := range page.SecurityHeaders(false) {
+	for _, h := range page.SecurityHeaders(https) {
 		c.Response.Header.Set(h[0], h[1])
 	}
 	c.SetBody(body)
@@ -130,11 +139,8 @@ func refuseRaw(c *fasthttp.RequestCtx, err error) {
 	case strings.Contains(err.Error(), "timeout"):
 		status, title = 408, "The request took too long"
 	}
-	body, _ := json.Marshal(problem{Type: "about:blank", Title: title, Status: status})
 	c.SetConnectionClose()
-	c.SetStatusCode(status)
-	c.SetContentType("application/problem+json")
-	c.SetBody(body)
+	bare(c, problem{Type: "about:blank", Title: title, Status: status}, false)
 }
 
 // recover turns a panic of a handler into a 500 with a reference.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -22,7 +23,11 @@ type route struct {
 	tag, summary string
 	query        []string // names of query parameters
 	body         any      // a value whose type is the JSON body's; nil: none
-	media        string   // of a body that is not JSON
+	media        string   // of a body that is not JSON, read as it comes
+	needs        []string // fields of body that always have to be there
+	forms        bool     // body may also come as a form
+	max          int      // bytes of a body that is not read as it comes; 0: maxJSON
+	own          bool     // the route itself sees to how much a stranger may post
 	status       int      // of success; 0: 200
 	answer       any      // a value whose type is the answer's
 	do           func(*call) error
@@ -36,7 +41,7 @@ type call struct {
 	csrf   string
 }
 
-// serve wraps a route with who is asking, whether she may, and the idempotency of POST.
+// serve wraps a route with who is asking, whether she may, how much she may send, and the idempotency of POST.
 func (p *Portal) serve(r route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		k := &call{Ctx: c, p: p}
@@ -54,10 +59,26 @@ func (p *Portal) serve(r route) fiber.Handler {
 				}
 			}
 			caller = k.person.ID
-		} else if r.method == fiber.MethodPost {
+		} else if r.method == fiber.MethodPost && !r.own {
 			if err := p.slow(k); err != nil {
 				return err
 			}
+		}
+		if r.method == fiber.MethodGet {
+			return r.do(k)
+		}
+		if r.media == "" { // whatever the handler looks for in the body, there is no more of it than this
+			if _, err := read(c, cmp.Or(r.max, maxJSON)); err != nil {
+				return err
+			}
+		}
+		if k.csrf != "" {
+			if err := k.sameSite(r); err != nil {
+				return err
+			}
+		}
+		if r.method != fiber.MethodPost || r.media != "" { // a file read as it comes changes nothing when it comes again
+			return r.do(k)
 		}
 		return p.once(c, caller, func() error { return r.do(k) })
 	}
@@ -87,27 +108,34 @@ func (k *call) identify(page bool) error {
 		return err
 	}
 	k.person, k.csrf = person, csrf
-	if k.Method() != fiber.MethodGet && k.Method() != fiber.MethodHead {
-		return k.sameSite()
+	return nil
+}
+
+// sameSite refuses a write that another site's page made the browser send: it must come from our own pages, and the form or header must
+// carry the session's token.
+func (k *call) sameSite(r route) error {
+	token := k.Get("X-CSRF-Token")
+	if token == "" && r.media == "" {
+		token = k.FormValue("csrf")
+	}
+	if k.foreign() || !auth.SameToken(token, k.csrf) {
+		return fault.New(fault.Forbidden, "this form has expired; go back, reload and send it again")
 	}
 	return nil
 }
 
-// sameSite refuses a write that another site's page made the browser send: the Origin must be ours, and the form or header must carry
-// the session's token.
-func (k *call) sameSite() error {
-	refused := fault.New(fault.Forbidden, "this form has expired; go back, reload and send it again")
-	if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != k.p.URL {
-		return refused
+// foreign says whether another site's page made the browser send this. Our pages ask for no referrer, and then a browser sends "null" as
+// the Origin of our own forms as well (Fetch standard, "append a request Origin header"): there Sec-Fetch-Site tells, and where that is
+// missing the token has to.
+func (k *call) foreign() bool {
+	switch k.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+		origin := k.Get(fiber.HeaderOrigin)
+		return origin != "" && origin != "null" && origin != k.p.URL
 	}
-	given := k.Get("X-CSRF-Token")
-	if given == "" {
-		given = k.FormValue("csrf")
-	}
-	if !auth.SameToken(given, k.csrf) {
-		return refused
-	}
-	return nil
+	return true
 }
 
 // cookie is the session cookie's name; the __Host- prefix needs an encrypted address.

@@ -60,6 +60,7 @@ type ticketView struct {
 	Secret string
 	Wrong  bool
 	Open   *desk.View
+	Text   string // what was typed and could not be added
 	Error  string
 }
 
@@ -116,24 +117,28 @@ func (p *Portal) supportRoutes() []route {
 			locale := p.locale(k.Ctx)
 			return p.render(k.Ctx, 200, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), Facts: p.publicFacts(k.UserContext())})
 		}},
-		{method: "POST", path: "/support", do: func(k *call) error {
-			if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != "null" && origin != p.URL {
+		{method: "POST", path: "/support", max: maxTicket, own: true, do: func(k *call) error {
+			if k.foreign() {
 				return fault.New(fault.Forbidden, "this form was sent from another site")
 			}
 			in, err := k.intake()
-			if err != nil {
-				return err
-			}
 			in.Route = "web"
 			locale := p.Words.Match(in.Locale)
 			if in.Locale == "" {
 				locale = p.locale(k.Ctx)
 				in.Locale = locale
 			}
-			receipt, err := p.Desk.File(k.UserContext(), "public:web", in)
+			var receipt desk.Receipt
+			if err == nil {
+				err = p.slow(k) // only here, where what was typed is at hand
+			}
+			if err == nil {
+				receipt, err = p.Desk.File(k.UserContext(), "public:web", in)
+			}
 			switch fault.Of(err) {
 			case "":
 			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany: // what was typed must not be lost
+				k.later(err)
 				return p.render(k.Ctx, problemOf(err).Status, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), In: in,
 					Errors: sayErrors(p.Words.Catalog(locale), err), Facts: p.publicFacts(k.UserContext())})
 			default:
@@ -164,7 +169,21 @@ func (p *Portal) supportRoutes() []route {
 				v.Wrong, v.Secret = true, ""
 				return p.render(k.Ctx, 404, "ticket", v)
 			case fault.Invalid, fault.Conflict, fault.TooMany:
-				v.Error = err.Error()
+				k.later(err)
+				v.Error, v.Text = v.Words.T("support.error.later"), k.FormValue("text")
+				switch fault.Of(err) {
+				case fault.Invalid:
+					v.Error = v.Words.T("support.error.other")
+				case fault.Conflict:
+					v.Error = err.Error()
+				}
+				if fault.Of(err) != fault.TooMany { // the secret was right
+					open, again := p.Desk.Open(k.UserContext(), v.Number, v.Secret)
+					if again != nil {
+						return again
+					}
+					v.Open = &open
+				}
 				return p.render(k.Ctx, problemOf(err).Status, "ticket", v)
 			}
 			return err

@@ -1,11 +1,14 @@
 package portal
 
 import (
+	"bytes"
+	"cmp"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -89,7 +92,7 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 func (p *Portal) ticketRoutes() []route {
 	const base = "/api/v1/tickets"
 	return []route{
-		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough", status: 201,
+		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough", status: 201, max: maxTicket, forms: true, needs: []string{"message"},
 			body: desk.Intake{}, answer: receiptAnswer{}, do: func(k *call) error {
 				in, err := k.intake()
 				if err != nil {
@@ -129,7 +132,7 @@ func (p *Portal) ticketRoutes() []route {
 			}
 			return send(k.Ctx, 200, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Messages))
 		}},
-		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only", status: 201,
+		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only", status: 201, needs: []string{"text"},
 			body: messageBody{}, answer: ticketAnswer{}, do: func(k *call) error {
 				var in messageBody
 				if err := decode(k.Ctx, &in); err != nil {
@@ -144,7 +147,7 @@ func (p *Portal) ticketRoutes() []route {
 	}
 }
 
-// intake reads a ticket as JSON, or as a form, which is what a page without script sends.
+// intake reads a ticket as JSON, or as a form, which is what a page without script sends. With an error comes what could be read.
 func (k *call) intake() (desk.Intake, error) {
 	var in desk.Intake
 	media, params, err := mime.ParseMediaType(k.Get(fiber.HeaderContentType))
@@ -159,59 +162,58 @@ func (k *call) intake() (desk.Intake, error) {
 		if err != nil {
 			return in, err
 		}
-		form, err := url.ParseQuery(string(body))
+		form, err := url.ParseQuery(string(body)) // what it can read it gives
+		filled := fillIntake(&in, form)
 		if err != nil {
 			return in, fault.New(fault.Invalid, "the form is malformed")
 		}
-		return in, fillIntake(&in, form)
+		return in, filled
 	case fiber.MIMEMultipartForm:
-		body, err := read(k.Ctx, maxTicket)
-		if err != nil {
-			return in, err
-		}
-		form, err := readMultipart(strings.NewReader(string(body)), params["boundary"])
-		if err != nil {
-			return in, err
-		}
-		return in, fillIntake(&in, form)
+		form, err := readMultipart(bytes.NewReader(k.Request().Body()), params["boundary"])
+		return in, cmp.Or(err, fillIntake(&in, form))
 	}
 	return in, fault.New(fault.Unsupported, "the body must be application/json or a form")
 }
 
-// readMultipart takes the text fields. Files are refused by name until they can be kept safely.
-func readMultipart(r io.Reader, boundary string) (url.Values, error) {
-	form := url.Values{}
+// readMultipart takes the text fields. Files are refused until they can be kept safely, and the fields beside them are still read.
+func readMultipart(r io.Reader, boundary string) (form url.Values, err error) {
+	form = url.Values{}
 	mr := multipart.NewReader(r, boundary)
 	for range 100 {
-		part, err := mr.NextPart()
-		if err == io.EOF {
-			return form, nil
+		part, next := mr.NextPart()
+		if next == io.EOF {
+			return form, err
 		}
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "the form is malformed")
+		if next != nil {
+			return form, fault.New(fault.Invalid, "the form is malformed")
 		}
 		if part.FileName() != "" {
-			return nil, fault.BadField("attachments", "are not taken yet; describe what they show, and we ask for them when we answer")
+			err = fault.BadField("attachments", "are not taken yet; describe what they show, and we ask for them when we answer")
+			continue
 		}
-		value, err := io.ReadAll(io.LimitReader(part, maxJSON))
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "the form broke off")
+		value, broken := io.ReadAll(io.LimitReader(part, maxJSON))
+		if broken != nil {
+			return form, fault.New(fault.Invalid, "the form broke off")
 		}
 		form.Add(part.FormName(), string(value))
 	}
-	return nil, fault.New(fault.Invalid, "the form has more than 100 parts")
+	return form, fault.New(fault.Invalid, "the form has more than 100 parts")
 }
 
 func fillIntake(in *desk.Intake, form url.Values) error {
 	fields := map[string]*string{"message": &in.Message, "email": &in.Email, "phone": &in.Phone, "name": &in.Name, "company": &in.Company,
 		"site_url": &in.SiteURL, "site_name": &in.SiteName, "domain": &in.Domain, "invoice": &in.Invoice, "old_ticket": &in.OldTicket,
 		"impact": &in.Impact, "locale": &in.Locale}
-	for name, values := range form {
-		at, ok := fields[name]
-		if !ok {
-			return fault.BadField(name, "is not a field of this form")
+	var unknown []fault.Field
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		if at, ok := fields[name]; ok {
+			*at = form.Get(name)
+		} else {
+			unknown = append(unknown, fault.Field{Field: name, Reason: "is not a field of this form"})
 		}
-		*at = values[0]
+	}
+	if unknown != nil {
+		return fault.BadFields(unknown...)
 	}
 	return nil
 }

@@ -67,10 +67,14 @@ type publishBody struct {
 	PageOnly bool `json:"page_only,omitempty"` // without an approver, after the time that the policy sets
 }
 
+// statementNeeds are the fields of an update that always have to be there.
+var statementNeeds = []string{"phase", "headline", "what_happened", "your_action", "scope", "affected", "timeline", "data_loss", "known", "unknown", "next_update_by",
+	"audience", "channels", "locales"}
+
 func (p *Portal) updateRoutes() []route {
 	const base = "/api/v1/updates"
 	return []route{
-		{method: "POST", path: "/api/v1/incidents/:id/updates", right: auth.UpdateWrite, tag: "updates", summary: "draft a structured update; every missing or wrong field is named", status: 201,
+		{method: "POST", path: "/api/v1/incidents/:id/updates", right: auth.UpdateWrite, tag: "updates", summary: "draft a structured update; every missing or wrong field is named", status: 201, needs: statementNeeds,
 			body: templates.Statement{}, answer: updateAnswer{}, do: func(k *call) error {
 				s, malformed, err := k.statement()
 				if err != nil {
@@ -95,7 +99,7 @@ func (p *Portal) updateRoutes() []route {
 				}
 				return sendList(k, page, next, func(r store.Rec[comms.Update]) updateAnswer { return updateOf(r, nil) })
 			}},
-		{method: "POST", path: "/api/v1/incidents/:id/first-notice", right: auth.NoticeFirst, tag: "updates", summary: "the first word, by one person, on a text that two approved beforehand", status: 201,
+		{method: "POST", path: "/api/v1/incidents/:id/first-notice", right: auth.NoticeFirst, tag: "updates", summary: "the first word, by one person, on a text that two approved beforehand", status: 201, needs: []string{"products", "next_update_by"},
 			body: comms.FirstNotice{}, answer: updateAnswer{}, do: func(k *call) error {
 				var in comms.FirstNotice
 				if err := decode(k.Ctx, &in); err != nil {
@@ -125,7 +129,7 @@ func (p *Portal) updateRoutes() []route {
 			}
 			return send(k.Ctx, 200, updateOf(rec, findings))
 		}},
-		{method: "PATCH", path: base + "/:id", right: auth.UpdateWrite, tag: "updates", summary: "replace a draft's fields; this voids its approval", body: templates.Statement{}, answer: updateAnswer{}, do: func(k *call) error {
+		{method: "PATCH", path: base + "/:id", right: auth.UpdateWrite, tag: "updates", summary: "replace a draft's fields; this voids its approval", needs: statementNeeds, body: templates.Statement{}, answer: updateAnswer{}, do: func(k *call) error {
 			s, malformed, err := k.statement()
 			if err != nil {
 				return err
@@ -160,7 +164,7 @@ func (p *Portal) updateRoutes() []route {
 		}},
 		{method: "POST", path: base + "/:id/publish", right: auth.UpdatePublish, tag: "updates", summary: "publish: the page at once, then everyone", body: publishBody{}, answer: updateAnswer{}, do: func(k *call) error {
 			var in publishBody
-			if err := decode(k.Ctx, &in); err != nil {
+			if err := k.optional(&in); err != nil {
 				return err
 			}
 			rec, err := p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), comms.PublishOptions{PageOnly: in.PageOnly})
@@ -176,7 +180,7 @@ func (p *Portal) updateRoutes() []route {
 			}
 			return send(k.Ctx, 200, updateOf(rec, nil))
 		}},
-		{method: "POST", path: base + "/:id/retract", right: auth.UpdateRetract, tag: "updates", summary: "stop what is unsent, and correct exactly those who got it", body: reasonBody{}, answer: updateAnswer{}, do: func(k *call) error {
+		{method: "POST", path: base + "/:id/retract", right: auth.UpdateRetract, tag: "updates", summary: "stop what is unsent, and correct exactly those who got it", needs: []string{"reason"}, body: reasonBody{}, answer: updateAnswer{}, do: func(k *call) error {
 			var in reasonBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err

@@ -1,0 +1,353 @@
+package portal
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"maps"
+	"mime/multipart"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+)
+
+const form = "application/x-www-form-urlencoded"
+
+func (h *house) file(body map[string]any) receiptAnswer {
+	h.Helper()
+	var r receiptAnswer
+	h.post("", "/api/v1/tickets", body).want(201).into(&r)
+	return r
+}
+
+func TestAMessageAndOneWayBackAreEnough(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct {
+		body map[string]any
+		told string
+	}{
+		{map[string]any{"message": "we cannot log in", "email": "ann@acme.example"}, "email"},
+		{map[string]any{"message": "we cannot log in", "phone": "+1 202 555 0101"}, "sms"},
+		// What the product is asked for is gone; an address of it that is dead, or no address at all, stops nobody.
+		{map[string]any{"message": "help", "email": "bo@acme.example", "site_url": "https://gone.invalid/", "site_name": "Acme", "domain": "acme.example",
+			"invoice": "INV-1", "old_ticket": "CS-7", "company": "Acme", "name": "Bo", "impact": "lost_access", "locale": "ja"}, "email"},
+		{map[string]any{"message": "help", "email": "dai@bolt.example", "site_url": "not:// an address at all %%%", "impact": "no such impact", "locale": "xx-YY"}, "email"},
+	} {
+		r := h.file(c.body)
+		if r.Number == "" || r.Secret == "" || r.URL != h.URL+"/t/"+r.Number || len(strings.Fields(r.Phrase)) != 2 || r.Level != "L0" || r.Next == "" || r.Told != c.told {
+			t.Errorf("%v: %+v", c.body, r)
+		}
+		h.get(auth.Support, "/api/v1/tickets/"+r.Number).want(200).silent(r.Secret)
+	}
+	if n := len(h.items("/api/v1/tickets")); n != 4 {
+		t.Errorf("%d tickets", n)
+	}
+}
+
+func TestEveryWrongFieldIsNamedAtOnce(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct {
+		body any
+		want []string
+	}{
+		{map[string]any{}, []string{"email", "message"}},
+		{map[string]any{"message": " \n", "email": "   ", "phone": ""}, []string{"email", "message"}},
+		{map[string]any{"message": "x", "email": "0"}, []string{"email"}},
+		{map[string]any{"message": "x", "email": "ann@acme.example\r\nBcc: all@x.example"}, []string{"email"}},
+		{map[string]any{"message": "x", "phone": "12"}, []string{"phone"}},
+		{map[string]any{"message": "x", "email": "a@b.example", "level": "L4"}, []string{"level"}},
+		{map[string]any{"message": "x", "email": "a@b.example", "Route": "web"}, []string{"Route"}},
+		{map[string]any{"message": 7, "email": "a@b.example"}, []string{"message"}},
+		{map[string]any{"message": strings.Repeat("x", 64<<10+1), "email": "a@b.example", "company": strings.Repeat("x", 501)}, []string{"company", "message"}},
+		{"", nil}, {"null!", nil}, {`{"message":"x","email":"a@b.example"} {}`, nil}, {`[]`, nil},
+	} {
+		same(t, fmt.Sprintf("%.60v", c.body), h.post("", "/api/v1/tickets", c.body).want(422).named(), c.want)
+	}
+	h.do(ask{method: "POST", path: "/api/v1/tickets", media: "text/plain", body: filed}).want(415)
+	h.do(ask{method: "POST", path: "/api/v1/tickets", media: "application/jsonx", body: filed}).want(415)
+	if n := len(h.items("/api/v1/tickets")); n != 0 {
+		t.Errorf("%d tickets were filed", n)
+	}
+}
+
+func TestFormsFileTickets(t *testing.T) {
+	h := open(t)
+	fields := url.Values{"message": {"we cannot log in\r\n<script>"}, "email": {"ann@acme.example"}, "company": {"Acme & Söhne"}, "impact": {desk.LostAccess}, "locale": {"zh-CN"}}
+	post := func(path, media, body string) answer {
+		return h.do(ask{method: "POST", path: path, media: media, body: body, header: map[string]string{"Origin": "null"}})
+	}
+	multi := func(files ...string) (media, body string) {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		for _, f := range files {
+			part, err := w.CreateFormFile("attachments", f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := part.Write([]byte("<svg onload=alert(1)>")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name := range fields {
+			if err := w.WriteField(name, fields.Get(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return w.FormDataContentType(), b.String()
+	}
+	page := post("/support", form, fields.Encode()).want(201).says(`<html lang="zh-CN"`)
+	number := regexp.MustCompile(`[0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{3}`).Find(page.body)
+	if number == nil {
+		t.Fatalf("no number on %s", page.body)
+	}
+	media, body := multi()
+	post("/support", media, body).want(201)
+	post("/api/v1/tickets", media, body).want(201)
+	post("/api/v1/tickets", form, fields.Encode()).want(201)
+	for _, ticket := range h.items("/api/v1/tickets") {
+		if ticket["company"] != "Acme & Söhne" || ticket["priority"] != "P0" || ticket["locale"] != "zh-CN" || ticket["email"] != "ann@acme.example" {
+			t.Errorf("%v", ticket)
+		}
+	}
+	h.get(auth.Support, "/api/v1/tickets/"+string(number)).want(200).says(`we cannot log in\n\u003cscript\u003e`)
+
+	// Files are refused by name, and what was typed beside them stays.
+	media, body = multi("../../etc/passwd", "x.svg")
+	same(t, "files", post("/api/v1/tickets", media, body).want(422).named(), []string{"attachments"})
+	post("/support", media, body).want(422).says("we cannot log in", html.EscapeString("Acme & Söhne"), "ann@acme.example").silent("<script>")
+
+	for _, broken := range []struct{ media, body string }{
+		{"multipart/form-data", body}, {"multipart/form-data; boundary=none", body}, {media, body[:len(body)/2]}, {form, "message=%zz"}, {form, "message=x&admin=1&zebra=2"},
+	} {
+		post("/api/v1/tickets", broken.media, broken.body).want(422)
+	}
+	same(t, "unknown", post("/api/v1/tickets", form, "message=x&zebra=2&admin=1").want(422).named(), []string{"admin", "zebra"})
+	h.do(ask{method: "POST", path: "/support", media: form, body: fields.Encode(), header: map[string]string{"Origin": "https://evil.example"}}).want(403)
+	if n := len(h.items("/api/v1/tickets")); n != 4 {
+		t.Errorf("%d tickets, want four", n)
+	}
+}
+
+func TestTheFormSpeaksTheReadersLanguage(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct{ query, accept, want string }{
+		{"", "", "en"}, {"", "ja", "ja"}, {"", "zh-Hans-SG, en;q=0.5", "zh-CN"}, {"", "fr, ja;q=0.8, en;q=0.5", "ja"}, {"", "fr", "en"}, {"?lang=ja", "en", "ja"},
+		{"?lang=zh-CN", "", "zh-CN"}, {"?lang=%22%3E%3Cscript%3E", "ja", "en"}, {"", "%%%;;q=9,,", "en"},
+	} {
+		h.do(ask{method: "GET", path: "/support" + c.query, header: map[string]string{"Accept-Language": c.accept}}).want(200).
+			says(`<html lang="` + c.want + `"`).silent("<script>")
+	}
+	r := h.do(ask{method: "POST", path: "/api/v1/tickets", body: filed, header: map[string]string{"Accept-Language": "ja, en;q=0.1"}}).want(201)
+	if got := h.get(auth.Support, "/api/v1/tickets/"+r.text("number")).text("locale"); got != "ja" {
+		t.Errorf("the ticket is in %q", got)
+	}
+}
+
+func TestWhatWasTypedIsKept(t *testing.T) {
+	h := open(t)
+	typed := url.Values{"message": {"we <b>cannot</b> log in"}, "email": {"not an address"}, "company": {`"Acme"`}, "invoice": {"INV-1"}}
+	kept := func(status int, accept string) answer {
+		t.Helper()
+		a := h.do(ask{method: "POST", path: "/support", media: form, body: typed.Encode(), header: map[string]string{"Accept-Language": accept, "Accept": "text/html"}}).want(status)
+		return a.says("we &lt;b&gt;cannot&lt;/b&gt; log in", "not an address", "&#34;Acme&#34;", "INV-1", `<form`)
+	}
+	english := kept(422, "en").says(`aria-invalid="true"`)
+	japanese := kept(422, "ja").says(`<html lang="ja"`)
+	words, err := theWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	english.says(html.EscapeString(words.Catalog("en").T("support.error.email.malformed")))
+	japanese.says(words.Catalog("ja").T("support.error.email.malformed"))
+	for range intakePerMinute - 2 {
+		h.post("", "/api/v1/tickets", "{}").want(422)
+	}
+	if a := kept(429, "en"); a.Header.Get("Retry-After") == "" {
+		t.Error("nobody says when to try again")
+	}
+}
+
+func TestASourceThatPostsTooMuchWaitsAlone(t *testing.T) {
+	h := open(t)
+	from := func(source string) answer {
+		return h.do(ask{method: "POST", path: "/api/v1/tickets", body: filed, header: map[string]string{"X-Forwarded-For": source}})
+	}
+	for range intakePerMinute {
+		from("203.0.113.9").want(201)
+	}
+	a := from("203.0.113.9").want(429)
+	if a.Header.Get("Retry-After") != "60" {
+		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
+	}
+	a.named()
+	from("203.0.113.10").want(201)
+	h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents", body: map[string]any{"title": "x", "severity": "P1", "category": "data", "impact": "y"},
+		header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(201) // staff behind the same address work on
+	h.do(ask{method: "GET", path: "/support", header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(200)
+	h.clock.turn(59 * time.Second)
+	if a := from("203.0.113.9").want(429); a.Header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
+	}
+	h.clock.turn(time.Second)
+	from("203.0.113.9").want(201)
+	for i := range intakePerMinute { // an IPv6 source is its network
+		from(fmt.Sprintf("2001:db8::%x", i+1)).want(201)
+	}
+	from("2001:db8::ffff:1").want(429)
+	from("2001:db8:0:1::1").want(201)
+}
+
+func TestASecretOpensItsTicketAndNothingElse(t *testing.T) {
+	h := open(t)
+	mine := h.file(map[string]any{"message": "the first words", "email": "ann@acme.example"})
+	other := h.file(map[string]any{"message": "someone else's words", "email": "bo@acme.example"})
+	h.post(auth.Support, "/api/v1/tickets/"+mine.Number+"/messages", map[string]any{"text": "we are on it"}).want(201)
+	h.post(auth.Support, "/api/v1/tickets/"+mine.Number+"/messages", map[string]any{"text": "careful with her", "internal": true}).want(201)
+
+	h.get("", "/t/"+mine.Number).want(200).silent("the first words", mine.Secret)
+	h.get("", "/t/"+mine.Number+"?secret="+mine.Secret).want(200).silent("the first words")
+	opened := func(number string, fields url.Values) answer {
+		t.Helper()
+		return h.do(ask{method: "POST", path: "/t/" + url.PathEscape(number), media: form, body: fields.Encode()})
+	}
+	for _, typed := range []string{mine.Secret, strings.ToLower(mine.Secret), strings.ReplaceAll(mine.Secret, "-", " ")} {
+		opened(mine.Number, url.Values{"secret": {typed}}).want(200).says("the first words", "we are on it").silent("careful with her", "The support", "stf_")
+	}
+	opened(strings.ToLower(mine.Number), url.Values{"secret": {mine.Secret}}).want(200)
+	opened(mine.Number, url.Values{"secret": {mine.Secret}, "text": {"and another thing"}}).want(200).says("the first words", "and another thing")
+
+	long := strings.Repeat("<b>word</b> ", 64<<10/12+1)
+	opened(mine.Number, url.Values{"secret": {mine.Secret}, "text": {long}}).want(422).says("the first words", strings.TrimSpace(html.EscapeString(long)))
+
+	// A wrong secret and a number that nobody has are answered alike, byte by byte but for the number itself.
+	alike := map[string]bool{}
+	for _, c := range []struct{ number, secret string }{
+		{mine.Number, other.Secret}, {mine.Number, "AAAAA-AAAAA-AAAAA-AAAAA-AAAAAA"}, {mine.Number, ""}, {mine.Number, "0"}, {mine.Number, strings.Repeat("A", 500)},
+		{"000-000-000", mine.Secret}, {"000-000-000", ""}, {"ZZZ-ZZZ-ZZZ", "0"}, {strings.Repeat("Q", 300), mine.Secret},
+	} {
+		a := opened(c.number, url.Values{"secret": {c.secret}, "text": {"let me in"}}).want(404).silent("first words")
+		body := strings.NewReplacer(url.PathEscape(c.number), "N", html.EscapeString(c.number), "N").Replace(string(a.body))
+		alike[body] = true
+	}
+	if len(alike) != 1 {
+		t.Errorf("wrong secrets and unknown numbers are answered in %d ways: %q", len(alike), slices.Collect(maps.Keys(alike)))
+	}
+	if got := len(ticketSaid(h, mine.Number)); got != 4 {
+		t.Errorf("the ticket has %d entries, want four", got)
+	}
+}
+
+func ticketSaid(h *house, number string) []messageAnswer {
+	h.Helper()
+	var a ticketAnswer
+	h.get(auth.Support, "/api/v1/tickets/"+number).want(200).into(&a)
+	return a.Messages
+}
+
+// Whoever knows only a number must not be able to keep its owner out, and whoever holds the secret may write as often as she has to.
+func TestWrongSecretsLockNobodyOut(t *testing.T) {
+	h := open(t)
+	mine := h.file(map[string]any{"message": "help", "email": "ann@acme.example"})
+	try := func(source, secret string) answer {
+		t.Helper()
+		return h.do(ask{method: "POST", path: "/t/" + mine.Number, media: form, body: url.Values{"secret": {secret}}.Encode(), header: map[string]string{"X-Forwarded-For": source}})
+	}
+	for range desk.DefaultPolicy().OpenTries {
+		try("203.0.113.1", "wrong").want(404)
+	}
+	try("203.0.113.2", "wrong").want(429)
+	for range desk.DefaultPolicy().OpenTries + 1 {
+		try("203.0.113.3", mine.Secret).want(200)
+	}
+}
+
+// The receipt goes to an address that nobody has proved, so it carries nothing that a stranger wrote.
+func TestTheReceiptCarriesNoStrangersWords(t *testing.T) {
+	h := open(t)
+	sent := h.send()
+	r := h.file(map[string]any{"message": "BUY NOW http://spam.example", "email": "victim@acme.example", "name": "BUY NOW", "company": "http://spam.example",
+		"site_name": "BUY NOW", "site_url": "http://spam.example", "domain": "spam.example", "invoice": "BUY NOW", "old_ticket": "BUY NOW", "impact": "BUY NOW", "locale": "ja"})
+	m := sent.next()
+	if m.To != "victim@acme.example" || m.Locale != "ja" || m.Name != "" || m.Auto != "auto-replied" && m.Auto != "auto-generated" {
+		t.Errorf("%+v", m)
+	}
+	whole := m.Subject + m.Text + m.HTML
+	if !strings.Contains(whole, r.Number) || !strings.Contains(whole, r.URL) {
+		t.Errorf("the receipt does not name the ticket:\n%s", whole)
+	}
+	for _, theirs := range []string{"BUY", "spam", r.Secret, r.Phrase} {
+		if strings.Contains(whole, theirs) {
+			t.Errorf("the receipt says %q:\n%s", theirs, whole)
+		}
+	}
+}
+
+// Nobody can make us write to somebody again and again.
+func TestReceiptsToOneAddressAreFew(t *testing.T) {
+	h := open(t)
+	each, daily := desk.DefaultPolicy().AckEach, desk.DefaultPolicy().AckDaily
+	told := func() string {
+		return h.file(map[string]any{"message": "again", "email": "victim@acme.example"}).Told
+	}
+	for i := range daily {
+		if got := told(); got != "email" {
+			t.Errorf("receipt %d: %q", i, got)
+		}
+		if got := told(); got != "" {
+			t.Errorf("another receipt within %s: %q", each, got)
+		}
+		h.clock.turn(each)
+	}
+	if got := told(); got != "" {
+		t.Errorf("more than %d receipts in a day: %q", daily, got)
+	}
+	h.clock.turn(24 * time.Hour)
+	if got := told(); got != "email" {
+		t.Errorf("the next day: %q", got)
+	}
+}
+
+func TestTicketsWaitInTheQueueOfWhatIsGoingOn(t *testing.T) {
+	h := open(t)
+	before := h.file(map[string]any{"message": "how do I", "email": "a@acme.example", "impact": "question"})
+	incident := h.declare()
+	hit := h.file(map[string]any{"message": "gone", "email": "b@acme.example"})
+	for _, c := range []struct {
+		number, queue, priority string
+		due                     time.Duration
+	}{{before.Number, "general", "P3", 24 * time.Hour}, {hit.Number, incident, "P0", 45 * time.Minute}} {
+		var a ticketAnswer
+		h.get(auth.Support, "/api/v1/tickets/"+c.number).want(200).into(&a)
+		if a.Queue != c.queue || a.Priority != c.priority || !a.AnswerBy.Equal(outbreak.Add(c.due)) || a.State != "new" || a.Verified {
+			t.Errorf("%+v", a)
+		}
+	}
+	if got := h.items("/api/v1/tickets?queue=" + incident); len(got) != 1 || got[0]["number"] != hit.Number {
+		t.Errorf("the queue: %v", got)
+	}
+	h.clock.turn(10 * time.Minute)
+	path := "/api/v1/tickets/" + hit.Number + "/messages"
+	same(t, "fields", h.post(auth.Support, path, map[string]any{}).want(422).named(), []string{"text"})
+	var a ticketAnswer
+	h.post(auth.Support, path, map[string]any{"text": "for us", "internal": true}).want(201).into(&a)
+	if a.State != "new" || a.AnswerAt != nil {
+		t.Errorf("a note for staff answers nobody: %+v", a)
+	}
+	h.post(auth.Support, path, map[string]any{"text": "we are on it"}).want(201).into(&a)
+	if a.State != "waiting" || a.AnswerAt == nil || !a.AnswerAt.Equal(outbreak.Add(10*time.Minute)) {
+		t.Errorf("%+v", a)
+	}
+	h.post(auth.Support, "/api/v1/tickets/000-000-000/messages", map[string]any{"text": "x"}).want(404)
+	if got := h.items("/api/v1/tickets?state=waiting"); len(got) != 1 {
+		t.Errorf("%d wait for their customers", len(got))
+	}
+}

@@ -1,0 +1,184 @@
+package portal
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"lifeline/portal/auth"
+)
+
+// mayUse says who may use each route, as the table of roles was agreed with everyone who builds on Lifeline: commander, comms, approver,
+// support, engineer, security, automation, auditor. An administrator may do all of it but set the security cause. Rights that a role has
+// only under a condition that no route can see to (an engineer's own checks, an automation's approved rule, a security reader's own
+// texts) are not here: such a request is refused. "public" needs nobody.
+var mayUse = map[string]string{
+	"POST /api/v1/incidents":                   "commander comms support automation",
+	"GET /api/v1/incidents":                    everyone,
+	"GET /api/v1/incidents/:id":                everyone,
+	"PATCH /api/v1/incidents/:id":              "commander",
+	"PUT /api/v1/incidents/:id/security-cause": "security",
+	"GET /api/v1/incidents/:id/log":            everyone,
+	"PUT /api/v1/incidents/:id/affected":       "commander engineer automation",
+	"POST /api/v1/incidents/:id/sites":         "commander engineer automation",
+	"GET /api/v1/incidents/:id/ledger":         everyone,
+	"GET /api/v1/incidents/:id/coverage":       everyone,
+
+	"PUT /api/v1/incidents/:id/working-copy":  writers,
+	"GET /api/v1/incidents/:id/working-copy":  readers,
+	"POST /api/v1/incidents/:id/updates":      writers,
+	"GET /api/v1/incidents/:id/updates":       readers,
+	"POST /api/v1/incidents/:id/first-notice": writers,
+	"POST /api/v1/first-notice/approve":       approvers,
+	"GET /api/v1/updates/:id":                 readers,
+	"PATCH /api/v1/updates/:id":               writers,
+	"GET /api/v1/updates/:id/preview":         readers,
+	"POST /api/v1/updates/:id/approve":        approvers,
+	"POST /api/v1/updates/:id/publish":        "commander comms",
+	"POST /api/v1/updates/:id/read":           approvers,
+	"POST /api/v1/updates/:id/retract":        "commander comms",
+	"GET /api/v1/updates/:id/reach":           readers,
+	"GET /api/v1/updates/:id/deliveries":      readers,
+
+	"POST /api/v1/tickets":                  "public",
+	"GET /api/v1/tickets":                   desks,
+	"GET /api/v1/tickets/:number":           desks,
+	"POST /api/v1/tickets/:number/messages": "commander support",
+
+	"POST /api/v1/contacts/imports":  "automation",
+	"POST /api/v1/events/product":    "automation",
+	"GET /api/v1/accounts":           desks,
+	"GET /api/v1/accounts/:id":       desks,
+	"GET /api/v1/sites/:id/contacts": desks,
+	"POST /api/v1/tokens":            "",
+	"DELETE /api/v1/tokens/:id":      "",
+
+	"GET /api/v1/openapi.json":     "public",
+	"GET /support":                 "public",
+	"POST /support":                "public",
+	"GET /t/:number":               "public",
+	"POST /t/:number":              "public",
+	"POST /webhooks/twilio/status": "public", // signed by the provider
+
+	"GET /desk/sign-in":                     "public",
+	"POST /desk/sign-in":                    "public",
+	"POST /desk/sign-out":                   pages, // whoever has a session
+	"GET /desk":                             pages,
+	"POST /desk/incidents":                  writers,
+	"GET /desk/incidents/:id":               pages,
+	"GET /desk/incidents/:id/live":          pages,
+	"GET /desk/incidents/:id/sites":         pages,
+	"GET /desk/updates/:id/deliveries":      readers,
+	"POST /desk/incidents/:id/first-notice": writers,
+	"GET /desk/incidents/:id/editor":        readers,
+	"POST /desk/incidents/:id/editor":       writers,
+	"PUT /desk/incidents/:id/copy":          writers,
+	"POST /desk/updates/:id/approve":        approvers,
+	"POST /desk/updates/:id/publish":        "commander comms",
+	"POST /desk/updates/:id/read":           approvers,
+	"POST /desk/updates/:id/retract":        "commander comms",
+	"GET /desk/tickets":                     desks,
+	"GET /desk/tickets/:number":             desks,
+	"POST /desk/tickets/:number":            "commander support",
+}
+
+const (
+	everyone  = "commander comms approver support engineer security automation auditor"
+	pages     = "commander comms approver support engineer security auditor"
+	readers   = "commander comms approver support engineer security auditor"
+	writers   = "commander comms support"
+	approvers = "commander approver"
+	desks     = "commander comms support security auditor"
+)
+
+func TestEveryRouteByEveryRole(t *testing.T) {
+	h := open(t)
+	cookies := map[auth.Role]*http.Cookie{}
+	tokens := map[auth.Role]string{}
+	for _, role := range auth.Roles() {
+		if role != auth.Automation { // a program has no browser
+			cookies[role], tokens[role] = h.signIn(role)
+		}
+	}
+	seen := map[string]bool{}
+	for _, r := range h.routes() {
+		name := r.method + " " + r.path
+		who, known := mayUse[name]
+		if !known {
+			t.Errorf("nobody has said who may use %s", name)
+			continue
+		}
+		seen[name] = true
+		path := strings.NewReplacer(":id", "inc_0190b0f0-0000-7000-8000-000000000000", ":number", "000-000-000").Replace(r.path)
+		staffPage := r.path == "/desk" || strings.HasPrefix(r.path, "/desk/")
+		stranger := h.do(ask{method: r.method, path: path})
+		switch {
+		case who == "public":
+			if s := stranger.StatusCode; s == 401 && path != "/desk/sign-in" || s == 403 && !strings.HasPrefix(path, "/webhooks/") {
+				t.Errorf("a stranger gets %d of %s", s, name)
+			}
+			continue
+		case staffPage:
+			if stranger.StatusCode != 303 || stranger.Header.Get("Location") != "/desk/sign-in" {
+				t.Errorf("a stranger gets %d of %s, and is not sent to sign in", stranger.StatusCode, name)
+			}
+		case stranger.StatusCode != 401 || stranger.Header.Get("WWW-Authenticate") == "":
+			t.Errorf("a stranger gets %d of %s", stranger.StatusCode, name)
+		}
+		if r.path == "/desk/sign-out" { // it would end the sessions of this test
+			continue
+		}
+		for _, role := range auth.Roles() {
+			a := ask{as: role, method: r.method, path: path}
+			if staffPage && cookies[role] == nil {
+				continue
+			}
+			if staffPage {
+				a = ask{method: r.method, path: path, header: map[string]string{"Cookie": cookies[role].String(), "X-CSRF-Token": tokens[role], "Origin": h.URL}}
+			}
+			may := slices.Contains(strings.Fields(who), string(role))
+			if role == auth.Admin {
+				may = !strings.HasSuffix(r.path, "/security-cause")
+			}
+			got := h.do(a)
+			switch refused := got.StatusCode == 403; {
+			case got.StatusCode == 401 || got.StatusCode == 303 && got.Header.Get("Location") == "/desk/sign-in" || got.StatusCode >= 500:
+				t.Errorf("%s, %s: %d\n%s", role, name, got.StatusCode, got.body)
+			case may && refused:
+				t.Errorf("%s may not %s\n%s", role, name, got.body)
+			case !may && !refused:
+				t.Errorf("%s may %s: %d", role, name, got.StatusCode)
+			}
+		}
+	}
+	for name := range mayUse {
+		if !seen[name] {
+			t.Errorf("there is no route %s", name)
+		}
+	}
+}
+
+// signIn opens a browser session and gives its cookie and the token of its forms.
+func (h *house) signIn(role auth.Role) (*http.Cookie, string) {
+	h.Helper()
+	link, err := h.Gate.Link(context.Background(), auth.OperatorID, auth.Grantee{Role: role, Name: "The " + string(role)}, h.URL)
+	if err != nil {
+		h.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		h.Fatal(err)
+	}
+	_, value, err := h.Gate.Open(context.Background(), u.Query().Get(auth.LinkParam))
+	if err != nil {
+		h.Fatal(err)
+	}
+	_, csrf, err := h.Gate.Session(context.Background(), value)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return &http.Cookie{Name: h.cookie(), Value: value}, csrf
+}
