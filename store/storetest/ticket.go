@@ -98,10 +98,14 @@ func (r Rate) PerSecond() float64 { return float64(r.Acknowledged) / r.Took.Seco
 // ends it. The store must have been opened with TicketKinds.
 func TicketRate(ctx context.Context, db *store.DB, writers int, d time.Duration) (Rate, error) {
 	until := time.Now().Add(d)
-	return fileTickets(ctx, db, writers, func() bool { return time.Now().Before(until) })
+	return together(writers, func() bool { return time.Now().Before(until) }, func(number string) error {
+		_, err := fileTicket(ctx, db, number)
+		return err
+	})
 }
 
-func fileTickets(ctx context.Context, db *store.DB, writers int, more func() bool) (Rate, error) {
+// together lets writers call file, with a number of its own each time, while there is more to do.
+func together(writers int, more func() bool, file func(number string) error) (Rate, error) {
 	took := make([][]time.Duration, writers)
 	busy := make([]int, writers)
 	errs := make([]error, writers)
@@ -112,7 +116,7 @@ func fileTickets(ctx context.Context, db *store.DB, writers int, more func() boo
 		wg.Go(func() {
 			for i := 0; more(); i++ {
 				since := time.Now()
-				_, err := fileTicket(ctx, db, fmt.Sprintf("%s-%d-%d", run, n, i))
+				err := file(fmt.Sprintf("%s-%d-%d", run, n, i))
 				switch {
 				case err == nil:
 					took[n] = append(took[n], time.Since(since))
