@@ -1020,3 +1020,52 @@ func TestStopEndsWithItsContext(t *testing.T) {
 	}
 	w.await("what was cut to be recorded", func() bool { return w.reach(update).States[Unknown] > 0 })
 }
+
+// TestARestoredStoreSendsNothingUntilSomebodyHasLooked restores a store as a backup does: what it would send may have been sent.
+func TestARestoredStoreSendsNothingUntilSomebodyHasLooked(t *testing.T) {
+	old := newTown(t, storetest.Bolt(t))
+	ctx := context.Background()
+	engine := storetest.Bolt(t)
+	restore, err := store.BeginRestore(ctx, engine, old.keys, append(townKinds(), store.Kinds()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = old.DB.View(ctx, func(tx *store.Tx) error {
+		for raw, err := range tx.Stored("instance") {
+			if err != nil {
+				return err
+			}
+			if err := restore.Put(ctx, "instance", []store.Raw{raw}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restore.Finish(ctx, store.Act{By: "stf_ann", Verb: "store.restore"}, store.Restored{Backup: "b1"}); err != nil {
+		t.Fatal(err)
+	}
+	w := &town{TB: t, clock: old.clock, engine: &shutter{Engine: engine}, keys: old.keys}
+	w.Room = w.open(w.engine)
+	w.people(3)
+	update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
+	var released atomic.Bool
+	mail := mails()
+	mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
+		if !released.Load() {
+			t.Errorf("%s was told before anybody had looked", m.To)
+		}
+		return Outcome{State: Sent}
+	}
+	w.start(outbox(w.Room, mail))
+	w.await("everybody to be written down", func() bool { return !w.reach(update).Expanding })
+	released.Store(true)
+	if err := w.DB.Release(ctx, store.Act{By: "stf_ann", Verb: "store.release", Reason: "nothing was sent since"}); err != nil {
+		t.Fatal(err)
+	}
+	if reach := w.done(update); reach.States[Sent] != 6 {
+		t.Errorf("states %v", reach.States)
+	}
+}

@@ -25,7 +25,7 @@ import (
 //
 // Each lane and channel has workers of its own, and a share of the window: one worker per channel looks at the urgent lane
 // only, one at the urgent and the direct one, the rest at all, the higher lane first. So neither a broadcast nor a relay that hangs
-// holds up a page to staff, or the other channel.
+// holds up a page to staff, or the other channel. In a restored store nothing leaves until a person has released it: see [store.Held].
 type Outbox struct {
 	Room     *Room
 	Channels map[string]Channel // by name; deliveries on a channel that is not here wait
@@ -227,7 +227,35 @@ func (o *Outbox) worker(ctx context.Context, ch Channel, mine []string) {
 	for i, lane := range mine {
 		queues[i] = pageLane(lane, ch.Name())
 	}
-	o.claimLoop(ctx, pages.Name, queues, func(m store.Meta) { o.work(ctx, ch, m) })
+	if o.released(ctx) {
+		o.claimLoop(ctx, pages.Name, queues, func(m store.Meta) { o.work(ctx, ch, m) })
+	}
+}
+
+// released returns once nothing holds what leaves, as a restore does until a person has looked; false when the outbox leaves before. A hold
+// never begins while a store is open.
+func (o *Outbox) released(ctx context.Context) bool {
+	tick := time.NewTicker(pollSlow)
+	defer tick.Stop()
+	for said := ""; ; {
+		var held string
+		err := o.Room.DB.View(ctx, func(tx *store.Tx) (err error) {
+			held, err = store.Held(tx)
+			return err
+		})
+		switch {
+		case err == nil && held == "":
+			return true
+		case err == nil && held != said:
+			o.Log.Warn("messages are held back", "why", held)
+			said = held
+		}
+		select {
+		case <-tick.C:
+		case <-o.quit:
+			return false
+		}
+	}
 }
 
 func (o *Outbox) watchDeadlines(ctx context.Context) {
