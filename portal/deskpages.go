@@ -85,6 +85,8 @@ func (p *Portal) deskRoutes() []route {
 			}
 			return p.render(k.Ctx, 200, "desk_live", v)
 		}},
+		{method: "GET", path: "/desk/incidents/:id/sites", page: true, right: auth.IncidentRead, do: (*call).siteList},
+		{method: "GET", path: "/desk/updates/:id/deliveries", page: true, right: auth.UpdateRead, do: (*call).deliveryList},
 		{method: "POST", path: "/desk/incidents/:id/first-notice", page: true, right: auth.NoticeFirst, do: (*call).firstNotice},
 		{method: "GET", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.editor(200, k.Params("id"), k.Query("update"), nil, nil) }},
 		{method: "POST", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateWrite, do: (*call).saveDraft},
@@ -129,7 +131,7 @@ func (k *call) signInPage(status int, wrong string) error {
 }
 
 func (k *call) signIn() error {
-	if origin := k.Get(fiber.HeaderOrigin); origin != "" && origin != k.p.URL {
+	if k.foreign() {
 		return fault.New(fault.Forbidden, "this form was sent from another site")
 	}
 	session, cookie, err := k.p.Gate.Open(k.UserContext(), k.FormValue(auth.LinkParam))
@@ -312,6 +314,65 @@ func (k *call) firstNotice() error {
 	return k.Redirect("/desk/incidents/"+k.Params("id"), fiber.StatusSeeOther)
 }
 
+// siteListView is the list behind the figures of a ledger.
+type siteListView struct {
+	shell
+	Incident incidentAnswer
+	Ledger   templates.Figures
+	State    string
+	States   []string
+	Sites    []store.Rec[comms.Row]
+	Next     string
+}
+
+func (k *call) siteList() error {
+	ctx := k.UserContext()
+	rec, err := k.p.Comms.Incident(ctx, k.Params("id"))
+	if err != nil {
+		return err
+	}
+	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"),
+		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack}}
+	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
+		return err
+	}
+	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, After: k.Query("after"), Limit: 100}); err != nil {
+		return err
+	}
+	return k.p.render(k.Ctx, 200, "desk_sites", v)
+}
+
+// deliveryListView is the list behind the figures of an update's reach.
+type deliveryListView struct {
+	shell
+	Update  updateAnswer
+	Reach   comms.Reach
+	Channel string
+	State   string
+	All     []comms.Told
+	Next    string
+}
+
+func (k *call) deliveryList() error {
+	ctx, id := k.UserContext(), k.Params("id")
+	rec, _, err := k.p.Comms.Update(ctx, id)
+	if err != nil {
+		return err
+	}
+	v := deliveryListView{shell: k.shell("desk.reach"), Update: updateOf(rec, nil), Channel: k.Query("channel"), State: k.Query("state")}
+	v.Title = v.Words.T("desk.deliveries", rec.Value.Number)
+	if v.Reach, err = k.p.Comms.Reach(ctx, id); err != nil {
+		return err
+	}
+	if v.All, v.Next, err = k.p.Comms.Deliveries(ctx, id, comms.DeliveryQuery{State: comms.State(v.State), Channel: v.Channel, After: k.Query("after"), Limit: 100}); err != nil {
+		return err
+	}
+	for i := range v.All {
+		v.All[i].Address = maskAddress(v.All[i].Channel, v.All[i].Address)
+	}
+	return k.p.render(k.Ctx, 200, "desk_deliveries", v)
+}
+
 type ticketListView struct {
 	shell
 	Tickets []store.Rec[desk.Ticket]
@@ -350,10 +411,14 @@ type ticketDesk struct {
 // Facts are what the person told about herself, labelled; nothing of it is proved.
 func (v ticketDesk) Facts() (all []struct{ Label, Value string }) {
 	t := v.Open.Ticket
+	impact := t.Impact
+	if key := "support.impact." + impact; v.Words.Has(key) {
+		impact = v.Words.T(key)
+	}
 	for _, f := range []struct{ key, value string }{
-		{"support.name", t.Name}, {"support.email", t.Email}, {"support.phone_label", t.Phone}, {"support.company", t.Company},
+		{"desk.f.name", t.Name}, {"support.email", t.Email}, {"support.phone_label", t.Phone}, {"support.company", t.Company},
 		{"support.site_name", t.SiteName}, {"support.site_url", t.SiteURL}, {"support.invoice", t.Invoice}, {"support.old_ticket", t.OldTicket},
-		{"support.impact", t.Impact}, {"desk.language", t.Locale}, {"desk.route", t.Route},
+		{"desk.f.customer_impact", impact}, {"desk.language", t.Locale}, {"desk.route", t.Route},
 	} {
 		if f.value != "" {
 			all = append(all, struct{ Label, Value string }{v.Words.T(f.key), f.value})

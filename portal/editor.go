@@ -3,6 +3,7 @@ package portal
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type editorView struct {
 	Draft    *updateAnswer
 	Last     *updateAnswer
 	Form     map[string]string
+	Was      map[string]string // the last update's fields, as the form has them
 	Findings []comms.Finding
 	Ledger   templates.Figures
 	Previews []previewAnswer
@@ -50,6 +52,32 @@ func (v editorView) Has(field, item string) bool {
 		}
 	}
 	return false
+}
+
+// Name is a field's label, for a finding in it.
+func (v editorView) Name(field string) string {
+	field, _, _ = strings.Cut(field, "[")
+	if key := "desk.f." + field; v.Words.Has(key) {
+		return v.Words.T(key)
+	}
+	return field
+}
+
+// In is the form's field that a finding is about; a finding about a group is about its first field.
+func (v editorView) In(field string) string {
+	field, _, _ = strings.Cut(field, "[")
+	if first, group := map[string]string{"affected": "affected.sites", "timeline": "timeline.kind", "data_loss": "data_loss.kind", "scope": "scope.products"}[field]; group {
+		return first
+	}
+	return field
+}
+
+// Warnings counts the findings that only ask to look again.
+func (v editorView) Warnings() int { return len(v.Findings) - v.Errors() }
+
+// Ask is the address that a second person opens to approve.
+func (v editorView) Ask() string {
+	return v.Vendor.URL + "/desk/incidents/" + v.Incident.ID + "/editor?update=" + v.Draft.ID
 }
 
 // Mine says whether the reader wrote the draft, and so cannot approve it.
@@ -84,7 +112,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 	for _, u := range said {
 		if u.Value.State == comms.Published && u.ID != updateID {
 			a := updateOf(u, nil)
-			v.Last = &a
+			v.Last, v.Was = &a, statementForm(a.Statement)
 			break
 		}
 	}
@@ -97,6 +125,12 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 		a := updateOf(u, findings)
 		v.Draft, v.Findings = &a, findings
 		v.Form = statementForm(u.Value.Statement)
+		if typed := k.typed(rec.ID, updateID); typed != nil && u.Value.State == comms.Draft {
+			v.Form, v.Restored = typed, true
+		}
+		if u.Value.State != comms.Draft { // it was sent; nothing is left to preview or to approve
+			break
+		}
 		if v.Approved, err = k.p.Comms.Approvals(ctx, updateID); err != nil {
 			return err
 		}
@@ -111,21 +145,29 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 	}
 	if refused != nil {
 		v.refused(refused)
-		for _, f := range v.Fields {
-			v.Findings = append(v.Findings, comms.Finding{Level: comms.LevelError, Field: f.Field, Code: f.Code, Reason: f.Reason})
-		}
+		v.blame(v.Fields)
 	}
 	return k.p.render(k.Ctx, status, "desk_editor", v)
 }
 
-// startingForm is the working copy, or else what usually stays from one update to the next.
+// typed is what was being typed into a draft ("": into the form of the next update) and not saved in it; nil when nothing was.
+func (k *call) typed(incident, updateID string) map[string]string {
+	c, err := k.p.Comms.Copy(k.UserContext(), incident)
+	if err != nil {
+		return nil
+	}
+	var typed map[string]string
+	if json.Unmarshal(c.Text, &typed) != nil || len(typed) == 0 || typed["update"] != updateID {
+		return nil
+	}
+	return typed
+}
+
+// startingForm is what was being typed, or else what usually stays from one update to the next.
 func (k *call) startingForm(v *editorView, incident string) map[string]string {
-	if c, err := k.p.Comms.Copy(k.UserContext(), incident); err == nil && len(c.Text) > 0 {
-		var typed map[string]string
-		if json.Unmarshal(c.Text, &typed) == nil && len(typed) > 0 {
-			v.Restored = true
-			return typed
-		}
+	if typed := k.typed(incident, ""); typed != nil {
+		v.Restored = true
+		return typed
 	}
 	form := map[string]string{"phase": "investigating", "affected.status": "estimate", "affected.confidence": "low", "timeline.kind": "not_known", "timeline.confidence": "low",
 		"timeline.full_scope_by": "not_known", "data_loss.kind": "not_known", "data_loss.confidence": "low", "affected.sites": "not_known", "affected.customers": "not_known",
@@ -140,9 +182,16 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 }
 
 func (k *call) previews(v *editorView, updateID string) error {
-	for _, channel := range v.Draft.Statement.Channels {
-		for _, locale := range v.Draft.Statement.Locales {
-			r, people, err := k.p.Comms.Preview(k.UserContext(), updateID, channel, locale)
+	return v.preview(v.Draft.Statement, func(channel, locale string) (templates.Rendered, int, error) {
+		return k.p.Comms.Preview(k.UserContext(), updateID, channel, locale)
+	})
+}
+
+// preview shows a statement on each of its channels in each of its languages.
+func (v *editorView) preview(s templates.Statement, say func(channel, locale string) (templates.Rendered, int, error)) error {
+	for _, channel := range s.Channels {
+		for _, locale := range s.Locales {
+			r, people, err := say(channel, locale)
 			if err != nil {
 				return err
 			}
@@ -172,10 +221,13 @@ func (k *call) saveDraft() error {
 	if err != nil {
 		return k.editor(problemOf(err).Status, k.Params("id"), id, form, err)
 	}
+	if _, err := k.p.Comms.SaveCopy(k.UserContext(), k.person.ID, k.Params("id"), []byte("{}")); err != nil { // it is in the draft now
+		return err
+	}
 	return k.Redirect("/desk/incidents/"+k.Params("id")+"/editor?update="+rec.ID+"#preview", fiber.StatusSeeOther)
 }
 
-// keepCopy keeps what is being typed; the script calls it as one types.
+// keepCopy keeps what is being typed, and answers with what is found in it and how it would read; the script calls it as one types.
 func (k *call) keepCopy() error {
 	body, err := read(k.Ctx, maxJSON)
 	if err != nil {
@@ -188,7 +240,34 @@ func (k *call) keepCopy() error {
 	if _, err := k.p.Comms.SaveCopy(k.UserContext(), k.person.ID, k.Params("id"), body); err != nil {
 		return err
 	}
-	return k.SendStatus(fiber.StatusNoContent)
+	form := url.Values{}
+	for name, text := range typed {
+		form.Set(name, text)
+	}
+	v := editorView{shell: k.shell("desk.editor")}
+	s, malformed := comms.ParseStatement(formStatement(form))
+	if v.Findings, err = k.p.Comms.FindingsFor(k.UserContext(), k.Params("id"), s); err != nil {
+		return err
+	}
+	v.blame(malformed)
+	if v.Errors() == 0 {
+		if err := v.preview(s, func(channel, locale string) (templates.Rendered, int, error) {
+			return k.p.Comms.PreviewFor(k.UserContext(), k.Params("id"), s, channel, locale)
+		}); err != nil {
+			return err
+		}
+	}
+	return k.p.render(k.Ctx, fiber.StatusOK, "desk_check", v)
+}
+
+// blame adds fields that could not be read to the findings, once each.
+func (v *editorView) blame(fields []fault.Field) {
+	for _, f := range fields {
+		known := slices.ContainsFunc(v.Findings, func(had comms.Finding) bool { return had.Field == f.Field && had.Code == f.Code })
+		if !known {
+			v.Findings = append(v.Findings, comms.Finding{Level: comms.LevelError, Field: f.Field, Code: f.Code, Reason: f.Reason})
+		}
+	}
 }
 
 func (k *call) backToEditor(err error) error {

@@ -23,7 +23,7 @@ type views struct {
 
 var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_receipt.html", "form_ticket.html", "form_error.html",
-	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html",
+	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_lists.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {
@@ -43,10 +43,13 @@ func (v *views) render(name string, view any) ([]byte, error) {
 				}
 				return all[0].People
 			},
-			"count":   count,
-			"reasons": reasons,
-			"logline": logLine,
-			"lines":   func(s string) []string { return strings.Split(s, "\n") },
+			"count":      count,
+			"holder":     holder,
+			"share":      share,
+			"paragraphs": paragraphs,
+			"reasons":    reasons,
+			"logline":    logLine,
+			"lines":      func(s string) []string { return strings.Split(s, "\n") },
 		}, viewFiles...)
 	})
 	if v.err != nil {
@@ -78,6 +81,26 @@ func count(c templates.Count) string {
 	return templates.NotKnown
 }
 
+// holder is a person's id without what kind of id it is.
+func holder(id string) string {
+	_, name, found := strings.Cut(id, ":")
+	if !found {
+		return id
+	}
+	return name
+}
+
+// share is where n of total lies on a bar of 1000, and 0 when there is no total.
+func share(n, total int) int {
+	if total <= 0 {
+		return 0
+	}
+	return min(1000, n*1000/total)
+}
+
+// paragraphs are a text's, as its writer parted them with empty lines.
+func paragraphs(s string) []string { return splitList(strings.ReplaceAll(s, "\r\n", "\n"), "\n\n") }
+
 // reasons puts "email: bounced; sms: no_address" into words; a relay's own words stay as they are.
 func reasons(words templates.Catalog, all string) string {
 	var out []string
@@ -102,9 +125,12 @@ func logLine(words templates.Catalog, what string) string {
 	return what
 }
 
-// editorInput is one field of the editor with what is found in it.
+// editorInput is one field of the editor with what the last update said in it and what is found in it.
 type editorInput struct {
 	Name, Value, Label string
+	Was                string // as it stood in the last update's form
+	WasSaid            string // the same in words
+	Copy, CopyOf       string // words for the button that takes Was
 	Found              []comms.Finding
 	Options            []option
 }
@@ -113,9 +139,13 @@ type option struct{ Value, Label string }
 
 // Input makes a field of the editor; options make it a choice.
 func (v editorView) Input(name string, options ...string) editorInput {
-	in := editorInput{Name: name, Value: v.Form[name], Label: v.Words.T("desk.f." + name), Found: v.Found(name)}
+	in := editorInput{Name: name, Value: v.Form[name], Was: v.Was[name], WasSaid: v.Was[name], Label: v.Words.T("desk.f." + name), Found: v.Found(name),
+		Copy: v.Words.T("desk.copy"), CopyOf: v.Words.T("desk.copy.of", v.Words.T("desk.f."+name))}
 	for _, o := range options {
 		in.Options = append(in.Options, option{o, v.Words.T("desk.o." + o)})
+		if o == in.Was {
+			in.WasSaid = v.Words.T("desk.o." + o)
+		}
 	}
 	return in
 }

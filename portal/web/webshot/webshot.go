@@ -68,6 +68,11 @@ func (b *Browser) Close() {
 	os.RemoveAll(b.home)
 }
 
+// Visit opens a tab with cookies of its own, for a story that goes on over several pages. Call leave when it ends.
+func (b *Browser) Visit() (ctx context.Context, leave context.CancelFunc) {
+	return chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+}
+
 // Look is how a page is looked at.
 type Look struct {
 	Width int                              // CSS pixels
@@ -81,6 +86,11 @@ type Look struct {
 func (b *Browser) Shot(url string, look Look, path string) (overflow int, err error) {
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	defer cancel()
+	return Shot(ctx, url, look, path)
+}
+
+// Shot is what [Browser.Shot] does, in the tab of ctx.
+func Shot(ctx context.Context, url string, look Look, path string) (overflow int, err error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	scheme, medium := "light", ""
@@ -115,14 +125,3 @@ func (b *Browser) Shot(url string, look Look, path string) (overflow int, err er
 
 // patience is how long one picture may take.
 const patience = 30 * time.Second
-
-// Shot starts a browser for one picture of url at width, light or dark.
-func Shot(url string, width int, dark bool, path string) error {
-	b, err := Open()
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	_, err = b.Shot(url, Look{Width: width, Dark: dark}, path)
-	return err
-}

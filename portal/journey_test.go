@@ -1,0 +1,237 @@
+package portal_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"lifeline/comms/email/smtptest"
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/portal/web/webshot"
+)
+
+// A customer on a phone whose browser runs no scripts files a ticket in Japanese, forgets how to reach her at first, and later reads
+// what support answered.
+func TestACustomerIsHeardOnAPhoneWithoutScript(t *testing.T) {
+	w := settle(t)
+	r := w.arrives(390, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
+	r.goes("/ja/")
+	r.fits()
+	r.do(chromedp.Click("a.button[href$='/support']"), chromedp.WaitReady("#message"))
+	r.goes("/support?lang=ja")
+	if lang := find[string](r, "document.documentElement.lang"); lang != "ja" {
+		t.Errorf("the form's language is %q", lang)
+	}
+	r.fits()
+	const trouble = "サイトが開けません。\n金曜日の監査で必要です。"
+	r.do(chromedp.SetValue("#message", trouble), chromedp.Click("form.form button"), chromedp.WaitReady("[role=alert]"))
+	if typed := find[string](r, "document.querySelector('#message').value"); typed != trouble {
+		t.Errorf("what was typed became %q", typed)
+	}
+	r.fits()
+	r.do(chromedp.SetValue("#email", "hana@customer.example"), chromedp.Click("input[name=impact][value=lost_access]"), chromedp.Click("form.form button"), chromedp.WaitReady(".receipt"))
+	r.fits()
+	words := strings.Fields(r.text(".receipt > div:nth-child(1) dd.code") + " " + r.text(".receipt > div:nth-child(2) dd.code"))
+	if len(words) != 2 {
+		t.Fatalf("the receipt gives %q", words)
+	}
+	number, secret := words[0], words[1]
+	if _, err := w.desk.Answer(t.Context(), "person:support", number, "復旧は進んでいます。", false); err != nil {
+		t.Fatal(err)
+	}
+
+	r.goes("/t/" + number + "?lang=ja")
+	r.do(chromedp.SetValue("#secret", secret), chromedp.Click("form.form button"), chromedp.WaitReady(".talk"))
+	if talk := r.text(".talk"); !strings.Contains(talk, "金曜日の監査で必要です。") || !strings.Contains(talk, "復旧は進んでいます。") {
+		t.Errorf("the conversation says %q", talk)
+	}
+	r.fits()
+	r.content("422") // of the form that named no way back
+}
+
+// The comms lead writes an update with findings as she types, loses her window, finds her words again, and publishes after somebody
+// else approved. The room counts who is told while the mails go out; the status page says it at once, and asks nobody else.
+func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
+	w := settle(t)
+	in := w.incident()
+	room := "/desk/incidents/" + in.ID
+	lead := w.signsIn(auth.Comms, "Lea", 1280)
+	lead.goes(room)
+	lead.do(chromedp.Click("#live a.button.strong"), chromedp.WaitReady("#editor"))
+
+	lead.do(chromedp.SendKeys("#in-headline", "Sites come back shortly"))
+	lead.sees("#saved", "saved")
+	lead.sees("#check .findings", "must mend")
+	lead.do(chromedp.Reload(), chromedp.WaitReady("#editor"))
+	if typed := find[string](lead, "document.querySelector('#in-headline').value"); typed != "Sites come back shortly" {
+		t.Fatalf("after a reload the headline is %q", typed)
+	}
+	next := time.Now().UTC().Add(time.Hour).Format("2006-01-02 15:04")
+	for field, text := range map[string]string{
+		"headline": "First sites are back", "what_happened": "A maintenance script deleted the sites of active customers.", "your_action": "nothing",
+		"scope.products": "Wiki", "scope.regions": "all regions", "scope.text": "sites in the cloud", "affected.who": "a site that cannot be opened",
+		"affected.sites": "60", "affected.customers": "60", "timeline.full_scope_by": "not_known", "known": "Backups exist.", "unknown": "The day for each site.",
+		"doing": "Two teams restore.", "next_update_by": next, "audience": "affected",
+	} {
+		lead.do(chromedp.SetValue("#in-"+strings.ReplaceAll(field, ".", `\.`), text))
+	}
+	lead.do(chromedp.Click("input[name=channels][value=sms]")) // no relay for it here
+	lead.sees("#check", "First sites are back")
+	lead.sees("#check", "to 60 people")
+	lead.do(chromedp.Click("#editor button.strong"), chromedp.WaitReady(".act"))
+	lead.sees(".act", "a second person must approve")
+	address := find[string](lead, "document.querySelector('.act .address').href")
+
+	second := w.signsIn(auth.Approver, "Sam", 390)
+	second.do(chromedp.Navigate(address), chromedp.WaitReady("#approve"))
+	second.fits()
+	second.do(chromedp.Click("#approve"), chromedp.WaitReady(".act .tone-good"))
+
+	// The relay takes twenty mails and then makes everybody wait.
+	var mu sync.Mutex
+	taken, open := 0, make(chan struct{})
+	w.relay.SetScript(func(e smtptest.Event) smtptest.Answer {
+		if e.Phase != smtptest.Rcpt || !strings.HasPrefix(e.To, "person") {
+			return smtptest.Answer{}
+		}
+		mu.Lock()
+		taken++
+		wait := taken > 20
+		mu.Unlock()
+		if wait {
+			<-open
+		}
+		return smtptest.Answer{}
+	})
+	release := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(release)
+
+	lead.goes(strings.TrimPrefix(address, w.url))
+	lead.do(chromedp.Click("#publish"), chromedp.WaitReady(".act a.button"))
+	stranger := w.arrives(1280, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
+		return err
+	}))
+	stranger.goes("/en/incidents/" + in.Value.Short)
+	stranger.do(chromedp.WaitReady(".incident"))
+	stranger.sees(".incident", "First sites are back")
+	if moves := find[string](stranger, "getComputedStyle(document.documentElement).scrollBehavior"); moves != "auto" {
+		t.Errorf("a reader who wants no motion gets scrolling that is %s", moves)
+	}
+	stranger.sees(".incident .left", "Next update due in")
+
+	lead.goes(room)
+	lead.until("Number(document.querySelector('#told')?.innerText) > 0")
+	if told := find[int](lead, "Number(document.querySelector('#told').innerText)"); told >= customers {
+		t.Errorf("%d are told while the relay holds most of them", told)
+	}
+	lead.do(chromedp.Func(func(context.Context, *chromedp.Target) error { release(); return nil }))
+	lead.sees("#told", "60")
+	lead.sees("#live .done", "finished")
+	lead.do(chromedp.Click("#told"), chromedp.WaitReady("table"))
+	if rows := find[int](lead, "document.querySelectorAll('tbody tr').length"); rows != customers {
+		t.Errorf("the list behind the number has %d lines", rows)
+	}
+	for _, r := range []*reader{lead, second, stranger} {
+		r.content()
+	}
+}
+
+// Every page can be walked with the keyboard, says its language, names its fields, has one first heading and no gap below it.
+func TestEveryPageHoldsUpWithoutAMouse(t *testing.T) {
+	w := settle(t)
+	in := w.incident()
+	w.say(in.ID, "First sites are back")
+	draft := w.draft(in.ID, "Half of the sites are back")
+	ticket, err := w.desk.File(t.Context(), "public:web", desk.Intake{Message: "Our wiki is gone.", Email: "eve@customer.example", Locale: "en", Route: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.signsIn(auth.Commander, "Ada", 390)
+	for _, path := range pages(in.ID, in.Value.Short, draft.ID, ticket.Number) {
+		r.goes(path)
+		r.fits()
+		if wrong := find[[]string](r, soundness); len(wrong) > 0 {
+			t.Errorf("%s: %s", path, strings.Join(wrong, "; "))
+		}
+		r.do(chromedp.KeyEvent("\t"))
+		if first := find[string](r, "document.activeElement.className + ' ' + getComputedStyle(document.activeElement).outlineStyle"); first != "skip solid" {
+			t.Errorf("%s: the first Tab reaches %q", path, first)
+		}
+	}
+	r.content("404") // of the page that is not there
+}
+
+// soundness lists what is wrong with the page in the window.
+const soundness = `(() => {
+	const wrong = [], levels = [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].filter(h => h.checkVisibility()).map(h => Number(h.tagName[1]));
+	if (!document.documentElement.lang) wrong.push('no language');
+	if (levels.filter(l => l === 1).length !== 1) wrong.push('not one first heading: ' + levels);
+	levels.forEach((l, i) => { if (l > (levels[i - 1] ?? 0) + 1) wrong.push('a heading of level ' + l + ' behind ' + (levels[i - 1] ?? 0)); });
+	document.querySelectorAll('input:not([type=hidden]),select,textarea').forEach(f => { if (!f.labels.length) wrong.push('no label on ' + f.name); });
+	document.querySelectorAll('a,button').forEach(a => { if (!(a.innerText.trim() || a.ariaLabel) && a.checkVisibility()) wrong.push('a nameless ' + a.outerHTML); });
+	const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+	ids.forEach((id, i) => { if (ids.indexOf(id) !== i) wrong.push('two of id ' + id); });
+	document.querySelectorAll('.button,input:not([type=hidden],[type=checkbox],[type=radio]),select,.choice').forEach(b => { const h = b.getBoundingClientRect().height; if (h && h < 43.5) wrong.push(Math.round(h) + ' px high: ' + (b.innerText || b.name)); });
+	if (document.body.innerText.includes('\u27e6')) wrong.push('a sentence is missing: ' + document.body.innerText.match(/\u27e6[^\u27e7]*/)[0]);
+	return wrong;
+})()`
+
+func pages(incident, short, draft, ticket string) []string {
+	room := "/desk/incidents/" + incident
+	return []string{
+		"/en/", "/ja/", "/zh-CN/", "/en/incidents/" + short, "/en/history", "/support", "/support?lang=ja", "/t/" + ticket + "?lang=zh-CN", "/desk/sign-in", "/nothing",
+		"/desk", "/desk?lang=ja", room, room + "/editor", room + "/editor?update=" + draft, room + "/sites", "/desk/tickets", "/desk/tickets/" + ticket,
+	}
+}
+
+var pictures = flag.String("pictures", "", "write pictures of every page to this directory")
+
+// TestPictures takes the pictures that people look at before a landing: go test ./portal -run Pictures -pictures DIR.
+func TestPictures(t *testing.T) {
+	if *pictures == "" {
+		t.Skip("NO PICTURES TAKEN: give -pictures DIR to look at the pages in a browser")
+	}
+	w := settle(t)
+	r := w.signsIn(auth.Commander, "Ada", 1280)
+	in := w.incident()
+	w.picture(r, 0, "/desk/incidents/"+in.ID)
+	for _, headline := range []string{"Some customers cannot open their sites", "A maintenance script deleted customer sites", "First sites are back"} {
+		w.say(in.ID, headline)
+	}
+	draft := w.draft(in.ID, "Half of the sites are back")
+	ticket, err := w.desk.File(t.Context(), "public:web", desk.Intake{Message: "Our wiki is gone.\n\nWe need it for an audit on Friday.", Email: "eve@customer.example", Name: "Eve", Company: "Customer 3", Impact: desk.LostAccess, Locale: "en", Route: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range pages(in.ID, in.Value.Short, draft.ID, ticket.Number) {
+		w.picture(r, i+1, path)
+	}
+}
+
+// picture looks at a page wide and narrow, light and dark.
+func (w *town) picture(r *reader, n int, path string) {
+	w.Helper()
+	for _, look := range []webshot.Look{{Width: 1280}, {Width: 390}, {Width: 1280, Dark: true}, {Width: 390, Dark: true}} {
+		file := filepath.Join(*pictures, fmt.Sprintf("%02d-%d-%s.png", n, look.Width, map[bool]string{true: "dark", false: "light"}[look.Dark]))
+		over, err := webshot.Shot(r.ctx, w.url+path, look, file)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if over > 0 {
+			w.Errorf("%s is %d pixels wider than its window", path, over)
+		}
+	}
+}
