@@ -1,0 +1,196 @@
+package comms
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/store"
+	"lifeline/templates"
+)
+
+// ladder sets whom a promise that passes is told to: one address after the other.
+func (h house) ladder(what string, rungs map[time.Duration]string) {
+	var l Ladder
+	for after, who := range rungs {
+		l = append(l, Rung{After: after, To: []Direct{{Channel: ChannelEmail, Address: who, Locale: "en"}}})
+	}
+	slices.SortFunc(l, func(a, b Rung) int { return int(a.After - b.After) })
+	h.Policy.Ladders[what] = l
+}
+
+// fires turns the clock and fires what has passed, twice as two replicas would: who was told since the last time.
+func (h house) fires(after time.Duration) (who []string) {
+	h.Helper()
+	before := len(h.notices(templates.MsgDeadline))
+	h.clock.turn(after)
+	for range 2 {
+		if _, err := h.FireDeadlines(context.Background(), h.clock.now()); err != nil {
+			h.Fatal(err)
+		}
+	}
+	for _, n := range h.notices(templates.MsgDeadline)[before:] {
+		if n.Lane != LaneUrgent {
+			h.Errorf("a page to staff in lane %q", n.Lane)
+		}
+		who = append(who, n.To[0].Address)
+	}
+	slices.Sort(who)
+	return who
+}
+
+func (h house) told(what string, got []string, want ...string) {
+	h.Helper()
+	if !slices.Equal(got, want) {
+		h.Errorf("%s: told %q, want %q", what, got, want)
+	}
+}
+
+// The next word that was promised and does not come pages the comms owner, then the stand-in, then management, each once; the word ends it.
+func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
+	houses(t, func(h house) {
+		h.ladder(NextUpdate, map[time.Duration]string{0: "owner@vendor.example", 10 * time.Minute: "standin@vendor.example", 30 * time.Minute: "management@vendor.example"})
+		h.ladder(FullScope, map[time.Duration]string{0: "scope@vendor.example"})
+		in := h.declare()
+		h.say(in.ID, h.said(func(s *templates.Statement) {
+			s.Timeline.FullScopeBy = templates.Moment{At: h.clock.now().Add(95 * time.Minute)}
+		}))
+		h.told("before its time", h.fires(time.Hour-time.Second))
+		h.told("at its time", h.fires(time.Second), "owner@vendor.example")
+		h.told("9 minutes late", h.fires(9*time.Minute))
+		h.told("10 minutes late", h.fires(time.Minute), "standin@vendor.example")
+		h.told("30 minutes late", h.fires(20*time.Minute), "management@vendor.example")
+		h.told("the day by which the full extent was to be known", h.fires(5*time.Minute), "scope@vendor.example")
+		h.told("the ladder has no more rungs", h.fires(time.Hour))
+		if open := h.due(NextUpdate); len(open) != 1 || open[0].Rung != 3 {
+			h.Errorf("the breach is not shown: %+v", open)
+		}
+		if n := len(slices.DeleteFunc(h.logged(in.ID), func(what string) bool { return what != "deadline" })); n != 4 {
+			h.Errorf("the incident's log has %d lines of what passed", n)
+		}
+
+		// Words end both: the extent is known now, and the next promise stands by itself.
+		h.say(in.ID, h.said(func(s *templates.Statement) {
+			s.Headline, s.Affected.Status, s.Timeline.FullScopeBy = "All sites are listed", "final", templates.Moment{At: h.clock.now()}
+		}))
+		if open := h.due(FullScope); len(open) != 0 {
+			h.Errorf("the extent is known, and still due: %+v", open)
+		}
+		h.told("the second promise", h.fires(time.Hour), "owner@vendor.example")
+		h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = "First sites are back" }))
+		h.told("sending stopped the ladder", h.fires(59*time.Minute))
+	})
+}
+
+// What is pinned, and what is known of an attack, stands in every update until somebody changes it, and the log says who. An SMS leaves pinned facts out
+// where it has no room; it always says what is known of an attack.
+func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
+	houses(t, func(h house) {
+		ctx := context.Background()
+		in := h.declare()
+		h.affect(in.ID, "S-1")
+		facts := []string{"No backup was lost.", "Passwords are safe."}
+		if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{Pinned: &facts}); err != nil {
+			h.Fatal(err)
+		}
+		if _, err := h.SetSecurity(ctx, "stf_sec", in.ID, "ruled_out", "no foreign session"); err != nil {
+			h.Fatal(err)
+		}
+		says := func(update string, words []string, not ...string) {
+			h.Helper()
+			for _, channel := range []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket} {
+				out, _, err := h.Preview(ctx, update, channel, "en")
+				if err != nil {
+					h.Fatal(err)
+				}
+				text := strings.Join(strings.Fields(out.Text+" "+out.HTML), " ")
+				for _, w := range words {
+					if channel != ChannelSMS && !strings.Contains(text, w) {
+						h.Errorf("%s lacks %q:\n%s", channel, w, text)
+					}
+				}
+				for _, w := range not {
+					if strings.Contains(text, w) {
+						h.Errorf("%s still says %q:\n%s", channel, w, text)
+					}
+				}
+				if want := h.Words.Catalog("en").T(map[bool]string{true: "sms.security.ruled_out", false: "security.ruled_out"}[channel == ChannelSMS]); !strings.Contains(text, want) {
+					h.Errorf("%s lacks %q:\n%s", channel, want, text)
+				}
+			}
+		}
+		var last store.Rec[Update]
+		for _, headline := range []string{"One", "Two", "Three", "Four", "Five"} {
+			h.clock.turn(time.Minute)
+			last = h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = headline }))
+			says(last.ID, facts)
+		}
+		other := []string{"No backup was lost.", "Passwords were reset."}
+		if _, err := h.Amend(ctx, "stf_bob", in.ID, 0, Amend{Pinned: &other}); err != nil {
+			h.Fatal(err)
+		}
+		log, _, err := h.IncidentLog(ctx, in.ID, "", 0)
+		if err != nil {
+			h.Fatal(err)
+		}
+		if e := log[len(log)-1].Value; e.By != "stf_bob" || e.What != "pinned" || !strings.Contains(e.Text, "Passwords are safe.") || !strings.Contains(e.Text, "Passwords were reset.") {
+			h.Errorf("the log ends with %+v", e)
+		}
+		says(h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = "Six" })).ID, other, "Passwords are safe.")
+		says(last.ID, facts, "Passwords were reset.") // what was said stays as it was said
+	})
+}
+
+// The first words to customers say the four things that they are owed, and those inside have been told before. An SMS has room for them in English only.
+func TestTheFirstNoticeSaysWhatReadersAreOwed(t *testing.T) {
+	houses(t, func(h house) {
+		ctx := context.Background()
+		in := h.declare()
+		if told := h.notices(templates.MsgDeclared); len(told) != 1 || told[0].To[0].Address != "duty@vendor.example" || len(h.notices(nameUpdate)) != 0 {
+			h.Errorf("told inside: %+v", told)
+		}
+		n := FirstNotice{Products: []string{"Wiki"}, NextUpdateBy: templates.Moment{At: h.clock.now().Add(time.Hour)}}
+		for _, locale := range templates.Locales() {
+			words := h.Words.Catalog(locale)
+			for _, channel := range []string{ChannelEmail, ChannelPage, ChannelTicket, ChannelSMS} {
+				keys := []string{"assured.working", "assured.review", "assured.escalated", "assured.told"}
+				if channel == ChannelSMS {
+					if locale != "en" {
+						continue
+					}
+					keys = []string{"sms.assured"}
+				}
+				out, err := h.PreviewFirstNotice(ctx, in.ID, n, channel, locale)
+				if err != nil {
+					h.Fatal(err)
+				}
+				text := strings.Join(strings.Fields(out.Text+out.HTML), "")
+				for _, key := range keys {
+					if !strings.Contains(text, strings.Join(strings.Fields(words.T(key)), "")) {
+						h.Errorf("%s in %s lacks %s:\n%s", channel, locale, key, out.Text+out.HTML)
+					}
+				}
+			}
+		}
+	})
+}
+
+// The page follows the ledger: one site's move makes it stale and shows in the figures beside the last update.
+func TestAMoveMovesThePage(t *testing.T) {
+	houses(t, func(h house) {
+		in := h.declare()
+		h.affect(in.ID, "S-1", "S-4")
+		h.say(in.ID, h.said())
+		was := h.edition()
+		h.move(Mover{By: "tok_auto"}, in.ID, `{"site_id":"S-1","state":"rebuilt"}`)
+		if now := h.edition(); now != was+1 {
+			h.Errorf("edition %d, then %d", was, now)
+		}
+		p, err := h.Public(context.Background())
+		if err != nil || len(p.Incidents) != 1 || p.Incidents[0].Now == nil || p.Incidents[0].Now.Sites.Rebuilt != 1 || p.Incidents[0].Updates[0].Restored.Sites.Rebuilt != 0 {
+			h.Errorf("%+v %v", p, err)
+		}
+	})
+}
