@@ -185,8 +185,12 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 	}
 	shelf := b.Shelf()
 	last, digest, err := shelf.newest(ctx)
-	if err != nil && fault.Of(err) != fault.NotFound {
+	if err != nil && fault.Of(err) != fault.NotFound && last.Number == 0 {
 		return m, fmt.Errorf("read the newest manifest: %w", err)
+	}
+	var problems []error
+	if last.Number > 0 && err != nil { // what was done to one backup must not stop the next
+		problems = append(problems, err)
 	}
 	m = Manifest{Number: last.Number + 1, Taken: b.now().Truncate(time.Microsecond), Previous: digest, Thawed: thaw,
 		Keys: b.DB.Keys().Names()}
@@ -225,7 +229,6 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 	if err != nil {
 		return Manifest{}, err
 	}
-	var problems []error
 	for i, p := range b.Places {
 		if i > 0 {
 			if err := b.fill(ctx, p, m); err != nil {

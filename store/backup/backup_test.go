@@ -715,6 +715,49 @@ func TestARestoreRefusesWhatItCannotProve(t *testing.T) {
 	})
 }
 
+// Who knows the public keys can encrypt a backup of the same store, moment and counts with other records in it.
+func TestAForgedFileIsRefused(t *testing.T) {
+	v := newVendor(t, storetest.Bolt(t))
+	v.settle(10)
+	v.back()
+	v.update(v.DB, func(tx *store.Tx) error { return tx.RemoveStored("person", "per_0004") })
+	v.update(v.DB, func(tx *store.Tx) error { return put(tx, "per_evil", person{Account: "acc_a", Name: "Eve"}) })
+	s := store.Sealer{DB: v.DB}
+	_, err := s.Seal(t.Context())
+	v.must(err)
+	forger := &Backups{DB: v.DB, Places: []Place{Dir(t.TempDir())}, Recipients: v.Recipients, Signer: v.Signer, Clock: v.now}
+	forged, err := forger.Now(t.Context())
+	v.must(err)
+	e := v.find(time.Time{})
+	content, err := os.ReadFile(filepath.Join(forger.Places[0].String(), forged.file()))
+	v.must(err)
+	replace(v, filepath.Join(string(v.dir), e.file()), content)
+	e.Counts = forged.Counts // so that nothing but the hash tells
+	engine := storetest.Bolt(t)
+	if err := v.Shelf().Restore(t.Context(), e, engine, v.options()); err == nil || !strings.Contains(err.Error(), "not the one that its manifest was signed for") {
+		t.Errorf("a forged file: %v", err)
+	}
+	if _, err := store.Open(t.Context(), engine, store.Options{Keys: v.keys, Kinds: kinds()}); err == nil {
+		t.Error("the forged store was opened")
+	}
+}
+
+func TestADamagedManifestDoesNotStopTheNextBackup(t *testing.T) {
+	v := newVendor(t, storetest.Bolt(t))
+	v.settle(4)
+	v.back()
+	edit(v, filepath.Join(string(v.dir), "backup-00000001.json"), `"person":4`, `"person":3`)
+	v.settle(6)
+	if m, err := v.Now(t.Context()); m.Number != 2 || !errors.Is(err, errSignature) {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if e := v.find(time.Time{}); e.Number != 2 {
+		t.Errorf("found %+v", e)
+	}
+	v.settle(8)
+	v.back()
+}
+
 func TestOneAccountIsRestoredAndNoOtherIsTouched(t *testing.T) {
 	for _, newer := range []Newer{KeepNewer, RemoveNewer} {
 		t.Run(fmt.Sprintf("newer_%d", newer), func(t *testing.T) {

@@ -57,7 +57,8 @@ func (s Shelf) numbers(ctx context.Context) (numbers []int64, names []string, er
 	return numbers, names, nil
 }
 
-// newest is the last manifest and its digest; fault.NotFound on an empty shelf.
+// newest is the last manifest and its digest; fault.NotFound on an empty shelf. Of a manifest that is not to be believed it is the number alone,
+// with the error.
 func (s Shelf) newest(ctx context.Context) (Manifest, string, error) {
 	numbers, _, err := s.numbers(ctx)
 	if err != nil {
@@ -72,8 +73,8 @@ func (s Shelf) newest(ctx context.Context) (Manifest, string, error) {
 		return Manifest{}, "", err
 	}
 	m, digest, err := readManifest(file, s.Trusted)
-	if err != nil {
-		return Manifest{}, "", fmt.Errorf("backup %d: %w", numbers[len(numbers)-1], err)
+	if n := numbers[len(numbers)-1]; err != nil {
+		return Manifest{Number: n}, digest, fmt.Errorf("the manifest of backup %d: %w", n, err)
 	}
 	return m, digest, nil
 }
