@@ -854,8 +854,8 @@ func TestADrillRestoresTheNewestAndAnother(t *testing.T) {
 				if err != nil || !r.Passed() || len(r.Runs) != 2 || r.Runs[0].Backup != "backup-00000003" || r.Runs[1].Backup != "backup-00000001" {
 					v.Fatalf("%+v, %v", r, err)
 				}
-				// 40 people, 9 errands, 7 audit rows (one of them the restore's), a head and an instance
-				if n := r.Runs[0].Records; n != 40+9+7+2 || r.Runs[0].Audit != 6 || r.RPO != 20*time.Minute || r.RTO <= 0 || opened != 0 {
+				// 40 people, 9 errands, 7 audit rows (one of them the restore's), a head, an instance and a rotation
+				if n := r.Runs[0].Records; n != 40+9+7+3 || r.Runs[0].Audit != 6 || r.RPO != 20*time.Minute || r.RTO <= 0 || opened != 0 {
 					v.Errorf("%+v, still open %d", r, opened)
 				}
 				paths, err := r.Write(filepath.Join(v.TempDir(), "drills"))
