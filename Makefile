@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 export CGO_ENABLED ?= 1
 
-.PHONY: help demo run test lint bench fuzz cover image tools clean
+.PHONY: help demo run test crash lint bench fuzz cover image tools clean
 
 help: ## list these
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ bin/lifeline: FORCE
 
 test: tools lint ## the whole suite under -race, with what it needs installed
 	$(GO) test -race -timeout 15m ./...
+
+crash: tools ## the long crash suites: 200 rounds of kill -9 under load on each engine
+	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash' ./store/...
 
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

@@ -180,7 +180,10 @@ func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
 }
 
 func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error {
-	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL, Rung: rung + 1}
+	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL + "/desk", Rung: rung + 1}
+	if d.Incident != "" {
+		p.URL = r.deskURL(d.Incident)
+	}
 	if p.Of == "" && d.Incident != "" {
 		inc, _, err := incidents.Get(tx, d.Incident)
 		if err != nil {

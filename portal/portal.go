@@ -45,6 +45,7 @@ type Portal struct {
 	Sending  func() Sending // which channels are live, for the banner on staff pages
 	Callback Callback       // the SMS provider's callbacks; nil: none are taken
 	Ready    func(context.Context) []string
+	Operator Operator
 
 	requests *prometheus.CounterVec
 	views    views
@@ -63,7 +64,9 @@ type Callback struct {
 }
 
 // Handler is everything that the public listener serves.
-func (p *Portal) Handler() fasthttp.RequestHandler {
+func (p *Portal) Handler() fasthttp.RequestHandler { return p.handler(p.routes()) }
+
+func (p *Portal) handler(all []route) fasthttp.RequestHandler {
 	if p.requests == nil {
 		p.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "lifeline_http_requests_total", Help: "Requests answered, by route and status.",
@@ -72,18 +75,17 @@ func (p *Portal) Handler() fasthttp.RequestHandler {
 			p.Metrics.MustRegister(p.requests)
 		}
 	}
-	app := p.app().Handler()
-	next := p.guard(app)
+	next := p.guard(p.app(all).Handler())
 	if p.Page == nil {
 		return next
 	}
 	return p.Page.Front(next)
 }
 
-// Control is the same API for the commands of this machine's operator: whoever can open the control socket (mode 0600) may do what an
-// administrator may.
+// Control is the same API for the commands of this machine's operator, and what only she may ask: whoever can open the control socket (mode
+// 0600) may do what an administrator may.
 func (p *Portal) Control() fasthttp.RequestHandler {
-	h := p.Handler()
+	h := p.handler(append(p.operatorRoutes(), p.routes()...))
 	return func(c *fasthttp.RequestCtx) {
 		c.SetUserValue(controlKey, true)
 		h(c)
@@ -92,7 +94,7 @@ func (p *Portal) Control() fasthttp.RequestHandler {
 
 const controlKey = "lifeline.control"
 
-func (p *Portal) app() *fiber.App {
+func (p *Portal) app(all []route) *fiber.App {
 	app := fiber.New(fiber.Config{
 		AppName:                      "lifeline",
 		DisableStartupMessage:        true,
@@ -106,7 +108,6 @@ func (p *Portal) app() *fiber.App {
 		ErrorHandler:                 func(c *fiber.Ctx, err error) error { return p.fail(c, err) },
 	})
 	app.Use(p.recover, p.headers, p.count)
-	all := p.routes()
 	for _, r := range all {
 		app.Add(r.method, r.path, p.serve(r))
 		if r.method == fiber.MethodGet {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -44,6 +45,11 @@ var settings = []setting{
 	{"LIFELINE_TEMPLATES", "directory of your own templates", "", false},
 	{"LIFELINE_OPS_LISTEN", "metrics, health and profiles; loopback only", "127.0.0.1:9090", false},
 	{"LIFELINE_VENDOR", "who speaks: the name in every message", "Lifeline", false},
+	{"LIFELINE_SUPPORT_PHONE", "the number in every message at which support answers", "", false},
+	{"LIFELINE_TIME_ZONE", "IANA zone that times are shown in beside UTC, such as Europe/Berlin", "", false},
+	{"LIFELINE_BACKUPS", "where backups go, separated by spaces: directories, s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME; the first is read", "", true},
+	{"LIFELINE_BACKUP_RECIPIENTS", "at least two public keys of age that can open backups; without them none are taken", "", false},
+	{"LIFELINE_AUDIT_SINK", "file outside the data directory to which the audit log's heads are appended; they go to the log in any case", "", false},
 }
 
 // config is what is in force.
@@ -167,6 +173,16 @@ func (c *config) check() error {
 	if c.get("LIFELINE_SMTP") != "" && !strings.HasPrefix(c.get("LIFELINE_SMTP"), "file:") && c.get("LIFELINE_MAIL_FROM") == "" {
 		say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_SMTP")
 	}
+	if zone := c.get("LIFELINE_TIME_ZONE"); zone != "" {
+		if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+			say("LIFELINE_TIME_ZONE", "%q is no zone of the IANA database, such as Europe/Berlin", zone)
+		}
+	}
+	if phone := c.get("LIFELINE_SUPPORT_PHONE"); phone != "" {
+		if _, err := contacts.ParsePhone(phone, ""); err != nil {
+			say("LIFELINE_SUPPORT_PHONE", "%q is not a number such as +12025550101", phone)
+		}
+	}
 	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy()}
 	if file := c.get("LIFELINE_POLICY"); file != "" {
 		if err := readPolicy(file, &c.policy); err != nil {
@@ -228,6 +244,10 @@ func (c config) print(w io.Writer) error {
 			value = c.url
 		case "LIFELINE_PAGE_DIR":
 			value = c.pageDir()
+		case "LIFELINE_BACKUPS":
+			if value == "" {
+				value = c.backupDir()
+			}
 		}
 		if s.secret && value != "" && value != s.fallback && !strings.HasPrefix(value, "file:") {
 			value = mask(value)
@@ -243,6 +263,9 @@ func (c config) print(w io.Writer) error {
 func mask(value string) string {
 	words := strings.Fields(value)
 	for i, w := range words {
+		if filepath.IsAbs(w) {
+			continue // a directory
+		}
 		u, err := url.Parse(w)
 		if err != nil || u.Host == "" {
 			return "(set)"
@@ -270,6 +293,11 @@ func (c config) pageDir() string {
 		return dir
 	}
 	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "page")
+}
+
+// backupDir is where backups go when no place is named.
+func (c config) backupDir() string {
+	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "backups")
 }
 
 // dataDir makes the data directory, private to us.

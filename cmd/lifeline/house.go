@@ -20,6 +20,7 @@ import (
 	"lifeline/portal/desk"
 	"lifeline/portal/page"
 	"lifeline/store"
+	"lifeline/store/backup"
 	"lifeline/store/bolt"
 	"lifeline/store/limit"
 	"lifeline/store/postgres"
@@ -43,6 +44,8 @@ type house struct {
 	page     *page.Server
 	portal   *portal.Portal
 	channels map[string]comms.Channel
+	backups  *backup.Backups // nil: none are taken, for nobody could open them
+	living   context.Context // ends when background work must
 	demo     bool
 }
 
@@ -57,7 +60,7 @@ func kinds() []store.Kind {
 
 // build opens the store and wires the rooms. Clock is the domain's; nil is the wall clock.
 func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock) (h *house, err error) {
-	h = &house{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	h = &house{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), living: context.WithoutCancel(ctx)}
 	defer func() {
 		if err != nil {
 			h.close()
@@ -91,6 +94,9 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 	if err := h.wire(keyDir); err != nil {
 		return h, err
 	}
+	if h.backups, err = h.openBackups(); err != nil {
+		return h, err
+	}
 	return h, h.openChannels()
 }
 
@@ -116,7 +122,8 @@ func (h *house) openEngine(ctx context.Context, dir string) error {
 }
 
 func (h *house) wire(keyDir string) error {
-	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support"}
+	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support",
+		Phone: h.cfg.get("LIFELINE_SUPPORT_PHONE"), Zone: h.cfg.get("LIFELINE_TIME_ZONE")}
 	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log}
 	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Barred: h.cfg.barred(), Log: h.log}
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
@@ -128,7 +135,7 @@ func (h *house) wire(keyDir string) error {
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
-		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending}
+		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Operator: h.operator()}
 	return nil
 }
 

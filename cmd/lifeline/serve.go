@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ import (
 
 	"lifeline/portal"
 	"lifeline/portal/page"
+	"lifeline/store"
 	"lifeline/store/fault"
 )
 
@@ -94,6 +96,9 @@ func (h *house) greet(w io.Writer) {
 			fmt.Fprintf(w, "NOT SENDING: %s is written to files; nobody is told\n", c.name)
 		}
 	}
+	if h.backups == nil && !h.demo {
+		fmt.Fprintln(w, "NO BACKUPS: a lost disk loses everything; set LIFELINE_BACKUP_RECIPIENTS")
+	}
 }
 
 // life is the state of a serving process that health checks read.
@@ -136,6 +141,14 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	fault.Go(h.log, "page", func() { keeperDone <- keeper.Run(work) })
 	fault.Go(h.log, "outbox", func() { outboxDone <- h.outbox.Run(work) })
 	fault.Go(h.log, "sweeper", func() { h.sweep(work) })
+	fault.Go(h.log, "reseal", func() { h.reseal(work) })
+	h.living = work
+	var background sync.WaitGroup // what must have ended before the store closes
+	sealer := &store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}
+	background.Go(func() { _ = sealer.Run(work) }) // it logs what fails, and ends with work
+	if h.backups != nil {
+		background.Go(func() { _ = h.backups.Run(work) }) // the same
+	}
 	if ready != nil {
 		ready()
 	}
@@ -153,6 +166,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	defer stopForce()
 	errs := []error{cause, public.ShutdownWithContext(grace), control.ShutdownWithContext(grace), h.outbox.Stop(grace)}
 	stopWork()
+	background.Wait()
 	select {
 	case <-keeperDone:
 	case <-grace.Done():

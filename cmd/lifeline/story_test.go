@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lifeline/comms/email/smtptest"
@@ -31,21 +32,22 @@ func TestMain(m *testing.M) {
 }
 
 func TestStories(t *testing.T) {
-	t.Run("bolt", func(t *testing.T) { stories(t, func(testing.TB) string { return "bolt:" }) })
-	t.Run("postgres", func(t *testing.T) {
-		if os.Getenv("LIFELINE_TEST_POSTGRES") == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
-			server, stop, err := pgtest.Start("", pgtest.Durable) // a portal on a database that may lose commits never gets ready
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(stop)
-			t.Setenv("LIFELINE_TEST_POSTGRES", server)
+	if os.Getenv("LIFELINE_TEST_POSTGRES") == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
+		server, stop, err := pgtest.Start("", pgtest.Durable) // a portal on a database that may lose commits never gets ready
+		if err != nil {
+			t.Fatal(err)
 		}
-		stories(t, func(t testing.TB) string { return pgtest.URL(t) })
-	})
+		t.Cleanup(stop)
+		t.Setenv("LIFELINE_TEST_POSTGRES", server)
+	}
+	onBolt := func(testing.TB) string { return "bolt:" }
+	onPostgres := func(t testing.TB) string { return pgtest.URL(t) }
+	t.Run("bolt", func(t *testing.T) { stories(t, onBolt, onPostgres) })
+	t.Run("postgres", func(t *testing.T) { stories(t, onPostgres, onBolt) })
 }
 
-func stories(t *testing.T, engine func(testing.TB) string) {
+// stories are told on one engine; other is a fresh store of the other one.
+func stories(t *testing.T, engine, other func(testing.TB) string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "story"),
 		RequireExplicitExec: true,
@@ -56,12 +58,13 @@ func stories(t *testing.T, engine func(testing.TB) string) {
 				return err
 			}
 			e.Setenv("LIFELINE_STORE", engine(e.T().(testing.TB)))
+			e.Setenv("OTHER_STORE", other(e.T().(testing.TB)))
 			e.Values[worldKey{}] = w
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": cmdReady, "api": cmdAPI, "json": cmdJSON, "save": cmdSave, "setjwt": cmdJWT, "mails": cmdMails, "texts": cmdTexts,
-			"mailhas": cmdMailHas, "texthas": cmdTextHas, "many": cmdMany, "told": cmdTold, "until": cmdUntil, "afternow": cmdAfterNow, "page": cmdPage, "eachmissing": cmdEachMissing,
+			"mailhas": cmdMailHas, "texthas": cmdTextHas, "many": cmdMany, "told": cmdTold, "until": cmdUntil, "afternow": cmdAfterNow, "page": cmdPage, "agekey": cmdAgeKey, "eachmissing": cmdEachMissing,
 		},
 	})
 }
@@ -348,6 +351,14 @@ func cmdAfterNow(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	ts.Setenv(args[1], time.Now().Add(d).UTC().Truncate(time.Second).Format(time.RFC3339))
+}
+
+// agekey NAME makes a private key in NAME.key and puts its public half into the variable NAME.
+func cmdAgeKey(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), []byte(key.String()+"\n"), 0o600))
+	ts.Setenv(strings.ToUpper(args[0]), key.Recipient().String())
 }
 
 // many N FILE: a file of N accounts with a site and a contact each; also sites.csv with their sites.

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+
+	"lifeline/store"
+	"lifeline/store/backup"
+)
+
+func doctorCommand() command {
+	return command{
+		name: "doctor", args: "[--product DOMAIN]", short: "say what would fail on the worst day, and what to do about it",
+		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, and at what shares fate with the
+product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
+Exit status 0: nothing is wrong; 1: something is. Works whether or not the server is running.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.Bool("json", false, "answer as JSON")
+			fs.String("product", "", "`domain` of the product that this portal must outlive")
+		},
+		run: runDoctor,
+	}
+}
+
+// finding is one thing that the doctor looked at.
+type finding struct {
+	What  string `json:"what"`
+	Level string `json:"level"` // ok, warning, bad
+	Says  string `json:"says"`
+	Do    string `json:"do,omitempty"`
+}
+
+type doctor struct {
+	cfg   config
+	found []finding
+}
+
+func (d *doctor) say(what, level, says, do string) {
+	d.found = append(d.found, finding{what, level, says, do})
+}
+
+func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
+	cfg, err := readConfig(text(fs, "config"), e.environ)
+	if err != nil {
+		return err
+	}
+	d := &doctor{cfg: cfg}
+	d.keys()
+	d.store(ctx, e)
+	d.backupAge(ctx)
+	d.disk()
+	d.sending()
+	d.sharedFate(text(fs, "product"))
+	bad := slices.ContainsFunc(d.found, func(f finding) bool { return f.Level != "ok" })
+	if text(fs, "json") == "true" {
+		err = printJSON(e, d.found)
+	} else {
+		for _, f := range d.found {
+			fmt.Fprintf(e.stdout, "%-8s %-12s %s\n", f.Level, f.What, f.Says)
+			if f.Do != "" {
+				fmt.Fprintf(e.stdout, "%-8s %-12s -> %s\n", "", "", f.Do)
+			}
+		}
+	}
+	if bad && err == nil {
+		err = errors.New("something needs care")
+	}
+	return err
+}
+
+func (d *doctor) keys() {
+	dir := absolute(d.cfg.get("LIFELINE_KEYS"))
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.say("keys", "bad", "there are none at "+dir, "start the server once on an empty store, or put the directory back from escrow")
+		return
+	case err != nil:
+		d.say("keys", "bad", err.Error(), "make the directory readable for the server's user")
+		return
+	case info.Mode().Perm() != 0o700:
+		d.say("keys", "bad", fmt.Sprintf("%s has mode %04o", dir, info.Mode().Perm()), "chmod 0700 "+dir)
+		return
+	}
+	d.say("keys", "ok", "they lie at "+dir+", for their owner alone", "")
+	if data := absolute(d.cfg.get("LIFELINE_DATA")); sameDevice(dir, data) {
+		d.say("keys", "warning", "they lie on the same disk as the data", "keep an escrowed copy elsewhere (lifeline key escrow): a lost disk takes both")
+	}
+}
+
+func sameDevice(a, b string) bool {
+	var x, y syscall.Stat_t
+	return syscall.Stat(a, &x) == nil && syscall.Stat(b, &y) == nil && x.Dev == y.Dev
+}
+
+// store asks the store itself, by the running server or in this process.
+func (d *doctor) store(ctx context.Context, e env) {
+	c, err := connect(ctx, e, d.cfg)
+	if err != nil {
+		d.say("store", "bad", err.Error(), "see what it says; a store that does not open serves nobody")
+		return
+	}
+	defer c.close()
+	var health storeHealth
+	if err := c.call(ctx, "GET", "/api/v1/health", "", nil, &health); err != nil {
+		d.say("store", "bad", err.Error(), "look at the server's log")
+		return
+	}
+	if len(health.Unsafe) == 0 {
+		d.say("store", "ok", "it opens, and commits are durable", "")
+	}
+	for _, why := range health.Unsafe {
+		d.say("store", "bad", why, "an acknowledged write could be lost: change the database's settings")
+	}
+	if health.Held != "" {
+		d.say("sending", "bad", "held: "+health.Held, "look at what waits, then: lifeline backup release --reason ...")
+	}
+	current := 0
+	for _, cu := range health.Keys.Custodians {
+		if cu.Current {
+			current++
+		}
+	}
+	if current < 2 {
+		d.say("escrow", "bad", fmt.Sprintf("%d custodians have proved that they can open the keys in use, two must", current), "lifeline key escrow, then lifeline key prove by each")
+	} else {
+		d.say("escrow", "ok", fmt.Sprintf("%d custodians can open the keys", current), "")
+	}
+	switch a := health.Audit; {
+	case len(a.Flaws) > 0:
+		d.say("audit log", "bad", fmt.Sprintf("%d flaws, the first: %s", len(a.Flaws)+a.More, a.Flaws[0].Why), "somebody changed the record: keep a copy of everything and find out who")
+	case a.Waits > 0 && time.Since(a.Oldest) > time.Minute:
+		d.say("audit log", "warning", fmt.Sprintf("%d rows wait to be chained, the oldest since %s", a.Waits, a.Oldest.UTC().Format(time.RFC3339)), "is no server running?")
+	default:
+		d.say("audit log", "ok", fmt.Sprintf("%d rows, whole; compared with %d heads kept outside", a.Rows, a.Known), "")
+	}
+	if skew := time.Since(health.Now).Abs(); skew > 2*time.Second {
+		d.say("clock", "bad", fmt.Sprintf("the store's clock and this machine's differ by %s", skew.Round(time.Millisecond)), "let both follow a time server")
+	} else {
+		d.say("clock", "ok", "within 2 s of the store's", "")
+	}
+}
+
+func (d *doctor) backupAge(ctx context.Context) {
+	if d.cfg.get("LIFELINE_BACKUP_RECIPIENTS") == "" {
+		d.say("backup", "bad", "none are taken", "set LIFELINE_BACKUP_RECIPIENTS to the public keys of at least two people (age-keygen)")
+		return
+	}
+	places, err := d.cfg.places()
+	if err != nil {
+		d.say("backup", "bad", err.Error(), "mend LIFELINE_BACKUPS")
+		return
+	}
+	signer, err := backup.OpenSigner(absolute(d.cfg.get("LIFELINE_KEYS")))
+	if err != nil {
+		d.say("backup", "bad", err.Error(), "put the key directory back")
+		return
+	}
+	if len(places) == 1 {
+		d.say("backup", "warning", "there is one place only", "name a second one in LIFELINE_BACKUPS, in another building")
+	}
+	for _, p := range places {
+		newest, err := backup.Shelf{Place: p, Trusted: signer.Public().(ed25519.PublicKey)}.Find(ctx, time.Time{})
+		switch {
+		case err != nil:
+			d.say("backup", "bad", fmt.Sprintf("%s: %v", p, err), "lifeline backup now")
+		case newest.Flaw != "":
+			d.say("backup", "bad", fmt.Sprintf("%s, %s: %s", p, newest.Name(), newest.Flaw), "lifeline backup verify")
+		case newest.Frozen != "":
+			d.say("backup", "bad", fmt.Sprintf("%s, %s: %s", p, newest.Name(), newest.Frozen), "find out what removed the records; nothing old is removed until somebody has")
+		default:
+			d.say("backup", "ok", fmt.Sprintf("%s holds %s of %s", p, newest.Name(), newest.Taken.UTC().Format("2006-01-02 15:04 UTC")), "")
+		}
+	}
+}
+
+func (d *doctor) disk() {
+	var s syscall.Statfs_t
+	dir := absolute(d.cfg.get("LIFELINE_DATA"))
+	if err := syscall.Statfs(dir, &s); err != nil {
+		d.say("disk", "warning", err.Error(), "")
+		return
+	}
+	free := int(s.Bavail * 100 / max(s.Blocks, 1))
+	says := fmt.Sprintf("%d %% of the disk under %s are free", free, dir)
+	if free < 10 {
+		d.say("disk", "bad", says, "make room: below 10 % attachments are refused first, tickets last")
+		return
+	}
+	d.say("disk", "ok", says, "")
+}
+
+func (d *doctor) sending() {
+	if why := d.cfg.barred(); why != "" {
+		d.say("sending", "bad", why, "")
+	}
+	for _, c := range []struct{ name, setting string }{{"e-mail", "LIFELINE_SMTP"}, {"SMS", "LIFELINE_TWILIO"}} {
+		switch value := d.cfg.get(c.setting); {
+		case value == "":
+			d.say(c.name, "bad", "nobody is told by "+c.name, "set "+c.setting)
+		case strings.HasPrefix(value, "file:"):
+			d.say(c.name, "bad", c.name+" is written to files; nobody is told", "set "+c.setting+" to a relay")
+		case c.name == "e-mail" && len(strings.Fields(value)) < 2:
+			d.say(c.name, "warning", "there is one relay only", "name a second one, of another provider, behind the first")
+		default:
+			d.say(c.name, "ok", "is set", "")
+		}
+	}
+	if d.cfg.get("LIFELINE_SMTP") != "" && d.cfg.get("LIFELINE_DKIM_DOMAIN") == "" {
+		d.say("e-mail", "warning", "mail is not signed by us", "set LIFELINE_DKIM_DOMAIN, _SELECTOR and _KEY, unless the relay signs for the domain of LIFELINE_MAIL_FROM")
+	}
+}
+
+// sharedFate names what goes down together with the product.
+func (d *doctor) sharedFate(product string) {
+	if product == "" {
+		d.say("shared fate", "warning", "not looked at", "lifeline doctor --product DOMAIN says what of ours lies under the product's domain")
+		return
+	}
+	root, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(strings.TrimSuffix(product, ".")))
+	if err != nil {
+		d.say("shared fate", "bad", fmt.Sprintf("%q is no domain", product), "")
+		return
+	}
+	shares := 0
+	for _, at := range d.addresses() {
+		if own, err := publicsuffix.EffectiveTLDPlusOne(at.host); err == nil && own == root {
+			shares++
+			d.say("shared fate", "bad", fmt.Sprintf("%s (%s) lies under %s: whoever loses that domain, its DNS or its registrar loses both", at.setting, at.host, root), "use a domain of another registrar and DNS provider")
+		}
+	}
+	if shares == 0 {
+		d.say("shared fate", "ok", "none of our addresses lies under "+root, "")
+	}
+}
+
+type address struct{ setting, host string }
+
+func (d *doctor) addresses() (all []address) {
+	add := func(setting, host string) {
+		if host = strings.ToLower(host); host != "" && net.ParseIP(host) == nil {
+			all = append(all, address{setting, host})
+		}
+	}
+	if u, err := url.Parse(d.cfg.url); err == nil {
+		add("LIFELINE_URL", u.Hostname())
+	}
+	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS"} {
+		for _, word := range strings.Fields(d.cfg.get(setting)) {
+			if u, err := url.Parse(word); err == nil {
+				add(setting, u.Hostname())
+			}
+		}
+	}
+	if from, err := mail.ParseAddress(d.cfg.get("LIFELINE_MAIL_FROM")); err == nil {
+		if _, domain, ok := strings.Cut(from.Address, "@"); ok {
+			add("LIFELINE_MAIL_FROM", domain)
+		}
+	}
+	add("LIFELINE_DKIM_DOMAIN", d.cfg.get("LIFELINE_DKIM_DOMAIN"))
+	return all
+}
+
+// knownHeads reads the heads of the audit log that were kept outside the store.
+func (c config) knownHeads() (heads []store.Head, err error) {
+	name := c.get("LIFELINE_AUDIT_SINK")
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for dec := json.NewDecoder(f); ; {
+		var h store.Head
+		switch err := dec.Decode(&h); {
+		case errors.Is(err, io.EOF):
+			return heads, nil
+		case err != nil:
+			return heads, fmt.Errorf("%s, behind line %d: %w", name, len(heads), err)
+		}
+		heads = append(heads, h)
+	}
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"lifeline/portal"
+	"lifeline/store"
+	"lifeline/store/backup"
+	"lifeline/store/fault"
+)
+
+// What only the operator of this machine may ask, at the control socket.
+
+const byOperator = "system:operator"
+
+// keyState is what is known of the keys.
+type keyState struct {
+	Rotation   store.Progress `json:"rotation"`
+	Custodians []custodian    `json:"custodians"`
+}
+
+type custodian struct {
+	Name    string    `json:"name"`
+	At      time.Time `json:"at"`
+	Current bool      `json:"current"`
+}
+
+// backupAnswer is the manifest of a backup that was taken, or that none was needed.
+type backupAnswer struct {
+	backup.Manifest
+	Unchanged bool `json:"unchanged"`
+}
+
+func (h *house) backUp(ctx context.Context) (any, error) {
+	if h.backups == nil {
+		return nil, fault.New(fault.Conflict, "no backups can be taken: set LIFELINE_BACKUP_RECIPIENTS to at least two public keys of age")
+	}
+	m, err := h.backups.Now(ctx)
+	switch {
+	case errors.Is(err, backup.ErrUnchanged):
+		return backupAnswer{Unchanged: true}, nil
+	case errors.Is(err, backup.ErrFrozen):
+		return nil, fault.Wrap(fault.Conflict, err, "%s was taken, but the store has shrunk: %s. Older backups are kept until somebody looks and says that it is right", m.Name(), m.Frozen)
+	case err != nil:
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	return backupAnswer{Manifest: m}, nil
+}
+
+func (h *house) keyState(ctx context.Context) (keyState, error) {
+	s := keyState{Custodians: []custodian{}}
+	var err error
+	if s.Rotation, err = h.db.RotationProgress(ctx); err != nil {
+		return s, err
+	}
+	err = h.db.View(ctx, func(tx *store.Tx) error {
+		s.Custodians = s.Custodians[:0]
+		all, err := store.Custodians(tx)
+		for _, c := range all {
+			s.Custodians = append(s.Custodians, custodian{c.Name, c.At, c.Current})
+		}
+		return err
+	})
+	return s, err
+}
+
+func (h *house) rotate(ctx context.Context, reason string) (any, error) {
+	if err := h.db.Rotate(ctx, store.Act{By: byOperator, Verb: "key.rotate", Reason: reason}); err != nil {
+		return nil, err
+	}
+	fault.Go(h.log, "reseal", func() { h.reseal(h.living) })
+	return h.keyState(ctx)
+}
+
+// operator is what the control socket serves beside the API.
+func (h *house) operator() portal.Operator {
+	return portal.Operator{
+		BackUp: h.backUp, Health: h.health, Prove: h.prove, Release: h.release, Rotate: h.rotate,
+		Keys: func(ctx context.Context) (any, error) { return h.keyState(ctx) },
+	}
+}
+
+// sink keeps a head of the audit log where a change of the store cannot reach it: in the log, and in LIFELINE_AUDIT_SINK.
+func (h *house) sink(head store.Head) error {
+	h.log.Info("audit log", "rows", head.Number, "hash", head.Hash, "instance", head.Instance)
+	name := h.cfg.get("LIFELINE_AUDIT_SINK")
+	if name == "" {
+		return nil
+	}
+	line, err := json.Marshal(head)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("LIFELINE_AUDIT_SINK: %w", err)
+	}
+	_, err = f.Write(append(line, '\n'))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// reseal goes on with a rotation where it stopped.
+func (h *house) reseal(ctx context.Context) {
+	if err := h.db.Reseal(ctx, nil); err != nil && ctx.Err() == nil {
+		h.log.Error("records were not all sealed anew; it goes on at the next start", "err", err)
+	}
+}
+
+func (h *house) prove(ctx context.Context, who string, files map[string][]byte) error {
+	return h.db.ProveEscrow(ctx, store.Act{By: byOperator, Verb: "key.prove"}, who, files)
+}
+
+// storeHealth is what the doctor asks of an open store.
+type storeHealth struct {
+	Now    time.Time         `json:"now"`
+	Unsafe []string          `json:"unsafe"`
+	Held   string            `json:"held"`
+	Keys   keyState          `json:"keys"`
+	Audit  store.AuditReport `json:"audit"`
+}
+
+func (h *house) health(ctx context.Context) (any, error) {
+	out := storeHealth{Now: time.Now(), Unsafe: []string{}}
+	if engine, ok := h.engine.(interface {
+		Unsafe(context.Context) []string
+	}); ok {
+		out.Unsafe = append(out.Unsafe, engine.Unsafe(ctx)...)
+	}
+	var err error
+	if out.Keys, err = h.keyState(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.db.View(ctx, func(tx *store.Tx) error {
+		out.Held, err = store.Held(tx)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	known, err := h.cfg.knownHeads()
+	if err != nil {
+		return nil, fmt.Errorf("LIFELINE_AUDIT_SINK: %w", err)
+	}
+	out.Audit, err = h.db.VerifyAudit(ctx, known...)
+	return out, err
+}
+
+func (h *house) release(ctx context.Context, reason string) error {
+	return h.db.Release(ctx, store.Act{By: byOperator, Verb: "hold.release", Reason: reason})
+}

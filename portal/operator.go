@@ -1,0 +1,71 @@
+package portal
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/portal/auth"
+)
+
+// Operator is what the operator of this machine may ask at the control socket and nobody anywhere else; cmd hands it in, so that this
+// room knows neither backups nor keys.
+type Operator struct {
+	BackUp  func(context.Context) (any, error)
+	Health  func(context.Context) (any, error)
+	Keys    func(context.Context) (any, error)
+	Rotate  func(ctx context.Context, reason string) (any, error)
+	Prove   func(ctx context.Context, custodian string, files map[string][]byte) error
+	Release func(ctx context.Context, reason string) error // of what a restore holds back
+}
+
+type proofBody struct {
+	Custodian string            `json:"custodian"`
+	Files     map[string][]byte `json:"files"`
+}
+
+// operatorRoutes are served at the control socket alone: over HTTP their addresses do not exist.
+func (p *Portal) operatorRoutes() []route {
+	o := p.Operator
+	read := func(ask func(context.Context) (any, error)) func(*call) error {
+		return func(k *call) error {
+			answer, err := ask(k.UserContext())
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, fiber.StatusOK, answer)
+		}
+	}
+	return []route{
+		{method: "GET", path: "/api/v1/health", right: auth.StaffManage, do: read(o.Health)},
+		{method: "POST", path: "/api/v1/backups", right: auth.StaffManage, do: read(o.BackUp)},
+		{method: "GET", path: "/api/v1/keys", right: auth.StaffManage, do: read(o.Keys)},
+		{method: "POST", path: "/api/v1/keys/rotate", right: auth.StaffManage, do: func(k *call) error {
+			var in reasonBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			return read(func(ctx context.Context) (any, error) { return o.Rotate(ctx, in.Reason) })(k)
+		}},
+		{method: "POST", path: "/api/v1/keys/proofs", right: auth.StaffManage, do: func(k *call) error {
+			var in proofBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			if err := o.Prove(k.UserContext(), in.Custodian, in.Files); err != nil {
+				return err
+			}
+			return k.SendStatus(fiber.StatusNoContent)
+		}},
+		{method: "POST", path: "/api/v1/hold/release", right: auth.StaffManage, do: func(k *call) error {
+			var in reasonBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			if err := o.Release(k.UserContext(), in.Reason); err != nil {
+				return err
+			}
+			return k.SendStatus(fiber.StatusNoContent)
+		}},
+	}
+}
