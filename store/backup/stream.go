@@ -286,9 +286,16 @@ func readFrame(br *bufio.Reader) (letter byte, payload []byte, err error) {
 	if n > mostFrame {
 		return 0, nil, errDamaged
 	}
-	payload = make([]byte, n)
-	_, err = io.ReadFull(br, payload)
-	return letter, payload, eof(err)
+	if n <= 1<<16 {
+		payload = make([]byte, n)
+		_, err = io.ReadFull(br, payload)
+		return letter, payload, eof(err)
+	}
+	payload, err = io.ReadAll(io.LimitReader(br, int64(n))) // memory for what is there, not for what is claimed
+	if err == nil && uint64(len(payload)) < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return letter, payload, err
 }
 
 // eof: a stream must not end before its end frame.
