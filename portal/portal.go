@@ -177,6 +177,10 @@ func (p *Portal) trusts(ip net.IP) bool {
 	return false
 }
 
+// prefetch is how much of a body is read before a handler is asked; the rest is read as the handler wants it, so that what is too large is
+// refused by its first bytes.
+const prefetch = 16 << 10
+
 // Server is a listener's settings: the limits and timeouts of a service that strangers can reach.
 func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 	return &fasthttp.Server{
@@ -186,7 +190,7 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 		ReadTimeout:                   10 * time.Second, // the header; HeaderReceived then gives the body its own time
 		WriteTimeout:                  30 * time.Second,
 		IdleTimeout:                   75 * time.Second,
-		MaxRequestBodySize:            maxJSON,
+		MaxRequestBodySize:            prefetch,
 		StreamRequestBody:             true,
 		DisablePreParseMultipartForm:  true,
 		NoDefaultServerHeader:         true,
@@ -195,7 +199,7 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 		Concurrency:                   20_000,
 		DisableHeaderNamesNormalizing: false,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-			cfg := fasthttp.RequestConfig{ReadTimeout: 60 * time.Second, WriteTimeout: 30 * time.Second, MaxRequestBodySize: maxJSON}
+			cfg := fasthttp.RequestConfig{ReadTimeout: 60 * time.Second, WriteTimeout: 30 * time.Second, MaxRequestBodySize: prefetch}
 			if long(string(h.RequestURI())) {
 				cfg.ReadTimeout, cfg.WriteTimeout = 5*time.Minute, 5*time.Minute
 			}

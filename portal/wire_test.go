@@ -132,10 +132,8 @@ func TestBodiesHaveALimit(t *testing.T) {
 	// A ticket as JSON has the limit of JSON though a ticket with files may be larger; nobody reads gigabytes to say so.
 	w = h.dialIn().say("POST /api/v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(big), big)
 	w.hear(413)
-	w = h.dialIn().say("POST /api/v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", int64(1)<<40)
-	if res, err := http.ReadResponse(w.Reader, nil); err == nil && res.StatusCode != 413 {
-		t.Errorf("%s", res.Status)
-	}
+	w = h.dialIn().say("POST /api/v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", int64(1)<<40, strings.Repeat(" ", prefetch))
+	w.hear(413)
 }
 
 func TestDepthHasALimit(t *testing.T) {
