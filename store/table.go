@@ -99,6 +99,24 @@ func (t Table[T]) Put(tx *Tx, id string, v T, was int64) error {
 	return t.write(tx, old, v)
 }
 
+// PutKnown is Put by a caller who has read the record's Meta before, in this transaction or an earlier one, or who knows that there is no
+// such record (nothing but the ID is set). It reads nothing: the engine alone compares versions, at the commit.
+func (t Table[T]) PutKnown(tx *Tx, m Meta, v T) error {
+	if tx.pending[recordKey{t.Name, m.ID}] != nil {
+		return t.Put(tx, m.ID, v, m.Version)
+	}
+	if err := t.CheckID(m.ID); err != nil {
+		return fmt.Errorf("put: %w", err)
+	}
+	if !m.Deleted.IsZero() {
+		return t.notFound(m.ID)
+	}
+	if m.Version == 0 {
+		m = Meta{ID: m.ID, Created: tx.now}
+	}
+	return t.write(tx, Raw{Meta: m}, v)
+}
+
 func (t Table[T]) write(tx *Tx, old Raw, v T) error {
 	raw := Raw{Meta: old.Meta}
 	raw.Updated = tx.now

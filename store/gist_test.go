@@ -1,0 +1,123 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"lifeline/store"
+	"lifeline/store/storetest"
+)
+
+// bothEngines tells a story on each engine.
+func bothEngines(t *testing.T, story func(h house)) {
+	t.Run("bolt", func(t *testing.T) {
+		story(openHouse(t, storetest.Bolt(t), filepath.Join(t.TempDir(), "keys"), true))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		story(openHouse(t, storetest.Postgres(t), filepath.Join(t.TempDir(), "keys"), true))
+	})
+}
+
+func (h house) seat(id string, g guest, was int64) {
+	h.t.Helper()
+	if err := h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error { return guests.Put(tx, id, g, was) }); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestAWalkOverGistsUnsealsOnlyWhatIsNew(t *testing.T) {
+	bothEngines(t, func(h house) {
+		var all store.Kept[string]
+		opened := 0
+		names := func(tx *store.Tx) (names []string) {
+			opened = 0
+			of := func(g guest) string { opened++; return g.Name }
+			for rec, err := range store.Gists(tx, guests, &all, of, store.Query{}) {
+				if err != nil {
+					h.t.Fatal(err)
+				}
+				names = append(names, rec.Value)
+			}
+			return names
+		}
+		seen := func() (seen []string) {
+			if err := h.View(h.t.Context(), func(tx *store.Tx) error { seen = names(tx); return nil }); err != nil {
+				h.t.Fatal(err)
+			}
+			return seen
+		}
+		for i := range 3 {
+			h.seat(fmt.Sprintf("gst_%d", i), guest{Name: fmt.Sprint("guest ", i), Mail: fmt.Sprint(i)}, 0)
+		}
+		want := []string{"guest 0", "guest 1", "guest 2"}
+		if got := seen(); !slices.Equal(got, want) || opened != 3 {
+			h.t.Errorf("%v, %d opened", got, opened)
+		}
+		if got := seen(); !slices.Equal(got, want) || opened != 0 {
+			h.t.Errorf("again: %v, %d opened", got, opened)
+		}
+		no := errors.New("not after all")
+		err := h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error {
+			if err := guests.Put(tx, "gst_1", guest{Name: "nobody", Mail: "1"}, 1); err != nil {
+				return err
+			}
+			if got := names(tx); got[1] != "nobody" {
+				h.t.Errorf("own write: %v", got)
+			}
+			return no
+		})
+		if !errors.Is(err, no) {
+			h.t.Fatal(err)
+		}
+		h.seat("gst_1", guest{Name: "somebody", Mail: "1"}, 1) // under the number of the version that never was
+		want[1] = "somebody"
+		if got := seen(); !slices.Equal(got, want) || opened != 1 {
+			h.t.Errorf("after a change: %v, %d opened", got, opened)
+		}
+	})
+}
+
+func TestAPutOfWhatWasReadBeforeIsCheckedAtTheCommit(t *testing.T) {
+	bothEngines(t, func(h house) {
+		put := func(m store.Meta, name string) error {
+			return h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error {
+				if err := guests.PutKnown(tx, m, guest{Name: "first", Mail: "m"}); err != nil {
+					return err
+				}
+				m.Version++
+				return guests.PutKnown(tx, m, guest{Name: name, Mail: "m"}) // within one transaction the second names the first
+			})
+		}
+		read := func() (g guest, m store.Meta) {
+			err := h.View(h.t.Context(), func(tx *store.Tx) (err error) { g, m, err = guests.Get(tx, "gst_a"); return err })
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			return g, m
+		}
+		if err := put(store.Meta{ID: "gst_a"}, "new"); err != nil {
+			h.t.Fatal(err)
+		}
+		if err := put(store.Meta{ID: "gst_a"}, "again"); !errors.Is(err, store.ErrExists) {
+			h.t.Errorf("a second new one: %v", err)
+		}
+		_, old := read()
+		h.seat("gst_a", guest{Name: "other", Mail: "m"}, old.Version)
+		if err := put(old, "late"); !errors.Is(err, store.ErrConflict) {
+			h.t.Errorf("behind somebody else: %v", err)
+		}
+		g, m := read()
+		if g.Name != "other" || !m.Created.Equal(old.Created) {
+			h.t.Errorf("%+v %+v", g, m)
+		}
+		if err := put(m, "next"); err != nil {
+			h.t.Error(err)
+		}
+		if g, now := read(); g.Name != "next" || now.Version <= m.Version || !now.Created.Equal(m.Created) {
+			h.t.Errorf("%+v %+v", g, now)
+		}
+	})
+}
