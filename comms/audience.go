@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeline/contacts"
@@ -93,13 +94,15 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 		return func(func(recipient, error) bool) {}
 	}
 	return func(yield func(recipient, error) bool) {
-		for a, err := range affectedAccounts(tx, incident, afterAccount) {
+		people := beside[contacts.Contact]{tx: tx, from: r.Book.ContactsFrom, account: func(c contacts.Contact) string { return c.Account }}
+		defer people.close()
+		for a, err := range r.affectedAccounts(tx, incident, afterAccount) {
 			if err != nil {
 				yield(recipient{}, err)
 				return
 			}
 			met := false
-			for rec, err := range r.Book.ContactsOf(tx, a.account) {
+			for rec, err := range people.of(a.account) {
 				if err != nil {
 					yield(recipient{}, err)
 					return
@@ -119,6 +122,66 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 				others()
 			}
 		}
+	}
+}
+
+// beside walks people in the order of accounts beside another walk in that order, so that a crowd is two walks and not a look-up for each
+// account.
+type beside[T any] struct {
+	tx      *store.Tx
+	from    func(tx *store.Tx, account string) iter.Seq2[store.Rec[T], error]
+	account func(T) string
+
+	next func() (store.Rec[T], error, bool)
+	stop func()
+	head store.Rec[T] // read, and not yet asked for
+	have bool
+	end  bool
+}
+
+// mostSkipped is how many people of other accounts are passed over before the walk jumps.
+const mostSkipped = 16
+
+// of walks those of an account, which must come behind the account asked for before.
+func (b *beside[T]) of(account string) iter.Seq2[store.Rec[T], error] {
+	return func(yield func(store.Rec[T], error) bool) {
+		for skipped := 0; !b.end; {
+			if b.next == nil || skipped > mostSkipped {
+				b.close()
+				b.next, b.stop = iter.Pull2(b.from(b.tx, account))
+				skipped = 0
+			}
+			if !b.have {
+				var err error
+				var ok bool
+				if b.head, err, ok = b.next(); !ok {
+					b.end = true
+					return
+				} else if err != nil {
+					yield(b.head, err)
+					return
+				}
+				b.have = true
+			}
+			switch c := strings.Compare(b.account(b.head.Value), account); {
+			case c > 0:
+				return
+			case c < 0:
+				b.have = false
+				skipped++
+			default:
+				b.have = false
+				if !yield(b.head, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *beside[T]) close() {
+	if b.stop != nil {
+		b.stop()
 	}
 }
 
@@ -148,7 +211,6 @@ func (r *Room) ofAccount(tx *store.Tx, id string, choose func(contacts.Contact) 
 type affectedAccount struct {
 	account string
 	sites   []string
-	rows    []Row
 }
 
 // of are the affected sites that concern a contact.
@@ -163,14 +225,14 @@ func (a affectedAccount) of(c contacts.Contact) []string {
 }
 
 // affectedAccounts walks an incident's ledger account by account, in the order of their ids.
-func affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[affectedAccount, error] {
+func (r *Room) affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[affectedAccount, error] {
 	q := store.Query{Index: "account", Equal: []any{incident}}
 	if after != "" {
 		q.From = after + "\x00" // the first text behind it
 	}
 	return func(yield func(affectedAccount, error) bool) {
 		var a affectedAccount
-		for rec, err := range rows.Scan(tx, q) {
+		for rec, err := range r.placesOf(tx, q) {
 			if err != nil {
 				yield(affectedAccount{}, fmt.Errorf("read the ledger of %s: %w", incident, err))
 				return
@@ -181,7 +243,7 @@ func affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[affectedAc
 				}
 				a = affectedAccount{account: rec.Value.Account}
 			}
-			a.sites, a.rows = append(a.sites, rec.Value.Site), append(a.rows, rec.Value)
+			a.sites = append(a.sites, rec.Value.Site)
 		}
 		if a.account != "" {
 			yield(a, nil)
@@ -273,46 +335,99 @@ func (r *Room) CountAudience(ctx context.Context, incident, audience string, cha
 	return c, err
 }
 
+// crowd counts anew: two walks over what is sealed, which cost some ten microseconds a person the first time and two from then on.
 func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
 	if audience == AudienceInternal {
 		c.People = len(r.internal(channels))
 		return c, nil
 	}
-	if wide(audience) {
-		for a, err := range affectedAccounts(tx, incident, "") {
+	if !wide(audience) {
+		everyone := func(contacts.Contact) bool { return true }
+		for to, err := range r.concerned(tx, audience, incident, everyone, "", func() {}) {
 			if err != nil {
 				return c, err
 			}
-			c.Customers++
-			c.Sites += len(a.sites)
+			c.Customers = 1
+			c.add(to.C.Standing(), channels)
 		}
+		return c, nil
 	}
-	everyone := func(contacts.Contact) bool { return true }
-	for to, err := range r.concerned(tx, audience, incident, everyone, "", func() {}) {
+	people := r.standings(tx)
+	defer people.close()
+	for a, err := range r.affectedAccounts(tx, incident, "") {
 		if err != nil {
 			return c, err
 		}
-		if !wide(audience) {
-			c.Customers = 1
-		}
-		if reachable(to.C, channels) {
-			c.People++
-		} else {
-			c.Unreachable++
+		c.Customers++
+		c.Sites += len(a.sites)
+		for rec, err := range people.of(a.account) {
+			if err != nil {
+				return c, err
+			}
+			if slices.ContainsFunc(a.sites, rec.Value.For) {
+				c.add(rec.Value, channels)
+			}
 		}
 	}
 	return c, nil
 }
 
+func (r *Room) standings(tx *store.Tx) beside[contacts.Standing] {
+	return beside[contacts.Standing]{tx: tx, from: r.Book.StandingsFrom, account: func(s contacts.Standing) string { return s.Account }}
+}
+
+func (c *Crowd) add(s contacts.Standing, channels []string) {
+	if reachable(s, channels) {
+		c.People++
+	} else {
+		c.Unreachable++
+	}
+}
+
 // reachable says whether an address of a contact works on one of the channels.
-func reachable(c contacts.Contact, channels []string) bool {
+func reachable(s contacts.Standing, channels []string) bool {
 	return slices.ContainsFunc(channels, func(channel string) bool {
-		if channel != ChannelEmail && channel != ChannelSMS {
-			return false
-		}
-		to, _ := contacts.Reach(c, channel)
-		return len(to) > 0
+		return (channel == ChannelEmail || channel == ChannelSMS) && s.Not(channel) == ""
 	})
+}
+
+// counts are the crowds counted last, for those who look at a draft again and again while they write.
+type counts struct {
+	mu  sync.Mutex
+	all map[string]counted
+}
+
+type counted struct {
+	Crowd
+	at time.Time
+}
+
+// A crowd that took long to count may be shown for some seconds, also by one who counts on another snapshot. A small one is counted anew.
+const (
+	countedFrom = 10_000
+	countedFor  = 5 * time.Second
+)
+
+// about is crowd for the eye: the number of a large crowd may be some seconds old. Nothing is decided by it.
+func (r *Room) about(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
+	key := strings.Join(append([]string{incident, audience}, channels...), " ")
+	now := time.Now()
+	r.counts.mu.Lock()
+	last, ok := r.counts.all[key]
+	r.counts.mu.Unlock()
+	if ok && now.Sub(last.at) < countedFor {
+		return last.Crowd, nil
+	}
+	if c, err = r.crowd(tx, incident, audience, channels); err != nil || c.People+c.Unreachable < countedFrom {
+		return c, err
+	}
+	r.counts.mu.Lock()
+	defer r.counts.mu.Unlock()
+	if r.counts.all == nil || len(r.counts.all) > 100 {
+		r.counts.all = map[string]counted{}
+	}
+	r.counts.all[key] = counted{c, time.Now()}
+	return c, nil
 }
 
 // internal are the policy's internal people on the channels.
@@ -377,11 +492,13 @@ func (r *Room) Coverage(ctx context.Context, incident string) (c CoverageReport,
 		if err != nil {
 			return err
 		}
-		for a, err := range affectedAccounts(tx, in.ID, "") {
+		people := r.standings(tx)
+		defer people.close()
+		for a, err := range r.affectedAccounts(tx, in.ID, "") {
 			if err != nil {
 				return err
 			}
-			if err := r.cover(tx, a, &c); err != nil {
+			if err := r.cover(tx, a, people.of(a.account), &c); err != nil {
 				return err
 			}
 		}
@@ -390,13 +507,13 @@ func (r *Room) Coverage(ctx context.Context, incident string) (c CoverageReport,
 	return c, err
 }
 
-func (r *Room) cover(tx *store.Tx, a affectedAccount, c *CoverageReport) error {
-	var approved []contacts.Contact
-	for rec, err := range r.Book.ContactsOf(tx, a.account) {
+func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec[contacts.Standing], error], c *CoverageReport) error {
+	var approved []contacts.Standing
+	for rec, err := range people {
 		if err != nil {
 			return err
 		}
-		if rec.Value.Approved() {
+		if rec.Value.Approved {
 			approved = append(approved, rec.Value)
 		}
 	}
@@ -417,7 +534,7 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, c *CoverageReport) error {
 }
 
 // whyUncovered says why none of an account's approved contacts can be reached about a site; "" when one can.
-func whyUncovered(site string, approved []contacts.Contact) string {
+func whyUncovered(site string, approved []contacts.Standing) string {
 	reason := NoApproved
 	for _, c := range approved {
 		if !c.For(site) {
@@ -427,7 +544,7 @@ func whyUncovered(site string, approved []contacts.Contact) string {
 			return ""
 		}
 		for _, channel := range []string{ChannelSMS, ChannelEmail} { // what mail says weighs more
-			if _, why := contacts.Reach(c, channel); why != contacts.NoAddress || reason == NoApproved {
+			if why := c.Not(channel); why != contacts.NoAddress || reason == NoApproved {
 				reason = why
 			}
 		}

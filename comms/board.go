@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ type boardNotice struct {
 
 type boardDelivery struct {
 	Delivery
-	version int64 // 0: there is none
+	meta store.Meta
 }
 
 func newBoard(tx *store.Tx) *board {
@@ -82,7 +83,7 @@ func (b *board) prefetch(p *boardPage) error {
 			return err
 		}
 		if b.deliveries[rec.ID] == nil {
-			b.deliveries[rec.ID] = &boardDelivery{rec.Value, rec.Version}
+			b.deliveries[rec.ID] = &boardDelivery{rec.Value, rec.Meta}
 		}
 		p.keys = append(p.keys, rec.ID)
 	}
@@ -97,7 +98,7 @@ func (b *board) delivery(key string) (*boardDelivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &boardDelivery{v, m.Version}
+	d := &boardDelivery{v, m}
 	b.deliveries[key] = d
 	return d, nil
 }
@@ -109,11 +110,17 @@ func (b *board) record(key string, v verdict, attempts int, ref string) error {
 		return err
 	}
 	next := d.Delivery
-	if overtakes(v.State, d.Delivery) {
+	if v.To != "" || overtakes(v.State, d.Delivery) {
 		if v.State == Unknown && next.State != Unknown || v.State == Unknown && attempts > next.Attempts {
 			next.Unknowns++
 		}
 		next.State, next.Reason, next.Next = v.State, v.Reason, v.Next
+	}
+	if v.To != "" {
+		if past := cmp.Or(ref, next.Ref); past != "" {
+			next.Past = append(slices.Clone(next.Past), past)
+		}
+		next.Address, next.Ref, ref = v.To, "", ""
 	}
 	if ref != "" {
 		next.Ref = ref
@@ -134,11 +141,11 @@ func (b *board) put(key string, next Delivery) error {
 			return err
 		}
 	}
-	if err := deliveries.Put(b.tx, key, next, d.version); err != nil {
+	if err := deliveries.PutKnown(b.tx, d.meta, next); err != nil {
 		return err
 	}
 	d.Delivery = next
-	d.version++
+	d.meta.Version++
 	return nil
 }
 
@@ -201,6 +208,10 @@ func (b *board) finish(p *boardPage, due time.Time) error {
 			n.Pending--
 		} else {
 			n.Pending++
+			n.DoneAt = time.Time{}
+			if n.State == Done {
+				n.State = SendingNow
+			}
 		}
 		n.settled(b.tx.Now())
 		b.notices[p.Notice].changed = true

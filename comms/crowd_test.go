@@ -114,7 +114,7 @@ func TestASetOfThousandsIsLoadedMovedAndCounted(t *testing.T) {
 		h.Logf("%d sites: loaded in %v, moved in %v, counted in %v", sites, loaded, walked, time.Since(began)-loaded-walked)
 		last, n := "", 0
 		h.view(func(tx *store.Tx) error {
-			for a, err := range affectedAccounts(tx, in.ID, "") {
+			for a, err := range h.affectedAccounts(tx, in.ID, "") {
 				if err != nil {
 					return err
 				}

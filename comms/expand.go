@@ -240,7 +240,7 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 		return c, err
 	}
 	seen := 0
-	for a, err := range affectedAccounts(tx, u.Incident, at.After) {
+	for a, err := range r.affectedAccounts(tx, u.Incident, at.After) {
 		if err != nil {
 			return c, err
 		}
@@ -455,7 +455,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 			if d.open() {
 				p.Due = due
 			}
-			if err := deliveries.Put(tx, key, d, 0); err != nil {
+			if err := deliveries.PutKnown(tx, store.Meta{ID: key}, d); err != nil {
 				return err
 			}
 		}
@@ -477,7 +477,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	for _, a := range c.nobody {
 		k := deliveryKey{Notice: notice, Pass: passNobody, Account: suffix(a.account), Contact: "0"}
 		d := Delivery{Sites: a.sites[:min(len(a.sites), mostSites)], State: Failed, Reason: reasonNobody, At: tx.Now()}
-		if err := deliveries.Put(tx, k.String(), d, 0); err != nil {
+		if err := deliveries.PutKnown(tx, store.Meta{ID: k.String()}, d); err != nil {
 			return err
 		}
 	}

@@ -232,15 +232,7 @@ func (r *Room) firstSurvey(ctx context.Context, incident string, n FirstNotice) 
 		if err != nil {
 			return err
 		}
-		s := firstStatement(in.Value, n)
-		if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
-			return err
-		}
-		if k.figures, err = r.ledger(tx, in.ID, in.Value); err != nil {
-			return err
-		}
-		k.crowd, err = r.crowd(tx, in.ID, s.Audience, s.Channels)
-		if err != nil {
+		if k, err = r.beforehand(tx, in, firstStatement(in.Value, n), r.crowd); err != nil {
 			return fmt.Errorf("count whom the first notice reaches: %w", err)
 		}
 		return nil

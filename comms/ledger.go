@@ -70,9 +70,31 @@ func rowPrefix(incident string) string { return "led_" + suffix(incident) + "." 
 
 func rowID(incident, site string) string { return rowPrefix(incident) + suffix(site) }
 
+// place is the little of a row that counting asks for.
+type place struct {
+	Site     string
+	Account  string
+	State    string
+	At       time.Time
+	NoAnswer bool
+}
+
+func (w Row) place() place {
+	state := w.State
+	if i := slices.Index(siteStates, state); i >= 0 {
+		state = siteStates[i] // one text for all rows
+	}
+	return place{w.Site, w.Account, state, w.At, w.NoAnswer}
+}
+
+// placesOf walks where the sites of an incident stand.
+func (r *Room) placesOf(tx *store.Tx, q store.Query) iter.Seq2[store.Rec[place], error] {
+	return store.Gists(tx, rows, &r.places, Row.place, q)
+}
+
 // standing is the state that a row counts as: a site that passed the checks and whose customer stayed silent for the policy's time counts as
 // handed back, and is shown apart.
-func (w Row) standing(asOf time.Time, silence time.Duration) (state string, noAnswer bool) {
+func (w place) standing(asOf time.Time, silence time.Duration) (state string, noAnswer bool) {
 	if w.State == Passed && silence > 0 && !w.At.Add(silence).After(asOf) {
 		return HandedBack, true
 	}
@@ -85,7 +107,7 @@ type tally struct {
 	customers map[string]bool // whether all her sites so far are handed back
 }
 
-func (t *tally) add(w Row, asOf time.Time, silence time.Duration) {
+func (t *tally) add(w place, asOf time.Time, silence time.Duration) {
 	if t.customers == nil {
 		t.customers = map[string]bool{}
 		t.sites.ByState = map[string]int{}
@@ -133,7 +155,7 @@ func (t *tally) figures(asOf time.Time) templates.Figures {
 func figures(all []Row, asOf time.Time, silence time.Duration) templates.Figures {
 	var t tally
 	for _, w := range all {
-		t.add(w, asOf, silence)
+		t.add(w.place(), asOf, silence)
 	}
 	return t.figures(asOf)
 }
@@ -161,7 +183,7 @@ func (r *Room) ledger(tx *store.Tx, id string, in Incident) (*templates.Figures,
 		return nil, nil
 	}
 	var t tally
-	for rec, err := range ledgerRows(tx, id) {
+	for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(id)}) {
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
 		}
@@ -233,7 +255,7 @@ func (r *Room) allHandedBack(tx *store.Tx, id string, in Incident) error {
 		if err != nil {
 			return err
 		}
-		if state, _ := rec.Value.standing(tx.Now(), r.Policy.NoAnswer); state != HandedBack {
+		if state, _ := rec.Value.place().standing(tx.Now(), r.Policy.NoAnswer); state != HandedBack {
 			if open++; first == "" {
 				first = rec.Value.Site + " (" + r.siteName(tx, rec.Value.Site) + ", " + state + ")"
 			}

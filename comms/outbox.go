@@ -87,6 +87,7 @@ type Page struct {
 	Board   string         `json:"board"`           // the page on which its people are counted
 	Mixed   bool           `json:"mixed,omitempty"` // its people have deliveries on another channel too
 	Clean   int64          `json:"clean"`           // the epoch of the last claim that ended with a release: later ones died
+	Again   time.Time      `json:"again,omitzero"`  // work came up while it was held: due then, once the holder releases it
 	Due     time.Time      `json:"due"`             // zero: nothing left to do
 }
 
@@ -123,7 +124,8 @@ type Delivery struct {
 	Unknowns int       `json:"unknowns,omitempty"` // outcomes that nobody knows
 	Next     time.Time `json:"next,omitzero"`      // when it is tried again; zero: never, or at once if queued
 	Ref      string    `json:"ref,omitempty"`
-	At       time.Time `json:"at"` // of the last change
+	Past     []string  `json:"past,omitempty"` // refs of messages to addresses of hers that have opted out since
+	At       time.Time `json:"at"`             // of the last change
 }
 
 var deliveries = store.Table[Delivery]{

@@ -281,8 +281,8 @@ func asTold(id string, d Delivery) (Told, error) {
 }
 
 // Callback takes a provider's report on a message that it took. Reports come late, twice and in any order; one that ranks no higher than
-// what stands changes nothing. A report on an older copy of a message that was sent again counts only if it is good news. An
-// unknown key is fault.NotFound.
+// what stands changes nothing. A report on an older copy of a message that was sent again counts only if it is good news. Suppressed says
+// that the address has opted out: see [board.optedOut]. An unknown key is fault.NotFound.
 func (r *Room) Callback(ctx context.Context, key, ref string, state State, reason string) error {
 	if _, err := parseKey(key); err != nil {
 		return err
@@ -297,8 +297,15 @@ func (r *Room) Callback(ctx context.Context, key, ref string, state State, reaso
 			return err
 		}
 		other := ref != "" && d.Ref != "" && d.Ref != ref
-		if state == Sending || state.Rank() <= d.State.Rank() || other && (state == Failed || state == Suppressed) {
+		if state == Sending || state.Rank() <= d.State.Rank() || other && (state == Failed || state == Suppressed) || slices.Contains(d.Past, ref) {
 			return nil
+		}
+		if state == Suppressed {
+			if err := b.optedOut(r, key, clip(reason, mostReason), d.Attempts, clip(ref, 100)); err != nil {
+				return err
+			}
+			tx.After(r.bell.ring)
+			return b.write()
 		}
 		next := d.Delivery
 		next.State, next.Reason, next.Next = state, clip(reason, mostReason), time.Time{}

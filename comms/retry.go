@@ -10,6 +10,7 @@ type verdict struct {
 	State  State
 	Next   time.Time // when it is tried again; zero: never
 	Reason string
+	To     string // the person's next address, to which it goes from now on; "": the same
 }
 
 // mostWait bounds the wait that a peer can ask for: after it we try, whatever it said.

@@ -25,7 +25,9 @@ type Room struct {
 	Edited func() // called when what public pages show has changed; nil: nobody listens
 	Log    *slog.Logger
 
-	bell bell
+	bell   bell
+	places store.Kept[place]
+	counts counts
 }
 
 // Kinds lists the records that comms keeps.

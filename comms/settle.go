@@ -109,7 +109,7 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 	unread := map[*run]int{}
 	for _, it := range batch {
 		if trusting && it.known != nil {
-			b.deliveries[it.key] = &boardDelivery{it.known.Delivery, it.known.version}
+			b.deliveries[it.key] = &boardDelivery{it.known.Delivery, it.known.meta}
 		}
 		if !trusting || it.known == nil || it.run.page.Mixed {
 			unread[it.run]++
@@ -141,6 +141,8 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 			dropped[i] = true
 		case it.finish:
 			err = b.end(p, it.run)
+		case it.channel != "" && it.verdict.State == Suppressed:
+			err = b.optedOut(it.run.o.Room, it.key, it.verdict.Reason, it.attempts, it.ref)
 		default:
 			err = b.record(it.key, it.verdict, it.attempts, it.ref)
 		}
@@ -157,6 +159,10 @@ const prefetchFrom = 32
 // end releases a page: it is worked on again when its earliest retry is due, at once when some were not started, or never.
 func (b *board) end(p *boardPage, r *run) error {
 	due := r.due()
+	if !p.Again.IsZero() && (due.IsZero() || p.Again.Before(due)) {
+		due = p.Again
+	}
+	p.Again = time.Time{}
 	if !due.IsZero() {
 		n, err := b.notice(p.Notice)
 		if err != nil {

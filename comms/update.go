@@ -81,6 +81,18 @@ func (u Update) outbound() []string {
 // Draft keeps a statement as a draft. A missing or wrong field is refused, all of them named at once together with unread, what
 // [ParseStatement] could not read; findings come with the draft.
 func (r *Room) Draft(ctx context.Context, by, incident string, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
+	var k survey
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		k, err = r.beforehand(tx, in, s, r.about)
+		return err
+	})
+	if err != nil {
+		return rec, nil, err
+	}
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.draft"}, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
@@ -102,7 +114,7 @@ func (r *Room) Draft(ctx context.Context, by, incident string, s templates.State
 		if rec, err = put(tx, updates, id, u, 0); err != nil {
 			return err
 		}
-		if found, err = r.found(tx, rec, in); err != nil {
+		if found, err = r.findingsOf(tx, u, in, k.figures, k.crowd); err != nil {
 			return err
 		}
 		return r.note(tx, in.ID, by, "drafted", fmt.Sprintf("update %d", u.Number))
@@ -151,6 +163,18 @@ func (r *Room) badAccount(tx *store.Tx, audience string) ([]fault.Field, error) 
 // Edit puts another statement into a draft. An approval of the old one no longer counts, since it was bound to other words. version is the one that
 // the writer saw; 0 is any. unread is what [ParseStatement] could not read.
 func (r *Room) Edit(ctx context.Context, by, id string, version int64, s templates.Statement, unread []fault.Field) (rec store.Rec[Update], found []Finding, err error) {
+	var k survey
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		_, in, err := draftOf(tx, id)
+		if err != nil {
+			return err
+		}
+		k, err = r.beforehand(tx, in, s, r.about)
+		return err
+	})
+	if err != nil {
+		return rec, nil, err
+	}
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.edit"}, func(tx *store.Tx) error {
 		have, in, err := draftOf(tx, id)
 		if err != nil {
@@ -179,7 +203,7 @@ func (r *Room) Edit(ctx context.Context, by, id string, version int64, s templat
 		if rec, err = put(tx, updates, id, u, have.Version); err != nil {
 			return err
 		}
-		found, err = r.found(tx, rec, in)
+		found, err = r.findingsOf(tx, u, in, k.figures, k.crowd)
 		return err
 	})
 	return rec, found, err
@@ -232,18 +256,20 @@ func standing(tx *store.Tx, incident, audience string) (*Update, error) {
 	return nil, nil
 }
 
-// found are the findings about a draft.
-func (r *Room) found(tx *store.Tx, u store.Rec[Update], in store.Rec[Incident]) ([]Finding, error) {
-	figures, err := r.ledger(tx, in.ID, in.Value)
-	if err != nil {
-		return nil, err
+// beforehand is what the findings about a statement depend on. It is read on a snapshot, never within an act: counting a large
+// audience would keep every other writer waiting.
+func (r *Room) beforehand(tx *store.Tx, in store.Rec[Incident], s templates.Statement, count crowdCounter) (k survey, err error) {
+	if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
+		return k, err
 	}
-	crowd, err := r.crowd(tx, in.ID, u.Value.Statement.Audience, u.Value.Statement.Channels)
-	if err != nil {
-		return nil, err
+	if k.figures, err = r.ledger(tx, in.ID, in.Value); err != nil {
+		return k, err
 	}
-	return r.findingsOf(tx, u.Value, in, figures, crowd)
+	k.crowd, err = count(tx, in.ID, s.Audience, s.Channels)
+	return k, err
 }
+
+type crowdCounter func(tx *store.Tx, incident, audience string, channels []string) (Crowd, error)
 
 func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figures *templates.Figures, crowd Crowd) ([]Finding, error) {
 	before, err := standing(tx, in.ID, u.Statement.Audience)
@@ -263,19 +289,11 @@ func (r *Room) FindingsFor(ctx context.Context, incident string, s templates.Sta
 		if err != nil {
 			return err
 		}
-		var crowd Crowd
-		if bad, err := r.badAccount(tx, s.Audience); err != nil {
-			return err
-		} else if len(bad) == 0 {
-			if crowd, err = r.crowd(tx, in.ID, s.Audience, s.Channels); err != nil {
-				return err
-			}
-		}
-		figures, err := r.ledger(tx, in.ID, in.Value)
+		k, err := r.beforehand(tx, in, s, r.about)
 		if err != nil {
 			return err
 		}
-		found, err = r.findingsOf(tx, Update{Statement: s}, in, figures, crowd)
+		found, err = r.findingsOf(tx, Update{Statement: s}, in, k.figures, k.crowd)
 		return err
 	})
 	return found, err
@@ -291,7 +309,11 @@ func (r *Room) Update(ctx context.Context, id string) (rec store.Rec[Update], fo
 		if err != nil {
 			return err
 		}
-		found, err = r.found(tx, rec, in)
+		k, err := r.beforehand(tx, in, rec.Value.Statement, r.about)
+		if err != nil {
+			return err
+		}
+		found, err = r.findingsOf(tx, rec.Value, in, k.figures, k.crowd)
 		return err
 	})
 	return rec, found, err
@@ -322,7 +344,7 @@ func (r *Room) Preview(ctx context.Context, id, channel, locale string) (out tem
 		if err != nil {
 			return err
 		}
-		crowd, err := r.crowd(tx, u.Incident, u.Statement.Audience, u.Statement.Channels)
+		crowd, err := r.about(tx, u.Incident, u.Statement.Audience, u.Statement.Channels)
 		people = crowd.People
 		return err
 	})
@@ -349,7 +371,7 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 		if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
 			return err
 		}
-		crowd, err := r.crowd(tx, in.ID, s.Audience, s.Channels)
+		crowd, err := r.about(tx, in.ID, s.Audience, s.Channels)
 		people = crowd.People
 		return err
 	})

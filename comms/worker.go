@@ -81,9 +81,9 @@ func (r *run) due() time.Time {
 }
 
 type task struct {
-	key     string
-	d       Delivery
-	version int64
+	key  string
+	d    Delivery
+	meta store.Meta
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -131,7 +131,7 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 				return err
 			}
 			if d := rec.Value; d.Channel == r.page.Channel && d.Page == r.page.Number && d.open() {
-				tasks = append(tasks, task{rec.ID, d, rec.Version})
+				tasks = append(tasks, task{rec.ID, d, rec.Meta})
 			}
 		}
 		return nil
@@ -232,7 +232,7 @@ func (r *run) token(ctx context.Context) bool {
 func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok bool) {
 	it := item{run: r, key: t.key, token: r.window, recorded: recorded, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
 	if !r.careful() {
-		it.known = &boardDelivery{t.d, t.version}
+		it.known = &boardDelivery{t.d, t.meta}
 	} else if err := r.mark(ctx, t); err != nil {
 		<-r.window
 		r.leave()
@@ -348,7 +348,8 @@ func (r *run) watch(ctx context.Context, ending <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		if r.stopped(ctx) {
+		if !r.halted() && r.stopped(ctx) {
+			r.o.Log.Info("a page is halted, for its notice was stopped", "page", r.id)
 			r.stop()
 		}
 		if time.Since(renewed) < lease/3 {

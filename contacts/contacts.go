@@ -44,6 +44,8 @@ type Book struct {
 	DB     *store.DB
 	Policy Policy
 	Log    *slog.Logger
+
+	standings store.Kept[Standing]
 }
 
 // Kinds lists the kinds of record that this room keeps.

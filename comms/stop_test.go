@@ -1,0 +1,75 @@
+package comms
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"lifeline/store"
+)
+
+// halts counts the pages that an outbox says it has halted.
+type halts struct {
+	slog.Handler
+	n atomic.Int64
+}
+
+func (h *halts) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "a page is halted") {
+		h.n.Add(1)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h *halts) Enabled(context.Context, slog.Level) bool { return true }
+
+func TestOneWordStopsBothReplicas(t *testing.T) {
+	towns(t, func(w *town) {
+		w.people(400) // four pages, two for each replica's workers
+		senders := int(DefaultPolicy().Senders)
+		mail := mails()
+		mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
+			<-ctx.Done()
+			return Outcome{State: Deferred, Reason: "cut short"} // to be sent again, were it not for the stop
+		}
+		update, notice := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
+		var kills []func()
+		var heard [2]*halts
+		for i, room := range []*Room{w.Room, w.open(w.engine)} {
+			heard[i] = &halts{Handler: slog.DiscardHandler}
+			o := outbox(room, mail)
+			o.Log = slog.New(heard[i])
+			kills = append(kills, w.start(o))
+		}
+		under := func() int { n, _ := mail.counts(); return n }
+		w.await("every worker to be under way", func() bool { return under() == 4*senders && !w.reach(update).Expanding })
+		if err := w.DB.Update(context.Background(), store.Act{}, func(tx *store.Tx) error { return w.stop(tx, notice) }); err != nil {
+			w.Fatal(err)
+		}
+		w.await("the word to reach each page", func() bool { return heard[0].n.Load() == 2 && heard[1].n.Load() == 2 })
+		for _, kill := range kills {
+			kill()
+		}
+		if begun := under() - 4*senders; begun > 4 { // one of each page had its place in the window when the word came
+			w.Errorf("%d were begun after the stop", begun)
+		}
+		last := mails()
+		w.start(outbox(w.open(w.engine), last))
+		w.start(outbox(w.open(w.engine), last))
+		if reach := w.done(update); reach.States[Suppressed] != 800 || reach.Stopped == "" {
+			w.Errorf("states %v, stopped %q", reach.States, reach.Stopped)
+		}
+		next, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
+		w.done(next)
+		for _, m := range last.all() {
+			if strings.HasPrefix(m.Delivery, "dlv_"+suffix(notice)+".") {
+				w.Fatalf("%s was sent after the restart", m.Delivery)
+			}
+		}
+		if _, of := last.counts(); of != 800 {
+			w.Errorf("%d of the next update", of)
+		}
+	})
+}
