@@ -38,6 +38,7 @@ type situation struct {
 	Before   *Update            // the newest update that was published to the same readers; nil: none
 	Figures  *templates.Figures // the ledger now; nil: no affected set is loaded
 	Crowd    Crowd
+	Left     map[string][]string // kinds of fact that an SMS has no room for, by language
 }
 
 // findings reads a statement as a careful colleague would: what is missing, what says nothing new, what disagrees with the ledger, what promises
@@ -53,6 +54,8 @@ func findings(s templates.Statement, k situation) (all []Finding) {
 	all = append(all, timeFindings(s, k)...)
 	all = append(all, reachFindings(s, k)...)
 	all = append(all, wordFindings(s)...)
+	all = append(all, shareFindings(s)...)
+	all = append(all, roomFindings(s, k.Left)...)
 	return all
 }
 
@@ -230,6 +233,40 @@ func reachFindings(s templates.Statement, k situation) (all []Finding) {
 		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {
 			all = append(all, Finding{LevelWarning, fmt.Sprintf("scope.products[%d]", i), "unknown_component",
 				fmt.Sprintf("is %.60q, which the status page does not list; no component will change its state", product), "use a name of the policy's components"})
+		}
+	}
+	return all
+}
+
+var (
+	share   = regexp.MustCompile(`(?i)[0-9]+(?:[.,][0-9]+)?\s*(?:[%％]|per\s?cent\b|パーセント|个百分点)|百分之[0-9零一二三四五六七八九十百]+`)
+	anyTime = regexp.MustCompile(`[0-9]{1,2}[:：][0-9]{2}`)
+)
+
+// shareFindings finds a percentage that somebody typed: without the time that it was true at it cannot be told from one of yesterday. The ledger's own
+// shares come with unit, count and time in every channel.
+func shareFindings(s templates.Statement) (all []Finding) {
+	for _, p := range passages(s) {
+		level := LevelError
+		if p.field == "technical" {
+			level = LevelWarning // of a machine, as a rule
+		}
+		for _, sentence := range sentences(p.text) {
+			if found := share.FindString(sentence); found != "" && !anyTime.MatchString(sentence) {
+				all = append(all, Finding{level, p.field, "bare_share", fmt.Sprintf("says %q without the time that it was true at", found),
+					"leave it out: what is restored is counted from the ledger, or say of how many of what, and as of when"})
+			}
+		}
+	}
+	return all
+}
+
+// roomFindings says where a pinned fact does not fit.
+func roomFindings(s templates.Statement, left map[string][]string) (all []Finding) {
+	for _, locale := range s.Locales {
+		if slices.Contains(left[locale], templates.FactPinned) {
+			all = append(all, Finding{LevelWarning, "channels", "pinned_left_out", fmt.Sprintf("leave a pinned fact out of the SMS in %s, for want of room", locale),
+				"shorten the pinned facts, what happened or what to do"})
 		}
 	}
 	return all

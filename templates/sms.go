@@ -3,6 +3,7 @@ package templates
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -14,12 +15,14 @@ const maxSegments = 3
 // sms is the update in at most three segments. The first one stands alone: who speaks, what changed, when the next word comes, and where the
 // rest is. What to do follows the headline, in the first segment when all of it fits there. Behind it stand whole facts in few words, as many
 // as fit, in order of need; words of a person may be shortened, a fact never is.
-func (w writer) sms() (string, error) {
+//
+// left names the kinds of fact that found no room.
+func (w writer) sms() (text string, left []string, err error) {
 	w.brief, w.most = true, 60
 	facts := w.smsFacts()
 	lead := w.smsLead()
 	if w.err != nil {
-		return "", w.err
+		return "", nil, w.err
 	}
 	all, own := lead.String(), lead.bare().String()
 	for _, f := range facts {
@@ -42,24 +45,30 @@ func (w writer) sms() (string, error) {
 	}
 	lead.plain(plain)
 	lead.fit(!gsm(plain(all)), mark, facts)
-	return assemble(lead.String(), facts), nil
+	text, left = assemble(lead.String(), facts, func(s string) bool {
+		n, _ := Segments(s)
+		return n <= maxSegments
+	})
+	return text, left, nil
 }
 
 // smsFact is a sentence with its rank: the lower, the sooner it gets its place. Facts stand in the order of reading.
 type smsFact struct {
+	key  string // its kind
 	text string // in as few words as it can be said; may be ""
 	more string // with what a person wrote of it, when there is room; "": no more to say
 	rank int
 }
 
 // Facts up to this rank are what every message must carry.
-const smsMust = 4
+const smsMust = 5
 
 // smsRanks is one more than the last rank.
-const smsRanks = 11
+const smsRanks = 13
 
-// assemble adds the facts that fit, by rank, then says more of those that can, and writes them in the order of reading.
-func assemble(lead string, facts []smsFact) string {
+// assemble adds the facts that fit, by rank, then says more of those that can, and writes them in the order of reading. left names the kinds of
+// which one was left out.
+func assemble(lead string, facts []smsFact, fits func(string) bool) (out string, left []string) {
 	in := make([]string, len(facts))
 	text := func() string {
 		out := lead
@@ -73,7 +82,7 @@ func assemble(lead string, facts []smsFact) string {
 	try := func(i int, to string) {
 		before := in[i]
 		in[i] = to
-		if n, _ := Segments(text()); n > maxSegments {
+		if !fits(text()) {
 			in[i] = before
 		}
 	}
@@ -91,41 +100,53 @@ func assemble(lead string, facts []smsFact) string {
 			}
 		}
 	}
-	return text()
+	for i, f := range facts {
+		if in[i] == "" && !slices.Contains(left, f.key) {
+			left = append(left, f.key)
+		}
+	}
+	return text(), left
 }
 
 func (w *writer) smsFacts() []smsFact {
 	var out []smsFact
-	add := func(rank int, text, more Phrase) {
-		if len(text)+len(more) > 0 {
-			out = append(out, smsFact{text: text.String(), more: more.String(), rank: rank})
+	add := func(key string) func(rank int, text, more Phrase) {
+		return func(rank int, text, more Phrase) {
+			if len(text)+len(more) > 0 {
+				out = append(out, smsFact{key: key, text: text.String(), more: more.String(), rank: rank})
+			}
 		}
 	}
 	if w.u.FirstWord {
-		add(5, w.say("sms.assured"), nil)
+		add("assured")(7, w.say("sms.assured"), nil)
 	}
 	if w.u.Unread {
-		add(6, w.say("sms.unread"), nil)
+		add("unread")(6, w.say("sms.unread"), nil)
 	}
 	if w.st.NoChange {
-		add(8, w.say("sms.no_change"), nil)
+		add("no_change")(8, w.say("sms.no_change"), nil)
 	}
 	if w.folded() {
-		add(1, w.fold(), nil)
+		add("not_known")(1, w.fold(), nil)
 	}
-	add(w.smsAffected())
-	add(w.smsRecovery())
-	add(w.smsLoss())
-	add(0, w.smsRestored(), nil)
+	add("affected")(w.smsAffected())
+	add("recovery")(w.smsRecovery())
+	add("data_loss")(w.smsLoss())
+	add("restored")(0, w.smsRestored(), nil)
 	if w.u.Security != "" {
-		add(6, Phrase{{Text: w.word("security_cause", "sms.security.", w.u.Security)}}, nil)
+		add("security")(5, Phrase{{Text: w.word("security_cause", "sms.security.", w.u.Security)}}, nil)
 	}
-	add(9, nil, sentences(w.smsPinned()...))
-	add(7, w.smsPrevails(), nil)
-	add(4, w.smsSupport(), nil)
-	add(10, w.page(), nil)
+	for _, fact := range w.u.Pinned {
+		add(FactPinned)(5, w.sentence(fact), nil)
+	}
+	add("prevails")(6, w.smsPrevails(), nil)
+	add("support")(4, w.smsSupport(), nil)
+	add("page")(11, w.page(), nil)
 	return out
 }
+
+// FactPinned is the kind of a pinned fact in [Rendered.Left].
+const FactPinned = "pinned"
 
 // smsAffected counts who is hit, and defines it when there is room.
 func (w *writer) smsAffected() (rank int, text, more Phrase) {
@@ -272,14 +293,6 @@ func (w *writer) smsRestored() Phrase {
 	return w.say("sms.restored_as_of", figures, w.at(f.AsOf))
 }
 
-func (w *writer) smsPinned() []Phrase {
-	var out []Phrase
-	for _, s := range w.u.Pinned {
-		out = append(out, w.sentence(s))
-	}
-	return out
-}
-
 // smsPrevails names the language that prevails, when a reader may meet another.
 func (w *writer) smsPrevails() Phrase {
 	if w.prevails() == nil {
@@ -321,6 +334,7 @@ func (w *writer) smsLead() smsLead {
 		headline: ended(cmp.Or(oneLine(w.st.Headline), oneLine(w.u.Incident.Title))),
 		domain:   domain(w.v.URL, w.u.Incident.URL),
 		foreign:  w.foreign() != "",
+		first:    w.u.FirstWord,
 		see:      w.T("sms.action_see"),
 	}
 	if w.st.Phase != "" {
@@ -348,6 +362,7 @@ func (w *writer) smsLead() smsLead {
 type smsLead struct {
 	from, phase, headline, label, action, next, domain string
 	foreign                                            bool
+	first                                              bool   // nothing was said before
 	below                                              bool   // the action stands in a line of its own
 	see                                                string // where the action stands, when it cannot stand here
 }
@@ -405,8 +420,8 @@ func (l *smsLead) fit(ucs2 bool, mark string, facts []smsFact) {
 		room, least = 67, 10
 	}
 	rest := maxSegments * room // behind the first part
-	for _, f := range facts {
-		if f.text != "" && f.rank <= smsMust {
+	for _, f := range facts {  // which language prevails weighs more than words in it, but for the first word of what has happened
+		if f.text != "" && (f.rank <= smsMust || l.foreign && !l.first && f.key == "prevails") {
 			rest -= 1 + weight(f.text, ucs2)
 		}
 	}

@@ -16,6 +16,7 @@ const (
 	SMS     = "sms"
 	OnPage  = "page"   // an HTML fragment for the status page
 	Tickets = "ticket" // plain text for a ticket's conversation
+	Social  = "social" // a post that a person puts on a social network
 )
 
 // Rendered is a message complete for its channel. What a channel has no use for is empty.
@@ -24,6 +25,9 @@ type Rendered struct {
 	Text     string `json:"text"`     // e-mail's text part in 72 columns, a ticket's text, or the whole SMS
 	HTML     string `json:"html"`     // e-mail's HTML part, or the page's fragment
 	Segments int    `json:"segments"` // of an SMS; at most 3
+
+	// Left names the kinds of fact that an SMS or a post had no room for; the page that it names has them.
+	Left []string `json:"left_out,omitempty"`
 }
 
 // Sheet is what a layout of an update is given: every fact in sentences of one language, in the order of reading. It is the contract
@@ -86,8 +90,10 @@ func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err
 	case Tickets:
 		r.Text, err = l.run(updateTicket, sheet)
 	case SMS:
-		r.Text, err = w.sms()
+		r.Text, r.Left, err = w.sms()
 		r.Segments, _ = Segments(r.Text)
+	case Social:
+		r.Text, r.Left, err = w.social()
 	default:
 		err = fmt.Errorf("there is no channel %q", channel)
 	}
