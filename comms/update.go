@@ -279,7 +279,22 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 	return findings(u.Statement, situation{
 		Rules:  rules{Now: tx.Now(), Locales: templates.Locales(), First: u.First},
 		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Before: before, Figures: figures, Crowd: crowd,
+		Left: r.leftOut(u, in, figures),
 	}), nil
+}
+
+// leftOut is what the SMS of a draft has no room for, by language. A draft that cannot be rendered has other findings.
+func (r *Room) leftOut(u Update, in store.Rec[Incident], figures *templates.Figures) map[string][]string {
+	if !slices.Contains(u.Statement.Channels, ChannelSMS) || len(in.Value.Pinned) == 0 {
+		return nil
+	}
+	left := map[string][]string{}
+	for _, locale := range u.Statement.Locales {
+		if out, err := r.render(ChannelSMS, locale, r.saying("", u, in.Value, figures)); err == nil {
+			left[locale] = out.Left
+		}
+	}
+	return left
 }
 
 // FindingsFor are the findings about a statement that is not kept yet, complete or not: for the editor, while somebody types.
@@ -383,7 +398,7 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 }
 
 func (r *Room) render(channel, locale string, says templates.Update) (templates.Rendered, error) {
-	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket)
+	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, templates.Social)
 	if f = oneOf(f, "locale", locale, templates.Locales()...); len(f) > 0 {
 		return templates.Rendered{}, fault.BadFields(f...)
 	}
