@@ -94,7 +94,7 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 		return func(func(recipient, error) bool) {}
 	}
 	return func(yield func(recipient, error) bool) {
-		people := beside[contacts.Contact]{tx: tx, from: r.Book.ContactsFrom, account: func(c contacts.Contact) string { return c.Account }}
+		people := beside[store.Rec[contacts.Contact]]{tx: tx, from: r.Book.ContactsFrom, account: func(c store.Rec[contacts.Contact]) string { return c.Value.Account }}
 		defer people.close()
 		for a, err := range r.affectedAccounts(tx, incident, afterAccount) {
 			if err != nil {
@@ -127,14 +127,14 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 
 // beside walks people in the order of accounts beside another walk in that order, so that a crowd is two walks and not a look-up for each
 // account.
-type beside[T any] struct {
+type beside[R any] struct {
 	tx      *store.Tx
-	from    func(tx *store.Tx, account string) iter.Seq2[store.Rec[T], error]
-	account func(T) string
+	from    func(tx *store.Tx, account string) iter.Seq2[R, error]
+	account func(R) string
 
-	next func() (store.Rec[T], error, bool)
+	next func() (R, error, bool)
 	stop func()
-	head store.Rec[T] // read, and not yet asked for
+	head R // read, and not yet asked for
 	have bool
 	end  bool
 }
@@ -143,8 +143,8 @@ type beside[T any] struct {
 const mostSkipped = 16
 
 // of walks those of an account, which must come behind the account asked for before.
-func (b *beside[T]) of(account string) iter.Seq2[store.Rec[T], error] {
-	return func(yield func(store.Rec[T], error) bool) {
+func (b *beside[R]) of(account string) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
 		for skipped := 0; !b.end; {
 			if b.next == nil || skipped > mostSkipped {
 				b.close()
@@ -163,7 +163,7 @@ func (b *beside[T]) of(account string) iter.Seq2[store.Rec[T], error] {
 				}
 				b.have = true
 			}
-			switch c := strings.Compare(b.account(b.head.Value), account); {
+			switch c := strings.Compare(b.account(b.head), account); {
 			case c > 0:
 				return
 			case c < 0:
@@ -179,7 +179,7 @@ func (b *beside[T]) of(account string) iter.Seq2[store.Rec[T], error] {
 	}
 }
 
-func (b *beside[T]) close() {
+func (b *beside[R]) close() {
 	if b.stop != nil {
 		b.stop()
 	}
@@ -372,8 +372,8 @@ func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string)
 	return c, nil
 }
 
-func (r *Room) standings(tx *store.Tx) beside[contacts.Standing] {
-	return beside[contacts.Standing]{tx: tx, from: r.Book.StandingsFrom, account: func(s contacts.Standing) string { return s.Account }}
+func (r *Room) standings(tx *store.Tx) beside[store.Rec[contacts.Standing]] {
+	return beside[store.Rec[contacts.Standing]]{tx: tx, from: r.Book.StandingsFrom, account: func(s store.Rec[contacts.Standing]) string { return s.Value.Account }}
 }
 
 func (c *Crowd) add(s contacts.Standing, channels []string) {

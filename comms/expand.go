@@ -194,6 +194,11 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 		return r.nobody(tx, notice, n, at)
 	}
 	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
+	g.first = beside[store.Rec[Delivery]]{tx: tx, account: func(d store.Rec[Delivery]) string { return accountIn(d.ID) },
+		from: func(tx *store.Tx, account string) iter.Seq2[store.Rec[Delivery], error] {
+			return deliveries.Scan(tx, ofPass(notice, passApproved, account))
+		}}
+	defer g.first.close()
 	before := at.After // the account before the one we are in
 	account := at.In
 	for rc, err := range r.recipients(tx, n, n.Pass, at.After, func() { g.c.later = true }) {
@@ -239,6 +244,14 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 	if err != nil {
 		return c, err
 	}
+	var known [2]beside[store.Meta] // whom the passes before wrote down
+	for i, pass := range []int{passApproved, passOthers} {
+		known[i] = beside[store.Meta]{tx: tx, account: func(m store.Meta) string { return accountIn(m.ID) },
+			from: func(tx *store.Tx, account string) iter.Seq2[store.Meta, error] {
+				return deliveries.ScanMeta(tx, ofPass(notice, pass, account))
+			}}
+		defer known[i].close()
+	}
 	seen := 0
 	for a, err := range r.affectedAccounts(tx, u.Incident, at.After) {
 		if err != nil {
@@ -249,22 +262,38 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 			return c, nil
 		}
 		c.next = cursor{After: a.account}
-		known := false
-		for pass := passApproved; pass <= passOthers && !known; pass++ {
-			prefix := deliveryKey{Notice: notice, Pass: pass, Account: suffix(a.account)}.account()
-			n, err := deliveries.Count(tx, store.Query{Prefix: prefix, Limit: 1})
-			if err != nil {
-				return c, err
+		some := false
+		for i := range known {
+			for _, err := range known[i].of(a.account) {
+				if err != nil {
+					return c, err
+				}
+				some = true
+				break
 			}
-			known = n > 0
 		}
-		if !known {
+		if !some {
 			c.nobody = append(c.nobody, a)
 			c.customers++
 			c.sites += len(a.sites)
 		}
 	}
 	return c, nil
+}
+
+// ofPass chooses the deliveries that a pass made, from an account on.
+func ofPass(notice string, pass int, account string) store.Query {
+	k := deliveryKey{Notice: notice, Pass: pass, Account: suffix(account)}
+	return store.Query{Prefix: k.pass(), From: k.account()}
+}
+
+// accountIn is the account in a delivery's key; "" when it is none.
+func accountIn(key string) string {
+	k, err := parseKey(key)
+	if err != nil {
+		return ""
+	}
+	return "acc_" + k.Account
 }
 
 // sendable is the notice's channels that go to people one by one, in key order.
@@ -302,8 +331,9 @@ type gather struct {
 	at      cursor
 	c       chunk
 	account string
-	sites   map[string]bool // of the account, counted so far
-	before  map[string]bool // contacts of the account that pass 1 told
+	sites   map[string]bool             // of the account, counted so far
+	before  map[string]bool             // contacts of the account that pass 1 told
+	first   beside[store.Rec[Delivery]] // what pass 1 made
 }
 
 func (g *gather) add(rc recipient, channels []string, speak func(string) string) error {
@@ -362,9 +392,8 @@ func (d *Delivery) address(rc recipient) (ok bool) {
 // enter learns what an earlier chunk or pass did with the account.
 func (g *gather) enter(account string) error {
 	g.account, g.sites, g.before = account, nil, nil
-	note := func(pass int) error {
-		prefix := deliveryKey{Notice: g.notice, Pass: pass, Account: suffix(account)}.account()
-		for rec, err := range deliveries.Scan(g.tx, store.Query{Prefix: prefix}) {
+	note := func(told iter.Seq2[store.Rec[Delivery], error]) error {
+		for rec, err := range told {
 			if err != nil {
 				return err
 			}
@@ -383,14 +412,13 @@ func (g *gather) enter(account string) error {
 		return nil
 	}
 	if account == g.at.In { // the chunk before ended within this account
-		if err := note(g.n.Pass); err != nil {
+		prefix := deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(account)}.account()
+		if err := note(deliveries.Scan(g.tx, store.Query{Prefix: prefix})); err != nil {
 			return err
 		}
 	}
 	if g.n.Pass > passApproved {
-		if err := note(passApproved); err != nil {
-			return err
-		}
+		return note(g.first.of(account))
 	}
 	return nil
 }

@@ -22,16 +22,20 @@ type deliveryKey struct {
 }
 
 func (k deliveryKey) String() string {
-	return fmt.Sprintf("%s%s.%d", k.person(), letters[k.Channel], k.Number)
+	return k.person() + letters[k.Channel] + "." + strconv.Itoa(k.Number)
 }
 
 // person is what the ids of all deliveries of a notice to one person begin with.
 func (k deliveryKey) person() string {
-	return fmt.Sprintf("%s%s.", k.account(), k.Contact)
+	return k.account() + k.Contact + "."
 }
 
 func (k deliveryKey) account() string {
-	return fmt.Sprintf("dlv_%s.%d.%s.", k.Notice, k.Pass, k.Account)
+	return k.pass() + k.Account + "."
+}
+
+func (k deliveryKey) pass() string {
+	return "dlv_" + k.Notice + "." + strconv.Itoa(k.Pass) + "."
 }
 
 // letters name channels in keys, in the order of their letters; n stands for no channel, where there is nobody to tell.
@@ -41,11 +45,11 @@ var letters = map[string]string{ChannelEmail: "e", ChannelSMS: "s", "": "n"}
 var sendable = []string{ChannelEmail, ChannelSMS}
 
 func parseKey(id string) (k deliveryKey, err error) {
-	bad := fault.New(fault.NotFound, "%.120q is not the id of a delivery", id)
+	bad := func() error { return fault.New(fault.NotFound, "%.120q is not the id of a delivery", id) }
 	rest, ok := strings.CutPrefix(id, "dlv_")
 	parts := strings.Split(rest, ".")
 	if !ok || len(parts) != 6 {
-		return k, bad
+		return k, bad()
 	}
 	k = deliveryKey{Notice: parts[0], Account: parts[2], Contact: parts[3]}
 	for channel, letter := range letters {
@@ -57,7 +61,7 @@ func parseKey(id string) (k deliveryKey, err error) {
 	k.Pass, err1 = strconv.Atoi(parts[1])
 	k.Number, err2 = strconv.Atoi(parts[5])
 	if err1 != nil || err2 != nil || letters[k.Channel] != parts[4] {
-		return k, bad
+		return k, bad()
 	}
 	return k, nil
 }
@@ -84,8 +88,11 @@ func (r *Room) host() string {
 	return u.Hostname()
 }
 
-// messageID makes an id that says nothing about the person and is the same at every try.
-func (r *Room) messageID(parts ...string) string {
+// messageID makes an id that says nothing about the person and is the same at every try. The host is that of the public URL.
+func messageID(host string, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])) + "@" + r.host()
+	return idDigits.EncodeToString(sum[:16]) + "@" + host
 }
+
+// idDigits are base 32's in lower case.
+var idDigits = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

@@ -26,6 +26,7 @@ type run struct {
 	page   Page
 	n      Notice
 	window chan struct{}
+	host   string // under which its messages are made
 
 	halt     chan struct{} // closed: start nothing more
 	haltOnce sync.Once
@@ -88,7 +89,7 @@ type task struct {
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
 func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
-	r := &run{o: o, ch: ch, id: m.ID, meta: m, halt: make(chan struct{}), done: make(chan struct{})}
+	r := &run{o: o, ch: ch, id: m.ID, meta: m, host: o.Room.host(), halt: make(chan struct{}), done: make(chan struct{})}
 	tasks, err := r.load(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -286,7 +287,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	m := Message{
 		Delivery: t.key, To: t.d.Address, Name: t.d.Name, Locale: t.d.Locale,
 		Subject: w.subject, Text: w.text, HTML: w.html,
-		ID: room.messageID("delivery", t.key), Auto: "auto-generated",
+		ID: messageID(r.host, "delivery", t.key), Auto: "auto-generated",
 	}
 	if r.n.ReplyTo {
 		m.Auto = "auto-replied"
@@ -296,13 +297,13 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 		if k.Account == "0" {
 			who = t.d.Address
 		}
-		m.Root = room.messageID("thread", w.incident, who)
+		m.Root = messageID(r.host, "thread", w.incident, who)
 		if w.first {
 			m.ID = m.Root
 		}
 	}
 	if r.n.Lane == LaneBroadcast {
-		m.List = "incidents." + room.host()
+		m.List = "incidents." + r.host
 	}
 	if r.page.Channel == ChannelSMS {
 		m.Valid = room.Policy.SMSValid

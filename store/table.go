@@ -244,6 +244,17 @@ func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
 	}
 }
 
+// ScanMeta is Scan for whoever asks only which records there are: it opens none.
+func (t Table[T]) ScanMeta(tx *Tx, q Query) iter.Seq2[Meta, error] {
+	return func(yield func(Meta, error) bool) {
+		for raw, err := range tx.scan(t.Kind, q) {
+			if !yield(raw.Meta, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // First is the first record that q chooses; ErrNotFound when there is none.
 func (t Table[T]) First(tx *Tx, q Query) (Rec[T], error) {
 	q.Limit = 1
