@@ -84,8 +84,7 @@ func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 	})
 }
 
-// What is pinned, and what is known of an attack, stands in every update until somebody changes it, and the log says who. An SMS leaves pinned facts out
-// where it has no room; it always says what is known of an attack.
+// What is pinned, and what is known of an attack, stands in every update on every channel until somebody changes it, and the log says who.
 func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 	houses(t, func(h house) {
 		ctx := context.Background()
@@ -107,7 +106,7 @@ func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 				}
 				text := strings.Join(strings.Fields(out.Text+" "+out.HTML), " ")
 				for _, w := range words {
-					if channel != ChannelSMS && !strings.Contains(text, w) {
+					if !strings.Contains(text, w) {
 						h.Errorf("%s lacks %q:\n%s", channel, w, text)
 					}
 				}
@@ -143,7 +142,7 @@ func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 	})
 }
 
-// The first words to customers say the four things that they are owed, and those inside have been told before. An SMS has room for them in English only.
+// The first words to customers say the four things that they are owed, and those inside have been told before. Of an SMS only the English one is sure to have room.
 func TestTheFirstNoticeSaysWhatReadersAreOwed(t *testing.T) {
 	houses(t, func(h house) {
 		ctx := context.Background()
