@@ -69,7 +69,7 @@ var tickets = store.Table[Ticket]{
 // Message is one entry of a ticket's conversation.
 type Message struct {
 	Ticket   string    `json:"ticket"`
-	From     string    `json:"from"` // customer, staff
+	From     string    `json:"from"` // customer, staff; update: said to everybody, and not kept here
 	By       string    `json:"by"`   // the staff member; "" for the customer
 	Text     string    `json:"text"`
 	At       time.Time `json:"at"`

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"lifeline/store"
@@ -70,7 +71,15 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 		}
 		v.Messages = append(v.Messages, m.Value)
 	}
-	return v, nil
+	if v.Ticket.Incident == "" {
+		return v, nil
+	}
+	said, err := d.Comms.Spoken(tx, v.Ticket.Incident, v.Ticket.Locale, v.Ticket.FiledAt)
+	for _, u := range said {
+		v.Messages = append(v.Messages, Message{Ticket: rec.ID, From: "update", Text: u.Text, At: u.At})
+	}
+	slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
+	return v, err
 }
 
 // Ticket shows a ticket to staff, whole.
