@@ -20,6 +20,7 @@ const (
 	completionUnknown    = "40003"
 	uniqueViolation      = "23505"
 	duplicateTable       = "42P07"
+	duplicateObject      = "42710" // the type of a table that another process makes
 	readOnlyTransaction  = "25006"
 )
 

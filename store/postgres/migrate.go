@@ -43,7 +43,7 @@ func (e *Engine) Migrate(ctx context.Context, kinds []store.Kind, dry bool) ([]s
 		}
 		// Two processes that make the same table at the same time: the slower one finds it made.
 		c := code(err)
-		if again := worthAnother(err) || c == uniqueViolation || c == duplicateTable; !again || try == 10 {
+		if again := worthAnother(err) || c == uniqueViolation || c == duplicateTable || c == duplicateObject; !again || try == 10 {
 			return nil, err
 		}
 		if err := pause(ctx, try); err != nil {
