@@ -69,14 +69,19 @@ type chunk struct {
 
 // expand works on a claimed notice until it is expanded, or others should have their turn.
 func (o *Outbox) expand(ctx context.Context, m store.Meta) error {
-	for range mostChunks {
-		if o.leaving() {
-			break
-		}
+	held := time.Now()
+	for chunks := 0; chunks < mostChunks && !o.leaving(); {
 		more, err := o.expandSome(ctx, m)
-		if err != nil || !more {
+		switch {
+		case fault.Of(err) == fault.Unavailable && time.Since(held) < o.lease()/2:
+			// Given up, it would wait for the end of the lease, and everybody behind this chunk with it.
+			o.Log.Warn("the store is away; a notice's expansion goes on when it is back", "notice", m.ID, "err", err)
+			o.rest(ctx, pollFast)
+			continue
+		case err != nil || !more:
 			return err
 		}
+		chunks, held = chunks+1, time.Now()
 	}
 	return o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
 		return notices.Release(tx, m.ID, m.Holder, m.Epoch)

@@ -34,12 +34,13 @@ type town struct {
 type shutter struct {
 	store.Engine
 	shut atomic.Bool
+	deaf atomic.Bool // it still lets claim
 }
 
 var errShut = fault.New(fault.Unavailable, "the store takes no writes")
 
 func (s *shutter) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
-	if s.shut.Load() {
+	if s.shut.Load() || s.deaf.Load() {
 		return errShut
 	}
 	return s.Engine.Update(ctx, fn)

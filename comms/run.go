@@ -167,6 +167,17 @@ func (o *Outbox) Stop(ctx context.Context) error {
 	}
 }
 
+// rest waits, unless the outbox leaves before.
+func (o *Outbox) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-o.quit:
+	case <-ctx.Done():
+	}
+}
+
 // claimLoop claims records of a kind and hands them to do, the first lane of the list first, until the outbox leaves.
 func (o *Outbox) claimLoop(ctx context.Context, kind string, queues []string, do func(store.Meta)) {
 	idle := pollFast

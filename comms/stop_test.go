@@ -8,27 +8,29 @@ import (
 	"testing"
 
 	"lifeline/store"
+	"lifeline/store/storetest"
 )
 
-// halts counts the pages that an outbox says it has halted.
-type halts struct {
+// ears count what an outbox says.
+type ears struct {
 	slog.Handler
-	n atomic.Int64
+	of string // how it begins
+	n  atomic.Int64
 }
 
-func (h *halts) Handle(ctx context.Context, r slog.Record) error {
-	if strings.HasPrefix(r.Message, "a page is halted") {
+func (h *ears) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, h.of) {
 		h.n.Add(1)
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h *halts) Enabled(context.Context, slog.Level) bool { return true }
+func (h *ears) Enabled(context.Context, slog.Level) bool { return true }
 
 func TestOneWordStopsBothReplicas(t *testing.T) {
 	towns(t, func(w *town) {
 		w.people(400) // four pages, two for each replica's workers
-		senders := int(DefaultPolicy().Senders)
+		senders := DefaultPolicy().Senders
 		mail := mails()
 		mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
 			<-ctx.Done()
@@ -36,9 +38,9 @@ func TestOneWordStopsBothReplicas(t *testing.T) {
 		}
 		update, notice := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		var kills []func()
-		var heard [2]*halts
+		var heard [2]*ears
 		for i, room := range []*Room{w.Room, w.open(w.engine)} {
-			heard[i] = &halts{Handler: slog.DiscardHandler}
+			heard[i] = &ears{Handler: slog.DiscardHandler, of: "a page is halted"}
 			o := outbox(room, mail)
 			o.Log = slog.New(heard[i])
 			kills = append(kills, w.start(o))
@@ -72,4 +74,21 @@ func TestOneWordStopsBothReplicas(t *testing.T) {
 			w.Errorf("%d of the next update", of)
 		}
 	})
+}
+
+func TestAnExpansionGoesOnWhenTheStoreIsBack(t *testing.T) {
+	w := newTown(t, storetest.Bolt(t))
+	w.people(2)
+	update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
+	mail := mails()
+	o := outbox(w.Room, mail)
+	log := &ears{Handler: slog.DiscardHandler, of: "the store is away"}
+	o.Log = slog.New(log)
+	w.engine.deaf.Store(true)
+	w.start(o)
+	w.await("the expander to find the store away", func() bool { return log.n.Load() > 0 })
+	w.engine.deaf.Store(false)
+	if reach := w.done(update); reach.States[Sent] != 4 { // well within the lease, at whose end the notice would be claimed anew
+		t.Errorf("%v", reach.States)
+	}
 }

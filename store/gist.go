@@ -1,8 +1,14 @@
 package store
 
 import (
+	"bytes"
+	"errors"
 	"iter"
+	"log/slog"
+	"runtime"
 	"sync"
+
+	"lifeline/store/fault"
 )
 
 // Kept holds the gists of records: the little that is asked of very many of them again and again. Each stands by its record's version, so
@@ -20,49 +26,114 @@ type kept[S any] struct {
 // mostKept bounds how many gists are held at once; beyond it a walk begins to hold them anew.
 const mostKept = 1 << 20
 
-// Gists walks the records that q chooses as Scan does, each as what of makes of its value, and holds that in k for the next walk. of must
-// be the same for all walks that share k, and copy nothing that it does not need.
+// mostAhead bounds how many records a walk over gists reads before it hands out the first of them.
+const mostAhead = 512
+
+// Gists walks the records that q chooses as Scan does, each as what of makes of its value, and holds that in k for the next walk. In a View
+// it reads ahead and unseals on all cores, so of is called from several goroutines. All walks that share k must have the same of.
 func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter.Seq2[Rec[S], error] {
 	return func(yield func(Rec[S], error) bool) {
-		for raw, err := range tx.scan(t.Kind, q) {
-			rec := Rec[S]{Meta: raw.Meta}
-			if err == nil {
-				rec.Value, err = k.of(tx, raw, func() (s S, err error) {
-					v, err := t.open(tx, raw)
-					if err == nil {
-						s = of(v)
-					}
-					return s, err
-				})
+		ahead := 1
+		var batch []unsealing[S]
+		hand := func() bool {
+			unsealAll(batch, func(u *unsealing[S]) {
+				var v T
+				if v, u.err = t.open(tx, u.raw); u.err == nil {
+					u.rec.Value = of(v)
+					k.keep(tx, u.raw.Meta, u.rec.Value)
+				}
+			})
+			for _, u := range batch {
+				if !yield(u.rec, u.err) || u.err != nil {
+					return false
+				}
 			}
-			if !yield(rec, err) || err != nil {
-				return
+			batch = batch[:0]
+			if tx.readonly {
+				ahead = min(2*ahead, mostAhead)
+			}
+			return true
+		}
+		for raw, err := range tx.scan(t.Kind, q) {
+			u := unsealing[S]{rec: Rec[S]{Meta: raw.Meta}, err: err}
+			if err == nil {
+				if u.rec.Value, u.known = k.get(tx, raw.Meta); !u.known {
+					u.raw = Raw{Meta: raw.Meta, Body: bytes.Clone(raw.Body)} // a row is valid until the next step
+				}
+			}
+			if batch = append(batch, u); err != nil || len(batch) == ahead {
+				if !hand() {
+					return
+				}
 			}
 		}
+		hand()
 	}
 }
 
-// of is the gist of a record. Only what is committed is held: a version that an Update has written may yet become another's.
-func (k *Kept[S]) of(tx *Tx, raw Raw, open func() (S, error)) (S, error) {
+// unsealing is a record of a walk over gists before it is handed out.
+type unsealing[S any] struct {
+	rec   Rec[S]
+	raw   Raw
+	known bool
+	err   error
+}
+
+// worthAHand is how many records to unseal are worth a goroutine.
+const worthAHand = 16
+
+func unsealAll[S any](batch []unsealing[S], unseal func(*unsealing[S])) {
+	var todo []*unsealing[S]
+	for i := range batch {
+		if u := &batch[i]; !u.known && u.err == nil {
+			todo = append(todo, u)
+		}
+	}
+	hands := min(runtime.GOMAXPROCS(0), len(todo)/worthAHand)
+	if hands < 2 {
+		for _, u := range todo {
+			unseal(u)
+		}
+		return
+	}
+	var all sync.WaitGroup
+	for hand := range hands {
+		all.Add(1)
+		fault.Go(slog.Default(), "unsealing", func() {
+			defer all.Done()
+			for i := hand; i < len(todo); i += hands {
+				todo[i].err = errHalfUnsealed // should what follows panic
+				unseal(todo[i])
+			}
+		})
+	}
+	all.Wait()
+}
+
+var errHalfUnsealed = errors.New("a record was not unsealed to the end")
+
+// get finds the gist of a record as it stands. Only what is committed is held: a version that an Update has written may yet become another's.
+func (k *Kept[S]) get(tx *Tx, m Meta) (s S, ok bool) {
 	if !tx.readonly {
-		return open()
-	}
-	updated := raw.Updated.UnixMicro()
-	k.mu.Lock()
-	have, ok := k.gists[raw.ID]
-	k.mu.Unlock()
-	if ok && have.version == raw.Version && have.updated == updated {
-		return have.gist, nil
-	}
-	s, err := open()
-	if err != nil {
-		return s, err
+		return s, false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.gists == nil || len(k.gists) >= mostKept && !ok {
+	have, ok := k.gists[m.ID]
+	if !ok || have.version != m.Version || have.updated != m.Updated.UnixMicro() {
+		return s, false
+	}
+	return have.gist, true
+}
+
+func (k *Kept[S]) keep(tx *Tx, m Meta, s S) {
+	if !tx.readonly {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.gists[m.ID]; k.gists == nil || len(k.gists) >= mostKept && !ok {
 		k.gists = map[string]kept[S]{}
 	}
-	k.gists[raw.ID] = kept[S]{raw.Version, updated, s}
-	return s, nil
+	k.gists[m.ID] = kept[S]{m.Version, m.Updated.UnixMicro(), s}
 }

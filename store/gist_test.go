@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"lifeline/store"
@@ -31,10 +32,10 @@ func (h house) seat(id string, g guest, was int64) {
 func TestAWalkOverGistsUnsealsOnlyWhatIsNew(t *testing.T) {
 	bothEngines(t, func(h house) {
 		var all store.Kept[string]
-		opened := 0
+		var opened atomic.Int64
 		names := func(tx *store.Tx) (names []string) {
-			opened = 0
-			of := func(g guest) string { opened++; return g.Name }
+			opened.Store(0)
+			of := func(g guest) string { opened.Add(1); return g.Name }
 			for rec, err := range store.Gists(tx, guests, &all, of, store.Query{}) {
 				if err != nil {
 					h.t.Fatal(err)
@@ -49,19 +50,29 @@ func TestAWalkOverGistsUnsealsOnlyWhatIsNew(t *testing.T) {
 			}
 			return seen
 		}
-		for i := range 3 {
-			h.seat(fmt.Sprintf("gst_%d", i), guest{Name: fmt.Sprint("guest ", i), Mail: fmt.Sprint(i)}, 0)
+		var want []string
+		err := h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error {
+			want = nil
+			for i := range 100 {
+				want = append(want, fmt.Sprint("guest ", i))
+				if err := guests.Put(tx, fmt.Sprintf("gst_%02d", i), guest{Name: want[i], Mail: fmt.Sprint(i)}, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			h.t.Fatal(err)
 		}
-		want := []string{"guest 0", "guest 1", "guest 2"}
-		if got := seen(); !slices.Equal(got, want) || opened != 3 {
-			h.t.Errorf("%v, %d opened", got, opened)
+		if got := seen(); !slices.Equal(got, want) || opened.Load() != 100 {
+			h.t.Errorf("%v, %d opened", got, opened.Load())
 		}
-		if got := seen(); !slices.Equal(got, want) || opened != 0 {
-			h.t.Errorf("again: %v, %d opened", got, opened)
+		if got := seen(); !slices.Equal(got, want) || opened.Load() != 0 {
+			h.t.Errorf("again: %v, %d opened", got, opened.Load())
 		}
 		no := errors.New("not after all")
-		err := h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error {
-			if err := guests.Put(tx, "gst_1", guest{Name: "nobody", Mail: "1"}, 1); err != nil {
+		err = h.Update(h.t.Context(), store.Act{}, func(tx *store.Tx) error {
+			if err := guests.Put(tx, "gst_01", guest{Name: "nobody", Mail: "1"}, 1); err != nil {
 				return err
 			}
 			if got := names(tx); got[1] != "nobody" {
@@ -72,10 +83,10 @@ func TestAWalkOverGistsUnsealsOnlyWhatIsNew(t *testing.T) {
 		if !errors.Is(err, no) {
 			h.t.Fatal(err)
 		}
-		h.seat("gst_1", guest{Name: "somebody", Mail: "1"}, 1) // under the number of the version that never was
+		h.seat("gst_01", guest{Name: "somebody", Mail: "1"}, 1) // under the number of the version that never was
 		want[1] = "somebody"
-		if got := seen(); !slices.Equal(got, want) || opened != 1 {
-			h.t.Errorf("after a change: %v, %d opened", got, opened)
+		if got := seen(); !slices.Equal(got, want) || opened.Load() != 1 {
+			h.t.Errorf("after a change: %v, %d opened", got, opened.Load())
 		}
 	})
 }
