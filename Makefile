@@ -22,7 +22,9 @@ bin/lifeline: FORCE
 test: tools lint ## the whole suite under -race, with what it needs installed
 	$(GO) test -race -timeout 15m ./...
 
-crash: tools ## the long crash suites: 200 rounds of kill -9 under load on each engine
+crash: tools ## the long suites: 200 rounds of kill -9 under load on each engine, and backups in a bucket that refuses to delete
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup
 	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash' ./store/...
 
 lint: ## formatting and vet

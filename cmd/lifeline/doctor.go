@@ -222,6 +222,9 @@ func (d *doctor) sending() {
 			d.say(c.name, "ok", "is set", "")
 		}
 	}
+	if len(d.cfg.policy.Comms.Ladders) == 0 {
+		d.say("alarms", "bad", "a deadline that passes tells nobody", "name people in the policy's comms.ladders: next_update, full_scope, second_reading, first_answer")
+	}
 	if d.cfg.get("LIFELINE_SMTP") != "" && d.cfg.get("LIFELINE_DKIM_DOMAIN") == "" {
 		d.say("e-mail", "warning", "mail is not signed by us", "set LIFELINE_DKIM_DOMAIN, _SELECTOR and _KEY, unless the relay signs for the domain of LIFELINE_MAIL_FROM")
 	}

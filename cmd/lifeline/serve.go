@@ -96,6 +96,9 @@ func (h *house) greet(w io.Writer) {
 			fmt.Fprintf(w, "NOT SENDING: %s is written to files; nobody is told\n", c.name)
 		}
 	}
+	if len(h.cfg.policy.Comms.Ladders) == 0 && !h.demo {
+		fmt.Fprintln(w, "NO ALARMS: a deadline that passes tells nobody; name people in the policy's comms.ladders")
+	}
 	if h.backups == nil && !h.demo {
 		fmt.Fprintln(w, "NO BACKUPS: a lost disk loses everything; set LIFELINE_BACKUP_RECIPIENTS")
 	}
@@ -185,6 +188,9 @@ func (h *house) sweep(ctx context.Context) {
 		case <-tick.C:
 			if _, err := h.db.ForgetReplies(ctx, 10_000); err != nil {
 				h.log.Warn("old answers were not removed", "err", err)
+			}
+			if _, err := h.gate.Forget(ctx, 10_000); err != nil {
+				h.log.Warn("ended sessions and tokens were not removed", "err", err)
 			}
 		}
 	}
