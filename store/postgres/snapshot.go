@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,10 +206,13 @@ func (t *table) narrow(r store.Range) (*narrowed, error) {
 	} else if !r.Deleted {
 		w.conds = append(w.conds, "deleted IS NULL")
 	}
-	if r.Lo != nil {
+	// Behind a record the bound that lies before it says nothing more, and PostgreSQL would begin each page of a walk there (a btree starts
+	// at the first condition on its first column), so that a walk of n pages would read n²/2.
+	marked := w.at >= 0 && r.AfterID != ""
+	if r.Lo != nil && !(marked && !r.Reverse && bytes.Compare(r.AfterTuple, r.Lo) >= 0) {
 		w.conds = append(w.conds, key+" >= "+w.bind(r.Lo))
 	}
-	if r.Hi != nil {
+	if r.Hi != nil && !(marked && r.Reverse && bytes.Compare(r.AfterTuple, r.Hi) < 0) {
 		w.conds = append(w.conds, key+" < "+w.bind(r.Hi))
 	}
 	behind, direction := " > ", ""
