@@ -54,6 +54,24 @@ func (s *shell) refused(err error) {
 	}
 }
 
+// Name is the label of a field that something is said about.
+func (s shell) Name(field string) string {
+	field, _, _ = strings.Cut(field, "[")
+	if key := "desk.f." + field; s.Words.Has(key) {
+		return s.Words.T(key)
+	}
+	return field
+}
+
+// In is where a field stands on its page; of a list it is the whole, of a group the first.
+func (s shell) In(field string) string {
+	field, _, _ = strings.Cut(field, "[")
+	if first, group := map[string]string{"affected": "affected.sites", "timeline": "timeline.kind", "data_loss": "data_loss.kind", "scope": "scope.products"}[field]; group {
+		return first
+	}
+	return field
+}
+
 // Wrong is what is wrong with one field.
 func (s shell) Wrong(field string) string {
 	for _, f := range s.Fields {

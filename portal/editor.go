@@ -3,6 +3,7 @@ package portal
 import (
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,22 +55,15 @@ func (v editorView) Has(field, item string) bool {
 	return false
 }
 
-// Name is a field's label, for a finding in it.
-func (v editorView) Name(field string) string {
-	field, _, _ = strings.Cut(field, "[")
-	if key := "desk.f." + field; v.Words.Has(key) {
-		return v.Words.T(key)
+// Tally says how many findings there are, for a phone, where they stand below the fields.
+func (v editorView) Tally() string {
+	switch {
+	case len(v.Findings) > 0:
+		return v.Words.T("desk.findings.mend", v.Errors(), v.Warnings())
+	case v.Draft != nil || len(v.Previews) > 0:
+		return v.Words.T("desk.findings.none")
 	}
-	return field
-}
-
-// In is the form's field that a finding is about; a finding about a group is about its first field.
-func (v editorView) In(field string) string {
-	field, _, _ = strings.Cut(field, "[")
-	if first, group := map[string]string{"affected": "affected.sites", "timeline": "timeline.kind", "data_loss": "data_loss.kind", "scope": "scope.products"}[field]; group {
-		return first
-	}
-	return field
+	return v.Words.T("desk.nothing_typed")
 }
 
 // Warnings counts the findings that only ask to look again.
@@ -147,6 +141,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 		v.refused(refused)
 		v.blame(v.Fields)
 	}
+	v.plain()
 	return k.p.render(k.Ctx, status, "desk_editor", v)
 }
 
@@ -207,7 +202,7 @@ func (k *call) saveDraft() error {
 		return err
 	}
 	id := form.Get("update")
-	s, malformed := comms.ParseStatement(formStatement(form))
+	s, malformed := k.filledIn(form)
 	var rec store.Rec[comms.Update]
 	if id == "" {
 		rec, _, err = k.p.Comms.Draft(k.UserContext(), k.person.ID, k.Params("id"), s, malformed)
@@ -245,11 +240,12 @@ func (k *call) keepCopy() error {
 		form.Set(name, text)
 	}
 	v := editorView{shell: k.shell("desk.editor")}
-	s, malformed := comms.ParseStatement(formStatement(form))
+	s, malformed := k.filledIn(form)
 	if v.Findings, err = k.p.Comms.FindingsFor(k.UserContext(), k.Params("id"), s); err != nil {
 		return err
 	}
 	v.blame(malformed)
+	v.plain()
 	if v.Errors() == 0 {
 		if err := v.preview(s, func(channel, locale string) (templates.Rendered, int, error) {
 			return k.p.Comms.PreviewFor(k.UserContext(), k.Params("id"), s, channel, locale)
@@ -260,14 +256,54 @@ func (k *call) keepCopy() error {
 	return k.p.render(k.Ctx, fiber.StatusOK, "desk_check", v)
 }
 
-// blame adds fields that could not be read to the findings, once each.
+// blame adds fields that could not be read to the findings, once each; such a field is not missing too.
 func (v *editorView) blame(fields []fault.Field) {
 	for _, f := range fields {
+		v.Findings = slices.DeleteFunc(v.Findings, func(had comms.Finding) bool {
+			return had.Field == f.Field && had.Code == "missing" && f.Code != "missing"
+		})
 		known := slices.ContainsFunc(v.Findings, func(had comms.Finding) bool { return had.Field == f.Field && had.Code == f.Code })
 		if !known {
 			v.Findings = append(v.Findings, comms.Finding{Level: comms.LevelError, Field: f.Field, Code: f.Code, Reason: f.Reason})
 		}
 	}
+}
+
+// plain puts the findings that speak of the data's form into words for somebody who fills in fields; the others keep their own.
+func (v *editorView) plain() {
+	say := func(field, code, end, own string) string {
+		for _, key := range []string{field + "." + code + end, code + end} {
+			if key = "desk.find." + key; v.Words.Has(key) {
+				return v.Words.T(key)
+			}
+		}
+		return own
+	}
+	for i, f := range v.Findings {
+		v.Findings[i].Reason, v.Findings[i].Mend = say(f.Field, f.Code, "", f.Reason), say(f.Field, f.Code, ".mend", f.Mend)
+	}
+	for i, f := range v.Fields {
+		v.Fields[i].Reason = say(f.Field, f.Code, "", f.Reason)
+	}
+}
+
+// filledIn reads the form; a value that cannot be read is named in words for somebody who fills in fields.
+func (k *call) filledIn(form url.Values) (templates.Statement, []fault.Field) {
+	s, unread := comms.ParseStatement(formStatement(form))
+	words := k.p.Words.Catalog(k.p.locale(k.Ctx))
+	for i, f := range unread {
+		if key := unreadable[f.Field]; key != "" {
+			unread[i].Reason = words.T(key)
+		}
+	}
+	return s, unread
+}
+
+// unreadable are the sentences for a value of the wrong form.
+var unreadable = map[string]string{
+	"affected.sites": "desk.bad.number", "affected.customers": "desk.bad.number",
+	"timeline.earliest": "desk.bad.time", "timeline.latest": "desk.bad.time", "timeline.full_scope_by": "desk.bad.time", "next_update_by": "desk.bad.time",
+	"data_loss.at_least": "desk.bad.span", "data_loss.at_most": "desk.bad.span",
 }
 
 func (k *call) backToEditor(err error) error {
@@ -299,7 +335,7 @@ var statementFields = map[string]func(string) any{
 	"scope.products": commas, "scope.regions": commas, "scope.text": asText,
 	"affected.who": asText, "affected.sites": number, "affected.customers": number, "affected.status": asText, "affected.confidence": asText,
 	"timeline.kind": asText, "timeline.earliest": moment, "timeline.latest": moment, "timeline.text": asText, "timeline.confidence": asText, "timeline.full_scope_by": moment,
-	"data_loss.kind": asText, "data_loss.at_least": asText, "data_loss.at_most": asText, "data_loss.text": asText, "data_loss.confidence": asText,
+	"data_loss.kind": asText, "data_loss.at_least": length, "data_loss.at_most": length, "data_loss.text": asText, "data_loss.confidence": asText,
 	"known": perLine, "unknown": perLine, "doing": perLine, "unknown_none": yes, "next_update_by": moment, "no_change": yes,
 	"audience": asText, "channels": perLine, "locales": perLine,
 }
@@ -327,15 +363,89 @@ func moment(s string) any {
 	return s
 }
 
+// length reads "1 h 30 min" as people write it, in each of our languages, and passes everything else on.
+func length(s string) any {
+	s = strings.TrimSpace(s)
+	var total time.Duration
+	for _, m := range lengths.FindAllStringSubmatch(s, -1) {
+		for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
+			n, _ := strconv.Atoi("0" + m[i+1]) // digits, bounded by the form
+			total += time.Duration(n) * unit
+		}
+	}
+	if !lengths.MatchString(s) || strings.Trim(lengths.ReplaceAllString(s, ""), " ,、") != "" {
+		return s
+	}
+	return templates.Span(total).String()
+}
+
+var lengths = regexp.MustCompile(`(?i)(\d{1,5})\s*(?:days?|d|天|日間|日)|(\d{1,5})\s*(?:hours?|hrs?|h|小时|時間)|(\d{1,5})\s*(?:minutes?|mins?|m|分钟|分間|分)|(\d{1,5})\s*(?:seconds?|secs?|s|秒钟|秒間|秒)`)
+
+// written is a length as [length] reads it.
+func written(s templates.Span) string {
+	d, out := time.Duration(s), ""
+	for _, u := range []struct {
+		unit time.Duration
+		mark string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if n := d / u.unit; n > 0 {
+			out += " " + strconv.Itoa(int(n)) + " " + u.mark
+			d -= n * u.unit
+		}
+	}
+	if out == "" {
+		return "0 min"
+	}
+	return out[1:]
+}
+
 // formOf flattens a posted form: several values of one name become lines.
 func formOf(form url.Values) map[string]string {
 	out := map[string]string{}
 	for name := range statementFields {
 		if values, ok := form[name]; ok {
-			out[name] = strings.ReplaceAll(strings.Join(values, "\n"), "\r\n", "\n")
+			out[name] = together(name, strings.ReplaceAll(strings.Join(values, "\n"), "\r\n", "\n"))
 		}
 	}
 	return out
+}
+
+// ticks are the words that may stand in place of a field's text; each has a box of the same name beside it.
+var ticks = map[string][]string{
+	"your_action": {"nothing"}, "affected.sites": {templates.NotKnown}, "affected.customers": {templates.NotKnown},
+	"timeline.full_scope_by": {templates.NotKnown, "none"}, "next_update_by": {"none"},
+}
+
+// together puts a field's text and the box ticked beside it into one value. Words that say what to do win over a box left ticked; of a number or a
+// time and its opposite neither wins, and the two together cannot be read.
+func together(name, text string) string {
+	switch {
+	case name == "audience":
+		return strings.Join(splitList(text, "\n"), "")
+	case name == "your_action":
+		if said := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(text, "nothing\n"), "\nnothing")); said != "" {
+			return said
+		}
+		return strings.TrimSpace(text)
+	case ticks[name] != nil:
+		return strings.Join(slices.Compact(splitList(text, "\n")), "\n")
+	}
+	return text
+}
+
+// apart is the way back: what stands in the field, and which box is ticked.
+func apart(name, text string) (typed string, ticked []string) {
+	if ticks[name] == nil {
+		return text, nil
+	}
+	for _, word := range ticks[name] {
+		lines := strings.Split(text, "\n")
+		if slices.Contains(lines, word) {
+			ticked = append(ticked, word)
+			text = strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == word }), "\n")
+		}
+	}
+	return strings.Trim(text, "\n"), ticked
 }
 
 // formStatement turns a form into the statement's JSON; an empty field is left out, so it is named as missing.
@@ -390,6 +500,9 @@ func statementForm(s templates.Statement) map[string]string {
 		case string:
 			if t, err := time.Parse(time.RFC3339, x); err == nil {
 				x = t.UTC().Format("2006-01-02 15:04")
+			}
+			if span, err := templates.ParseSpan(x); err == nil && strings.HasPrefix(prefix, "data_loss.at_") {
+				x = written(span)
 			}
 			out[prefix] = x
 		case float64:

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"lifeline/comms"
 	"lifeline/portal/web"
@@ -30,9 +34,10 @@ func (v *views) render(name string, view any) ([]byte, error) {
 	v.once.Do(func() {
 		v.set, v.err = web.Parse(template.FuncMap{
 			"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-			"clock":   func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" },
+			"clock":   clock,
 			"field":   supportView.Field,
 			"ed":      editorView.Input,
+			"row":     editorView.Row,
 			"until":   func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
 			"tone":    func(severity string) string { return tones[severity] },
 			"told":    func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
@@ -49,7 +54,6 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"paragraphs": paragraphs,
 			"reasons":    reasons,
 			"logline":    logLine,
-			"lines":      func(s string) []string { return strings.Split(s, "\n") },
 		}, viewFiles...)
 	})
 	if v.err != nil {
@@ -117,35 +121,285 @@ func reasons(words templates.Catalog, all string) string {
 	return strings.Join(out, "; ")
 }
 
-// logLine is the sentence for a code of the incident's log.
-func logLine(words templates.Catalog, what string) string {
-	if key := "desk.log." + what; words.Has(key) {
-		return words.T(key)
+// logLine is the sentence for a line of the incident's log. The log keeps codes and figures, as programs read them; a line of another form than
+// is known here stands as it is.
+func logLine(words templates.Catalog, e entryAnswer) string {
+	var parts []string
+	if form := logForms[e.What]; form != nil {
+		parts = form.FindStringSubmatch(e.Text)
 	}
-	return what
+	switch {
+	case e.What == "sites_moved":
+		var moved []string
+		for _, one := range strings.Split(e.Text, ", ") {
+			n, state, _ := strings.Cut(one, " ")
+			count, err := strconv.Atoi(n)
+			if key := "desk.state." + state; err != nil || !words.Has(key) {
+				moved = append(moved, one)
+			} else {
+				moved = append(moved, words.T("desk.log.sites_moved", words.T("count.sites", count), words.T(key)))
+			}
+		}
+		return strings.Join(moved, ", ")
+	case parts != nil && e.What == "deadline":
+		due, err := time.Parse(time.RFC3339, parts[2])
+		if what := "desk.due." + parts[1]; err == nil && words.Has(what) {
+			told, _ := strconv.Atoi("0" + parts[3])
+			return words.T("desk.log.deadline", told, words.T(what), clock(due))
+		}
+	case parts != nil:
+		var args []any
+		for _, part := range parts[1:] {
+			args = append(args, part)
+		}
+		if e.What == "approved" || e.What == "published" { // the number of people comes first, since it chooses the form
+			people, _ := strconv.Atoi(parts[2])
+			args = []any{people, parts[1]}
+		}
+		return words.T("desk.log."+e.What, args...)
+	}
+	if key := logChanges[e.What]; key != "" {
+		if was, now, changed := strings.Cut(e.Text, " → "); changed {
+			now, why, because := strings.Cut(now, ": ")
+			line := words.T("desk.log.changed", words.T(key), logValue(words, e.What, was), logValue(words, e.What, now))
+			if because {
+				line = words.T("desk.log.because", line, why)
+			}
+			return line
+		}
+	}
+	return strings.TrimSpace(e.What + " " + e.Text)
 }
 
-// editorInput is one field of the editor with what the last update said in it and what is found in it.
+// logForms tell figures from words in the lines that have both; a code that is not here matches nothing.
+var logForms = map[string]*regexp.Regexp{
+	"declared": regexp.MustCompile(`^(P\d) (.+)$`), "affected_loaded": regexp.MustCompile(`^(\d+) added, (\d+) in all$`), "drafted": regexp.MustCompile(`^update (\d+)$`),
+	"approved": regexp.MustCompile(`^update (\d+), (\d+) people$`), "published": regexp.MustCompile(`^update (\d+), (\d+) people$`),
+	"published_page_only": regexp.MustCompile(`^update (\d+),`), "read_by_second": regexp.MustCompile(`^update (\d+)$`), "retracted": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
+	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
+}
+
+// logChanges name what a line says to have changed.
+var logChanges = map[string]string{
+	"severity": "desk.severity", "state": "desk.state", "category": "desk.f.category", "commander": "desk.commander", "title": "desk.f.title", "impact": "desk.f.impact",
+	"scope_estimate": "desk.log.scope_estimate", "summary": "desk.f.summary", "detected_by": "desk.f.detected_by", "pinned": "desk.log.pinned", "detected_at": "desk.log.detected_at",
+	"security_cause": "desk.log.security_cause",
+}
+
+// logValue is a value that changed, as people say it.
+func logValue(words templates.Catalog, what, value string) string {
+	switch {
+	case what == "commander":
+		return holder(value)
+	case what == "state" && words.Has("desk.state."+value):
+		return words.T("desk.state." + value)
+	}
+	if t, err := time.Parse(time.RFC3339, value); err == nil {
+		return clock(t)
+	}
+	return value
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" }
+
+// editorInput is one field of the editor with what is found in it.
 type editorInput struct {
-	Name, Value, Label string
-	Was                string // as it stood in the last update's form
-	WasSaid            string // the same in words
-	Copy, CopyOf       string // words for the button that takes Was
-	Found              []comms.Finding
-	Options            []option
+	Name, Value, Label, Hint string
+	Found                    []comms.Finding
+	Options                  []option // of a choice, or the boxes that may be ticked in place of a text
+	Was                      string   // what the last update said, where a change of it shows at once; "" elsewhere
+	ChangedFrom              string   // the sentence that says so
+	Changed                  bool
+	Plus                     []option // hours from now that a button fills in
 }
 
-type option struct{ Value, Label string }
+type option struct {
+	Value, Label string
+	On           bool
+}
+
+// hints are the lines below labels that say how a field is filled in.
+var hints = map[string]string{
+	"scope.products": "desk.hint.commas", "scope.regions": "desk.hint.commas", "data_loss.at_least": "desk.hint.span", "data_loss.at_most": "desk.hint.span",
+	"known": "desk.hint.lines", "unknown": "desk.hint.lines", "doing": "desk.hint.lines",
+}
 
 // Input makes a field of the editor; options make it a choice.
 func (v editorView) Input(name string, options ...string) editorInput {
-	in := editorInput{Name: name, Value: v.Form[name], Was: v.Was[name], WasSaid: v.Was[name], Label: v.Words.T("desk.f." + name), Found: v.Found(name),
-		Copy: v.Words.T("desk.copy"), CopyOf: v.Words.T("desk.copy.of", v.Words.T("desk.f."+name))}
+	in := editorInput{Name: name, Label: v.Words.T("desk.f." + name), Found: v.Found(name)}
+	if key := hints[name]; key != "" {
+		in.Hint = v.Words.T(key)
+	}
+	var ticked []string
+	in.Value, ticked = apart(name, v.Form[name])
+	for _, word := range ticks[name] {
+		key := "desk.o." + word
+		if word == "none" {
+			key += "." + strings.TrimPrefix(name, "timeline.") // the word says something else of each
+		}
+		in.Options = append(in.Options, option{word, v.Words.T(key), slices.Contains(ticked, word)})
+	}
 	for _, o := range options {
-		in.Options = append(in.Options, option{o, v.Words.T("desk.o." + o)})
-		if o == in.Was {
-			in.WasSaid = v.Words.T("desk.o." + o)
+		in.Options = append(in.Options, option{o, v.Words.T("desk.o." + o), o == in.Value || strings.HasSuffix(o, ":") && strings.HasPrefix(in.Value, o)})
+	}
+	if name == "next_update_by" {
+		for _, hours := range []string{"1", "2"} {
+			in.Plus = append(in.Plus, option{Value: hours, Label: v.Words.T("desk.plus", hours)})
 		}
 	}
+	if was := v.Was[name]; was != "" && (name == "affected.sites" || name == "affected.customers") {
+		in.Was, in.Changed = was, v.Form[name] != "" && v.Form[name] != was
+		if was == templates.NotKnown {
+			was = v.Words.T("desk.o.not_known")
+		}
+		in.ChangedFrom = v.Words.T("desk.changed_from", was)
+	}
 	return in
+}
+
+// Account is the account that an audience of one customer names.
+func (v editorView) Account() string {
+	account, _ := strings.CutPrefix(v.Form["audience"], "account:")
+	if account == v.Form["audience"] {
+		return ""
+	}
+	return account
+}
+
+// editorRow is what the last update said in a row of the editor, in words, and what a button takes over from it.
+type editorRow struct {
+	Said         []string
+	Take         string // JSON: field to text
+	Same         bool   // the form says just that
+	Copy, CopyOf string
+}
+
+// Row puts the last update's fields of one row side by side with the new ones.
+func (v editorView) Row(name string, fields ...string) editorRow {
+	if v.Last == nil {
+		return editorRow{}
+	}
+	if len(fields) == 0 {
+		fields = []string{name}
+	}
+	row := editorRow{Same: true, Copy: v.Words.T("desk.copy"), CopyOf: v.Words.T("desk.copy.of", v.Words.T("desk.f."+name))}
+	take := map[string]string{}
+	for _, f := range fields {
+		take[f] = v.Was[f]
+		row.Same = row.Same && v.Form[f] == v.Was[f]
+	}
+	row.Take, row.Said = string(mustJSON(take)), v.said(name)
+	if len(row.Said) == 0 {
+		return editorRow{}
+	}
+	return row
+}
+
+// said is what the last update says in a row, in words of its readers where those have any.
+func (v editorView) said(name string) (all []string) {
+	s, w := v.Last.Statement, v.Words
+	sure := func(level string) string {
+		if key := "confidence." + level; w.Has(key) {
+			return w.T("confidence.is", w.T(key))
+		}
+		return ""
+	}
+	moment := func(t *time.Time) string {
+		if t == nil {
+			return "—"
+		}
+		return clock(*t)
+	}
+	stop := "."
+	if w.Locale() != "en" {
+		stop = "。"
+	}
+	sentence := func(parts ...string) {
+		parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
+		for i, p := range parts {
+			if last, _ := utf8.DecodeLastRuneInString(p); i < len(parts)-1 && (unicode.IsLetter(last) || unicode.IsDigit(last)) { // a person's words, and ours follow
+				parts[i] += stop
+			}
+		}
+		if len(parts) > 0 {
+			all = append(all, strings.Join(parts, " "))
+		}
+	}
+	switch name {
+	case "phase":
+		sentence(w.T("desk.o." + s.Phase))
+	case "affected":
+		sites, customers := v.countSaid(s.Affected.Sites, "sites"), v.countSaid(s.Affected.Customers, "customers")
+		status := ""
+		if key := "affected." + s.Affected.Status; w.Has(key) {
+			status = w.T(key)
+		}
+		sentence(w.T("affected.is_both", sites, customers), status, sure(s.Affected.Confidence))
+		sentence(s.Affected.Who)
+	case "scope":
+		if len(s.Scope.Products) > 0 {
+			sentence(w.T("scope.products", strings.Join(s.Scope.Products, ", ")))
+		}
+		if len(s.Scope.Regions) > 0 {
+			sentence(w.T("scope.regions", strings.Join(s.Scope.Regions, ", ")))
+		}
+		sentence(s.Scope.Text)
+	case "timeline":
+		switch t := s.Timeline; t.Kind {
+		case "at":
+			sentence(w.T("recovery.at", moment(t.Earliest)), t.Text, sure(t.Confidence))
+		case "range":
+			sentence(w.T("recovery.range", moment(t.Earliest), moment(t.Latest)), t.Text, sure(t.Confidence))
+		case "direction":
+			sentence(w.T("recovery.estimate", t.Text), sure(t.Confidence))
+		case "no_date_possible":
+			sentence(w.T("recovery.no_date"), t.Text)
+		default:
+			sentence(w.T("recovery.not_known"), t.Text)
+		}
+		switch full := s.Timeline.FullScopeBy; {
+		case full.Word == templates.NotKnown:
+			sentence(w.T("full_scope.not_known"))
+		case !full.At.IsZero():
+			sentence(w.T("full_scope.by", clock(full.At)))
+		}
+	case "data_loss":
+		length := func(s *templates.Span) time.Duration {
+			if s == nil {
+				return 0
+			}
+			return time.Duration(*s)
+		}
+		switch d := s.DataLoss; d.Kind {
+		case "at_most":
+			sentence(w.T("data_loss.at_most", length(d.AtMost)), d.Text, sure(d.Confidence))
+		case "range":
+			sentence(w.T("data_loss.range", length(d.AtLeast), length(d.AtMost)), d.Text, sure(d.Confidence))
+		case "direction":
+			sentence(w.T("data_loss.estimate", d.Text), sure(d.Confidence))
+		case "none_verified":
+			sentence(w.T("data_loss.none_verified"), d.Text)
+		default:
+			sentence(w.T("data_loss.not_known"), d.Text)
+		}
+	case "next_update_by":
+		switch next := s.NextUpdateBy; {
+		case !next.At.IsZero():
+			sentence(clock(next.At))
+		case next.Word == "none":
+			sentence(w.T("desk.o.none.next_update_by"))
+		}
+	default:
+		for _, line := range strings.Split(v.Was[name], "\n") {
+			sentence(line)
+		}
+	}
+	return all
+}
+
+func (v editorView) countSaid(c templates.Count, unit string) string {
+	if c.State == templates.CountKnown {
+		return v.Words.T("count."+unit, c.N)
+	}
+	return v.Words.T("desk.f.affected."+unit) + ": " + v.Words.T("desk.o.not_known")
 }

@@ -59,18 +59,73 @@
       tell();
       return answer.text().then(function (html) {
         if (mine === turn && !check.contains(document.activeElement)) replace(check, html);
+        var says = check.querySelector('[role=status]'), tally = document.getElementById('tally');
+        if (mine === turn && says && tally) tally.textContent = says.textContent;
       });
     }).catch(failed);
   }
   form.addEventListener('input', function () { clearTimeout(timer); timer = setTimeout(save, 400); });
+  // A box ticked beside a field stands in place of its text, and typing takes the tick away.
+  function textOf(box) { return box.closest('.field').querySelector('textarea, input:not([type=checkbox])'); }
+  form.addEventListener('input', function (ev) {
+    var el = ev.target, field = el.closest('.field');
+    if (el.hasAttribute('data-word')) {
+      var text = textOf(el);
+      if (el.checked) {
+        text.kept = text.value || text.kept;
+        text.value = '';
+        field.querySelectorAll('[data-word]').forEach(function (other) { if (other !== el) other.checked = false; });
+      } else {
+        text.value = text.kept || '';
+      }
+    } else if (field && el.value) {
+      field.querySelectorAll('[data-word]').forEach(function (word) { word.checked = false; });
+    }
+    show();
+  }, true);
+  // Only the inputs that a kind uses are shown, and a figure that differs from the last update's says so at once.
+  function show() {
+    var now = new FormData(form);
+    form.querySelectorAll('[data-kind]').forEach(function (part) {
+      var used = part.getAttribute('data-for').split(' ').indexOf(now.getAll(part.getAttribute('data-kind'))[0]) >= 0;
+      part.hidden = !used;
+      part.querySelectorAll('input').forEach(function (input) { input.disabled = !used; });
+    });
+    form.querySelectorAll('.changed').forEach(function (mark) {
+      var said = now.getAll(mark.getAttribute('data-of')).join('').trim();
+      mark.hidden = !said || said === mark.getAttribute('data-was');
+    });
+    form.querySelectorAll('.word').forEach(function (label) { // no further update, and nothing more to learn, are said at the end only
+      var box = label.querySelector('input');
+      label.hidden = box.value === 'none' && !box.checked && now.get('phase') !== 'resolved';
+    });
+  }
+  function take(name, text) {
+    var lines = text.split('\n');
+    form.querySelectorAll('[name="' + name + '"]').forEach(function (el) {
+      if (el.type === 'radio') el.checked = el.value === text || /:$/.test(el.value) && text.indexOf(el.value) === 0;
+      else if (el.type === 'checkbox') el.checked = lines.indexOf(el.value) >= 0;
+      else el.value = text;
+    });
+    form.querySelectorAll('[name="' + name + '"][data-word]:checked').forEach(function (word) { textOf(word).value = ''; });
+  }
   form.querySelectorAll('.copy').forEach(function (button) {
     button.hidden = false;
     button.addEventListener('click', function () {
-      var field = document.getElementById(button.getAttribute('data-to'));
-      field.value = button.getAttribute('data-text');
-      field.focus();
-      field.dispatchEvent(new Event('input', { bubbles: true }));
+      if (button.hasAttribute('data-plus')) {
+        var at = Math.ceil((began + (Date.now() - loaded) + button.getAttribute('data-plus') * 3600000) / 300000) * 300000;
+        textOf(button).value = new Date(at).toISOString().slice(0, 16).replace('T', ' ');
+        textOf(button).dispatchEvent(new Event('input', { bubbles: true }));
+        return;
+      }
+      var fields = JSON.parse(button.getAttribute('data-take'));
+      Object.keys(fields).forEach(function (name) { take(name, fields[name]); });
+      form.dispatchEvent(new Event('input'));
+      show();
+      form.querySelector('[name="' + Object.keys(fields)[0] + '"]').focus();
     });
   });
+  var began = Date.parse(form.getAttribute('data-now')), loaded = Date.now(); // the desk's clock, which a replay sets
+  show();
   setInterval(tell, 1000);
 })();
