@@ -149,6 +149,44 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 	}
 }
 
+// The editor saves whoever types from magic words and stale figures: a tick stands in place of a number, a change against the last update shows at once, a row is
+// taken over as a whole, and only the inputs that a kind uses are there.
+func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
+	w := settle(t)
+	in := w.incident()
+	w.say(in.ID, "First sites are back")
+	lead := w.signsIn(auth.Comms, "Lea", 1280)
+	lead.goes("/desk/incidents/" + in.ID + "/editor")
+	sent := func(name string) string {
+		return find[string](lead, fmt.Sprintf("new FormData(document.getElementById('editor')).getAll(%q).join('|')", name))
+	}
+	const sites, changed = `#affected\.sites`, `#affected\.sites .changed`
+	lead.do(chromedp.SetValue(`#in-affected\.sites`, "70"))
+	lead.sees(changed, "changed from 60")
+	lead.do(chromedp.Click(sites + " [data-word]"))
+	if got := sent("affected.sites"); got != "|not_known" {
+		t.Errorf("a tick beside 70 sends %q", got)
+	}
+	lead.do(chromedp.Click(`.line:has(` + sites + `) .copy`))
+	if got, shown := sent("affected.sites"), find[bool](lead, fmt.Sprintf("document.querySelector(%q).checkVisibility()", changed)); got != "60" || shown {
+		t.Errorf("the last update's row brings %q sites; marked as changed: %v", got, shown)
+	}
+	latest := `document.getElementById('in-timeline.latest')`
+	if find[bool](lead, latest+".checkVisibility()") {
+		t.Error("a direction asks for a latest time")
+	}
+	lead.do(chromedp.Click(`input[name="timeline.kind"][value=range]`))
+	lead.until(latest + ".checkVisibility() && !" + latest + ".disabled")
+	lead.do(chromedp.Click("[data-plus='1']"))
+	next, err := time.Parse("2006-01-02 15:04", sent("next_update_by"))
+	if ahead := time.Until(next); err != nil || ahead < 50*time.Minute || ahead > 70*time.Minute {
+		t.Errorf("one hour ahead is %q, %v", sent("next_update_by"), err)
+	}
+	lead.do(chromedp.SetValue("#in-headline", "A second word"))
+	lead.sees("#check .findings", "must mend")
+	lead.content()
+}
+
 // Every page can be walked with the keyboard, says its language, names its fields, has one first heading and no gap below it.
 func TestEveryPageHoldsUpWithoutAMouse(t *testing.T) {
 	w := settle(t)
