@@ -63,7 +63,7 @@ func (v editorView) Tally() string {
 	case v.Draft != nil || len(v.Previews) > 0:
 		return v.Words.T("desk.findings.none")
 	}
-	return v.Words.T("desk.nothing_typed")
+	return v.Words.T("desk.findings")
 }
 
 // Warnings counts the findings that only ask to look again.
