@@ -31,7 +31,7 @@ type FirstNotice struct {
 	Unknown      []string            `json:"unknown"`
 	Doing        []string            `json:"doing"`
 	Audience     string              `json:"audience"` // "": public
-	Channels     []string            `json:"channels"` // none: e-mail, SMS and page
+	Channels     []string            `json:"channels"` // none: e-mail, SMS, page and tickets
 	Locales      []string            `json:"locales"`  // none: all there are words for
 }
 
@@ -67,7 +67,7 @@ func firstStatement(in Incident, n FirstNotice) templates.Statement {
 		s.Known = []string{}
 	}
 	if len(s.Channels) == 0 {
-		s.Channels = []string{ChannelEmail, ChannelSMS, ChannelPage}
+		s.Channels = []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket}
 	}
 	if len(s.Locales) == 0 {
 		s.Locales = templates.Locales()

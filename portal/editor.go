@@ -95,7 +95,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 	if err != nil {
 		return err
 	}
-	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page"}, Locales: k.p.base("en", "", "desk.editor").Langs}
+	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket"}, Locales: k.p.base("en", "", "desk.editor").Langs}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
 	}

@@ -124,6 +124,7 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
 	}))
+	w.shows("/en/incidents/"+in.Value.Short, "First sites are back")
 	stranger.goes("/en/incidents/" + in.Value.Short)
 	stranger.do(chromedp.WaitReady(".incident"))
 	stranger.sees(".incident", "First sites are back")

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,6 +209,29 @@ type reader struct {
 	mu        sync.Mutex
 	trouble   []string
 	strangers []string
+}
+
+// shows waits until a public page says something: it is rendered a moment behind the act.
+func (w *town) shows(path, words string) {
+	w.Helper()
+	late := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		res, err := http.Get(w.url + path)
+		if err == nil {
+			body, readErr := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err = readErr; err == nil && res.StatusCode == http.StatusOK && strings.Contains(string(body), words) {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			w.Fatalf("%s never says %q (%v)", path, words, err)
+		}
+	}
 }
 
 // arrives opens a browser for somebody: as wide as that, and with these steps before the first page.

@@ -262,7 +262,7 @@ func (p point) statement(last templates.Statement, w said, next templates.Moment
 		s.Unknown = []string{}
 	}
 	s.NextUpdateBy = next
-	s.Audience, s.Channels, s.Locales = "public", []string{"email", "sms", "page"}, []string{"en", "zh-CN", "ja"}
+	s.Audience, s.Channels, s.Locales = "public", []string{"email", "sms", "page", "ticket"}, []string{"en", "zh-CN", "ja"}
 	return s
 }
 

@@ -90,11 +90,13 @@ func take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 		return rec, err
 	}
 	var wait time.Duration
+	fresh := false // nobody has taken under the key: then it is written unread, so that writers of other new keys are in nobody's way
 	err := db.View(ctx, func(tx *store.Tx) error {
 		rec, err := read(tx)
 		if err != nil {
 			return err
 		}
+		fresh = rec.ID == ""
 		_, wait = add(rec.Value.Marks, tx.Now(), n, per)
 		return nil
 	})
@@ -102,10 +104,12 @@ func take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 		return err
 	}
 	for try := 0; wait == 0; try++ {
-		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			rec, err := read(tx)
-			if err != nil {
-				return err
+		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) (err error) {
+			rec := store.Rec[counter]{Value: counter{Key: key}}
+			if !fresh {
+				if rec, err = read(tx); err != nil {
+					return err
+				}
 			}
 			c := rec.Value
 			if c.Marks, wait = add(c.Marks, tx.Now(), n, per); wait > 0 {
@@ -123,6 +127,7 @@ func take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 				return nil
 			}
 		case fault.Stale, fault.Exists: // another took at the same moment
+			fresh = false
 			if try == tries {
 				return fault.Wrap(fault.Unavailable, err, "too much is going on at once; try again in a moment")
 			}
