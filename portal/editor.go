@@ -25,6 +25,7 @@ type editorView struct {
 	Last     *updateAnswer
 	Form     map[string]string
 	Was      map[string]string // the last update's fields, as the form has them
+	Facts    []templates.Fact  // the last update's, in the words that its readers got
 	Findings []comms.Finding
 	Ledger   templates.Figures
 	Previews []previewAnswer
@@ -107,6 +108,13 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 		if u.Value.State == comms.Published && u.ID != updateID {
 			a := updateOf(u, nil)
 			v.Last, v.Was = &a, statementForm(a.Statement)
+			facts, err := k.p.Comms.Facts(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			if v.Facts, err = k.p.Words.Facts(v.Words.Locale(), facts, v.Vendor); err != nil {
+				return err
+			}
 			break
 		}
 	}

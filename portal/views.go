@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"lifeline/comms"
 	"lifeline/portal/web"
@@ -295,111 +293,38 @@ func (v editorView) Row(name string, fields ...string) editorRow {
 	return row
 }
 
-// said is what the last update says in a row, in words of its readers where those have any.
+// said is what the last update says in a row, in the words that its readers got where those have any.
 func (v editorView) said(name string) (all []string) {
 	s, w := v.Last.Statement, v.Words
-	sure := func(level string) string {
-		if key := "confidence." + level; w.Has(key) {
-			return w.T("confidence.is", w.T(key))
-		}
-		return ""
-	}
-	moment := func(t *time.Time) string {
-		if t == nil {
-			return "—"
-		}
-		return clock(*t)
-	}
-	stop := "."
-	if w.Locale() != "en" {
-		stop = "。"
-	}
-	sentence := func(parts ...string) {
-		parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
-		for i, p := range parts {
-			if last, _ := utf8.DecodeLastRuneInString(p); i < len(parts)-1 && (unicode.IsLetter(last) || unicode.IsDigit(last)) { // a person's words, and ours follow
-				parts[i] += stop
-			}
-		}
-		if len(parts) > 0 {
-			all = append(all, strings.Join(parts, " "))
-		}
-	}
 	switch name {
 	case "phase":
-		sentence(w.T("desk.o." + s.Phase))
-	case "affected":
-		sites, customers := v.countSaid(s.Affected.Sites, "sites"), v.countSaid(s.Affected.Customers, "customers")
-		status := ""
-		if key := "affected." + s.Affected.Status; w.Has(key) {
-			status = w.T(key)
-		}
-		sentence(w.T("affected.is_both", sites, customers), status, sure(s.Affected.Confidence))
-		sentence(s.Affected.Who)
-	case "scope":
-		if len(s.Scope.Products) > 0 {
-			sentence(w.T("scope.products", strings.Join(s.Scope.Products, ", ")))
-		}
-		if len(s.Scope.Regions) > 0 {
-			sentence(w.T("scope.regions", strings.Join(s.Scope.Regions, ", ")))
-		}
-		sentence(s.Scope.Text)
-	case "timeline":
-		switch t := s.Timeline; t.Kind {
-		case "at":
-			sentence(w.T("recovery.at", moment(t.Earliest)), t.Text, sure(t.Confidence))
-		case "range":
-			sentence(w.T("recovery.range", moment(t.Earliest), moment(t.Latest)), t.Text, sure(t.Confidence))
-		case "direction":
-			sentence(w.T("recovery.estimate", t.Text), sure(t.Confidence))
-		case "no_date_possible":
-			sentence(w.T("recovery.no_date"), t.Text)
-		default:
-			sentence(w.T("recovery.not_known"), t.Text)
-		}
-		switch full := s.Timeline.FullScopeBy; {
-		case full.Word == templates.NotKnown:
-			sentence(w.T("full_scope.not_known"))
-		case !full.At.IsZero():
-			sentence(w.T("full_scope.by", clock(full.At)))
-		}
-	case "data_loss":
-		length := func(s *templates.Span) time.Duration {
-			if s == nil {
-				return 0
+		return []string{w.T("desk.o." + s.Phase)}
+	case "affected", "scope", "timeline", "data_loss":
+		for _, f := range v.Facts {
+			if f.Key != name && !(name == "timeline" && (f.Key == "recovery" || f.Key == "full_scope")) {
+				continue
 			}
-			return time.Duration(*s)
+			for _, line := range append(f.Lines, f.Items...) {
+				all = append(all, line.String())
+			}
 		}
-		switch d := s.DataLoss; d.Kind {
-		case "at_most":
-			sentence(w.T("data_loss.at_most", length(d.AtMost)), d.Text, sure(d.Confidence))
-		case "range":
-			sentence(w.T("data_loss.range", length(d.AtLeast), length(d.AtMost)), d.Text, sure(d.Confidence))
-		case "direction":
-			sentence(w.T("data_loss.estimate", d.Text), sure(d.Confidence))
-		case "none_verified":
-			sentence(w.T("data_loss.none_verified"), d.Text)
-		default:
-			sentence(w.T("data_loss.not_known"), d.Text)
+		if len(all) == 0 { // it is part of the one sentence about what nobody knows
+			all = []string{w.T("desk.o.not_known")}
 		}
+		return all
 	case "next_update_by":
 		switch next := s.NextUpdateBy; {
 		case !next.At.IsZero():
-			sentence(clock(next.At))
+			return []string{clock(next.At)}
 		case next.Word == "none":
-			sentence(w.T("desk.o.none.next_update_by"))
+			return []string{w.T("desk.o.none.next_update_by")}
 		}
-	default:
-		for _, line := range strings.Split(v.Was[name], "\n") {
-			sentence(line)
+		return nil
+	}
+	for _, line := range strings.Split(v.Was[name], "\n") {
+		if strings.TrimSpace(line) != "" {
+			all = append(all, line)
 		}
 	}
 	return all
-}
-
-func (v editorView) countSaid(c templates.Count, unit string) string {
-	if c.State == templates.CountKnown {
-		return v.Words.T("count."+unit, c.N)
-	}
-	return v.Words.T("desk.f.affected."+unit) + ": " + v.Words.T("desk.o.not_known")
 }

@@ -77,6 +77,17 @@ func (s *Set) Update(channel, locale string, u Update, v Vendor) (Rendered, erro
 	return r, nil
 }
 
+// Facts is what an update says, fact by fact in the words of a language, for where the facts stand apart: what all lack knowledge of is one
+// fact of its own then, as in every message.
+func (s *Set) Facts(locale string, u Update, v Vendor) ([]Fact, error) {
+	w := writer{Catalog: s.catalogs[s.Match(locale)], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales)}
+	sheet, err := w.sheet()
+	if err != nil {
+		return nil, fmt.Errorf("put update into the words of %s: %w", locale, err)
+	}
+	return sheet.Facts, nil
+}
+
 func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err error) {
 	switch channel {
 	case Email:
