@@ -101,6 +101,7 @@ func settle(t *testing.T) *town {
 	work, stop := context.WithCancel(context.Background())
 	var busy sync.WaitGroup
 	busy.Go(func() { _ = public.Serve(listener) })
+	keeper.Turn(work) // as the program does before it listens
 	busy.Go(func() { _ = keeper.Run(work) })
 	busy.Go(func() { _ = outbox.Run(work) })
 	t.Cleanup(func() {
@@ -188,6 +189,7 @@ func (w *town) say(incident, headline string) store.Rec[comms.Update] {
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.shows("/en/", headline)
 	return u
 }
 

@@ -118,6 +118,15 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("LIFELINE_LISTEN: %w", err)
 	}
+	edited := make(chan struct{}, 1)
+	h.comms.Edited = func() {
+		select {
+		case edited <- struct{}{}:
+		default: // the keeper is told already
+		}
+	}
+	keeper := &page.Keeper{Press: h.press, Server: h.page, Edition: h.comms.Edition, Public: h.comms.Public, Wake: edited, Log: h.log}
+	keeper.Turn(ctx) // whoever comes first finds the page; when it cannot be rendered yet the keeper goes on trying
 	public := portal.Server(h.portal.Handler(), h.log)
 	fault.Go(h.log, "http", func() { failed <- public.Serve(listener) })
 
@@ -132,14 +141,6 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	edited := make(chan struct{}, 1)
-	h.comms.Edited = func() {
-		select {
-		case edited <- struct{}{}:
-		default: // the keeper is told already
-		}
-	}
-	keeper := &page.Keeper{Press: h.press, Server: h.page, Edition: h.comms.Edition, Public: h.comms.Public, Wake: edited, Log: h.log}
 	keeperDone, outboxDone := make(chan error, 1), make(chan error, 1)
 	fault.Go(h.log, "page", func() { keeperDone <- keeper.Run(work) })
 	fault.Go(h.log, "outbox", func() { outboxDone <- h.outbox.Run(work) })
