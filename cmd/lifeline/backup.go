@@ -54,14 +54,12 @@ func runBackup(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if fs.NArg() != 1 || act == nil {
 		return usage{"backup: say one of now, list, verify, restore, release, drill"}
 	}
-	cfg, err := readConfig(fs.Lookup("config").Value.String(), e.environ)
+	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {
 		return err
 	}
 	return act(ctx, e, fs, cfg)
 }
-
-func text(fs *flag.FlagSet, name string) string { return fs.Lookup(name).Value.String() }
 
 func backupNow(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 	c, err := connect(ctx, e, cfg)
@@ -155,12 +153,17 @@ func (h *house) openBackups() (*backup.Backups, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := backup.OpenSigner(absolute(h.cfg.get("LIFELINE_KEYS")))
+	signer, err := h.cfg.signer()
 	if err != nil {
 		return nil, err
 	}
 	return &backup.Backups{DB: h.db, Places: places, Recipients: to, Signer: signer, Log: h.log,
 		MayShrink: []string{"counter", "session", "token", "page", "working copy"}}, nil
+}
+
+// signer signs manifests, and its public half says whose they are.
+func (c config) signer() (ed25519.PrivateKey, error) {
+	return backup.OpenSigner(absolute(c.get("LIFELINE_KEYS")))
 }
 
 // shelf is the first place, trusted by the key that signed what lies there.
@@ -169,7 +172,7 @@ func (c config) shelf() (backup.Shelf, error) {
 	if err != nil {
 		return backup.Shelf{}, err
 	}
-	signer, err := backup.OpenSigner(absolute(c.get("LIFELINE_KEYS")))
+	signer, err := c.signer()
 	if err != nil {
 		return backup.Shelf{}, err
 	}

@@ -29,7 +29,7 @@ Everything lies in ./demo, which each run makes anew.`,
 			fs.String("dir", "demo", "`directory` of the demo's data")
 		},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
-			return runDemo(ctx, e, fs.Lookup("dir").Value.String(), fs.Lookup("exit").Value.String() == "true")
+			return runDemo(ctx, e, text(fs, "dir"), text(fs, "exit") == "true")
 		},
 	}
 }
@@ -59,14 +59,14 @@ func replayCommand() command {
 			work, stop := context.WithCancel(ctx)
 			done := make(chan error, 1)
 			fault.Go(h.log, "outbox", func() { done <- h.outbox.Run(work) })
-			r := &replay{house: h, clock: clock, out: e.stderr, hindsight: fs.Lookup("hindsight").Value.String() == "true"}
+			r := &replay{house: h, clock: clock, out: e.stderr, hindsight: text(fs, "hindsight") == "true"}
 			err = r.run(ctx)
 			stop()
 			<-done
 			if err != nil {
 				return err
 			}
-			if fs.Lookup("json").Value.String() == "true" {
+			if text(fs, "json") == "true" {
 				return r.printJSON(e.stdout)
 			}
 			return r.print(e.stdout)

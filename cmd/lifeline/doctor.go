@@ -167,7 +167,7 @@ func (d *doctor) backupAge(ctx context.Context) {
 		d.say("backup", "bad", err.Error(), "mend LIFELINE_BACKUPS")
 		return
 	}
-	signer, err := backup.OpenSigner(absolute(d.cfg.get("LIFELINE_KEYS")))
+	signer, err := d.cfg.signer()
 	if err != nil {
 		d.say("backup", "bad", err.Error(), "put the key directory back")
 		return

@@ -36,11 +36,11 @@ same file again changes nothing. Works whether or not the server is running.`,
 }
 
 func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
-	source := fs.Lookup("source").Value.String()
+	source := text(fs, "source")
 	if fs.NArg() != 1 || source == "" {
 		return usage{"import: name one FILE and a --source"}
 	}
-	cfg, err := readConfig(fs.Lookup("config").Value.String(), e.environ)
+	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	defer c.close()
 	progress := newProgress(e.stderr, size)
 	query := url.Values{"source": {source}}
-	if fs.Lookup("dry-run").Value.String() == "true" {
+	if text(fs, "dry-run") == "true" {
 		query.Set("dry_run", "true")
 	}
 	var answer []byte
@@ -65,7 +65,7 @@ func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	if fs.Lookup("json").Value.String() == "true" {
+	if text(fs, "json") == "true" {
 		_, err := fmt.Fprintf(e.stdout, "%s\n", answer)
 		return err
 	}

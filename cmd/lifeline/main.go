@@ -90,6 +90,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return c.run(ctx, e, fs)
 }
 
+// text is a flag's value as it was written.
+func text(fs *flag.FlagSet, name string) string { return fs.Lookup(name).Value.String() }
+
 // parse lets flags stand before, between and behind the arguments, as people type them.
 func parse(fs *flag.FlagSet, args []string) error {
 	var rest []string

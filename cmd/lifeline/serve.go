@@ -26,6 +26,7 @@ import (
 	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/store/limit"
 )
 
 func serveCommand() command {
@@ -42,16 +43,16 @@ The first start on an empty store makes the keys in LIFELINE_KEYS. Keep a copy o
 			fs.Bool("check", false, "ask the running server whether it is ready, and leave")
 		},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
-			cfg, err := readConfig(fs.Lookup("config").Value.String(), e.environ)
+			cfg, err := readConfig(text(fs, "config"), e.environ)
 			if err != nil {
 				return err
 			}
 			switch {
-			case fs.Lookup("print-config").Value.String() == "true":
+			case text(fs, "print-config") == "true":
 				return cfg.print(e.stdout)
-			case fs.Lookup("print-policy").Value.String() == "true":
+			case text(fs, "print-policy") == "true":
 				return cfg.printPolicy(e.stdout)
-			case fs.Lookup("check").Value.String() == "true":
+			case text(fs, "check") == "true":
 				return checkReady(ctx, cfg)
 			}
 			log := slog.New(slog.NewTextHandler(e.stderr, nil))
@@ -118,6 +119,9 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("LIFELINE_LISTEN: %w", err)
 	}
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	h.living = work // before the control socket can ask for a rotation
 	edited := make(chan struct{}, 1)
 	h.comms.Edited = func() {
 		select {
@@ -139,14 +143,11 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		return errors.Join(err, public.Shutdown(), ops.Close())
 	}
 
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
 	keeperDone, outboxDone := make(chan error, 1), make(chan error, 1)
 	fault.Go(h.log, "page", func() { keeperDone <- keeper.Run(work) })
 	fault.Go(h.log, "outbox", func() { outboxDone <- h.outbox.Run(work) })
 	fault.Go(h.log, "sweeper", func() { h.sweep(work) })
 	fault.Go(h.log, "reseal", func() { h.reseal(work) })
-	h.living = work
 	var background sync.WaitGroup // what must have ended before the store closes
 	sealer := &store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}
 	background.Go(func() { _ = sealer.Run(work) }) // it logs what fails, and ends with work
@@ -189,6 +190,9 @@ func (h *house) sweep(ctx context.Context) {
 		case <-tick.C:
 			if _, err := h.db.ForgetReplies(ctx, 10_000); err != nil {
 				h.log.Warn("old answers were not removed", "err", err)
+			}
+			if _, err := limit.Forget(ctx, h.db, 10_000); err != nil {
+				h.log.Warn("limits that ended were not removed", "err", err)
 			}
 			if _, err := h.gate.Forget(ctx, 10_000); err != nil {
 				h.log.Warn("ended sessions and tokens were not removed", "err", err)

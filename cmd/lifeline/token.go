@@ -21,11 +21,11 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 			fs.Bool("link", false, "print a sign-in link instead of a JWT")
 		},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
-			role, name := fs.Lookup("role").Value.String(), fs.Lookup("name").Value.String()
+			role, name := text(fs, "role"), text(fs, "name")
 			if fs.NArg() != 1 || fs.Arg(0) != "issue" || role == "" || name == "" {
 				return usage{"token: write `lifeline token issue --role ROLE --name NAME`"}
 			}
-			cfg, err := readConfig(fs.Lookup("config").Value.String(), e.environ)
+			cfg, err := readConfig(text(fs, "config"), e.environ)
 			if err != nil {
 				return err
 			}
@@ -34,11 +34,11 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 				return err
 			}
 			defer c.close()
-			ttl, err := time.ParseDuration(fs.Lookup("ttl").Value.String())
+			ttl, err := time.ParseDuration(text(fs, "ttl"))
 			if err != nil {
 				return usage{"token: --ttl " + err.Error()}
 			}
-			in := map[string]any{"role": role, "name": name, "ttl_seconds": int(ttl.Seconds()), "link": fs.Lookup("link").Value.String() == "true"}
+			in := map[string]any{"role": role, "name": name, "ttl_seconds": int(ttl.Seconds()), "link": text(fs, "link") == "true"}
 			var out struct{ Token, Link string }
 			if err := c.post(ctx, "/api/v1/tokens", in, &out); err != nil {
 				return err
