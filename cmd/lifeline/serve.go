@@ -143,16 +143,22 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		return errors.Join(err, public.Shutdown(), ops.Close())
 	}
 
-	keeperDone, outboxDone := make(chan error, 1), make(chan error, 1)
-	fault.Go(h.log, "page", func() { keeperDone <- keeper.Run(work) })
+	outboxDone := make(chan error, 1)
 	fault.Go(h.log, "outbox", func() { outboxDone <- h.outbox.Run(work) })
-	fault.Go(h.log, "sweeper", func() { h.sweep(work) })
-	fault.Go(h.log, "reseal", func() { h.reseal(work) })
-	var background sync.WaitGroup // what must have ended before the store closes
-	sealer := &store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}
-	background.Go(func() { _ = sealer.Run(work) }) // it logs what fails, and ends with work
+	var background sync.WaitGroup // what must have ended before the store closes; each logs what fails, and ends with work
+	run := func(name string, fn func()) {
+		background.Add(1)
+		fault.Go(h.log, name, func() {
+			defer background.Done()
+			fn()
+		})
+	}
+	run("page", func() { _ = keeper.Run(work) })
+	run("sweeper", func() { h.sweep(work) })
+	run("reseal", func() { h.reseal(work) })
+	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
 	if h.backups != nil {
-		background.Go(func() { _ = h.backups.Run(work) }) // the same
+		run("backups", func() { _ = h.backups.Run(work) })
 	}
 	if ready != nil {
 		ready()
@@ -171,9 +177,13 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	defer stopForce()
 	errs := []error{cause, public.ShutdownWithContext(grace), control.ShutdownWithContext(grace), h.outbox.Stop(grace)}
 	stopWork()
-	background.Wait()
+	ended := make(chan struct{})
+	fault.Go(h.log, "shutdown", func() {
+		background.Wait()
+		close(ended)
+	})
 	select {
-	case <-keeperDone:
+	case <-ended:
 	case <-grace.Done():
 	}
 	return errors.Join(append(errs, ops.Close())...)
