@@ -45,6 +45,9 @@ type Book struct {
 	Policy Policy
 	Log    *slog.Logger
 
+	// Found takes a finding, in the transaction of the fact; nil: findings are only logged.
+	Found func(*store.Tx, Finding) error
+
 	standings store.Kept[Standing]
 }
 
