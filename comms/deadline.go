@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -44,6 +45,17 @@ var deadlines = store.Table[Deadline]{
 	},
 }
 
+// Task says that the deadline is a task's: Of is its id.
+func (d Deadline) Task() bool { return strings.HasPrefix(d.Of, tasks.Prefix+"_") }
+
+// ladder is who is told when a deadline passes: a task whose sort has no ladder climbs the one of all tasks.
+func (p Policy) ladder(d Deadline) Ladder {
+	if l, ok := p.Ladders[d.What]; ok || !d.Task() {
+		return l
+	}
+	return p.Ladders[AnyTask]
+}
+
 // Promise notes that something is due. The rungs of the policy's ladder for d.What are told when it passes; without a ladder the
 // incident's log still shows the breach. Of d it takes What, Of, Incident, Title and Due.
 func (r *Room) Promise(tx *store.Tx, d Deadline) error { return r.promise(tx, d) }
@@ -56,7 +68,7 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 		return fault.BadField("due", "must be a time")
 	}
 	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Title: d.Title, Due: d.Due, Fire: d.Due}
-	if ladder := r.Policy.Ladders[d.What]; len(ladder) > 0 {
+	if ladder := r.Policy.ladder(d); len(ladder) > 0 {
 		d.Fire = d.Due.Add(ladder[0].After)
 	}
 	return deadlines.Put(tx, deadlines.NewID(), d, 0)
@@ -151,7 +163,7 @@ func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
 	if d.Fire.IsZero() || d.Fire.After(now) {
 		return false, errNotDue
 	}
-	ladder := r.Policy.Ladders[d.What]
+	ladder := r.Policy.ladder(d)
 	rung := d.Rung
 	d.Rung++
 	d.Fire = time.Time{}
@@ -181,7 +193,10 @@ func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
 
 func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error {
 	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL + "/desk", Rung: rung + 1}
-	if d.Incident != "" {
+	switch {
+	case d.Task():
+		p.URL = r.Vendor.URL + "/desk/tasks/" + d.Of
+	case d.Incident != "":
 		p.URL = r.deskURL(d.Incident)
 	}
 	if p.Of == "" && d.Incident != "" {

@@ -19,6 +19,7 @@ type Policy struct {
 	SecondRead time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
 	PageOnly   time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
 	NoAnswer   time.Duration            `yaml:"no_answer" json:"no_answer"`             // a passed site counts as handed back after it
+	TaskDue    map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
 	Retry      Retry                    `yaml:"retry" json:"retry"`
 	Lease      time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
 	Workers    int                      `yaml:"workers" json:"workers"` // pages worked on at once
@@ -64,6 +65,8 @@ func DefaultPolicy() Policy {
 		SecondRead: time.Hour,
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
+		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, "finding": 24 * time.Hour,
+			"finding.sites_vanished": 15 * time.Minute},
 		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
 			Unknown: map[string]int{"email": 1}},
 		Lease:    2 * time.Minute,
@@ -92,6 +95,14 @@ func (p Policy) Check() error {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}
+	}
+	for what, d := range p.TaskDue {
+		if d <= 0 {
+			bad("task_due."+bounded(what), "must be above 0")
+		}
+	}
+	if p.TaskDue[dueOtherwise] <= 0 {
+		bad("task_due."+dueOtherwise, "is missing")
 	}
 	if p.Workers < 1 || p.Senders < 1 {
 		bad("workers", "and senders must be at least 1")

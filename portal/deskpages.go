@@ -93,7 +93,13 @@ func (p *Portal) deskRoutes() []route {
 			k.setCookie("", time.Unix(0, 0))
 			return k.Redirect("/desk/sign-in", fiber.StatusSeeOther)
 		}},
-		{method: "GET", path: "/desk", page: true, right: auth.PageRead, do: func(k *call) error { return k.home(200, comms.Declare{}, nil) }},
+		{method: "GET", path: "/desk", page: true, right: auth.PageRead, do: func(k *call) error {
+			form, err := k.proposed()
+			if err != nil {
+				return err
+			}
+			return k.home(200, form, nil)
+		}},
 		{method: "POST", path: "/desk/incidents", page: true, right: auth.IncidentDeclare, do: (*call).declare},
 		{method: "GET", path: "/desk/incidents/:id", page: true, right: auth.IncidentRead, do: func(k *call) error { return k.room(200, nil) }},
 		{method: "GET", path: "/desk/incidents/:id/live", page: true, right: auth.IncidentRead, do: func(k *call) error {
@@ -178,11 +184,12 @@ type homeView struct {
 
 // dueLine is one thing that is due, with where it is resolved.
 type dueLine struct {
-	What string
-	Due  time.Time
-	Late bool
-	URL  string
-	Tell int // rungs told
+	What  string
+	Title string // of a task; "": what it is says its sort
+	Due   time.Time
+	Late  bool
+	URL   string
+	Tell  int // rungs told
 }
 
 func (k *call) home(status int, form comms.Declare, refused error) error {
@@ -214,14 +221,31 @@ func (k *call) due(incident string) ([]dueLine, error) {
 		if incident != "" && d.Incident != incident {
 			continue
 		}
-		lines = append(lines, dueLine{What: d.What, Due: d.Due, Late: k.p.DB.Now().After(d.Due), URL: k.resolves(d), Tell: d.Rung})
+		lines = append(lines, dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: k.p.DB.Now().After(d.Due), URL: k.resolves(d), Tell: d.Rung})
 	}
 	return lines, nil
 }
 
+// sort is what a thing that is due is called on pages: tasks have many sorts and one name.
+func (k *call) sort(d comms.Due) string {
+	if d.Task() {
+		return comms.AnyTask
+	}
+	return d.What
+}
+
+func (k *call) taskTitle(d comms.Due) string {
+	if d.Task() {
+		return d.Title
+	}
+	return ""
+}
+
 // resolves is the page on which the thing that is due gets done.
 func (k *call) resolves(d comms.Due) string {
-	switch d.What {
+	switch k.sort(d) {
+	case comms.AnyTask:
+		return "/desk/tasks/" + d.Of
 	case "first_answer":
 		return "/desk/tickets?state=new"
 	case "second_reading":

@@ -43,6 +43,15 @@ var mayUse = map[string]string{
 	"GET /api/v1/updates/:id/reach":           readers,
 	"GET /api/v1/updates/:id/deliveries":      readers,
 
+	"GET /api/v1/tasks":           pages,
+	"GET /api/v1/tasks/:id":       pages,
+	"POST /api/v1/tasks/:id/take": workers,
+	"POST /api/v1/tasks/:id/done": workers,
+	"POST /api/v1/tasks/:id/drop": workers,
+	"GET /desk/tasks":             pages,
+	"GET /desk/tasks/:id":         pages,
+	"POST /desk/tasks/:id":        workers,
+
 	"POST /api/v1/tickets":                  "public",
 	"GET /api/v1/tickets":                   desks,
 	"GET /api/v1/tickets/:number":           desks,
@@ -91,6 +100,7 @@ const (
 	readers   = "commander comms approver support engineer security auditor"
 	writers   = "commander comms support"
 	approvers = "commander approver"
+	workers   = "commander comms support engineer security"
 	desks     = "commander comms support security auditor"
 )
 

@@ -149,7 +149,7 @@ func (p *Portal) cookie() string {
 func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		p.contactRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(),
+		p.contactRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(),
 	} {
 		all = append(all, some...)
 	}

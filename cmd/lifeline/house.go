@@ -126,6 +126,7 @@ func (h *house) wire(keyDir string) error {
 		Phone: h.cfg.get("LIFELINE_SUPPORT_PHONE"), Zone: h.cfg.get("LIFELINE_TIME_ZONE")}
 	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log}
 	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Barred: h.cfg.barred(), Log: h.log}
+	h.book.Found = h.comms.Found
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
 	key, err := auth.OpenKey(keyDir, true)
 	if err != nil {

@@ -68,6 +68,9 @@ const (
 	LedgerFinish Right = "ledger.finish" // passed, handed_back
 	CheckWork    Right = "check.work"    // claim, submit and release checks of sites
 
+	TaskRead Right = "task.read" // what somebody owes
+	TaskWork Right = "task.work" // take it, end it
+
 	UpdateWrite   Right = "update.write" // with its working copy
 	UpdateRead    Right = "update.read"  // drafts, previews, reach, deliveries
 	UpdateApprove Right = "update.approve"
@@ -132,6 +135,9 @@ var table = []line{
 	{LedgerMove, "move sites in the ledger, up to rebuilt", grants{Commander: Yes, Engineer: Yes, Automation: Yes}},
 	{LedgerFinish, "move sites to passed or handed back", grants{Commander: WithReason, Support: ByChecks, Engineer: ByChecks}},
 	{CheckWork, "check restored sites", grants{Support: Yes, Engineer: Yes}},
+
+	{TaskRead, "read what is owed", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Auditor: Yes}},
+	{TaskWork, "take, finish and drop what is owed", grants{Commander: Yes, Comms: Yes, Support: Yes, Engineer: Yes, Security: Yes}},
 
 	{UpdateWrite, "write updates", grants{Commander: Yes, Comms: Yes, Support: Yes, Automation: ByRule}},
 	{UpdateRead, "read drafts, previews, reach and deliveries", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Automation: ByRule, Auditor: Yes}},

@@ -53,6 +53,8 @@ var besides = map[Right][]Role{
 	PageRead:     {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
 	IncidentRead: {Commander, Comms, Approver, Support, Engineer, Automation},
 	UpdateRead:   {Commander, Comms, Approver, Support, Engineer},
+	TaskRead:     {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
+	TaskWork:     {Commander, Comms, Support, Engineer, Security},
 	CheckWork:    {Support, Engineer}, // how "by checks" comes about
 }
 

@@ -1,0 +1,186 @@
+package portal
+
+import (
+	"encoding/json"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/comms"
+	"lifeline/portal/auth"
+	"lifeline/store"
+)
+
+type taskAnswer struct {
+	object
+	comms.Task
+	Detail  any            `json:"detail,omitempty"` // as an object, not as text
+	Propose *comms.Propose `json:"propose_incident,omitempty"`
+	URL     string         `json:"url"`
+}
+
+func (p *Portal) task(rec store.Rec[comms.Task]) taskAnswer {
+	a := taskAnswer{object: objectOf(rec.Meta), Task: rec.Value, URL: p.URL + "/desk/tasks/" + rec.ID}
+	if len(rec.Value.Detail) > 0 {
+		a.Detail = json.RawMessage(rec.Value.Detail)
+	}
+	if proposed, ok := rec.Value.Proposed(); ok {
+		a.Propose = &proposed
+	}
+	return a
+}
+
+type taskEnd struct {
+	Reason string `json:"reason"`
+}
+
+func (p *Portal) taskRoutes() []route {
+	const base = "/api/v1/tasks"
+	return []route{
+		{method: "GET", path: base, right: auth.TaskRead, tag: "tasks", summary: "what is owed, the task due first in front", query: []string{"state", "owner", "incident", "after", "limit"},
+			answer: list[taskAnswer]{}, do: func(k *call) error {
+				q, err := k.taskQuery()
+				if err != nil {
+					return err
+				}
+				all, next, err := p.Comms.Tasks(k.UserContext(), q)
+				if err != nil {
+					return err
+				}
+				return sendList(k, all, next, p.task)
+			}},
+		{method: "GET", path: base + "/:id", right: auth.TaskRead, tag: "tasks", summary: "one task", answer: taskAnswer{}, do: func(k *call) error {
+			rec, err := p.Comms.Task(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, p.task(rec))
+		}},
+		{method: "POST", path: base + "/:id/take", right: auth.TaskWork, tag: "tasks", summary: "make it one's own", answer: taskAnswer{}, do: func(k *call) error {
+			return k.workTask("take", "")
+		}},
+		{method: "POST", path: base + "/:id/done", right: auth.TaskWork, tag: "tasks", summary: "end it as done; reason may say what was done", body: taskEnd{}, answer: taskAnswer{}, do: func(k *call) error {
+			var in taskEnd
+			if err := k.optional(&in); err != nil {
+				return err
+			}
+			return k.workTask("done", in.Reason)
+		}},
+		{method: "POST", path: base + "/:id/drop", right: auth.TaskWork, tag: "tasks", summary: "end it undone, with the reason", needs: []string{"reason"}, body: taskEnd{}, answer: taskAnswer{}, do: func(k *call) error {
+			var in taskEnd
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			return k.workTask("drop", in.Reason)
+		}},
+		{method: "GET", path: "/desk/tasks", page: true, right: auth.TaskRead, do: (*call).taskList},
+		{method: "GET", path: "/desk/tasks/:id", page: true, right: auth.TaskRead, do: func(k *call) error { return k.taskPage(200, nil) }},
+		{method: "POST", path: "/desk/tasks/:id", page: true, right: auth.TaskWork, do: func(k *call) error {
+			if _, err := k.moveTask(k.FormValue("act"), k.FormValue("reason"), 0); err != nil {
+				return k.taskPage(problemOf(err).Status, err)
+			}
+			return k.Redirect("/desk/tasks/"+k.Params("id"), fiber.StatusSeeOther)
+		}},
+	}
+}
+
+func (k *call) taskQuery() (comms.TaskQuery, error) {
+	limit, err := limitParam(k.Ctx)
+	return comms.TaskQuery{State: k.Query("state"), Owner: k.Query("owner"), Incident: k.Query("incident"), After: k.Query("after"), Limit: limit}, err
+}
+
+func (k *call) workTask(act, reason string) error {
+	version, err := k.ifMatch()
+	if err != nil {
+		return err
+	}
+	rec, err := k.moveTask(act, reason, version)
+	if err != nil {
+		return err
+	}
+	return send(k.Ctx, 200, k.p.task(rec))
+}
+
+func (k *call) moveTask(act, reason string, version int64) (store.Rec[comms.Task], error) {
+	id := k.Params("id")
+	switch act {
+	case "take":
+		return k.p.Comms.Take(k.UserContext(), k.person.ID, id, version)
+	case "drop":
+		return k.p.Comms.Drop(k.UserContext(), k.person.ID, id, version, reason)
+	}
+	return k.p.Comms.Done(k.UserContext(), k.person.ID, id, version, reason)
+}
+
+type taskListView struct {
+	shell
+	Tasks  []store.Rec[comms.Task]
+	Filter comms.TaskQuery
+	States []string
+	Next   string
+}
+
+func (k *call) taskList() error {
+	q, err := k.taskQuery()
+	if err != nil {
+		return err
+	}
+	if q.State == "" {
+		q.State = comms.Open
+	}
+	v := taskListView{shell: k.shell("desk.tasks"), Filter: q, States: []string{comms.Open, comms.TaskDone, comms.TaskDropped}}
+	if v.Tasks, v.Next, err = k.p.Comms.Tasks(k.UserContext(), q); err != nil {
+		return err
+	}
+	return k.p.render(k.Ctx, 200, "desk_tasks", v)
+}
+
+// taskDesk is one task on its page. What it carries are ids and figures, shown as they are.
+type taskDesk struct {
+	shell
+	ID      string
+	Task    comms.Task
+	Propose *comms.Propose
+	Detail  string
+	Typed   string
+}
+
+func (k *call) taskPage(status int, refused error) error {
+	rec, err := k.p.Comms.Task(k.UserContext(), k.Params("id"))
+	if err != nil {
+		return err
+	}
+	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value}
+	v.Title = rec.Value.Title
+	if proposed, ok := rec.Value.Proposed(); ok {
+		v.Propose = &proposed
+	} else if len(rec.Value.Detail) > 0 {
+		var plain any
+		if err := json.Unmarshal(rec.Value.Detail, &plain); err != nil {
+			return err
+		}
+		indented, err := json.MarshalIndent(plain, "", "  ")
+		if err != nil {
+			return err
+		}
+		v.Detail = string(indented)
+	}
+	if refused != nil {
+		v.refused(refused)
+		v.Typed = k.FormValue("reason")
+	}
+	return k.p.render(k.Ctx, status, "desk_task", v)
+}
+
+// proposed is the form of a new incident, filled with what a task proposes.
+func (k *call) proposed() (comms.Declare, error) {
+	id := k.Query("task")
+	if id == "" {
+		return comms.Declare{}, nil
+	}
+	rec, err := k.p.Comms.Task(k.UserContext(), id)
+	if err != nil {
+		return comms.Declare{}, err
+	}
+	p, _ := rec.Value.Proposed()
+	return comms.Declare{Title: p.Title, DetectedBy: p.Source}, nil
+}
