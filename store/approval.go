@@ -95,3 +95,14 @@ func Judge(given []Approval, people, needs int) Verdict {
 	}
 	return TooFew
 }
+
+// ApprovalsGiven is Approvals with the ids of their records, for the audit row of the act that they carry.
+func ApprovalsGiven(tx *Tx, of, digest string) (given []Approval, ids []string, err error) {
+	for rec, err := range approvals.Scan(tx, Query{Index: "of", Equal: []any{of, digest}}) {
+		if err != nil {
+			return nil, nil, err
+		}
+		given, ids = append(given, rec.Value), append(ids, rec.ID)
+	}
+	return given, ids, nil
+}

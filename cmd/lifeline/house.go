@@ -52,7 +52,7 @@ type house struct {
 // kinds is every kind of record that this binary keeps.
 func kinds() []store.Kind {
 	var all []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
 		all = append(all, some...)
 	}
 	return all
