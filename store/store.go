@@ -68,6 +68,7 @@ type Kind struct {
 	Keep     time.Duration // retention of a soft delete; 0: Delete removes
 	Leased   bool          // records can be claimed by workers
 	Composed bool          // ids are built by the room (Prefix + "_" + parts), not made by NewID
+	Followed bool          // what is written stands in the index of changes: see DB.Changes
 	Indexes  []Index
 }
 
@@ -258,6 +259,8 @@ type Engine interface {
 	Update(ctx context.Context, fn func(Snapshot) (Writes, error)) error
 	// Claim leases due, live records of a lane, oldest first, in its own transaction, by wall time.
 	Claim(ctx context.Context, l Lease) ([]Raw, error)
+	// Changes names the records of followed kinds that became visible since a mark: see DB.Changes.
+	Changes(ctx context.Context, since string) (Changes, error)
 	// Migrate readies the engine for the kinds and says what it did, or with dry would do.
 	Migrate(ctx context.Context, kinds []Kind, dry bool) ([]string, error)
 	Close() error

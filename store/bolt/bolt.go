@@ -48,6 +48,8 @@ type Engine struct {
 	done  chan struct{}
 	once  sync.Once
 
+	trail trail // what was written to followed kinds since the file was opened
+
 	mu     sync.Mutex
 	broken error     // why no writes are taken: after a commit of unknown outcome for good, on a full disk for a while
 	until  time.Time // when to try again; zero: never
@@ -164,6 +166,7 @@ type call struct {
 	stage  atomic.Int32
 	result chan error
 	panic  any
+	wrote  []string // the records of followed kinds that fn writes
 }
 
 // The stages of a call. Whoever moves it out of waiting decides: the writer, which then runs its function, or its caller, who leaves.
@@ -350,11 +353,13 @@ func (e *Engine) together(tx *bbolt.Tx, group []*call) {
 	err := tx.Commit()
 	switch {
 	case err == nil:
+		e.trail.note(applied)
 		e.wrote()
 		answer(applied, nil)
 	case full(err) && !e.shows(id):
 		answer(applied, e.rest(err))
 	default:
+		e.trail.note(applied) // perhaps it stands
 		e.log.Error("commit failed: its outcome is unknown and the store takes no more writes", "err", err)
 		answer(applied, e.broke(err))
 	}
@@ -460,6 +465,11 @@ func (e *Engine) run(tx *bbolt.Tx, c *call) (wrote bool, err error) {
 	plan, err := e.check(tx, writes)
 	if err != nil {
 		return false, err
+	}
+	for _, ch := range plan {
+		if ch.kind.Followed {
+			c.wrote = append(c.wrote, ch.id)
+		}
 	}
 	return true, apply(tx, plan)
 }

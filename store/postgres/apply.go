@@ -56,6 +56,7 @@ func (s *snapshot) apply(writes store.Writes) error {
 	for _, g := range groups {
 		g.take(&p)
 	}
+	s.follow(&p, groups)
 	if len(p.expect) == 0 {
 		return nil
 	}

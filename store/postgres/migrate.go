@@ -78,7 +78,20 @@ func (e *Engine) migrate(ctx context.Context, kinds []store.Kind, tables map[str
 			return nil, err
 		}
 	}
+	follows, indexed, err := m.indexed(kinds)
+	if err != nil {
+		return nil, err
+	}
 	steps, todo, err := m.compare(known, kinds, tables)
+	if err == nil && follows && !indexed {
+		steps = append(steps, "index of changes")
+	}
+	for _, t := range tables {
+		t.followed = t.kind.Followed && follows
+	}
+	if err == nil && !dry {
+		e.follows.Store(follows)
+	}
 	if err != nil || dry || made && len(steps) == 0 {
 		return steps, err
 	}
@@ -90,6 +103,9 @@ func (e *Engine) migrate(ctx context.Context, kinds []store.Kind, tables map[str
 		return nil, err
 	} else if steps, todo, err = m.compare(known, kinds, tables); err != nil { // another process may have come first
 		return nil, err
+	}
+	if follows && !indexed {
+		todo = append(todo, createChanges...)
 	}
 	for _, sql := range todo {
 		if err := m.exec(sql); err != nil {

@@ -43,6 +43,8 @@ type Engine struct {
 	patience   time.Duration
 	replicated bool
 	tables     atomic.Pointer[map[string]*table]
+	follows    atomic.Bool  // there is an index of changes
+	trimmed    atomic.Int64 // when this process last trimmed it, Unix seconds
 }
 
 var _ store.Engine = (*Engine)(nil)

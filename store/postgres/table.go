@@ -14,8 +14,9 @@ import (
 // table is a declared kind and the statements that read and write it. A colon or a dot sets the names of indexes apart
 // from those of tables, which share one name space; kinds have neither.
 type table struct {
-	kind    store.Kind
-	columns string
+	kind     store.Kind
+	columns  string
+	followed bool // what is written goes into the index of changes
 
 	get    string
 	insert string
@@ -49,7 +50,7 @@ func newTable(k store.Kind) (*table, error) {
 			return nil, fmt.Errorf("kind %s needs the name %q in the database, which must be at most %d bytes without NUL", k.Name, n, longestName)
 		}
 	}
-	if k.Name == "" || strings.ContainsAny(k.Name, ".:") || k.Name == metaTable {
+	if k.Name == "" || strings.ContainsAny(k.Name, ".:") || k.Name == metaTable || k.Name == changesTable {
 		return nil, fmt.Errorf("kind %q cannot have a table of that name", k.Name)
 	}
 

@@ -30,6 +30,7 @@ func Run(t *testing.T, fresh func(testing.TB) store.Engine) {
 		{"walks", walkTests},
 		{"acts", actTests},
 		{"together", togetherTests},
+		{"changes", changeTests},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, test := range part.tests {

@@ -52,6 +52,7 @@ var sharedTests = []struct {
 	name string
 	run  func(t *testing.T, another func() store.Engine)
 }{
+	{"a change that was begun before a mark and committed behind it is told", lateChange},
 	{"one instance's writes are the other's", func(t *testing.T, another func() store.Engine) {
 		all := bares(t, 2, another)
 		a, b := all[0], all[1]
