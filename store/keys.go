@@ -38,7 +38,7 @@ const (
 // are made. The directory must be 0700 and each file 0600, else they are refused.
 func OpenKeys(dir string, create bool) (*Keys, error) {
 	if create {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("make the key directory: %w", err)
 		}
 	}
@@ -56,6 +56,11 @@ func OpenKeys(dir string, create bool) (*Keys, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if create { // a start before this one may have been killed before it did
+		if err := syncDir(dir); err != nil {
+			return nil, fmt.Errorf("keep the keys in %s: %w", dir, err)
+		}
 	}
 	r, err := newRing(seal, blind)
 	if err != nil {
@@ -132,12 +137,43 @@ func WriteKeyFile(path string, write func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory survive a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	return dir.Sync()
+}
+
+// MakeDir makes a directory for its owner alone, and those above it that are missing, and makes their names survive a power cut. One that
+// exists is left as it is; whoever made it may have been killed before its name lasted, so that is seen to as well.
+func MakeDir(path string) error {
+	above := filepath.Dir(path)
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.IsDir():
+		return &fs.PathError{Op: "mkdir", Path: path, Err: fs.ErrExist}
+	case err == nil:
+		_ = syncDir(above) // somebody else's directory, such as /var/lib, need not let us
+		return nil
+	case !errors.Is(err, fs.ErrNotExist) || above == path:
+		return err
+	}
+	if err := MakeDir(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := syncDir(above); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 func aad(k Kind, id string) []byte {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal/desk"
+	"lifeline/store"
 )
 
 // setting is one variable of the environment, also read from NAME_FILE and from the file given by --config.
@@ -303,7 +303,7 @@ func (c config) backupDir() string {
 // dataDir makes the data directory, private to us.
 func (c config) dataDir() (string, error) {
 	dir := absolute(c.get("LIFELINE_DATA"))
-	if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := store.MakeDir(dir); err != nil {
 		return "", fmt.Errorf("LIFELINE_DATA: %w", err)
 	}
 	return dir, nil

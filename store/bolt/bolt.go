@@ -96,10 +96,11 @@ func Open(path string, o Options) (*Engine, error) {
 }
 
 // create makes a new file under another name, syncs it and renames it into place: power lost while bbolt writes its first pages
-// would otherwise leave a file that nobody can open.
+// would otherwise leave a file that nobody can open. A file that is there may have been named by a process that was killed before the name
+// lasted.
 func create(path string) error {
 	if _, err := os.Stat(path); err == nil {
-		return nil
+		return syncDir(filepath.Dir(path))
 	}
 	tmp := path + ".new"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -115,7 +116,12 @@ func create(path string) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory survive a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ const (
 	honest = "honest" // says so once a ticket is acknowledged
 	hasty  = "hasty"  // says so before it asks for the commit: the control that must lose data
 	single = "single" // files a ticket for each line that it reads, and says what came of it
+	first  = "first"  // honest, on a store and with keys that it makes if there are none
+	mapped = "mapped" // no store: looks at a file through a mapping while it writes it
 )
 
 func TestMain(m *testing.M) {
@@ -56,18 +58,40 @@ func openPlace(ctx context.Context, at string) (store.Engine, error) {
 	return bolt.Open(at, bolt.Options{})
 }
 
-// child is the process that is killed.
-func child(at, keyDir, mode string) error {
-	ctx := context.Background()
-	keys, err := store.OpenKeys(keyDir, false)
-	if err != nil {
-		return err
+// start opens a store as the house does: at a first start it makes what there is not.
+func start(ctx context.Context, at, keyDir string, fresh bool) (*store.DB, error) {
+	if fresh {
+		if err := store.MakeDir(filepath.Dir(at)); err != nil {
+			return nil, err
+		}
 	}
 	engine, err := openPlace(ctx, at)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if fresh {
+		if fresh, err = store.Fresh(ctx, engine); err != nil {
+			return nil, errors.Join(err, engine.Close())
+		}
+	}
+	keys, err := store.OpenKeys(keyDir, fresh)
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
 	}
 	db, err := store.Open(ctx, engine, store.Options{Keys: keys, Kinds: TicketKinds()})
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return db, nil
+}
+
+// child is the process that is killed.
+func child(at, keyDir, mode string) error {
+	ctx := context.Background()
+	if mode == mapped {
+		return writeMapped(at)
+	}
+	db, err := start(ctx, at, keyDir, mode == first)
 	if err != nil {
 		return err
 	}
@@ -93,7 +117,7 @@ func child(at, keyDir, mode string) error {
 				}
 				_, err := fileTicket(ctx, db, number)
 				switch kind := fault.Of(err); {
-				case err == nil && mode == honest:
+				case err == nil && mode != hasty:
 					fmt.Println("filed", number) // one write of less than a pipe's atomic size
 				case err != nil && kind != fault.Unavailable && kind != fault.Unknown:
 					failed <- err
@@ -112,6 +136,7 @@ type writer struct {
 	in   io.WriteCloser
 	out  *bufio.Scanner
 	said []string // numbers of tickets that it said were acknowledged
+	ends bool     // it may end by itself, with an error
 }
 
 func startChild(t *testing.T, at, keyDir, mode string) *writer {
@@ -148,7 +173,9 @@ func (w *writer) hear(n int) {
 func (w *writer) note() {
 	number, ok := strings.CutPrefix(w.out.Text(), "filed ")
 	if !ok {
-		w.t.Errorf("the writing process says %q", w.out.Text())
+		if !w.ends {
+			w.t.Errorf("the writing process says %q", w.out.Text())
+		}
 		return
 	}
 	w.said = append(w.said, number)
