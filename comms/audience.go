@@ -537,7 +537,7 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec
 func whyUncovered(site string, approved []contacts.Standing) string {
 	reason := NoApproved
 	for _, c := range approved {
-		if !c.For(site) {
+		if !c.ApprovedFor(site) {
 			continue
 		}
 		if reachable(c, []string{ChannelEmail, ChannelSMS}) {

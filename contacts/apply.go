@@ -344,10 +344,10 @@ func (p *plan) mergeAccount() error {
 	was := a.Name
 	a.value(t, "account", &a.Name, r.account, p.s)
 	if was != "" && fold(was) != fold(a.Name) {
-		a.FormerNames = t.unite(a.FormerNames, []string{was})
+		a.FormerNames = a.unite(t, colFormerNames.String(), a.FormerNames, []string{was}, p.s)
 	}
 	if r.accountID != "" && r.accountID != p.account.id {
-		a.ProductIDs = t.add(a.ProductIDs, r.accountID)
+		a.ProductIDs = a.add(t, ListProductIDs, a.ProductIDs, r.accountID, p.s)
 		p.link(scopeAccount, r.accountID, p.account.id)
 	}
 	if r.account != "" {
@@ -356,16 +356,16 @@ func (p *plan) mergeAccount() error {
 	if !r.hasSite() {
 		a.value(t, "region", &a.Region, r.region, p.s)
 		a.Tier = a.tier(t, a.Tier, r.tier, p.s)
-		a.Products = t.unite(a.Products, r.products)
+		a.Products = a.unite(t, colProducts.String(), a.Products, r.products, p.s)
 	}
 	if !r.hasContact() {
 		a.value(t, "locale", &a.Locale, r.locale, p.s)
 		a.value(t, "time_zone", &a.TimeZone, r.zone, p.s)
 	}
-	a.Domains = t.unite(a.Domains, r.domains)
-	a.FormerNames = t.unite(a.FormerNames, r.formerNames)
-	a.Invoices = t.unite(a.Invoices, r.invoices)
-	a.OldTickets = t.unite(a.OldTickets, r.oldTickets)
+	a.Domains = a.unite(t, colDomain.String(), a.Domains, r.domains, p.s)
+	a.FormerNames = a.unite(t, colFormerNames.String(), a.FormerNames, r.formerNames, p.s)
+	a.Invoices = a.unite(t, colInvoices.String(), a.Invoices, r.invoices, p.s)
+	a.OldTickets = a.unite(t, colOldTickets.String(), a.OldTickets, r.oldTickets, p.s)
 	a.said(t, p.s)
 	return full(
 		list{colAccountID, len(a.ProductIDs), maxKept}, list{colDomain, len(a.Domains), maxKept}, list{colProducts, len(a.Products), maxKept},
@@ -381,9 +381,9 @@ func (p *plan) mergeSite() error {
 	s.value(t, "site_url", &s.URL, r.siteURL, p.s)
 	s.value(t, "region", &s.Region, r.region, p.s)
 	s.Tier = s.tier(t, s.Tier, r.tier, p.s)
-	s.Products = t.unite(s.Products, r.products)
+	s.Products = s.unite(t, colProducts.String(), s.Products, r.products, p.s)
 	if r.siteID != "" && r.siteID != p.site.id {
-		s.ProductIDs = t.add(s.ProductIDs, r.siteID)
+		s.ProductIDs = s.add(t, ListProductIDs, s.ProductIDs, r.siteID, p.s)
 		p.link(scopeSite, r.siteID, p.site.id)
 	}
 	if r.siteURL != "" {
@@ -407,10 +407,12 @@ func (p *plan) mergeContact() error {
 	channels := strings.Join(c.Channels, ";")
 	c.value(t, "channels", &channels, strings.Join(r.channels, ";"), p.s)
 	c.Channels = splitChannels(channels)
-	c.Roles = t.unite(c.Roles, r.roles)
+	for _, role := range r.roles {
+		c.offer(t, role, p.site.id, p.s)
+	}
 	switch {
 	case p.site.id != "":
-		c.Sites = t.add(c.Sites, p.site.id)
+		c.Sites = c.add(t, ListSites, c.Sites, p.site.id, p.s)
 	case !c.AccountWide:
 		c.AccountWide, t.changed = true, true
 	}
@@ -443,8 +445,9 @@ func (p *plan) ownEmails() []string {
 			free = append(free, v)
 			continue
 		}
-		p.contact.tally.conflicts++
-		p.contact.value.dispute(&p.contact.tally, Conflict{Field: "email", Have: other, Offered: v, Source: p.s.source, At: p.s.seen})
+		if !p.contact.value.turnedDown(colEmail.String(), v, p.s) {
+			p.contact.value.dispute(&p.contact.tally, Conflict{Field: colEmail.String(), Have: other, Offered: v, Source: p.s.source, At: p.s.seen})
+		}
 	}
 	return free
 }
@@ -504,9 +507,9 @@ func (p *plan) write() (outcome, error) {
 		}
 		done.changed = done.changed || wrote
 	}
-	save(&done, &p.accounts, p.account)
-	save(&done, &p.sites, p.site)
-	save(&done, &p.people, p.contact)
+	save(p, &done, &p.accounts, p.account)
+	save(p, &done, &p.sites, p.site)
+	save(p, &done, &p.people, p.contact)
 	for _, r := range p.reached {
 		p.addAddress(p.account.id, p.contact.id, r[0], r[1])
 	}
@@ -517,11 +520,15 @@ func (p *plan) write() (outcome, error) {
 	return done, nil
 }
 
-func save[T any](done *outcome, s *shelf[T], p part[T]) {
+func save[T any](of *plan, done *outcome, s *shelf[T], p part[T]) {
 	if p.id == "" {
 		return
 	}
 	done.conflicts += p.tally.conflicts
+	for _, id := range p.tally.raised {
+		of.raised = append(of.raised, raised{id, openConflict{Of: p.id, Account: of.account.id, At: of.s.seen}})
+	}
+	of.settled = append(of.settled, p.tally.settled...)
 	done.created = done.created || p.fresh
 	if p.fresh || p.tally.changed {
 		done.changed = true

@@ -19,7 +19,8 @@
 // # What a row may change
 //
 //   - An empty value says nothing and changes nothing.
-//   - Lists are united: addresses, roles, sites, products, domains, former names, invoices, old tickets. Nothing is taken out of them.
+//   - Lists are united: addresses, sites, products, domains, former names, invoices, old tickets. Nothing is taken out of them, and each
+//     value keeps who brought it first, when and how.
 //   - A single value (a name, a URL, region, tier, locale, time zone, and the choice of channels) is replaced only by a
 //     source that is not weaker and a statement that is not staler. Sources are ranked in the policy: the customer's own word, outreach, billing and
 //     CRM, the product's sync, others. A statement is as fresh as its confirmed_at; one without a date is staler than any with one.
@@ -28,6 +29,12 @@
 //     for a person. A stronger but staler statement is a conflict too, since neither side may overrule the other. The one
 //     exception: a source that corrects its own word in a later import replaces it. Values that differ only in letter case, width
 //     or spacing are no conflict.
+//   - What a person decided about a conflict is as strong as outreach and as fresh as the decision. The word that was turned down is not
+//     asked about again, whatever its source, until that source confirms it anew.
+//   - A role belongs to the site that the row names, or to the account when it names none. A source of a class that the policy believes
+//     (all four, unless an operator names fewer) states it; any other only proposes that somebody is owner, site admin or executive, and
+//     a proposal gives no right. What a person confirmed, no source changes. What a person revoked comes back only by a source that is not
+//     weaker than outreach and confirms it after the revocation.
 //   - A contact is account-wide once any source named it without a site; else it belongs to the sites that it was named with.
 //
 // A second import of the same file therefore changes nothing and writes nothing.
@@ -48,10 +55,13 @@ type Book struct {
 	// Found takes a finding, in the transaction of the fact; nil: findings are only logged.
 	Found func(*store.Tx, Finding) error
 
+	// Changes is where what needs a second person is proposed; nil: nothing can be.
+	Changes *Changes
+
 	standings store.Kept[Standing]
 }
 
 // Kinds lists the kinds of record that this room keeps.
 func Kinds() []store.Kind {
-	return []store.Kind{accounts.Kind, sites.Kind, people.Kind, aliases.Kind, addresses.Kind}
+	return []store.Kind{accounts.Kind, sites.Kind, people.Kind, aliases.Kind, addresses.Kind, openConflicts.Kind}
 }

@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -20,6 +21,7 @@ const (
 // Event is what the product says happened to sites.
 type Event struct {
 	Type    string            `json:"type"`
+	Source  string            `json:"source,omitempty"`  // who says so; "": product
 	SiteIDs []string          `json:"site_ids"`          // our ids or product ids
 	NewIDs  map[string]string `json:"new_ids,omitempty"` // site.restored: a site's id to the product id under which it came back
 }
@@ -64,9 +66,14 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 	return done, err
 }
 
+func (e Event) source() string { return cmp.Or(e.Source, "product") }
+
 func (e Event) check() (ids []string, err error) {
 	if e.Type != SiteDeleted && e.Type != SiteRestored {
 		return nil, fault.BadField("type", "%.40q is not known; it may be %s or %s", e.Type, SiteDeleted, SiteRestored)
+	}
+	if _, err := parseSource(e.source()); err != nil {
+		return nil, fault.BadField("source", "%s", err)
 	}
 	if len(e.NewIDs) > 0 && e.Type != SiteRestored {
 		return nil, fault.BadField("new_ids", "belongs to %s only", SiteRestored)
@@ -127,10 +134,12 @@ func (b *Book) apply(w *work, done *EventResult, e Event, id string) error {
 			done.Taken = append(done.Taken, fresh)
 			return nil
 		}
-		if _, err := w.link(scopeSite, fresh, ours, statement{source: "product", seen: w.tx.Now()}); err != nil {
+		say := statement{source: e.source(), how: ByEvent, seen: w.tx.Now()}
+		if _, err := w.link(scopeSite, fresh, ours, say); err != nil {
 			return err
 		}
-		site.ProductIDs = append(site.ProductIDs, fresh)
+		var t tally
+		site.ProductIDs = site.add(&t, ListProductIDs, site.ProductIDs, fresh, say)
 		changed = true
 	}
 	if !changed {

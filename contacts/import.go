@@ -66,7 +66,7 @@ func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptio
 		return report, err
 	}
 	im := importer{book: b, by: by, dry: o.DryRun, report: &report,
-		say: statement{source: source, rank: b.Policy.rank, seen: b.DB.Now()}}
+		say: statement{source: source, rank: b.Policy.rank, mayState: b.Policy.mayState(source), seen: b.DB.Now()}}
 	if o.DryRun {
 		im.rehearsal = newWork()
 	}

@@ -122,7 +122,7 @@ func (b *Book) ContactsOfSite(tx *store.Tx, anyID string, who Who) ([]store.Rec[
 		if err != nil {
 			return nil, err
 		}
-		if rec.Value.For(site.ID) && (who == Everyone || rec.Value.Approved()) {
+		if rec.Value.For(site.ID) && (who == Everyone || rec.Value.ApprovedFor(site.ID)) {
 			out = append(out, rec)
 		}
 	}

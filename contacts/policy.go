@@ -21,6 +21,7 @@ type Policy struct {
 	MaxImport    int64               `yaml:"max_import_bytes"` // of one import
 	MaxDryRun    int64               `yaml:"max_dry_run_bytes"`
 	StaleAfter   Stale               `yaml:"stale_after"`
+	StateRoles   []string            `yaml:"state_roles"` // the classes of sources whose word makes somebody owner, site admin or executive; others propose it
 }
 
 // Stale is how long a confirmation holds, by how much hangs on the contact.
@@ -50,6 +51,7 @@ func DefaultPolicy() Policy {
 		},
 		MaxImport:  512 << 20,
 		MaxDryRun:  128 << 20,
+		StateRoles: slices.Clone(classes),
 		StaleAfter: Stale{Approved: 180 * 24 * time.Hour, Others: 365 * 24 * time.Hour},
 	}
 }
@@ -77,6 +79,11 @@ func (p Policy) Check() error {
 			}
 		}
 	}
+	for _, class := range p.StateRoles {
+		if !slices.Contains(classes, class) {
+			return fault.BadField("contacts.state_roles", "%q is not a class of sources; they are %s", class, strings.Join(classes, ", "))
+		}
+	}
 	if p.MaxImport <= 0 || p.MaxDryRun <= 0 {
 		return fault.BadField("contacts.max_import_bytes", "and max_dry_run_bytes must be above 0")
 	}
@@ -86,8 +93,15 @@ func (p Policy) Check() error {
 	return nil
 }
 
-// rank is the strength of a source, 0 the strongest. "billing-2024" counts as "billing" unless the policy lists it itself.
+// staffWord is the source of what staff decided. No file may call itself so.
+const staffWord = string(ByStaff)
+
+// rank is the strength of a source, 0 the strongest. "billing-2024" counts as "billing" unless the policy lists it itself. Staff are as
+// strong as outreach, which they do.
 func (p Policy) rank(source string) int {
+	if source == staffWord {
+		source = "outreach"
+	}
 	for _, name := range []string{source, source[:indexOrLen(source, "-_.:")]} {
 		for i, class := range classes {
 			if slices.Contains(p.Sources[class], name) {
@@ -96,6 +110,12 @@ func (p Policy) rank(source string) int {
 		}
 	}
 	return len(classes)
+}
+
+// mayState says whether the policy believes a source that names somebody who may speak for a customer.
+func (p Policy) mayState(source string) bool {
+	rank := p.rank(source)
+	return rank < len(classes) && slices.Contains(p.StateRoles, classes[rank])
 }
 
 func indexOrLen(s, chars string) int {

@@ -45,7 +45,8 @@ type Contact struct {
 	AccountWide bool      `json:"account_wide,omitempty"` // speaks for the account, whatever Sites says
 	Sites       []string  `json:"sites,omitempty"`        // our ids of the sites it was named with
 	Name        string    `json:"name,omitempty"`
-	Roles       []string  `json:"roles,omitempty"`
+	Roles       []string  `json:"roles,omitempty"`  // the names of what she is now, anywhere; Grants says where, and on whose word
+	Grants      []Grant   `json:"grants,omitempty"` // none beside Roles: a record from before they were kept
 	Emails      []Address `json:"emails,omitempty"`
 	Phones      []Address `json:"phones,omitempty"`
 	Locale      string    `json:"locale,omitempty"`    // BCP 47
@@ -59,7 +60,8 @@ type Contact struct {
 type Address struct {
 	Value        string    `json:"value"` // e-mail address, or E.164
 	Source       string    `json:"source,omitempty"`
-	FirstSeen    time.Time `json:"first_seen,omitzero"`
+	How          How       `json:"how,omitempty"`
+	FirstSeen    time.Time `json:"first_seen,omitzero"` // as hers
 	ChangedAt    time.Time `json:"changed_at,omitzero"` // when anything below last changed; FirstSeen until then
 	ConfirmedAt  time.Time `json:"confirmed_at,omitzero"`
 	Bounced      bool      `json:"bounced,omitempty"`
@@ -85,11 +87,6 @@ const (
 	SMS   = "sms"
 )
 
-// Approved says whether the contact may speak for the customer: owner, site admin or executive.
-func (c Contact) Approved() bool {
-	return slices.ContainsFunc(c.Roles, func(r string) bool { return r == Owner || r == SiteAdmin || r == Executive })
-}
-
 // For says whether what happens to the site (our id) concerns the contact: hers, or she is account-wide. The caller has
 // made sure that the site is of her account.
 func (c Contact) For(site string) bool {
@@ -98,10 +95,52 @@ func (c Contact) For(site string) bool {
 
 // Provenance is where a record's facts come from.
 type Provenance struct {
-	Sources       []Source          `json:"sources,omitempty"`
-	Origins       map[string]Origin `json:"origins,omitempty"`        // of each single value, by column name
-	Conflicts     []Conflict        `json:"conflicts,omitempty"`      // waiting for a person, oldest first
-	ConflictsMore bool              `json:"conflicts_more,omitempty"` // there were more than are listed
+	Sources   []Source          `json:"sources,omitempty"`
+	Origins   map[string]Origin `json:"origins,omitempty"`   // of each single value, by column name
+	Lists     map[string]Origin `json:"lists,omitempty"`     // of the values of lists that were not there from the first; see OriginOf
+	Conflicts []Conflict        `json:"conflicts,omitempty"` // waiting for a person, oldest first
+	Beyond    []uint64          `json:"beyond,omitempty"`    // digests of further ones that wait, unlisted
+	Decided   []Decided         `json:"decided,omitempty"`   // offers that a person turned down, oldest first
+}
+
+// Waiting is how many conflicts wait for a person, those that are not listed among them.
+func (p Provenance) Waiting() int { return len(p.Conflicts) + len(p.Beyond) }
+
+// OriginOf is who brought a value of a list first, when, and how. Most values came with the record itself, so only of the others an origin
+// is kept. Field is a column's name or one of ListProductIDs, ListSites.
+func (p Provenance) OriginOf(field, value string) Origin {
+	if o, later := p.Lists[listKey(field, value)]; later || len(p.Sources) == 0 {
+		return o
+	}
+	return Origin{Source: p.Sources[0].Source, Seen: p.Sources[0].FirstSeen}
+}
+
+// Lists that no column is named after.
+const (
+	ListProductIDs = "product_ids"
+	ListSites      = "sites"
+)
+
+func listKey(field, value string) string { return field + ":" + value }
+
+// How is the road by which a fact came.
+type How string
+
+// The roads.
+const (
+	ByImport   How = "" // a file or a pull; nearly all came so, and this keeps them short
+	ByCustomer How = "customer"
+	ByStaff    How = "staff"
+	ByOutreach How = "outreach"
+	ByEvent    How = "event"
+)
+
+// String is the road's name.
+func (h How) String() string {
+	if h == ByImport {
+		return "import"
+	}
+	return string(h)
 }
 
 // Source is one source's standing in a record.
@@ -110,17 +149,34 @@ type Source struct {
 	FirstSeen   time.Time `json:"first_seen"`            // the import that first named the record
 	LastSeen    time.Time `json:"last_seen"`             // the last import in which it said something new
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"` // its newest confirmed_at
+	Missing     time.Time `json:"missing,omitzero"`      // since when its full snapshots lack the record
 }
 
-// Origin is who said a single value and how fresh that was.
+// Origin is who said a value, how, and how fresh that was.
 type Origin struct {
 	Source      string    `json:"source"`
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`
 	Seen        time.Time `json:"seen"`
+	How         How       `json:"how,omitempty"`
+	By          string    `json:"by,omitempty"` // the person who decided, where one did
+	Why         string    `json:"why,omitempty"`
+}
+
+// Decided is an offer that a person turned down. The same word of the same source is not asked about again, unless it is confirmed
+// after the decision.
+type Decided struct {
+	Field   string    `json:"field"`
+	Offered string    `json:"offered"`
+	Source  string    `json:"source"`
+	Verdict Decision  `json:"verdict"`
+	By      string    `json:"by"`
+	Why     string    `json:"why,omitempty"`
+	At      time.Time `json:"at"`
 }
 
 // Conflict is a value that a source offered and that nobody may adopt without a person's decision.
 type Conflict struct {
+	ID      string    `json:"id,omitempty"` // of its entry in the list of all; "": from before that was kept
 	Field   string    `json:"field"`
 	Have    string    `json:"have"`
 	Offered string    `json:"offered"`
@@ -209,6 +265,21 @@ var addresses = store.Table[address]{
 	},
 }
 
+// openConflict lists a conflict among those of all records, for want of an index into lists. What it is about stands on the record.
+type openConflict struct {
+	Of      string    `json:"of"` // our id of the record
+	Account string    `json:"account"`
+	At      time.Time `json:"at"`
+}
+
+var openConflicts = store.Table[openConflict]{
+	Kind: store.Kind{Name: "conflict", Prefix: "cfl", Schema: 1, Indexes: []store.Index{
+		{Name: "at", Fields: []store.Field{{Name: "at", Type: store.Time}}},
+		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
+	}},
+	Tuples: func(c openConflict) store.Tuples { return store.Tuples{"at": {c.At}, "account": {c.Account, c.At}} },
+}
+
 // A record that is about to change is cloned first, so that a row that turns out bad leaves no trace.
 
 func (a Account) clone() Account {
@@ -226,6 +297,7 @@ func (s Site) clone() Site {
 
 func (c Contact) clone() Contact {
 	c.Sites, c.Roles, c.Channels = slices.Clone(c.Sites), slices.Clone(c.Roles), slices.Clone(c.Channels)
+	c.Grants = slices.Clone(c.Grants) // their sites are replaced, never changed
 	c.Emails, c.Phones = slices.Clone(c.Emails), slices.Clone(c.Phones)
 	c.Provenance = c.Provenance.clone()
 	return c
@@ -238,5 +310,6 @@ func (a Alias) clone() Alias {
 
 func (p Provenance) clone() Provenance {
 	p.Sources, p.Conflicts, p.Origins = slices.Clone(p.Sources), slices.Clone(p.Conflicts), maps.Clone(p.Origins)
+	p.Lists, p.Beyond, p.Decided = maps.Clone(p.Lists), slices.Clone(p.Beyond), slices.Clone(p.Decided)
 	return p
 }

@@ -10,7 +10,8 @@ import (
 // Standing is the little of a contact that decides whether she is told of what happens to a site, and where.
 type Standing struct {
 	Account  string
-	Approved bool
+	Approved bool     // she may speak for the account, or for Speaks
+	Speaks   []string // sites; none though she is approved: all of the account
 	Sites    []string // that concern her; none: all of the account
 	NoEmail  string   // why no e-mail reaches her; "": one does
 	NoSMS    string
@@ -18,7 +19,12 @@ type Standing struct {
 
 // Standing is where the contact stands.
 func (c Contact) Standing() Standing {
-	s := Standing{Account: c.Account, Approved: c.Approved()}
+	s := Standing{Account: c.Account}
+	all, speaks := c.speaksFor()
+	s.Approved = all || len(speaks) > 0
+	if !all {
+		s.Speaks = speaks
+	}
 	if !c.AccountWide {
 		s.Sites = c.Sites
 	}
@@ -29,6 +35,11 @@ func (c Contact) Standing() Standing {
 
 // For is [Contact.For].
 func (s Standing) For(site string) bool { return len(s.Sites) == 0 || slices.Contains(s.Sites, site) }
+
+// ApprovedFor is [Contact.ApprovedFor].
+func (s Standing) ApprovedFor(site string) bool {
+	return s.Approved && (len(s.Speaks) == 0 || slices.Contains(s.Speaks, site))
+}
 
 // Not says why a channel does not reach her; "": it does.
 func (s Standing) Not(channel string) string {
@@ -46,7 +57,10 @@ type bare struct {
 	Contact
 	Sources   unread `json:"sources"`
 	Origins   unread `json:"origins"`
+	Lists     unread `json:"lists"`
 	Conflicts unread `json:"conflicts"`
+	Beyond    unread `json:"beyond"`
+	Decided   unread `json:"decided"`
 }
 
 type unread struct{}

@@ -21,6 +21,14 @@ type work struct {
 	aliasAt   map[string]string   // alias ids by scope and value; "": there is none
 	atAddress map[string][]string // contacts that got an address here
 	byName    map[string][]string // contacts made here, by account and name
+
+	raised  []raised // conflicts for the list of all
+	settled []string // and those that are over
+}
+
+type raised struct {
+	id    string
+	value openConflict
 }
 
 func newWork() *work {
@@ -116,6 +124,28 @@ func (w *work) flush() error {
 			return err
 		}
 	}
+	for _, r := range w.raised {
+		if err := openConflicts.Put(w.tx, r.id, r.value, 0); err != nil {
+			return err
+		}
+	}
+	return closeConflicts(w.tx, w.settled)
+}
+
+// closeConflicts takes conflicts that are over from the list of all.
+func closeConflicts(tx *store.Tx, ids []string) error {
+	for _, id := range ids {
+		_, m, err := openConflicts.Get(tx, id)
+		if fault.Of(err) == fault.NotFound {
+			continue
+		}
+		if err == nil {
+			err = openConflicts.Delete(tx, id, m.Version)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -130,6 +160,7 @@ func (w *work) settle() {
 			delete(w.aliasAt, key)
 		}
 	}
+	w.raised, w.settled = nil, nil
 }
 
 func joined(parts ...string) string { return strings.Join(parts, "\x00") }
