@@ -102,7 +102,7 @@ func Start(dir string, settings ...Setting) (url string, stop func(), err error)
 // StartServer is Start for tests that also kill the server.
 func StartServer(dir string, settings ...Setting) (*Server, error) {
 	s := &Server{}
-	if err := s.start(dir, settings); err != nil {
+	if err := s.start(dir, s.initdb, settings); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -178,7 +178,8 @@ kill -INT $!
 wait $!
 rm -rf "$2" "$3"`
 
-func (s *Server) start(dir string, settings []Setting) (err error) {
+// start makes the server's files under dir and runs it on them.
+func (s *Server) start(dir string, data func() error, settings []Setting) (err error) {
 	if s.bin, err = findBin(); err != nil {
 		return err
 	}
@@ -191,12 +192,8 @@ func (s *Server) start(dir string, settings []Setting) (err error) {
 	if s.sockets, err = s.own("/tmp"); err != nil {
 		return err
 	}
-	initdb := exec.Command(filepath.Join(s.bin, "initdb"), "-D", filepath.Join(s.base, "data"), "-U", "postgres", "-A", "trust",
-		"-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	initdb.Dir = s.sockets
-	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
+	if err := data(); err != nil {
+		return err
 	}
 	if err := s.run(settings); err != nil {
 		return err
@@ -204,6 +201,22 @@ func (s *Server) start(dir string, settings []Setting) (err error) {
 	if err := s.await(); err != nil {
 		log, _ := os.ReadFile(filepath.Join(s.base, "log"))
 		return fmt.Errorf("%w: %s", err, log)
+	}
+	return nil
+}
+
+func (s *Server) initdb() error {
+	return s.program("initdb", "-D", filepath.Join(s.base, "data"), "-U", "postgres", "-A", "trust",
+		"-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+}
+
+// program runs one of the server's programs as whom the server runs as.
+func (s *Server) program(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.sockets
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
 	}
 	return nil
 }

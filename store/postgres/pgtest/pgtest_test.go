@@ -138,3 +138,39 @@ func TestAKilledServerComesBackWithItsData(t *testing.T) {
 	s.Stop()
 	wantGone(t, s.base)
 }
+
+func TestAStandbyTakesOverWithWhatItHasHeard(t *testing.T) {
+	URL(t)
+	primary, err := StartServer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer primary.Stop()
+	standby, err := primary.Standby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer standby.Stop()
+	if err := primary.Synchronous(); err != nil {
+		t.Fatal(err)
+	}
+	either := Either(standby, primary)
+	if err := execute(either, "CREATE TABLE kept (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(standby.URL(), "INSERT INTO kept VALUES (1)"); err == nil {
+		t.Error("a standby takes writes")
+	}
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(either, "INSERT INTO kept VALUES (1)"); err == nil {
+		t.Error("somebody takes writes though the primary is gone")
+	}
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(either, "INSERT INTO kept VALUES (1)"); err != nil {
+		t.Error(err)
+	}
+}
