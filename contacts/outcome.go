@@ -24,26 +24,22 @@ func (b *Book) Bounced(tx *store.Tx, contactID, channel, value, reason string) e
 	})
 }
 
-// OptOut notes that nothing may be sent to an address any more. It takes no right from the contact.
+// OptOut notes that nothing may be sent to an address any more, which a restore from before it does not undo. It takes no right from the contact.
 func (b *Book) OptOut(tx *store.Tx, contactID, channel, value, reason string) error {
-	return mark(tx, contactID, channel, value, func(a *Address) bool {
-		if a.OptedOut {
-			return false
-		}
-		a.OptedOut, a.OptOutReason = true, cleanReason(reason)
-		return true
-	})
+	w := wished{channel, value, cleanReason(reason)}
+	if changed, err := markOptOut(tx, contactID, w); err != nil || !changed {
+		return err
+	}
+	return tx.Journal(factOptOut, contactID, w)
 }
 
 // OptIn takes an opt-out back.
 func (b *Book) OptIn(tx *store.Tx, contactID, channel, value string) error {
-	return mark(tx, contactID, channel, value, func(a *Address) bool {
-		if !a.OptedOut {
-			return false
-		}
-		a.OptedOut, a.OptOutReason = false, ""
-		return true
-	})
+	w := wished{Channel: channel, Value: value}
+	if changed, err := markOptIn(tx, contactID, w); err != nil || !changed {
+		return err
+	}
+	return tx.Journal(factOptIn, contactID, w)
 }
 
 // Confirmed notes that somebody proved at a time that an address reaches the contact; it works again then.

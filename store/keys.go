@@ -192,7 +192,7 @@ func (k *Keys) open(kind Kind, id string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-func (db *DB) checkKeys(ctx context.Context) error {
+func (db *DB) checkKeys(ctx context.Context, restoring bool) error {
 	var state rotation
 	err := db.Update(ctx, Act{}, func(tx *Tx) error {
 		v, _, err := instances.Get(tx, instanceID)
@@ -201,7 +201,7 @@ func (db *DB) checkKeys(ctx context.Context) error {
 			err = instances.Put(tx, instanceID, instance{Instance: rand.Text()}, 0)
 		} else if err != nil {
 			return fmt.Errorf("these keys do not belong to this store: %w", err)
-		} else if v.Unfinished {
+		} else if v.Unfinished && !restoring {
 			return fault.New(fault.Conflict, "a restore into this store did not finish: restore again into a new one")
 		}
 		if err != nil {

@@ -12,11 +12,12 @@ import (
 
 // Restored is one restore in a store's past.
 type Restored struct {
-	Backup string    `json:"backup"` // its name
-	Taken  time.Time `json:"taken"`  // when the backup was taken
-	At     time.Time `json:"at"`     // when it was restored
-	From   string    `json:"from"`   // the instance that wrote it
-	Head   Head      `json:"head"`   // where the audit chain ended in it
+	Backup string    `json:"backup"`          // its name
+	Taken  time.Time `json:"taken"`           // when the backup was taken
+	At     time.Time `json:"at"`              // when it was restored
+	From   string    `json:"from"`            // the instance that wrote it
+	Head   Head      `json:"head"`            // where the audit chain ended in it
+	Facts  int       `json:"facts,omitempty"` // of the journal, applied again
 }
 
 // instance is the one record that says which store this is; reading it proves the keys.
@@ -25,6 +26,7 @@ type instance struct {
 	Restores   []Restored `json:"restores,omitempty"`   // oldest first
 	Unfinished bool       `json:"unfinished,omitempty"` // a restore into this store began and did not end
 	Held       string     `json:"held,omitempty"`       // why nothing may leave; "": nothing is held
+	Place      string     `json:"place,omitempty"`      // where it lay when it was last opened: see Stand
 }
 
 var instances = Table[instance]{Kind: Kind{Name: "instance", Prefix: "ins", Schema: 1, Composed: true}}
@@ -44,7 +46,7 @@ func Restores(tx *Tx) ([]Restored, error) {
 }
 
 // Held says why nothing may be sent, "" when all may: a restored store does not know what was sent since its backup, so a person
-// looks first. A hold begins only by a restore into a store that nobody has open, so a sender reads it when it starts and,
+// looks first, and neither does a copy. A hold begins only before anybody serves from a store, so a sender reads it when it starts and,
 // while it is held, before each claim.
 func Held(tx *Tx) (string, error) {
 	v, _, err := instances.Get(tx, instanceID)
@@ -126,13 +128,24 @@ func (r *Restore) Put(ctx context.Context, kind string, raws []Raw) error {
 	return r.db.engine.Update(ctx, func(Snapshot) (Writes, error) { return writes, nil })
 }
 
-// Finish gives the store an identity of its own, remembers what it came from, and holds what it would send.
-func (r *Restore) Finish(ctx context.Context, act Act, from Restored) error {
+// Finish gives the store an identity of its own, remembers what it came from, and holds what it would send. Before that, while nobody else can
+// open it, replay applies what is newer than the backup, on a store of the kinds given, which are those of this binary; nil: nothing.
+func (r *Restore) Finish(ctx context.Context, act Act, from Restored, kinds []Kind, replay func(*DB) (facts int, err error)) error {
 	if r.from.Instance == "" {
 		return fault.New(fault.Permanent, "the backup does not say which store it is of")
 	}
 	from.From = r.from.Instance
-	return r.db.Update(ctx, act, func(tx *Tx) error {
+	db := r.db
+	if replay != nil {
+		var err error
+		if db, err = open(ctx, r.db.engine, Options{Keys: r.db.keys, Kinds: kinds}, true); err != nil {
+			return err
+		}
+		if from.Facts, err = replay(db); err != nil {
+			return err
+		}
+	}
+	return db.Update(ctx, act, func(tx *Tx) error {
 		v, m, err := instances.Get(tx, instanceID)
 		if err != nil {
 			return err
@@ -145,10 +158,66 @@ func (r *Restore) Finish(ctx context.Context, act Act, from Restored) error {
 	})
 }
 
+// Walk hands out every record of a kind as it was restored, in the order of ids, to be compared with what the backup promised.
+func (r *Restore) Walk(ctx context.Context, kind string, fn func(Raw) error) error {
+	return r.db.engine.View(ctx, func(s Snapshot) error {
+		for raw, err := range s.Scan(Range{Kind: kind, Deleted: true}) {
+			if err == nil {
+				err = fn(raw)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Stand says where the store lies, in a way that a copy of it cannot share, "" where nobody can tell. A store that lies elsewhere than when it
+// was last opened is a copy, or was moved, which look alike: it becomes another instance, and is held as after a restore, so that it never
+// sends beside the one that it was made from. True: that happened.
+func (db *DB) Stand(ctx context.Context, place string) (copied bool, err error) {
+	if place == "" {
+		return false, nil
+	}
+	var v instance
+	if err := db.View(ctx, func(tx *Tx) error { v, _, err = instances.Get(tx, instanceID); return err }); err != nil || v.Place == place {
+		return false, err
+	}
+	act := Act{}
+	if copied = v.Place != ""; copied {
+		act = Act{By: "system:store", Verb: "store.copied", Reason: "it lies elsewhere than when it was last opened"}
+	}
+	return copied, db.Update(ctx, act, func(tx *Tx) error {
+		v, m, err := instances.Get(tx, instanceID)
+		if err != nil {
+			return err
+		}
+		if v.Place != "" {
+			v.Instance = rand.Text()
+			if v.Held == "" {
+				v.Held = "this store was copied or moved: see that the one it was made from does not run, then release"
+			}
+			tx.On(instanceID)
+		}
+		v.Place = place
+		return instances.Put(tx, instanceID, v, m.Version)
+	})
+}
+
 // Stored walks a kind's records as the engine keeps them, deleted ones too, in the order of ids: for backups.
 func (tx *Tx) Stored(kind string) iter.Seq2[Raw, error] {
 	return tx.snap.Scan(Range{Kind: kind, Deleted: true})
 }
+
+// Owner says whose the records of a kind are: a field of their value holds the id of a record of one of these kinds.
+type Owner struct {
+	Field string
+	Kinds []string
+}
+
+// StoredOne is one record as the engine keeps it, deleted or not; ErrNotFound.
+func (tx *Tx) StoredOne(kind, id string) (Raw, error) { return tx.get(kind, id) }
 
 // PutStored puts one record back as a backup holds it, under the keys of today, over the one that stands, whose successor it becomes.
 func (tx *Tx) PutStored(kind string, raw Raw) error {

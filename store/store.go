@@ -134,6 +134,11 @@ type DB struct {
 // Open readies an engine for the declared kinds and proves that the keys open what is stored: with a store that
 // is not empty and other keys it refuses.
 func Open(ctx context.Context, engine Engine, o Options) (*DB, error) {
+	return open(ctx, engine, o, false)
+}
+
+// open opens, with restoring, also a store whose restore is not finished.
+func open(ctx context.Context, engine Engine, o Options, restoring bool) (*DB, error) {
 	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock}
 	if db.clock == nil {
 		db.clock = time.Now
@@ -157,7 +162,7 @@ func Open(ctx context.Context, engine Engine, o Options) (*DB, error) {
 	if _, err := engine.Migrate(ctx, all, false); err != nil {
 		return nil, fmt.Errorf("ready the store: %w", err)
 	}
-	if err := db.checkKeys(ctx); err != nil {
+	if err := db.checkKeys(ctx, restoring); err != nil {
 		return nil, err
 	}
 	return db, nil
@@ -171,7 +176,7 @@ func Fresh(ctx context.Context, engine Engine) (bool, error) {
 
 // Kinds lists the kinds that the store itself keeps.
 func Kinds() []Kind {
-	return []Kind{instances.Kind, auditRows.Kind, heads.Kind, rotations.Kind, custodians.Kind, approvals.Kind, replies.Kind}
+	return []Kind{instances.Kind, auditRows.Kind, heads.Kind, rotations.Kind, custodians.Kind, approvals.Kind, replies.Kind, journal.Kind}
 }
 
 // Declared is every kind that this store was opened with, the store's own included.

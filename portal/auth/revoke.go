@@ -17,17 +17,10 @@ func (g *Gate) Revoke(ctx context.Context, by, id, reason string) error {
 	err := retry(func() error {
 		return g.DB.Update(ctx, store.Act{By: by, Verb: "token.revoke", Reason: reason}, func(tx *store.Tx) (err error) {
 			tx.On(id)
-			switch prefix, _, _ := strings.Cut(id, "_"); prefix {
-			case passes.Prefix:
-				ended, err = endPass(tx, id, now)
-			case sessions.Prefix:
-				err = endSession(tx, id, now)
-			case staff.Prefix:
-				ended, err = endStaff(tx, id, now)
-			default:
-				err = fault.New(fault.NotFound, "%.80q names no token, session or person", id)
+			if ended, err = end(tx, id, now, time.Time{}); err != nil {
+				return err
 			}
-			return err
+			return tx.Journal(factEnded, id, when{now})
 		})
 	})
 	if err != nil {
@@ -37,6 +30,19 @@ func (g *Gate) Revoke(ctx context.Context, by, id, reason string) error {
 		g.forget(t)
 	}
 	return nil
+}
+
+// end ends what an id names; what began behind until stays, unless until is zero.
+func end(tx *store.Tx, id string, now, until time.Time) (ended []string, err error) {
+	switch prefix, _, _ := strings.Cut(id, "_"); prefix {
+	case passes.Prefix:
+		return endPass(tx, id, now)
+	case sessions.Prefix:
+		return nil, endSession(tx, id, now)
+	case staff.Prefix:
+		return endStaff(tx, id, now, until)
+	}
+	return nil, fault.New(fault.NotFound, "%.80q names no token, session or person", id)
 }
 
 func endPass(tx *store.Tx, id string, now time.Time) ([]string, error) {
@@ -50,10 +56,10 @@ func endPass(tx *store.Tx, id string, now time.Time) ([]string, error) {
 			return nil, err
 		}
 	}
-	return []string{id}, endSessions(tx, p.Staff, id, now)
+	return []string{id}, endSessions(tx, p.Staff, id, now, time.Time{})
 }
 
-func endStaff(tx *store.Tx, id string, now time.Time) ([]string, error) {
+func endStaff(tx *store.Tx, id string, now, until time.Time) ([]string, error) {
 	if _, _, err := staff.Get(tx, id); err != nil {
 		return nil, err
 	}
@@ -62,7 +68,7 @@ func endStaff(tx *store.Tx, id string, now time.Time) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p := rec.Value; p.Revoked == nil {
+		if p := rec.Value; p.Revoked == nil && (until.IsZero() || !p.Issued.After(until)) {
 			p.Revoked = &now
 			if err := passes.Put(tx, rec.ID, p, rec.Version); err != nil {
 				return nil, err
@@ -70,16 +76,16 @@ func endStaff(tx *store.Tx, id string, now time.Time) ([]string, error) {
 			ended = append(ended, rec.ID)
 		}
 	}
-	return ended, endSessions(tx, id, "", now)
+	return ended, endSessions(tx, id, "", now, until)
 }
 
 // endSessions ends the sessions of a person, or only those that one link opened.
-func endSessions(tx *store.Tx, staffID, from string, now time.Time) error {
+func endSessions(tx *store.Tx, staffID, from string, now, until time.Time) error {
 	for rec, err := range sessions.Scan(tx, store.Query{Index: "staff", Equal: []any{staffID}}) {
 		if err != nil {
 			return err
 		}
-		if from != "" && rec.Value.From != from {
+		if from != "" && rec.Value.From != from || !until.IsZero() && rec.Value.Opened.After(until) {
 			continue
 		}
 		if err := endSession(tx, rec.ID, now); err != nil {

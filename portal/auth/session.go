@@ -94,6 +94,9 @@ func (g *Gate) Open(ctx context.Context, link string) (Session, string, error) {
 			if err := passes.Put(tx, id, p, m.Version); err != nil {
 				return err
 			}
+			if err := tx.Journal(factUsed, id, when{used}); err != nil {
+				return err
+			}
 			return sessions.Put(tx, sid, s, 0)
 		})
 	})
@@ -204,6 +207,9 @@ func (g *Gate) Renew(ctx context.Context, cookie string) (Session, string, error
 			was.Ended = &fresh.Opened
 			tx.On(id, old, s.Staff)
 			if err := sessions.Put(tx, old, was, m.Version); err != nil {
+				return err
+			}
+			if err := tx.Journal(factEnded, old, when{fresh.Opened}); err != nil {
 				return err
 			}
 			return sessions.Put(tx, id, s, 0)

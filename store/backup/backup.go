@@ -10,7 +10,7 @@
 //	backup now      Backups.Now           (ErrUnchanged: nothing to do; ErrFrozen: taken, and look at once)
 //	backup list     Shelf.List
 //	backup verify   Shelf.Verify          (with identities it opens each backup, with keys each record)
-//	backup restore  Shelf.Find, Shelf.Restore into an engine that nobody opened yet, or Shelf.Slice into a store.DB
+//	backup restore  Shelf.Find, Shelf.Prove, then Shelf.Restore into an engine that nobody opened yet, or Shelf.Pick and Apply into a store.DB
 //	backup drill    Shelf.Drill, then Report.Write
 //	key rotate      store.DB.Rotate, then store.DB.Reseal
 //	key escrow      Escrow, and ProveEscrow by each custodian
@@ -61,19 +61,38 @@ type Backups struct {
 	DB         *store.DB
 	Places     []Place            // the first is read for what stands; each gets every backup
 	Recipients []age.Recipient    // at least two
-	Signer     ed25519.PrivateKey // see OpenSigner
-	Log        *slog.Logger       // nil: discarded
-	Clock      func() time.Time   // wall time; nil: time.Now
-	Every      time.Duration      // 15 min
-	Keep       time.Duration      // how long daily points stay; 30 days
-	Thin       time.Duration      // how long all others stay; 48 h
-	Shrink     float64            // the share that no kind may lose between two backups; 0.2
-	MayShrink  []string           // kinds that come and go by nature, such as sessions; the store's own replies always may
-	Rate       int64              // bytes of records read per second; 64 MiB
+	Signer     ed25519.PrivateKey // see OpenSigner; nil: of KeyDir, where the first backup makes it
+	KeyDir     string
+	Log        *slog.Logger     // nil: discarded
+	Clock      func() time.Time // wall time; nil: time.Now
+	Every      time.Duration    // 15 min
+	Keep       time.Duration    // how long daily points stay; 30 days
+	Thin       time.Duration    // how long all others stay; 48 h
+	Shrink     float64          // the share that no kind may lose between two backups; 0.2
+	MayShrink  []string         // kinds that come and go by nature, such as sessions; the store's own replies always may
+	Rate       int64            // bytes of records read per second; 64 MiB
+	Ship       time.Duration    // how often the journal is brought out; 5 s
 	Outcome    func(Manifest, error)
+	// Trouble is told what is wrong (Trouble...), and with detail "" that it is not any more; nil: the log alone is.
+	Trouble func(ctx context.Context, what, detail string)
 
-	pace func(ctx context.Context, bytes int) error // instead of Rate, for tests
-	mu   sync.Mutex
+	pace     func(ctx context.Context, bytes int) error // instead of Rate, for tests
+	mu       sync.Mutex
+	signing  sync.Mutex
+	shipping sync.Mutex
+	behind   bool // under shipping: a further place misses pages of the journal
+	telling  sync.Mutex
+	told     map[string]string // what was last said, by what
+}
+
+// signer is who signs, made when there is none.
+func (b *Backups) signer() (key ed25519.PrivateKey, err error) {
+	b.signing.Lock()
+	defer b.signing.Unlock()
+	if b.Signer == nil && b.KeyDir != "" {
+		b.Signer, err = OpenSigner(b.KeyDir)
+	}
+	return b.Signer, err
 }
 
 func (b *Backups) log() *slog.Logger {
@@ -102,19 +121,26 @@ func (b *Backups) keep() time.Duration { return or(b.Keep, 30*24*time.Hour) }
 func (b *Backups) thin() time.Duration { return or(b.Thin, 48*time.Hour) }
 
 func (b *Backups) mayShrink(kind string) bool {
-	return kind == "reply" || slices.Contains(b.MayShrink, kind)
+	return kind == "reply" || kind == "fact" || slices.Contains(b.MayShrink, kind)
 }
 
-// Shelf is where this store's backups lie.
+// Shelf is where this store's backups lie; without a key that signs, none of them is trusted.
 func (b *Backups) Shelf() Shelf {
-	return Shelf{Place: b.Places[0], Trusted: b.Signer.Public().(ed25519.PublicKey)}
+	s := Shelf{Place: b.Places[0]}
+	if key, err := b.signer(); err == nil && len(key) == ed25519.PrivateKeySize {
+		s.Trusted = key.Public().(ed25519.PublicKey)
+	}
+	return s
 }
 
 func (b *Backups) check() error {
+	key, err := b.signer()
 	switch {
+	case err != nil:
+		return err
 	case len(b.Places) == 0:
 		return errors.New("there is no place to back up to")
-	case len(b.Signer) != ed25519.PrivateKeySize:
+	case len(key) != ed25519.PrivateKeySize:
 		return errors.New("there is no key to sign backups with")
 	}
 	return checkRecipients(b.Recipients)
@@ -146,14 +172,10 @@ func (b *Backups) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		m, err := b.Now(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case errors.Is(err, ErrFrozen):
-			b.log().Error("THE STORE SHRANK SHARPLY; no old backup is removed until somebody looked and thawed it", "backup", m.Name(), "err", err)
-		case err != nil && !errors.Is(err, ErrUnchanged):
-			b.log().Error("the backup failed", "err", err)
 		}
+		b.outcome(ctx, m, err)
 		if b.Outcome != nil {
 			b.Outcome(m, err)
 		}
@@ -195,6 +217,9 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 	m = Manifest{Number: last.Number + 1, Taken: b.now().Truncate(time.Microsecond), Previous: digest, Thawed: thaw,
 		Keys: b.DB.Keys().Names()}
 	m.Daily = last.Taken.UTC().Format(time.DateOnly) != m.Taken.Format(time.DateOnly)
+	if m.Page, err = shelf.newestPage(ctx); err != nil { // before the snapshot: what stands in a page is in it
+		return Manifest{}, err
+	}
 	for _, r := range b.Recipients {
 		m.Recipients = append(m.Recipients, fmt.Sprint(r))
 	}
@@ -225,7 +250,11 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 		slices.Sort(lost)
 		m.Frozen = fmt.Sprintf("since backup %d the store lost %s", last.Number, strings.Join(lost, ", "))
 	}
-	content, err := sign(m, b.Signer)
+	signer, err := b.signer()
+	if err != nil {
+		return Manifest{}, err
+	}
+	content, err := sign(m, signer)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -242,6 +271,9 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 		if err != nil {
 			problems = append(problems, err)
 		}
+	}
+	if err := b.catchUp(ctx); err != nil {
+		b.log().Warn("the journal was not brought to a further place", "err", err)
 	}
 	if m.Frozen != "" {
 		return m, errors.Join(append(problems, fmt.Errorf("%w: %s", ErrFrozen, m.Frozen))...)
@@ -285,8 +317,10 @@ func (b *Backups) snapshot(ctx context.Context, f *os.File, m *Manifest) error {
 		pace = throttle(or(b.Rate, 64<<20))
 	}
 	began := time.Now()
+	var content *contentSum
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		kinds := b.DB.Declared()
+		content = newContentSum()
 		if m.Head, err = store.AuditHead(tx); err != nil {
 			return err
 		}
@@ -300,10 +334,12 @@ func (b *Backups) snapshot(ctx context.Context, f *os.File, m *Manifest) error {
 			if err := w.begin(k.Name); err != nil {
 				return err
 			}
+			content.begin(k.Name)
 			for raw, err := range tx.Stored(k.Name) {
 				if err != nil {
 					return fmt.Errorf("walk kind %s: %w", k.Name, err)
 				}
+				content.record(raw)
 				n, err := w.record(raw)
 				if err != nil {
 					return err
@@ -321,7 +357,7 @@ func (b *Backups) snapshot(ctx context.Context, f *os.File, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	m.Took = time.Since(began)
+	m.Took, m.Content = time.Since(began), content.String()
 	if err := errors.Join(packed.Close(), sealed.Close()); err != nil {
 		return err
 	}
@@ -437,7 +473,7 @@ func (b *Backups) prune(ctx context.Context, p Place) error {
 		all = append(all, e.Manifest)
 	}
 	stay := keeping(all, now, b.keep(), b.thin())
-	var problems []error
+	problems := []error{b.prunePages(ctx, p, stay, entries)}
 	oldEnd := true
 	for _, e := range entries {
 		oldEnd = oldEnd && !stay[e.Number] && now.Sub(e.Taken) > b.keep()

@@ -55,7 +55,17 @@ var errands = store.Table[errand]{
 	Due:  func(e errand) (string, time.Time) { return "lane", e.Due },
 }
 
-func kinds() []store.Kind { return []store.Kind{people.Kind, errands.Kind} }
+// Accounts own people, and people own notes.
+var (
+	accounts = store.Table[string]{Kind: store.Kind{Name: "account", Prefix: "acc", Schema: 1, Composed: true}}
+	notes    = store.Table[note]{Kind: store.Kind{Name: "note", Prefix: "not", Schema: 1, Composed: true}}
+)
+
+type note struct {
+	Of string `json:"of"`
+}
+
+func kinds() []store.Kind { return []store.Kind{people.Kind, errands.Kind, accounts.Kind, notes.Kind} }
 
 var engines = map[string]func(testing.TB) store.Engine{"bolt": storetest.Bolt, "postgres": storetest.Postgres}
 
@@ -692,17 +702,29 @@ func TestARestoreRefusesWhatItCannotProve(t *testing.T) {
 		if err := restore(v.engine, v.options()); fault.Of(err) != fault.Conflict {
 			v.Errorf("into a store that is not empty: %v", err)
 		}
-		o := v.options()
-		o.Keys = storetest.Keys(v.T)
-		if err := restore(storetest.Bolt(v.T), o); err == nil || !strings.Contains(err.Error(), "keys do not belong") {
-			v.Errorf("with other keys: %v", err)
-		}
 		stranger, err := age.GenerateX25519Identity()
 		v.must(err)
-		o = v.options()
-		o.Identities = []age.Identity{stranger}
-		if err := restore(storetest.Bolt(v.T), o); err == nil {
-			v.Error("a stranger restored it")
+		for want, spoil := range map[string]func(*RestoreOptions, *Entry){
+			"lifeline key restore":     func(o *RestoreOptions, _ *Entry) { o.Keys = nil },
+			"is not in the key":        func(o *RestoreOptions, _ *Entry) { o.Keys = storetest.Keys(v.T) },
+			"belong to another store":  func(o *RestoreOptions, e *Entry) { o.Keys, e.Keys = storetest.Keys(v.T), nil },
+			"none that backup-":        func(o *RestoreOptions, _ *Entry) { o.Identities = []age.Identity{stranger} },
+			"the file of backup-":      func(_ *RestoreOptions, e *Entry) { e.Present = false },
+			"Choose another with --at": func(_ *RestoreOptions, e *Entry) { e.Flaw = "its signature is not that of our key" },
+		} {
+			o, bad, engine := v.options(), e, storetest.Bolt(v.T)
+			spoil(&o, &bad)
+			if err := v.Shelf().Restore(v.Context(), bad, engine, o); err == nil || !strings.Contains(err.Error(), want) {
+				v.Errorf("want %q: %v", want, err)
+			}
+			if untouched, err := store.Fresh(v.Context(), engine); err != nil || !untouched {
+				v.Errorf("%q: the engine was touched before the proof, %v", want, err)
+			}
+		}
+		other := e
+		other.Content = strings.Repeat("0", 64)
+		if err := v.Shelf().Restore(v.Context(), other, storetest.Bolt(v.T), v.options()); err == nil || !strings.Contains(err.Error(), "are not those of the backup") {
+			v.Errorf("other records than the manifest was signed for: %v", err)
 		}
 		flip(v, filepath.Join(string(v.dir), e.file()), int(e.Size)-20) // the very end: everything before was written already
 		engine := storetest.Bolt(v.T)
@@ -758,82 +780,6 @@ func TestADamagedManifestDoesNotStopTheNextBackup(t *testing.T) {
 	v.back()
 }
 
-func TestOneAccountIsRestoredAndNoOtherIsTouched(t *testing.T) {
-	for _, newer := range []Newer{KeepNewer, RemoveNewer} {
-		t.Run(fmt.Sprintf("newer_%d", newer), func(t *testing.T) {
-			each(t, func(v *vendor) {
-				v.settle(20) // even numbers are of account a, odd ones of b
-				before := records(v.T, v.DB)
-				v.back()
-				v.update(v.DB, func(tx *store.Tx) error {
-					for i := 2; i < 20; i++ {
-						if err := put(tx, fmt.Sprintf("per_%04d", i), person{Account: "acc_" + string('a'+rune(i%2)), Name: "changed"}); err != nil {
-							return err
-						}
-					}
-					if err := people.Delete(tx, "per_0000", 1); err != nil {
-						return err
-					}
-					if err := tx.RemoveStored("person", "per_0004"); err != nil {
-						return err
-					}
-					return put(tx, "per_new", person{Account: "acc_a", Name: "new"})
-				})
-				between := records(v.T, v.DB)
-				o := SliceOptions{RestoreOptions: v.options(), Newer: newer, Belongs: func(k store.Kind, _ string, value json.RawMessage) bool {
-					var p person
-					return k.Name == "person" && json.Unmarshal(value, &p) == nil && p.Account == "acc_a"
-				}}
-				done, err := v.Shelf().Slice(v.Context(), v.find(time.Time{}), v.DB, o)
-				if err != nil || len(done.Restored) != 10 || done.Same != 0 || fmt.Sprint(done.Newer) != "[per_new]" {
-					v.Fatalf("%+v, %v", done, err)
-				}
-				after := records(v.T, v.DB)
-				for id, raw := range after {
-					switch {
-					case id == "per_new":
-					case raw.ID[:4] == "per_" && (raw.ID[7]-'0')%2 == 0: // a: as it was
-						was := before[id]
-						if !bytes.Equal(raw.Body, was.Body) || !reflect.DeepEqual(raw.Tuples, was.Tuples) || !raw.Deleted.Equal(was.Deleted) || !raw.Created.Equal(was.Created) {
-							v.Errorf("%s is not as it was: %+v, was %+v", id, raw.Meta, was.Meta)
-						}
-					case !reflect.DeepEqual(raw, between[id]):
-						v.Errorf("%s was touched", id)
-					}
-				}
-				want := len(between)
-				if want++; newer == RemoveNewer { // per_0004 came back
-					want--
-				}
-				if _, stands := after["per_new"]; len(after) != want || stands != (newer == KeepNewer) {
-					v.Errorf("%d records, want %d; the newer one stands: %v", len(after), want, stands)
-				}
-				for _, problem := range storetest.Check(v.engine, v.DB.Declared()) {
-					v.Error(problem)
-				}
-				done, err = v.Shelf().Slice(v.Context(), v.find(time.Time{}), v.DB, o)
-				if err != nil || len(done.Restored) != 0 || done.Same != 10 {
-					v.Errorf("once more: %+v, %v", done, err)
-				}
-				// An address that somebody of another account has by now: nothing of the slice is written.
-				v.update(v.DB, func(tx *store.Tx) error {
-					if err := tx.RemoveStored("person", "per_0006"); err != nil {
-						return err
-					}
-					return put(tx, "per_0003", person{Account: "acc_b", Name: "taker", Mail: "grace.6@example.com"})
-				})
-				between = records(v.T, v.DB)
-				if _, err := v.Shelf().Slice(v.Context(), v.find(time.Time{}), v.DB, o); fault.Of(err) != fault.Exists {
-					v.Errorf("an address taken meanwhile: %v", err)
-				}
-				if !reflect.DeepEqual(records(v.T, v.DB), between) {
-					v.Error("a slice was half restored")
-				}
-			})
-		})
-	}
-}
-
 func TestADrillRestoresTheNewestAndAnother(t *testing.T) {
 	for into, fresh := range engines {
 		t.Run("into_"+into, func(t *testing.T) {
@@ -874,7 +820,7 @@ func TestADrillRestoresTheNewestAndAnother(t *testing.T) {
 					v.Errorf("missed targets: %+v, %v", r, err)
 				}
 				o.RPO, o.RTO = 0, 0
-				o.Kinds = o.Kinds[:1]
+				o.Kinds = o.Kinds[:1] // people alone
 				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || r.Passed() {
 					v.Errorf("a binary that does not know a kind: %+v, %v", r, err)
 				}

@@ -125,7 +125,9 @@ func (s Shelf) rehearse(ctx context.Context, e Entry, o DrillOptions) (run Run, 
 	run.Restored = time.Since(began)
 	if err == nil {
 		began = time.Now()
-		err = run.check(ctx, e, engine, o)
+		if err = run.check(ctx, e, engine, o); err == nil {
+			_, err = s.Facts(ctx, e.Page, o.Keys)
+		}
 		run.Checked = time.Since(began)
 	}
 	if ctx.Err() != nil {

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -123,8 +122,7 @@ func TestASliceFromBeforeARotationIsFound(t *testing.T) {
 		v.must(v.DB.Rotate(v.Context(), store.Act{By: "stf_ada", Verb: "key.rotate"}))
 		v.must(v.DB.Reseal(v.Context(), nil))
 		v.update(v.DB, func(tx *store.Tx) error { return tx.RemoveStored("person", "per_0004") })
-		o := SliceOptions{RestoreOptions: v.options(), Belongs: func(_ store.Kind, id string, _ json.RawMessage) bool { return id == "per_0004" }}
-		if done, err := v.Shelf().Slice(v.Context(), v.find(time.Time{}), v.DB, o); err != nil || len(done.Restored) != 1 {
+		if done, err := v.slice(PickOptions{Kind: "person", Roots: []string{"per_0004"}}, SliceOptions{}); err != nil || done.Total() != 1 || done.Gone != 1 {
 			v.Fatalf("%+v, %v", done, err)
 		}
 		v.must(v.DB.View(v.Context(), func(tx *store.Tx) error {

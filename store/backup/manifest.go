@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // Manifest is what is known of a backup without opening it. Each is signed and holds the digest of the one before it.
@@ -30,11 +31,13 @@ type Manifest struct {
 	Hash       string         `json:"hash"`     // SHA-256 of the file
 	Keys       []string       `json:"keys"`     // ids of the keys that the records, one or another, need
 	Recipients []string       `json:"recipients"`
-	Head       store.Head     `json:"head"`             // where the audit chain ended
-	Frozen     string         `json:"frozen,omitempty"` // why nothing old is removed
-	Thawed     string         `json:"thawed,omitempty"` // who looked at a frozen store and found it right
-	Took       time.Duration  `json:"took"`             // how long the snapshot was read, in ns
-	Previous   string         `json:"previous"`         // SHA-256 of the manifest before; "" for the first
+	Head       store.Head     `json:"head"`              // where the audit chain ended
+	Frozen     string         `json:"frozen,omitempty"`  // why nothing old is removed
+	Thawed     string         `json:"thawed,omitempty"`  // who looked at a frozen store and found it right
+	Content    string         `json:"content,omitempty"` // SHA-256 of what the records hold, leases left out, which a restored store must have again
+	Page       int64          `json:"page"`              // the newest page of the journal whose facts are all in it; 0: none
+	Took       time.Duration  `json:"took"`              // how long the snapshot was read, in ns
+	Previous   string         `json:"previous"`          // SHA-256 of the manifest before; "" for the first
 }
 
 // Name is what a person calls the backup.
@@ -43,14 +46,14 @@ func (m Manifest) Name() string { return fmt.Sprintf("backup-%08d", m.Number) }
 func (m Manifest) file() string     { return m.Name() + ".age" }
 func (m Manifest) manifest() string { return m.Name() + ".json" }
 
-// signed is a manifest as it is kept: the very bytes that were signed, and the signature (Ed25519).
+// signed is a manifest, or a page of the journal, as it is kept: the very bytes that were signed, and the signature (Ed25519).
 type signed struct {
 	Manifest  json.RawMessage `json:"manifest"`
 	Signature []byte          `json:"signature"`
 }
 
-func sign(m Manifest, key ed25519.PrivateKey) ([]byte, error) {
-	body, err := json.Marshal(m)
+func sign(v any, key ed25519.PrivateKey) ([]byte, error) {
+	body, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
@@ -60,23 +63,40 @@ func sign(m Manifest, key ed25519.PrivateKey) ([]byte, error) {
 var errSignature = errors.New("its signature is not that of our key")
 
 func readManifest(file []byte, trusted ed25519.PublicKey) (m Manifest, digest string, err error) {
+	if digest, err = readSigned(file, trusted, &m); err != nil && !errors.Is(err, errSignature) {
+		err = fmt.Errorf("read a manifest: %w", err)
+	}
+	return m, digest, err
+}
+
+// readSigned reads what was signed, also when the signature is not ours, and the digest of the whole file in any case.
+func readSigned(file []byte, trusted ed25519.PublicKey, into any) (digest string, err error) {
 	sum := sha256.Sum256(file)
 	digest = hex.EncodeToString(sum[:])
 	var s signed
 	if err := json.Unmarshal(file, &s); err != nil {
-		return m, digest, fmt.Errorf("read a manifest: %w", err)
+		return digest, err
 	}
-	if err := json.Unmarshal(s.Manifest, &m); err != nil {
-		return m, digest, fmt.Errorf("read a manifest: %w", err)
+	if err := json.Unmarshal(s.Manifest, into); err != nil {
+		return digest, err
 	}
 	if len(trusted) != ed25519.PublicKeySize || !ed25519.Verify(trusted, s.Manifest, s.Signature) {
-		return m, digest, errSignature
+		return digest, errSignature
 	}
-	return m, digest, nil
+	return digest, nil
 }
 
 // KeyFile is the name of the key that signs manifests, in the key directory.
 const KeyFile = "manifest.key"
+
+// ReadSigner reads the key that signs manifests from the key directory; fault.NotFound when no backup was ever taken with these keys.
+func ReadSigner(dir string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, KeyFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "%s holds no %s, the key that signs backups: the first backup makes it, a lost one comes back from escrow", dir, KeyFile)
+	}
+	return OpenSigner(dir)
+}
 
 // OpenSigner reads the key that signs manifests from the key directory, or makes it. It must be private (0600).
 func OpenSigner(dir string) (ed25519.PrivateKey, error) {

@@ -2,11 +2,10 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -21,6 +20,60 @@ type RestoreOptions struct {
 	Keys       *store.Keys // the store's, from the key directory or from escrow
 	By         string      // staff id or "system:..."
 	Reason     string
+	Kinds      []store.Kind  // those that this binary opens a store with; needed with Applies
+	Applies    store.Applies // who applies the journal behind the backup; nil: nobody does, and what it would hold is lost
+	Journal    func(store.Reapplied)
+	Progress   func(done, total int) // records
+}
+
+func (o RestoreOptions) progress(e Entry) func() {
+	done, total := 0, 0
+	for _, n := range e.Counts {
+		total += n
+	}
+	return func() {
+		if done++; o.Progress != nil && (done%1000 == 0 || done == total) {
+			o.Progress(done, total)
+		}
+	}
+}
+
+var errProved = errors.New("proved")
+
+// Prove looks, before anything is touched, whether a backup can be restored: its manifest is ours and stands in its chain, the keys are all
+// there, the identity opens the file, and the keys open a record in it. What does not hold is said with what to do about it.
+func (s Shelf) Prove(ctx context.Context, e Entry, o RestoreOptions) error {
+	if e.Flaw != "" {
+		return fault.New(fault.Conflict, "%s is not to be trusted: %s. Choose another with --at, and find out who touched it", e.Name(), e.Flaw)
+	}
+	if !e.Present {
+		return fault.New(fault.Conflict, "the file of %s is gone from %s: choose another with --at, or name another place first in LIFELINE_BACKUPS", e.Name(), s.Place)
+	}
+	if o.Keys == nil {
+		return fault.New(fault.Conflict, "there are no keys: lifeline key restore makes the directory from a custodian's file")
+	}
+	held := o.Keys.Names()
+	for _, name := range e.Keys {
+		if !slices.Contains(held, name) {
+			return fault.New(fault.Conflict, "the key %s, which %s needs, is not in the key directory: put a newer copy back from escrow (lifeline key restore)", name, e.Name())
+		}
+	}
+	err := s.open(ctx, e.Manifest, o.Identities, func(header) error { return nil }, func(k store.Kind, raw store.Raw) error {
+		if _, err := o.Keys.Open(k, raw.ID, raw.Body); err != nil {
+			return fault.Wrap(fault.Conflict, err, "the keys do not open %s %s: they belong to another store", k.Name, raw.ID)
+		}
+		return errProved
+	})
+	var no *age.NoIdentityMatchError
+	switch {
+	case errors.Is(err, errProved):
+		return nil
+	case errors.As(err, &no):
+		return fault.Wrap(fault.Conflict, err, "this identity is none that %s was encrypted to (%s): ask the owner of one of those", e.Name(), strings.Join(e.Recipients, ", "))
+	case err == nil:
+		err = errors.New("it holds no record")
+	}
+	return fmt.Errorf("prove %s before restoring: %w", e.Name(), err)
 }
 
 const (
@@ -28,13 +81,45 @@ const (
 	pageBytes   = 8 << 20
 )
 
-// Restore fills an engine that never kept anything, of either kind, with a backup. Only when the file proved whole can the store be opened; it is
-// then another instance, and held (store.Held).
+// Restore proves a backup (Prove), fills with it an engine that never kept anything, of either kind, compares what then stands with what the
+// manifest promises, and applies the journal. Only when all that went well can the store be opened; it is then another instance, and held
+// (store.Held).
 func (s Shelf) Restore(ctx context.Context, e Entry, engine store.Engine, o RestoreOptions) error {
-	if e.Flaw != "" {
-		return fault.New(fault.Conflict, "%s is not to be trusted: %s", e.Name(), e.Flaw)
+	if err := s.Prove(ctx, e, o); err != nil {
+		return err
 	}
-	var r *store.Restore
+	var replay func(*store.DB) (int, error)
+	if o.Applies != nil {
+		facts, err := s.Facts(ctx, e.Page, o.Keys)
+		if err != nil {
+			return fmt.Errorf("%w. What it says since %s cannot be applied: without it (--without-journal) people who opted out since are written to again, and what was revoked opens again",
+				err, e.Taken.UTC().Format(time.RFC3339))
+		}
+		replay = func(db *store.DB) (int, error) {
+			done, err := db.Reapply(ctx, store.Act{By: o.By, Verb: "journal.reapply", Reason: o.Reason}, o.Applies, facts)
+			if err == nil && o.Journal != nil {
+				o.Journal(done)
+			}
+			return len(facts), err
+		}
+	}
+	r, kinds, err := s.refill(ctx, e, engine, o)
+	if err == nil {
+		err = sameContent(ctx, r, kinds, e)
+	}
+	if err == nil {
+		act := store.Act{By: o.By, Verb: "store.restore", Reason: o.Reason}
+		from := store.Restored{Backup: e.Name(), Taken: e.Taken, At: time.Now().UTC().Truncate(time.Microsecond), Head: e.Head}
+		err = r.Finish(ctx, act, from, o.Kinds, replay)
+	}
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// refill writes every record of a backup into an engine.
+func (s Shelf) refill(ctx context.Context, e Entry, engine store.Engine, o RestoreOptions) (r *store.Restore, kinds []store.Kind, err error) {
 	var kind string
 	var page []store.Raw
 	size := 0
@@ -48,7 +133,9 @@ func (s Shelf) Restore(ctx context.Context, e Entry, engine store.Engine, o Rest
 		page, size = page[:0], 0
 		return nil
 	}
-	err := s.open(ctx, e.Manifest, o.Identities, func(h header) (err error) {
+	step := o.progress(e)
+	err = s.open(ctx, e.Manifest, o.Identities, func(h header) (err error) {
+		kinds = h.Kinds
 		r, err = store.BeginRestore(ctx, engine, o.Keys, h.Kinds)
 		return err
 	}, func(k store.Kind, raw store.Raw) error {
@@ -59,173 +146,29 @@ func (s Shelf) Restore(ctx context.Context, e Entry, engine store.Engine, o Rest
 			kind = k.Name
 		}
 		page, size = append(page, raw), size+len(raw.Body)
+		step()
 		return nil
 	})
 	if err == nil {
 		err = flush()
 	}
-	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+	return r, kinds, err
+}
+
+// sameContent says whether the store that was filled holds what the backup's manifest was signed for, record for record.
+func sameContent(ctx context.Context, r *store.Restore, kinds []store.Kind, e Entry) error {
+	if e.Content == "" { // taken before manifests said so
+		return nil
 	}
-	act := store.Act{By: o.By, Verb: "store.restore", Reason: o.Reason}
-	if err := r.Finish(ctx, act, store.Restored{Backup: e.Name(), Taken: e.Taken, At: time.Now().UTC().Truncate(time.Microsecond), Head: e.Head}); err != nil {
-		return fmt.Errorf("restore: %w", err)
+	sum := newContentSum()
+	for _, k := range kinds {
+		sum.begin(k.Name)
+		if err := r.Walk(ctx, k.Name, func(raw store.Raw) error { sum.record(raw); return nil }); err != nil {
+			return fmt.Errorf("read back kind %s: %w", k.Name, err)
+		}
+	}
+	if got := sum.String(); got != e.Content {
+		return fmt.Errorf("the restored records are not those of the backup: their digest is %s, the manifest says %s", got, e.Content)
 	}
 	return nil
-}
-
-// SliceOptions say which records to put back into a live store.
-type SliceOptions struct {
-	RestoreOptions
-	// Belongs says whether a record is part of the slice, such as one account's, by its value (JSON).
-	Belongs func(k store.Kind, id string, value json.RawMessage) bool
-	// Newer says what becomes of records of the slice that the backup does not know.
-	Newer Newer
-}
-
-// Newer is what becomes of records that came after the backup.
-type Newer int
-
-// They stay, or they go so that the slice is exactly what it was.
-const (
-	KeepNewer Newer = iota
-	RemoveNewer
-)
-
-// Sliced is what a slice did, by id.
-type Sliced struct {
-	Restored []string `json:"restored"` // put back, over what stood or where nothing stood
-	Same     int      `json:"same"`     // stood as in the backup
-	Newer    []string `json:"newer"`    // unknown to the backup: kept or removed as asked
-}
-
-// mostSliced bounds one slice, which is one transaction.
-const mostSliced = 50_000
-
-// ours are the store's own kinds, which no slice touches.
-func ours(k store.Kind) bool {
-	return slices.ContainsFunc(store.Kinds(), func(own store.Kind) bool { return own.Name == k.Name })
-}
-
-// Slice puts the records that belong back into a live store, in one transaction, and touches no other. Messages that they would cause to be
-// sent are not held: see what the records are before.
-func (s Shelf) Slice(ctx context.Context, e Entry, db *store.DB, o SliceOptions) (done Sliced, err error) {
-	if e.Flaw != "" {
-		return done, fault.New(fault.Conflict, "%s is not to be trusted: %s", e.Name(), e.Flaw)
-	}
-	type key struct{ kind, id string }
-	type piece struct {
-		key
-		raw   store.Raw
-		value json.RawMessage
-	}
-	belongs := func(k store.Kind, raw store.Raw) (json.RawMessage, error) {
-		if ours(k) {
-			return nil, nil
-		}
-		value, err := db.Keys().Open(k, raw.ID, raw.Body)
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", k.Name, raw.ID, err)
-		}
-		if !o.Belongs(k, raw.ID, value) {
-			return nil, nil
-		}
-		return value, nil
-	}
-	var old []piece
-	known := map[key]bool{}
-	err = s.open(ctx, e.Manifest, o.Identities, func(header) error { return nil }, func(k store.Kind, raw store.Raw) error {
-		value, err := belongs(k, raw)
-		if value == nil || err != nil {
-			return err
-		}
-		if len(old) == mostSliced {
-			return fault.New(fault.TooLarge, "more than %d records belong to it: restore the whole backup elsewhere and export from there", mostSliced)
-		}
-		p := piece{key{k.Name, raw.ID}, raw, value}
-		old, known[p.key] = append(old, p), true
-		return nil
-	})
-	if err != nil {
-		return done, fmt.Errorf("restore a slice: %w", err)
-	}
-	live := map[key][sha256.Size]byte{} // digests of the values that stand
-	var newer []piece
-	err = db.View(ctx, func(tx *store.Tx) error {
-		clear(live)
-		newer = nil
-		for _, k := range db.Declared() {
-			if ours(k) {
-				continue
-			}
-			for raw, err := range tx.Stored(k.Name) {
-				if err != nil {
-					return err
-				}
-				p := piece{key: key{k.Name, raw.ID}}
-				if !known[p.key] {
-					if value, err := belongs(k, raw); err != nil {
-						return err
-					} else if value != nil {
-						p.raw.Version = raw.Version
-						newer = append(newer, p)
-					}
-					continue
-				}
-				value, err := db.Keys().Open(k, raw.ID, raw.Body)
-				if err != nil {
-					return err
-				}
-				live[p.key] = digest(value, raw)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return done, fmt.Errorf("restore a slice: %w", err)
-	}
-	act := store.Act{By: o.By, Verb: "store.slice", Reason: o.Reason}
-	err = db.Update(ctx, act, func(tx *store.Tx) error {
-		done = Sliced{}
-		for _, p := range old {
-			if d, stands := live[p.key]; stands && d == digest(p.value, p.raw) {
-				done.Same++
-				continue
-			}
-			if err := tx.PutStored(p.kind, p.raw); err != nil {
-				return err
-			}
-			done.Restored = append(done.Restored, p.id)
-		}
-		for _, p := range newer {
-			done.Newer = append(done.Newer, p.id)
-			if o.Newer == RemoveNewer {
-				if err := tx.RemoveStored(p.kind, p.id); err != nil {
-					return err
-				}
-			}
-		}
-		if len(done.Restored) == 0 && (len(done.Newer) == 0 || o.Newer == KeepNewer) {
-			return errNothing
-		}
-		tx.On(done.Restored...)
-		if o.Newer == RemoveNewer {
-			tx.On(done.Newer...)
-		}
-		return nil
-	})
-	if errors.Is(err, errNothing) {
-		err = nil
-	}
-	if err != nil {
-		return Sliced{}, fmt.Errorf("restore a slice: %w", err)
-	}
-	return done, nil
-}
-
-var errNothing = errors.New("nothing differs")
-
-// digest is of a value and whether it was deleted, the two that a slice brings back.
-func digest(value []byte, raw store.Raw) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%s %s", raw.Deleted.UTC().Format(time.RFC3339Nano), value))
 }

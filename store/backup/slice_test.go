@@ -1,0 +1,158 @@
+package backup
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/store/storetest"
+)
+
+// slice picks from the newest backup and puts it into the store.
+func (v *vendor) slice(pick PickOptions, o SliceOptions) (Sliced, error) {
+	v.Helper()
+	pick.RestoreOptions = v.options()
+	if pick.Kind == "" {
+		pick.Kind = "account"
+	}
+	pick.Owners = map[string]store.Owner{"person": {Field: "account", Kinds: []string{"account"}}, "note": {Field: "of", Kinds: []string{"account", "person"}}}
+	pick.Named = func(kind string, value json.RawMessage) (name, id string) {
+		var p person
+		if kind == "person" && json.Unmarshal(value, &p) == nil {
+			return "name of " + p.Account, p.Account
+		}
+		return "", ""
+	}
+	var b bytes.Buffer
+	if _, err := v.Shelf().Pick(v.Context(), v.find(time.Time{}), pick, &b); err != nil {
+		return Sliced{}, err
+	}
+	o.By, o.Reason = "stf_ada", "a script deleted them"
+	return PutSlice(v.Context(), v.DB, &b, o)
+}
+
+// settleAccounts is settle, with the accounts and a note for each person.
+func (v *vendor) settleAccounts(n int) {
+	v.Helper()
+	v.settle(n) // even numbers are of account a, odd ones of b
+	v.update(v.DB, func(tx *store.Tx) error {
+		for _, id := range []string{"acc_a", "acc_b"} {
+			if err := accounts.Put(tx, id, id, 0); err != nil {
+				return err
+			}
+		}
+		for i := range n {
+			if err := notes.Put(tx, fmt.Sprintf("not_%04d", i), note{Of: fmt.Sprintf("per_%04d", i)}, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func TestOneAccountIsRestoredAndNoOtherIsTouched(t *testing.T) {
+	each(t, func(v *vendor) {
+		v.settleAccounts(20)
+		before := records(v.T, v.DB)
+		v.back()
+		v.update(v.DB, func(tx *store.Tx) error {
+			for i := 2; i < 20; i++ {
+				if err := put(tx, fmt.Sprintf("per_%04d", i), person{Account: "acc_" + string('a'+rune(i%2)), Name: "changed"}); err != nil {
+					return err
+				}
+			}
+			if err := people.Delete(tx, "per_0000", 1); err != nil {
+				return err
+			}
+			for kind, id := range map[string]string{"person": "per_0004", "account": "acc_a", "note": "not_0006"} {
+				if err := tx.RemoveStored(kind, id); err != nil {
+					return err
+				}
+			}
+			return put(tx, "per_new", person{Account: "acc_a", Name: "new"})
+		})
+		between := records(v.T, v.DB)
+		dry, err := v.slice(PickOptions{Roots: []string{"acc_a"}}, SliceOptions{Dry: true})
+		if err != nil || dry.Total() != 12 || dry.Gone != 4 || dry.Same != 9 || len(dry.Sample) != 10 || !dry.Dry {
+			v.Fatalf("a dry run: %+v, %v", dry, err)
+		}
+		if !reflect.DeepEqual(records(v.T, v.DB), between) {
+			v.Error("a dry run changed something")
+		}
+		done, err := v.slice(PickOptions{Roots: []string{"name of acc_a"}}, SliceOptions{}) // by another name that the backup knows it by
+		if err != nil || fmt.Sprint(done.Restored) != "map[account:1 note:1 person:10]" || done.Gone != 4 || done.Same != 9 {
+			v.Fatalf("%+v, %v", done, err)
+		}
+		after := records(v.T, v.DB)
+		ofA := func(id string) bool { return id == "acc_a" || id[3] == '_' && len(id) == 8 && (id[7]-'0')%2 == 0 }
+		for id, raw := range after {
+			switch {
+			case id == "per_new":
+			case ofA(id):
+				was := before[id]
+				if !bytes.Equal(raw.Body, was.Body) || !reflect.DeepEqual(raw.Tuples, was.Tuples) || !raw.Deleted.Equal(was.Deleted) || !raw.Created.Equal(was.Created) {
+					v.Errorf("%s is not as it was: %+v, was %+v", id, raw.Meta, was.Meta)
+				}
+			case !reflect.DeepEqual(raw, between[id]):
+				v.Errorf("%s was touched", id)
+			}
+		}
+		if len(after) != len(between)+3 { // what came after the backup stays
+			v.Errorf("%d records, had %d", len(after), len(between))
+		}
+		for _, problem := range storetest.Check(v.engine, v.DB.Declared()) {
+			v.Error(problem)
+		}
+		if done, err := v.slice(PickOptions{Roots: []string{"acc_a"}}, SliceOptions{}); err != nil || done.Total() != 0 || done.Same != 21 {
+			v.Errorf("once more: %+v, %v", done, err)
+		}
+		// An address that somebody of another account has by now: nothing of the slice is written.
+		v.update(v.DB, func(tx *store.Tx) error {
+			if err := tx.RemoveStored("person", "per_0006"); err != nil {
+				return err
+			}
+			return put(tx, "per_0003", person{Account: "acc_b", Name: "taker", Mail: "grace.6@example.com"})
+		})
+		between = records(v.T, v.DB)
+		if _, err := v.slice(PickOptions{Roots: []string{"acc_a"}}, SliceOptions{}); fault.Of(err) != fault.Exists {
+			v.Errorf("an address taken meanwhile: %v", err)
+		}
+		if !reflect.DeepEqual(records(v.T, v.DB), between) {
+			v.Error("a slice was half restored")
+		}
+		if _, err := v.slice(PickOptions{Roots: []string{"acc_a", "acc_z", "per_0002"}}, SliceOptions{}); fault.Of(err) != fault.NotFound || !strings.Contains(err.Error(), `["acc_z" "per_0002"]`) {
+			v.Errorf("roots that are not there, or no accounts: %v", err)
+		}
+	})
+}
+
+func TestASliceThatWasCutOrForgedIsRefused(t *testing.T) {
+	v := newVendor(t, storetest.Bolt(t))
+	v.settleAccounts(4)
+	v.back()
+	v.update(v.DB, func(tx *store.Tx) error { return tx.RemoveStored("person", "per_0002") })
+	var b bytes.Buffer
+	pick := PickOptions{RestoreOptions: v.options(), Kind: "account", Roots: []string{"acc_a"}, Owners: map[string]store.Owner{"person": {Field: "account", Kinds: []string{"account"}}}}
+	_, err := v.Shelf().Pick(v.Context(), v.find(time.Time{}), pick, &b)
+	v.must(err)
+	whole := b.Bytes()
+	for name, content := range map[string][]byte{
+		"cut":     whole[:len(whole)-3],
+		"altered": bytes.Replace(whole, []byte("per_0002"), []byte("per_0003"), 1),
+		"nothing": nil,
+	} {
+		between := records(t, v.DB)
+		if _, err := PutSlice(v.Context(), v.DB, bytes.NewReader(content), SliceOptions{By: "stf_ada"}); err == nil || !reflect.DeepEqual(records(t, v.DB), between) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if done, err := PutSlice(v.Context(), v.DB, bytes.NewReader(whole), SliceOptions{By: "stf_ada"}); err != nil || done.Gone != 1 {
+		t.Errorf("whole: %+v, %v", done, err)
+	}
+}
