@@ -421,7 +421,6 @@ func TestNothingNewIsSkippedButADay(t *testing.T) {
 
 func TestWhichBackupsStay(t *testing.T) {
 	now := time.Date(2022, 5, 20, 12, 0, 0, 0, time.UTC)
-	const day = 24 * time.Hour
 	for _, c := range []struct {
 		age   time.Duration
 		daily bool
@@ -434,6 +433,13 @@ func TestWhichBackupsStay(t *testing.T) {
 		if got := keeping(all, now, 30*day, 2*day)[1]; got != c.stays {
 			t.Errorf("%+v: stays %v", c, got)
 		}
+	}
+	// Another retention: of 35 days the copy of day 34 stays, that of day 36 goes.
+	p := DefaultPolicy()
+	p.KeepDays = 35
+	all := []Manifest{{Number: 1, Taken: now.Add(-36 * day), Daily: true}, {Number: 2, Taken: now.Add(-34 * day), Daily: true}, {Number: 3, Taken: now}}
+	if stay := keeping(all, now, p.Keep(), p.Thin); p.Check() != nil || stay[1] || !stay[2] {
+		t.Errorf("of 35 days: %v", stay)
 	}
 	old := []Manifest{{Number: 1, Taken: now.Add(-99 * day)}, {Number: 2, Taken: now.Add(-90 * day)}}
 	if stay := keeping(old, now, 30*day, 2*day); stay[1] || !stay[2] {
@@ -812,14 +818,27 @@ func TestADrillRestoresTheNewestAndAnother(t *testing.T) {
 				if err := json.Unmarshal(asJSON, &again); err != nil || !reflect.DeepEqual(again, r) {
 					v.Errorf("%s: %+v, %v", asJSON, again, err)
 				}
-				if text, err := os.ReadFile(paths[1]); err != nil || !strings.Contains(string(text), ": passed") || !strings.Contains(string(text), "| 20m0s | 1h0m0s |") {
+				if text, err := os.ReadFile(paths[1]); err != nil || !strings.Contains(string(text), ": passed") || !strings.Contains(string(text), "| RPO | 20m0s |") ||
+					!strings.Contains(string(text), "| Tier 0 (contact store and status page) | 1h0m0s | 4h0m0s | met |") ||
+					!strings.Contains(string(text), "| Tier 1 (Lifeline as a whole) | 1h0m0s | 6h0m0s | met |") || !strings.Contains(string(text), MeansRTO) {
 					v.Errorf("%s, %v", text, err)
 				}
 				o.RPO, o.RTO = time.Minute, time.Nanosecond
-				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || len(r.Problems) != 2 || !strings.Contains(r.Markdown(), "FAILED") {
+				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Markdown(), "FAILED") || !strings.Contains(r.Markdown(), "| targets of this drill | 1m0s | 1ns | MISSED |") {
 					v.Errorf("missed targets: %+v, %v", r, err)
 				}
 				o.RPO, o.RTO = 0, 0
+				late := o
+				late.Now = v.now().Add(time.Hour) // the newest is 80 minutes old: no tier allows that
+				if r, err := v.Shelf().Drill(v.Context(), late); err != nil || len(r.Problems) != 2 || r.Tiers[0].Met || r.Tiers[1].Met {
+					v.Errorf("missed tiers: %+v, %v", r, err)
+				}
+				if last, err := LastDrill(filepath.Dir(paths[0])); err != nil || !last.At.Equal(v.now()) {
+					v.Errorf("%+v, %v", last, err)
+				}
+				if _, err := LastDrill(v.TempDir()); fault.Of(err) != fault.NotFound {
+					v.Error(err)
+				}
 				o.Kinds = o.Kinds[:1] // people alone
 				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || r.Passed() {
 					v.Errorf("a binary that does not know a kind: %+v, %v", r, err)

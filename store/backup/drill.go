@@ -9,12 +9,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"filippo.io/age"
 
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // DrillOptions say what to restore into and against which targets.
@@ -24,8 +26,8 @@ type DrillOptions struct {
 	Kinds      []store.Kind // those that this binary opens a store with
 	// Open opens a new, empty, temporary engine; done throws it away.
 	Open func(context.Context) (engine store.Engine, done func(), err error)
-	RPO  time.Duration // target; 0: 1 h
-	RTO  time.Duration // target; 0: 4 h
+	RPO  time.Duration // a target of one's own beside the tiers'; 0: none
+	RTO  time.Duration
 	By   string
 	Now  time.Time // zero: now
 
@@ -34,19 +36,61 @@ type DrillOptions struct {
 
 // Report is what a drill found.
 type Report struct {
-	At        time.Time     `json:"at"`
-	By        string        `json:"by"`
-	Place     string        `json:"place"`
-	Runs      []Run         `json:"runs"`
-	RPO       time.Duration `json:"rpo"` // age of the newest backup, ns: what a loss at that moment would have cost
-	RTO       time.Duration `json:"rto"` // the slowest run, ns: restore and checks, without fetching hardware and people
-	RPOTarget time.Duration `json:"rpo_target"`
-	RTOTarget time.Duration `json:"rto_target"`
-	Problems  []string      `json:"problems,omitempty"` // empty: passed
+	At       time.Time     `json:"at"`
+	By       string        `json:"by"`
+	Place    string        `json:"place"`
+	Runs     []Run         `json:"runs"`
+	RPO      time.Duration `json:"rpo"` // age of the newest backup, ns: what a loss at that moment would have cost
+	RTO      time.Duration `json:"rto"` // the slowest run, ns: restore and checks, without fetching hardware and people
+	Tiers    []Measured    `json:"tiers"`
+	Problems []string      `json:"problems,omitempty"` // empty: passed
 }
 
 // Passed says whether every run was whole and both targets were met.
 func (r Report) Passed() bool { return len(r.Problems) == 0 }
+
+// Measured is a tier and whether it was met.
+type Measured struct {
+	Tier
+	Met bool `json:"met"`
+}
+
+// measure compares the figures with each tier that Lifeline holds itself to, and with targets of one's own.
+func (r *Report) measure(own Tier) {
+	all := tiers[:]
+	if own.RPO > 0 || own.RTO > 0 {
+		own.Number, own.Of = -1, "targets of this drill"
+		all = append(slices.Clip(all), own)
+	}
+	for _, t := range all {
+		m := Measured{Tier: t, Met: (t.RPO == 0 || r.RPO < t.RPO) && (t.RTO == 0 || r.RTO < t.RTO)}
+		r.Tiers = append(r.Tiers, m)
+		if !m.Met {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s missed: RPO %s and RTO %s, to be under %s and %s", t.name(), round(r.RPO), round(r.RTO), orNone(t.RPO), orNone(t.RTO)))
+		}
+	}
+}
+
+func (t Tier) name() string {
+	if t.Number < 0 {
+		return t.Of
+	}
+	return fmt.Sprintf("Tier %d (%s)", t.Number, t.Of)
+}
+
+func round(d time.Duration) time.Duration {
+	if d >= time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Millisecond)
+}
+
+func orNone(d time.Duration) string {
+	if d == 0 {
+		return "any"
+	}
+	return d.String()
+}
 
 // Run is one backup restored.
 type Run struct {
@@ -67,7 +111,7 @@ func (s Shelf) Drill(ctx context.Context, o DrillOptions) (Report, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	r := Report{At: now.UTC(), By: o.By, Place: s.Place.String(), RPOTarget: or(o.RPO, time.Hour), RTOTarget: or(o.RTO, 4*time.Hour)}
+	r := Report{At: now.UTC(), By: o.By, Place: s.Place.String(), Tiers: []Measured{}}
 	newest, err := s.Find(ctx, time.Time{})
 	if err != nil {
 		return r, err
@@ -103,12 +147,8 @@ func (s Shelf) Drill(ctx context.Context, o DrillOptions) (Report, error) {
 			r.Problems = append(r.Problems, run.Backup+": "+p)
 		}
 	}
-	if r.RPO = now.Sub(newest.Taken); r.RPO > r.RPOTarget {
-		r.Problems = append(r.Problems, fmt.Sprintf("the newest backup is %s old, the target is %s", r.RPO.Round(time.Second), r.RPOTarget))
-	}
-	if r.RTO > r.RTOTarget {
-		r.Problems = append(r.Problems, fmt.Sprintf("restoring took %s, the target is %s", r.RTO.Round(time.Second), r.RTOTarget))
-	}
+	r.RPO = now.Sub(newest.Taken)
+	r.measure(Tier{RPO: o.RPO, RTO: o.RTO})
 	return r, nil
 }
 
@@ -238,8 +278,16 @@ func (r Report) Markdown() string {
 	}
 	fmt.Fprintf(&b, "# Restore drill of %s: %s\n\n", r.At.Format("2006-01-02 15:04 UTC"), verdict)
 	fmt.Fprintf(&b, "Held by %s on the backups in %s.\n\n", or(r.By, "system:drill"), r.Place)
-	fmt.Fprintf(&b, "| Measure | Result | Target |\n|---|---|---|\n| RPO: age of the newest backup | %s | %s |\n| RTO: restore and checks | %s | %s |\n\n",
-		r.RPO.Round(time.Second), r.RPOTarget, r.RTO.Round(time.Millisecond), r.RTOTarget)
+	fmt.Fprintf(&b, "| Measure | Result |\n|---|---|\n| RPO | %s |\n| RTO | %s |\n\n%s.\n\n%s.\n\n", round(r.RPO), round(r.RTO), MeansRPO, MeansRTO)
+	b.WriteString("| Held to | RPO under | RTO under | Result |\n|---|---|---|---|\n")
+	for _, t := range r.Tiers {
+		met := "met"
+		if !t.Met {
+			met = "MISSED"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", t.name(), orNone(t.RPO), orNone(t.RTO), met)
+	}
+	b.WriteString("\n")
 	b.WriteString("| Backup | Taken | Size (bytes) | Records | Audit rows | Restored in | Checked in | Result |\n|---|---|---|---|---|---|---|---|\n")
 	for _, run := range r.Runs {
 		result := "whole"
@@ -256,6 +304,26 @@ func (r Report) Markdown() string {
 		}
 	}
 	return b.String()
+}
+
+// LastDrill reads the newest report in a directory that passed; fault.NotFound when none did.
+func LastDrill(dir string) (r Report, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "drill-*.json"))
+	if err != nil {
+		return r, err
+	}
+	slices.Sort(paths) // dated
+	for _, path := range slices.Backward(paths) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return r, err
+		}
+		r = Report{}
+		if err := json.Unmarshal(content, &r); err == nil && !r.At.IsZero() && r.Passed() {
+			return r, nil
+		}
+	}
+	return Report{}, fault.New(fault.NotFound, "no drill that passed is kept in %s", dir)
 }
 
 // Write keeps the report in a directory, dated, as JSON and as Markdown, and says where.
