@@ -98,7 +98,7 @@ func (p *plan) findAccount() error {
 	}
 	a, err := p.accounts.get(p.tx, id)
 	if fault.Of(err) == fault.NotFound {
-		return refuse(colAccountID, "names an account that does not exist or was deleted")
+		return p.deletedAccount(id, refuse(colAccountID, "names an account that does not exist or was deleted"))
 	}
 	p.account.id, p.account.value = id, a.clone()
 	return err
@@ -163,6 +163,9 @@ func (p *plan) accountByName(bySite string) (string, error) {
 		return free[0], nil
 	case len(free) > 1 && p.row.accountID == "":
 		return "", refuse(colAccount, "is the name of several accounts of this source: give account_id")
+	}
+	if len(free) == 0 {
+		return "", p.deletedByName(ids)
 	}
 	return "", nil
 }
@@ -253,6 +256,9 @@ func (p *plan) findContact() error {
 	}
 	if err == nil && id == "" {
 		id, err = p.byNameAlone()
+	}
+	if err == nil {
+		err = p.deletedContact(id)
 	}
 	if err != nil {
 		return err
@@ -346,6 +352,9 @@ func (p *plan) mergeAccount() error {
 	if was != "" && fold(was) != fold(a.Name) {
 		a.FormerNames = a.unite(t, colFormerNames.String(), a.FormerNames, []string{was}, p.s)
 	}
+	if err := p.formerly(t, &a.Provenance, &a.ProductIDs, formerIDs{scopeAccount, colFormerAccountIDs, r.accountID, p.account.id}, r.formerAccounts); err != nil {
+		return err
+	}
 	if r.accountID != "" && r.accountID != p.account.id {
 		a.ProductIDs = a.add(t, ListProductIDs, a.ProductIDs, r.accountID, p.s)
 		p.link(scopeAccount, r.accountID, p.account.id)
@@ -382,6 +391,9 @@ func (p *plan) mergeSite() error {
 	s.value(t, "region", &s.Region, r.region, p.s)
 	s.Tier = s.tier(t, s.Tier, r.tier, p.s)
 	s.Products = s.unite(t, colProducts.String(), s.Products, r.products, p.s)
+	if err := p.formerly(t, &s.Provenance, &s.ProductIDs, formerIDs{scopeSite, colFormerSiteIDs, r.siteID, p.site.id}, r.formerSites); err != nil {
+		return err
+	}
 	if r.siteID != "" && r.siteID != p.site.id {
 		s.ProductIDs = s.add(t, ListProductIDs, s.ProductIDs, r.siteID, p.s)
 		p.link(scopeSite, r.siteID, p.site.id)

@@ -117,6 +117,8 @@ type Verb struct {
 	Undo func(tx *store.Tx, c store.Rec[Change], s Step) error
 	// Keep is how long it can be undone; 0 is as long as a deleted contact is kept.
 	Keep time.Duration
+	// Apart says that what was done to one of the named records can be taken back without the others.
+	Apart bool
 	// Version finds the version of a record that a step is on; nil: Run looks itself.
 	Version func(tx *store.Tx, id string) (int64, error)
 }
@@ -407,13 +409,16 @@ func ends(kind fault.Kind) bool {
 
 // Run carries a change out, or goes on with one that waited after its rehearsal. It comes back when the change is done, waits or stopped.
 func (c *Changes) Run(ctx context.Context, by, id string) (store.Rec[Change], error) {
-	rec, err := c.judge(ctx, store.Act{By: by, Verb: "change.run"}, id, func(tx *store.Tx, rec store.Rec[Change]) (Change, error) {
-		return c.begin(tx, by, rec)
-	})
-	if err != nil {
+	if rec, err := c.start(ctx, by, id); err != nil {
 		return rec, err
 	}
 	return c.carry(ctx, id)
+}
+
+func (c *Changes) start(ctx context.Context, by, id string) (store.Rec[Change], error) {
+	return c.judge(ctx, store.Act{By: by, Verb: "change.run"}, id, func(tx *store.Tx, rec store.Rec[Change]) (Change, error) {
+		return c.begin(tx, by, rec)
+	})
 }
 
 // begin checks in one transaction that what will be done is what was approved, and writes its steps down.
@@ -629,23 +634,25 @@ var errTried = errors.New("tried")
 // Undo takes a change back: everything that it did so far, or nothing. It tries all of it first.
 func (c *Changes) Undo(ctx context.Context, by, id, reason string) (store.Rec[Change], error) {
 	rec, err := c.Change(ctx, id)
+	if err == nil && rec.Value.State != ChangeUndoing {
+		rec, err = c.turn(ctx, by, id, reason)
+	}
 	if err != nil {
 		return rec, err
 	}
-	if rec.Value.State != ChangeUndoing {
-		if err := c.tryBack(ctx, id); err != nil {
-			return rec, err
-		}
-		rec, err = c.judge(ctx, store.Act{By: by, Verb: "change.undo", Reason: reason}, id, func(tx *store.Tx, rec store.Rec[Change]) (Change, error) {
-			change := rec.Value
-			change.State, change.UndoneBy, change.Note = ChangeUndoing, by, ""
-			return change, c.mayUndo(tx, rec.Value)
-		})
-		if err != nil {
-			return rec, err
-		}
-	}
 	return c.carry(ctx, id)
+}
+
+// turn makes a change go back from now on.
+func (c *Changes) turn(ctx context.Context, by, id, reason string) (store.Rec[Change], error) {
+	if err := c.tryBack(ctx, id); err != nil {
+		return store.Rec[Change]{}, err
+	}
+	return c.judge(ctx, store.Act{By: by, Verb: "change.undo", Reason: reason}, id, func(tx *store.Tx, rec store.Rec[Change]) (Change, error) {
+		change := rec.Value
+		change.State, change.UndoneBy, change.Note = ChangeUndoing, by, ""
+		return change, c.mayUndo(tx, rec.Value)
+	})
 }
 
 func (c *Changes) mayUndo(tx *store.Tx, change Change) error {

@@ -44,7 +44,7 @@ func each(t *testing.T, story func(t *testing.T, b *Book)) {
 }
 
 func one(t testing.TB) *Book {
-	return newBook(storetest.Open(t, Kinds(), storetest.Clock(ticking())))
+	return newBook(storetest.Open(t, allKinds(), storetest.Clock(ticking())))
 }
 
 func (b *Book) mustImport(t testing.TB, source, text string) Report {

@@ -352,7 +352,7 @@ func (c *csvReader) next() (rawRow, error) {
 	}
 	for i, cell := range cells {
 		if strings.TrimSpace(cell) != "" {
-			row.cells[c.columns[i]] = split(c.columns[i], cell)
+			row.cells[c.columns[i]] = split(c.columns[i], unguarded(cell))
 		}
 	}
 	return row, nil

@@ -69,7 +69,16 @@ func find[T any](tx *store.Tx, t store.Table[T], scope, other, id string) (store
 		return store.Rec[T]{}, err
 	}
 	v, m, err := t.Get(tx, ours)
-	return store.Rec[T]{Meta: m, Value: v}, err
+	return store.Rec[T]{Meta: m, Value: v}, gone(t.Kind, m, err)
+}
+
+// gone says of a record that is deleted when it was, and until when it can be brought back.
+func gone(k store.Kind, m store.Meta, err error) error {
+	if fault.Of(err) != fault.NotFound || m.Deleted.IsZero() {
+		return err
+	}
+	return fault.New(fault.NotFound, "%s %s was deleted on %s; it can be brought back until %s", k.Name, m.ID,
+		m.Deleted.Format(time.DateOnly), m.Deleted.Add(k.Keep).Format(time.DateOnly))
 }
 
 // Site finds a site by our id or by any product id that it ever had. fault.Invalid says that the id is of another kind ("is the id
@@ -89,7 +98,7 @@ func (b *Book) Contact(tx *store.Tx, id string) (store.Rec[Contact], error) {
 		return store.Rec[Contact]{}, fault.BadField("contact_id", "%q is the id of %s, not of a contact", id, article(k.Name))
 	}
 	v, m, err := people.Get(tx, id)
-	return store.Rec[Contact]{Meta: m, Value: v}, err
+	return store.Rec[Contact]{Meta: m, Value: v}, gone(people.Kind, m, err)
 }
 
 // SitesOf walks the sites of an account (our id), oldest first, those deleted in the product among them.
@@ -245,15 +254,20 @@ type Counts struct {
 // Count counts what is in the book.
 func (b *Book) Count(ctx context.Context) (n Counts, err error) {
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
-		if n.Accounts, err = accounts.Count(tx, store.Query{}); err != nil {
-			return err
-		}
-		if n.Sites, err = sites.Count(tx, store.Query{}); err != nil {
-			return err
-		}
-		n.Contacts, err = people.Count(tx, store.Query{})
+		n, err = b.counts(tx)
 		return err
 	})
+	return n, err
+}
+
+func (b *Book) counts(tx *store.Tx) (n Counts, err error) {
+	if n.Accounts, err = accounts.Count(tx, store.Query{}); err != nil {
+		return n, err
+	}
+	if n.Sites, err = sites.Count(tx, store.Query{}); err != nil {
+		return n, err
+	}
+	n.Contacts, err = people.Count(tx, store.Query{})
 	return n, err
 }
 

@@ -31,18 +31,22 @@ const (
 	colInvoices
 	colOldTickets
 	colFormerNames
+	colFormerAccountIDs
+	colFormerSiteIDs
 	columnCount
 )
 
 var columnNames = [columnCount]string{"account", "account_id", "domain", "site", "site_id", "site_url", "products", "region", "tier", "name",
-	"role", "email", "phone", "locale", "time_zone", "channels", "confirmed_at", "invoices", "old_tickets", "former_names"}
+	"role", "email", "phone", "locale", "time_zone", "channels", "confirmed_at", "invoices", "old_tickets", "former_names",
+	"former_account_ids", "former_site_ids"}
 
 func (c column) String() string { return columnNames[c] }
 
 // many says whether a column takes several values.
 func (c column) many() bool {
 	switch c {
-	case colDomain, colProducts, colRole, colEmail, colPhone, colChannels, colInvoices, colOldTickets, colFormerNames:
+	case colDomain, colProducts, colRole, colEmail, colPhone, colChannels, colInvoices, colOldTickets, colFormerNames,
+		colFormerAccountIDs, colFormerSiteIDs:
 		return true
 	}
 	return false
@@ -70,6 +74,7 @@ type row struct {
 	name                                       string
 	roles, emails, phones, channels            []string
 	locale, zone                               string
+	formerAccounts, formerSites                []string // product ids that it had before, oldest first
 }
 
 func (r row) hasSite() bool { return r.site != "" || r.siteID != "" || r.siteURL != "" }
@@ -120,6 +125,8 @@ func check(raw rawRow, p Policy, now time.Time) (row, []Rejected) {
 	r.invoices = c.all(colInvoices, named)
 	r.oldTickets = c.all(colOldTickets, named)
 	r.formerNames = c.all(colFormerNames, named)
+	r.formerAccounts = c.all(colFormerAccountIDs, productID)
+	r.formerSites = c.all(colFormerSiteIDs, productID)
 	c.whole(r)
 	return r, raw.bad
 }

@@ -18,6 +18,7 @@ type work struct {
 	aliases   shelf[Alias]
 	addresses shelf[address]
 
+	goneAt    map[string][]string // deleted contacts who had an address, as far as anybody asked
 	aliasAt   map[string]string   // alias ids by scope and value; "": there is none
 	atAddress map[string][]string // contacts that got an address here
 	byName    map[string][]string // contacts made here, by account and name
@@ -34,7 +35,7 @@ type raised struct {
 func newWork() *work {
 	return &work{
 		accounts: newShelf(accounts), sites: newShelf(sites), people: newShelf(people), aliases: newShelf(aliases), addresses: newShelf(addresses),
-		aliasAt: map[string]string{}, atAddress: map[string][]string{}, byName: map[string][]string{},
+		goneAt: map[string][]string{}, aliasAt: map[string]string{}, atAddress: map[string][]string{}, byName: map[string][]string{},
 	}
 }
 
@@ -229,7 +230,9 @@ func (w *work) at(account, channel, value string) ([]string, error) {
 		}
 		ids = append(ids, rec.Value.Contact)
 	}
-	return w.living(ids)
+	alive, err := w.living(ids)
+	w.goneAt[joined(account, channel, key)] = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(alive, id) })
+	return alive, err
 }
 
 // living leaves out contacts that were deleted.
