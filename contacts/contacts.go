@@ -59,6 +59,7 @@ type Book struct {
 	Changes *Changes
 
 	standings store.Kept[Standing]
+	index     index
 }
 
 // Kinds lists the kinds of record that this room keeps.

@@ -215,17 +215,17 @@ type address struct {
 // kept is how long a deleted account, site or contact can be brought back.
 const kept = 180 * 24 * time.Hour
 
-var accounts = store.Table[Account]{Kind: store.Kind{Name: "account", Prefix: "acc", Schema: 1, Keep: kept}}
+var accounts = store.Table[Account]{Kind: store.Kind{Name: "account", Prefix: "acc", Schema: 1, Keep: kept, Followed: true}}
 
 var sites = store.Table[Site]{
-	Kind: store.Kind{Name: "site", Prefix: "sit", Schema: 1, Keep: kept, Indexes: []store.Index{
+	Kind: store.Kind{Name: "site", Prefix: "sit", Schema: 1, Keep: kept, Followed: true, Indexes: []store.Index{
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}}},
 	}},
 	Tuples: func(s Site) store.Tuples { return store.Tuples{"account": {s.Account}} },
 }
 
 var people = store.Table[Contact]{
-	Kind: store.Kind{Name: "contact", Prefix: "con", Schema: 1, Keep: kept, Indexes: []store.Index{
+	Kind: store.Kind{Name: "contact", Prefix: "con", Schema: 1, Keep: kept, Followed: true, Indexes: []store.Index{
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}}},
 		{Name: "name", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "name", Type: store.Blind}}},
 	}},

@@ -22,8 +22,9 @@ type accountAnswer struct {
 	FormerNames []string `json:"former_names,omitempty"`
 	Locale      string   `json:"locale,omitempty"`
 	TimeZone    string   `json:"time_zone,omitempty"`
-	MatchedBy   string   `json:"matched_by,omitempty"` // in a search: id, account_id, site_id, email, phone, account, former_name, domain, site, site_url
+	MatchedBy   string   `json:"matched_by,omitempty"` // in a search: see contacts.Hit
 	Matched     string   `json:"matched,omitempty"`    // our id of the record that matched
+	Similar     bool     `json:"similar,omitempty"`    // it is only similar to what was asked for
 }
 
 type siteAnswer struct {
@@ -67,9 +68,10 @@ type accountView struct {
 }
 
 type accountList struct {
-	Items   []accountAnswer `json:"items"`
-	Next    string          `json:"next"`
-	Partial bool            `json:"partial,omitempty"` // the search stopped before it had seen everything
+	Items    []accountAnswer `json:"items"`
+	Next     string          `json:"next"`
+	Partial  bool            `json:"partial,omitempty"`  // there may be more
+	Searched int             `json:"searched,omitempty"` // percent of the book that could be searched; below 100 for a while after a start
 }
 
 func accountOf(r store.Rec[contacts.Account]) accountAnswer {
@@ -153,10 +155,10 @@ func (p *Portal) contactRoutes() []route {
 					if err != nil {
 						return err
 					}
-					out := accountList{Partial: found.Partial}
+					out := accountList{Items: []accountAnswer{}, Partial: found.Partial, Searched: found.Read}
 					for _, hit := range found.Hits {
 						a := accountOf(hit.Account)
-						a.MatchedBy, a.Matched = hit.Why, hit.On
+						a.MatchedBy, a.Matched, a.Similar = hit.Why, hit.On, hit.Typo
 						out.Items = append(out.Items, a)
 					}
 					return send(k.Ctx, 200, out)

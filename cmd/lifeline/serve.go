@@ -154,6 +154,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		})
 	}
 	run("page", func() { _ = keeper.Run(work) })
+	run("search index", func() { _ = h.book.Follow(work) })
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
