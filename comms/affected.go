@@ -144,7 +144,20 @@ func (r *Room) LoadAffected(ctx context.Context, by, incident, format string, fi
 		return report, err
 	}
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "ledger.load"}, load)
+	if err == nil && report.Added > 0 {
+		if err := r.coverLoaded(ctx, incident); err != nil { // the duty tries again; the set is loaded
+			r.Log.Warn("whom nobody can tell is not known yet", "incident", incident, "err", err)
+		}
+	}
 	return report, err
+}
+
+func (r *Room) coverLoaded(ctx context.Context, incident string) error {
+	in, err := r.Incident(ctx, incident)
+	if err != nil {
+		return err
+	}
+	return r.Cover(ctx, in.ID)
 }
 
 func (r *Room) loadAffected(tx *store.Tx, by string, in store.Rec[Incident], lines []AffectedLine, report *AffectedReport, dry bool) error {
@@ -178,6 +191,10 @@ func (r *Room) loadAffected(tx *store.Tx, by string, in store.Rec[Incident], lin
 		return nil
 	}
 	in.Value.Loaded = true
+	if in.Value.LoadedAt == nil {
+		now := tx.Now()
+		in.Value.LoadedAt = &now
+	}
 	if err := incidents.Put(tx, in.ID, in.Value, in.Version); err != nil {
 		return err
 	}

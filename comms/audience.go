@@ -469,6 +469,7 @@ type CoverageReport struct {
 	Sites     int         `json:"sites"`
 	Covered   int         `json:"covered"`
 	Uncovered []Uncovered `json:"uncovered"`
+	coverageTimes
 }
 
 // Uncovered is an affected site that nobody who may speak for it can be told about.
@@ -487,27 +488,34 @@ const NoApproved = "no_approved_contact"
 // Coverage reports the affected sites without a reachable approved contact.
 func (r *Room) Coverage(ctx context.Context, incident string) (c CoverageReport, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		c = CoverageReport{AsOf: tx.Now(), Uncovered: []Uncovered{}}
-		in, err := findIncident(tx, incident)
-		if err != nil {
-			return err
-		}
-		people := r.standings(tx)
-		defer people.close()
-		for a, err := range r.affectedAccounts(tx, in.ID, "") {
-			if err != nil {
-				return err
-			}
-			if err := r.cover(tx, a, people.of(a.account), &c); err != nil {
-				return err
-			}
-		}
-		return nil
+		c, err = r.coverage(tx, incident, true)
+		return err
 	})
 	return c, err
 }
 
-func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec[contacts.Standing], error], c *CoverageReport) error {
+// coverage walks an affected set beside the book; with names it says what people call the sites and their customers.
+func (r *Room) coverage(tx *store.Tx, incident string, names bool) (c CoverageReport, err error) {
+	c = CoverageReport{AsOf: tx.Now(), Uncovered: []Uncovered{}}
+	in, err := findIncident(tx, incident)
+	if err != nil {
+		return c, err
+	}
+	c.coverageTimes = coverTimes(in.Value)
+	people := r.standings(tx)
+	defer people.close()
+	for a, err := range r.affectedAccounts(tx, in.ID, "") {
+		if err != nil {
+			return c, err
+		}
+		if err := r.cover(tx, a, people.of(a.account), &c, names); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec[contacts.Standing], error], c *CoverageReport, names bool) error {
 	var approved []contacts.Standing
 	for rec, err := range people {
 		if err != nil {
@@ -524,9 +532,12 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec
 			c.Covered++
 			continue
 		}
-		u, err := r.uncovered(tx, site, a.account, reason)
-		if err != nil {
-			return err
+		u := Uncovered{Site: site, Account: a.account, Reason: reason}
+		if names {
+			var err error
+			if u, err = r.uncovered(tx, site, a.account, reason); err != nil {
+				return err
+			}
 		}
 		c.Uncovered = append(c.Uncovered, u)
 	}

@@ -36,6 +36,9 @@ type Incident struct {
 	Commander     string     `json:"commander"`
 	LastUpdate    int        `json:"last_update"` // the highest number given to an update
 	Loaded        bool       `json:"loaded"`      // an affected set is loaded
+	LoadedAt      *time.Time `json:"loaded_at"`   // the first one
+	CoveredAt     *time.Time `json:"covered_at"`  // since when every affected site has somebody to tell; null: not yet, or no longer
+	GapSince      *time.Time `json:"gap_since"`   // since when some affected site has nobody
 	FirstNoticeAt *time.Time `json:"first_notice_at"`
 	ResolvedAt    *time.Time `json:"resolved_at"`
 	MonitoringAt  *time.Time `json:"monitoring_at"`
@@ -316,8 +319,10 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if to.State != Closed {
 		return nil
 	}
-	if err := r.keep(tx, id, FullScope, by); err != nil {
-		return err
+	for _, what := range []string{FullScope, CoverageDue} {
+		if err := r.keep(tx, id, what, by); err != nil {
+			return err
+		}
 	}
 	return r.keep(tx, id, NextUpdate, by)
 }

@@ -1045,7 +1045,7 @@ func TestARestoredStoreSendsNothingUntilSomebodyHasLooked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := restore.Finish(ctx, store.Act{By: "stf_ann", Verb: "store.restore"}, store.Restored{Backup: "b1"}); err != nil {
+	if err := restore.Finish(ctx, store.Act{By: "stf_ann", Verb: "store.restore"}, store.Restored{Backup: "b1"}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	w := &town{TB: t, clock: old.clock, engine: &shutter{Engine: engine}, keys: old.keys}

@@ -34,6 +34,6 @@ type Room struct {
 func Kinds() []store.Kind {
 	return []store.Kind{
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
-		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind,
+		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind,
 	}
 }

@@ -22,6 +22,7 @@ type Task struct {
 	Title    string          `json:"title"`            // one line; ids and figures, no name and no address, for it goes into mails to staff
 	Detail   json.RawMessage `json:"detail,omitempty"` // a small object of ids and figures, by What
 	Count    int             `json:"count"`            // how often it was found since it is open
+	Shared   bool            `json:"shared,omitempty"` // it is due with others, through a deadline that is not its own
 	Owner    string          `json:"owner,omitempty"`
 	State    string          `json:"state"`            // open, done, dropped
 	Reason   string          `json:"reason,omitempty"` // why it was dropped, or what was done
@@ -88,8 +89,8 @@ func (t Task) bad() (f []fault.Field) {
 	return f
 }
 
-// Owe notes in the transaction of the fact that somebody owes something. Of t it takes What, Of, Account, Incident, Title, Detail, Owner and
-// Due; without a Due the policy's task_due for What holds. While a task of the same What and Of is open there is no second one: the first
+// Owe notes in the transaction of the fact that somebody owes something. Of t it takes What, Of, Account, Incident, Title, Detail, Owner, Shared
+// and Due; without a Due the policy's task_due for What holds. While a task of the same What and Of is open there is no second one: the first
 // takes the new title and detail and counts once more, and keeps its owner and the time by which it is due.
 func (r *Room) Owe(tx *store.Tx, t Task) (string, error) {
 	if f := t.bad(); len(f) > 0 {
@@ -107,7 +108,7 @@ func (r *Room) Owe(tx *store.Tx, t Task) (string, error) {
 		return "", err
 	}
 	t = Task{What: t.What, Of: t.Of, Account: t.Account, Incident: t.Incident, Title: t.Title, Detail: t.Detail, Owner: t.Owner, Due: t.Due,
-		State: Open, Count: 1, OpenedAt: tx.Now(), SeenAt: tx.Now()}
+		State: Open, Count: 1, OpenedAt: tx.Now(), SeenAt: tx.Now(), Shared: t.Shared}
 	if t.Due.IsZero() {
 		t.Due = tx.Now().Add(r.Policy.taskDue(t.What))
 	}
@@ -118,6 +119,9 @@ func (r *Room) Owe(tx *store.Tx, t Task) (string, error) {
 	tx.On(id)
 	if err := tasks.Put(tx, id, t, 0); err != nil {
 		return "", err
+	}
+	if t.Shared {
+		return id, nil
 	}
 	return id, r.promise(tx, Deadline{What: t.What, Of: id, Incident: t.Incident, Title: t.Title, Due: t.Due})
 }

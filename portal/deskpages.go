@@ -246,6 +246,8 @@ func (k *call) resolves(d comms.Due) string {
 	switch k.sort(d) {
 	case comms.AnyTask:
 		return "/desk/tasks/" + d.Of
+	case comms.CoverageDue:
+		return "/desk/tasks?incident=" + d.Incident
 	case "first_answer":
 		return "/desk/tickets?state=new"
 	case "second_reading":

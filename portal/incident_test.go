@@ -191,7 +191,8 @@ func TestCoverageNamesWhomNobodyReaches(t *testing.T) {
 	incident := h.world()
 	h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=crm", media: "text/csv", body: "account,account_id,site,site_id\nMute,A-9,Mute,S-9\n"}).want(200)
 	h.do(ask{as: auth.Automation, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "text/csv", body: "site_id\nS-9\n"}).want(200)
-	a := h.get(auth.Auditor, "/api/v1/incidents/"+incident+"/coverage").want(200).says("Mute")
+	a := h.get(auth.Auditor, "/api/v1/incidents/"+incident+"/coverage").want(200).says("Mute", `"full_at":null`)
+	h.get(auth.Auditor, "/api/v1/tasks?incident="+incident).want(200).says(`"what":"outreach"`, `"no_approved_contact"`)
 	if strings.Contains(string(a.body), "ann@acme.example") {
 		t.Errorf("an address in full: %s", a.body)
 	}

@@ -157,6 +157,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("search index", func() { _ = h.book.Follow(work) })
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
+	run("duties", func() { _ = h.comms.RunDuties(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
 	if h.backups != nil {
 		run("backups", func() { _ = h.backups.Run(work) })

@@ -1,0 +1,121 @@
+package comms
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// round is a standing duty that one replica does at a time, and how far it has come. It has one record for each duty; who claims it does the
+// next turn.
+type round struct {
+	State json.RawMessage `json:"state,omitempty"`
+	Due   time.Time       `json:"due"` // of the next turn, by wall time as leases are
+}
+
+var rounds = store.Table[round]{
+	Kind: store.Kind{Name: "round", Prefix: "rnd", Schema: 1, Composed: true, Leased: true},
+	Due:  func(r round) (string, time.Time) { return "", r.Due },
+}
+
+// roundLease outlasts a turn: duties do little at a time.
+const roundLease = 2 * time.Minute
+
+// duty is something that is to be done again and again. A turn must do little, and nothing that harms when it is done twice: a replica that
+// stands still for longer than the lease does its turn beside another.
+type duty struct {
+	name  string
+	every time.Duration // wall time between turns
+	turn  func(context.Context) error
+}
+
+func (d duty) id() string { return "rnd_" + d.name }
+
+// duties are what this room does of itself.
+func (r *Room) duties() []duty {
+	return []duty{{"coverage", 15 * time.Second, r.coverAll}}
+}
+
+// RunDuties does the room's standing duties until ctx ends, each by one replica at a time.
+func (r *Room) RunDuties(ctx context.Context) error {
+	holder := "duties " + rand.Text()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := r.turn(ctx, holder); err != nil && ctx.Err() == nil {
+			r.Log.Error("a standing duty failed; it is tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// turn does every duty whose time has come and that nobody holds.
+func (r *Room) turn(ctx context.Context, holder string) error {
+	if err := r.beginRounds(ctx); err != nil {
+		return err
+	}
+	for {
+		claims, err := r.DB.Claim(ctx, store.Lease{Kind: rounds.Name, Holder: holder, For: roundLease, Limit: 1})
+		if err != nil || len(claims) == 0 {
+			return err
+		}
+		m := claims[0]
+		for _, d := range r.duties() {
+			if d.id() == m.ID {
+				if err := d.turn(ctx); err != nil && ctx.Err() == nil {
+					r.Log.Error("a standing duty failed; it is tried again", "duty", d.name, "err", err)
+				}
+				if err := r.endTurn(ctx, d, holder, m.Epoch); err != nil {
+					return fmt.Errorf("end a turn of %s: %w", d.name, err)
+				}
+			}
+		}
+	}
+}
+
+// beginRounds makes the record of every duty that has none yet.
+func (r *Room) beginRounds(ctx context.Context) error {
+	for _, d := range r.duties() {
+		err := r.DB.View(ctx, func(tx *store.Tx) error {
+			_, _, err := rounds.Get(tx, d.id())
+			return err
+		})
+		if fault.Of(err) == fault.NotFound {
+			err = r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return rounds.Put(tx, d.id(), round{Due: time.Unix(1, 0).UTC()}, 0) })
+			if fault.Of(err) == fault.Exists { // another replica was faster
+				err = nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("begin the duty %s: %w", d.name, err)
+		}
+	}
+	return nil
+}
+
+func (r *Room) endTurn(ctx context.Context, d duty, holder string, epoch int64) error {
+	err := r.DB.Update(context.WithoutCancel(ctx), store.Act{}, func(tx *store.Tx) error {
+		v, m, err := rounds.Get(tx, d.id())
+		if err != nil {
+			return err
+		}
+		v.Due = time.Now().Add(d.every).UTC()
+		if err := rounds.Put(tx, d.id(), v, m.Version); err != nil {
+			return err
+		}
+		return rounds.Release(tx, d.id(), holder, epoch)
+	})
+	if fault.Of(err) == fault.Fenced { // it took longer than the lease, and is another's
+		return nil
+	}
+	return err
+}
