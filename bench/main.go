@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -32,10 +33,22 @@ func main() {
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	only := flag.String("only", "", "engines, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
+	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, each: *each, only: *only})
+	err := run(ctx, os.Stdout, bench{people: *people, each: *each, only: *only, writers: []int{1, 64, 256}})
 	stop()
+	pprof.StopCPUProfile()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -49,6 +62,9 @@ type bench struct {
 	dir    string
 	keys   *store.Keys
 	out    io.Writer
+
+	writers []int // how many file tickets at a time
+	solo    bool  // a commit for each
 }
 
 func (b bench) wants(what string) bool {
@@ -70,8 +86,20 @@ func run(ctx context.Context, out io.Writer, b bench) (err error) {
 			return err
 		}
 	}
+	alone := b // what sharing a commit is compared with
+	alone.only, alone.writers, alone.solo = "tickets", []int{64}, true
+	if b.wants("tickets") {
+		if err := alone.engine(ctx, "bolt solo", alone.bolt); err != nil {
+			return err
+		}
+	}
 	if err := b.engine(ctx, "bolt", b.bolt); err != nil {
 		return err
+	}
+	if b.wants("tickets") {
+		if err := b.bareRows(ctx); err != nil {
+			return err
+		}
 	}
 	if err := b.engine(ctx, "postgres", b.postgres); err != nil {
 		return err
@@ -109,7 +137,7 @@ func (b bench) bolt(context.Context) (store.Engine, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: slog.New(slog.DiscardHandler)})
+	e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: slog.New(slog.DiscardHandler), Solo: b.solo})
 	return e, func() { os.RemoveAll(dir) }, err
 }
 

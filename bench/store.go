@@ -13,12 +13,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"lifeline/comms"
 	"lifeline/comms/commstest"
 	"lifeline/contacts"
 	"lifeline/portal/desk"
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/store/postgres/pgtest"
 	"lifeline/templates"
 )
 
@@ -59,34 +63,92 @@ func (b bench) tickets(ctx context.Context, engine string, e store.Engine) error
 	room := &comms.Room{DB: db, Book: book, Words: words, Policy: comms.DefaultPolicy(), Log: log, Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example"}}
 	d := &desk.Desk{DB: db, Book: book, Comms: room, Policy: desk.DefaultPolicy(), Log: log}
 	d.Policy.AckHourly = 1 << 30
-	for _, writers := range []int{1, 64, 256} {
-		var n, busy atomic.Int64
-		var mu sync.Mutex
-		var took []time.Duration
-		err := together(writers, b.each, func(worker, i int) error {
-			began := time.Now()
+	for _, writers := range b.writers {
+		r, err := b.rate(writers, func(worker, i int) error {
 			_, err := d.File(ctx, "public:bench", desk.Intake{Message: "Our site is gone and we have a release on Thursday.", Impact: desk.LostAccess, Route: "api",
 				Email: fmt.Sprintf("p%d.%d.%d@customer.example", writers, worker, i)})
-			if fault.Of(err) == fault.Unavailable { // told to come back: nothing was acknowledged
-				busy.Add(1)
-				return nil
-			}
-			if err == nil {
-				n.Add(1)
-				mu.Lock()
-				took = append(took, time.Since(began))
-				mu.Unlock()
-			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		slices.Sort(took)
-		fmt.Fprintf(b.out, "tickets    %-9s %3d writers                    %8.0f/s   p50 %.1f ms  p99 %.1f ms  told to come back %d\n", engine, writers,
-			float64(n.Load())/b.each.Seconds(), ms(took[len(took)/2]), ms(took[len(took)*99/100]), busy.Load())
+		fmt.Fprintf(b.out, "tickets    %-9s %3d writers                    %s\n", engine, writers, r)
 	}
 	return nil
+}
+
+// rate is what writers came to together.
+type rate struct {
+	perSecond     float64
+	busy          int64
+	p50, p95, p99 time.Duration
+}
+
+func (r rate) String() string {
+	return fmt.Sprintf("%8.0f/s   p50 %.1f ms  p95 %.1f ms  p99 %.1f ms  told to come back %d", r.perSecond, ms(r.p50), ms(r.p95), ms(r.p99), r.busy)
+}
+
+// rate lets so many writers do one thing again and again, for as long as each rate is measured.
+func (b bench) rate(writers int, do func(worker, i int) error) (r rate, err error) {
+	var busy atomic.Int64
+	took := make([][]time.Duration, writers)
+	err = together(writers, b.each, func(worker, i int) error {
+		began := time.Now()
+		err := do(worker, i)
+		switch fault.Of(err) {
+		case fault.Unavailable: // told to come back: nothing was acknowledged
+			busy.Add(1)
+			return nil
+		case "":
+			took[worker] = append(took[worker], time.Since(began))
+		}
+		return err
+	})
+	all := slices.Sorted(slices.Values(slices.Concat(took...)))
+	if err == nil && len(all) == 0 {
+		err = errors.New("nothing was acknowledged")
+	}
+	if err != nil {
+		return r, err
+	}
+	at := func(percent int) time.Duration { return all[len(all)*percent/100] }
+	return rate{float64(len(all)) / b.each.Seconds(), busy.Load(), at(50), at(95), at(99)}, nil
+}
+
+// bareRows is what the same database gives without a store around it: four rows of a ticket's size, in a transaction that a plain program
+// would make.
+func (b bench) bareRows(ctx context.Context) error {
+	server, stop, err := pgtest.Start("", pgtest.Durable)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	pool, err := pgxpool.New(ctx, server+"&pool_max_conns=16")
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(ctx, "CREATE TABLE rows (id text PRIMARY KEY, a text UNIQUE, b text, c text, body bytea); CREATE INDEX ON rows (b); CREATE INDEX ON rows (c)"); err != nil {
+		return err
+	}
+	r, err := b.rate(64, func(int, int) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			var batch pgx.Batch
+			for i, size := range []int{500, 120, 120, 180} {
+				id := store.NewSuffix()
+				var unique, key *string
+				if i == 0 {
+					unique, key = &id, &id
+				}
+				batch.Queue("INSERT INTO rows VALUES ($1, $2, $3, $4, $5)", id, unique, key, key, make([]byte, size))
+			}
+			return tx.SendBatch(ctx, &batch).Close()
+		})
+	})
+	if err == nil {
+		fmt.Fprintf(b.out, "bare rows  postgres   64 writers                    %s\n", r)
+	}
+	return err
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -14,6 +14,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/store/limit"
 )
 
 // Desk is the room; everything in it is handed in once, at start.
@@ -23,6 +24,8 @@ type Desk struct {
 	Comms  *comms.Room
 	Policy Policy
 	Log    *slog.Logger
+
+	receipts limit.Lots // of what strangers may be sent in all
 }
 
 // Policy is the desk's section of the policy file.

@@ -29,23 +29,37 @@ type Receipt struct {
 
 // File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt and the audit row. It
 // never asks the product, and never waits for a mail server.
+//
+// That transaction reads nothing, so that tickets are in nobody's way: what is going on and what the address has had are looked up before.
 func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) {
 	in, err := validate(in, d.Book.Policy.PhoneCountry)
 	if err != nil {
 		return Receipt{}, err
 	}
 	in.Locale = d.Comms.Words.Match(in.Locale)
+	for try := 0; ; try++ {
+		seen, err := d.look(ctx, in)
+		if err != nil {
+			return Receipt{}, err
+		}
+		if try == lookTries { // she still has her receipt on the screen
+			seen.ack = ack{}
+		}
+		receipt, err := d.write(ctx, by, in, seen)
+		if seen.ack.channel == "" || !limit.Lost(err) { // else another ticket of the same address was faster
+			return receipt, err
+		}
+	}
+}
+
+const lookTries = 3
+
+func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (receipt Receipt, err error) {
 	plain, hash := secret.New()
 	number := secret.Number()
 	phrase := secret.Phrase()
-	ack := d.ackChannel(ctx, in)
-	var receipt Receipt
 	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file"}, func(tx *store.Tx) error {
-		going, err := d.openIncidents(tx)
-		if err != nil {
-			return err
-		}
-		incident, priority := triage(in.Impact, going)
+		incident, priority := triage(in.Impact, seen.going)
 		t := Ticket{
 			Number: number, Secret: hash, Phrase: phrase, Level: "L0",
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
@@ -64,9 +78,9 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 			return err
 		}
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: t.Level,
-			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: ack}
+			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.channel}
 		tx.On(id)
-		return d.acknowledge(tx, t, ack)
+		return d.acknowledge(tx, t, seen.ack)
 	})
 	return receipt, err
 }
@@ -92,35 +106,54 @@ func (d *Desk) openIncidents(tx *store.Tx) ([]open, error) {
 	return going, nil
 }
 
-// ackChannel decides whether and how a receipt goes to an address that nobody has proved: a stranger must not be able to
-// make us write to somebody again and again. When a budget is used up the person still has her receipt on the screen.
-func (d *Desk) ackChannel(ctx context.Context, in Intake) string {
+// seen is what the store said before a ticket was written.
+type seen struct {
+	going []open
+	ack   ack
+}
+
+// ack is how a receipt goes out, and what is taken for it of what its address may get. Without a channel there is none.
+type ack struct {
+	channel string
+	taking  limit.Taking
+}
+
+// look reads what is going on, and decides whether and how a receipt goes to an address that nobody has proved: a stranger must not be able
+// to make us write to somebody again and again. When a budget is used up the person still has her receipt on the screen.
+func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	channel, address, hourly := "email", in.Email, d.Policy.AckHourly
 	if address == "" {
 		channel, address, hourly = "sms", in.Phone, d.Policy.AckSMSHourly
 	}
-	for _, budget := range []struct {
-		key string
-		n   int
-		per time.Duration
-	}{
-		{"ack address " + address, 1, d.Policy.AckEach},
-		{"ack daily " + address, d.Policy.AckDaily, 24 * time.Hour},
-		{"ack all " + channel, hourly, time.Hour},
-	} {
-		if err := limit.Take(ctx, d.DB, budget.key, budget.n, budget.per); err != nil {
-			if fault.Of(err) != fault.TooMany {
-				d.Log.Warn("receipt not sent: its budget could not be read", "err", err)
-			}
-			return ""
+	var budget error
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		if s.going, err = d.openIncidents(tx); err != nil {
+			return err
 		}
+		s.ack.taking, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour})
+		return nil
+	})
+	if err != nil {
+		return s, err
 	}
-	return channel
+	if budget == nil {
+		budget = d.receipts.Take(ctx, d.DB, "ack all "+channel, hourly, time.Hour)
+	}
+	if budget == nil {
+		s.ack.channel = channel
+	} else if fault.Of(budget) != fault.TooMany {
+		d.Log.Warn("receipt not sent: its budget could not be read", "err", budget)
+	}
+	return s, nil
 }
 
-func (d *Desk) acknowledge(tx *store.Tx, t Ticket, channel string) error {
+func (d *Desk) acknowledge(tx *store.Tx, t Ticket, ack ack) error {
+	channel := ack.channel
 	if channel == "" {
 		return nil
+	}
+	if err := ack.taking.In(tx); err != nil {
+		return err
 	}
 	address := t.Email
 	if channel == "sms" {

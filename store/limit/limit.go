@@ -1,9 +1,12 @@
 // Package limit counts what strangers may do, in the store, so that replicas and restarts never multiply an allowance.
 //
 // A limit is exact and sliding: in no stretch of time as long as the period is more taken than allowed, at no boundary. The price is
-// one small write for each thing that is allowed. What is refused costs a read and no write, so a flood that a limit holds back
-// never becomes a flood of commits. Large limits are kept coarsely: there what was taken may count up to a 64th of the period
-// longer than it should, never shorter.
+// one small write for each thing that is allowed ([Take]), or a record more in a transaction that the caller makes anyway ([Look]). What is
+// refused costs a read and no write, so a flood that a limit holds back never becomes a flood of commits. Large limits are kept
+// coarsely: there what was taken may count up to a 32nd of the period longer than it should, never shorter.
+//
+// A limit that everybody shares would make all its takers wait for one record. [Lots] takes a share of it at once and hands that out from
+// memory; the limit is still never exceeded.
 //
 // Keys are looked up blind and kept hashed: an address in a key is not readable in the data. Limits run on the domain's clock.
 package limit
@@ -43,7 +46,7 @@ var counters = store.Table[counter]{
 func Kinds() []store.Kind { return []store.Kind{counters.Kind} }
 
 const (
-	most   = 64   // marks in a counter; a limit up to this is kept exactly
+	exact  = 64   // a limit up to this is kept exactly
 	wide   = 1024 // a limit from here on is split among several counters, so that busy writers do not wait for each other
 	shards = 16
 	tries  = 8 // on a counter that others change at the same moment
@@ -79,89 +82,164 @@ func Take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 }
 
 func take(ctx context.Context, db *store.DB, key string, n int, per time.Duration) error {
-	sum := sha256.Sum256([]byte(key))
-	key = hex.EncodeToString(sum[:])
-	read := func(tx *store.Tx) (store.Rec[counter], error) {
-		rec, err := counters.First(tx, store.Query{Index: "key", Equal: []any{key}})
-		if fault.Of(err) == fault.NotFound {
-			err = nil
-			rec.Value.Key = key
-		}
-		return rec, err
-	}
-	var wait time.Duration
-	fresh := false // nobody has taken under the key: then it is written unread, so that writers of other new keys are in nobody's way
-	err := db.View(ctx, func(tx *store.Tx) error {
-		rec, err := read(tx)
-		if err != nil {
-			return err
-		}
-		fresh = rec.ID == ""
-		_, wait = add(rec.Value.Marks, tx.Now(), n, per)
-		return nil
+	var t Taking
+	err := db.View(ctx, func(tx *store.Tx) (err error) {
+		t, err = Look(tx, key, Rule{n, per})
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for try := 0; wait == 0; try++ {
-		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) (err error) {
-			rec := store.Rec[counter]{Value: counter{Key: key}}
-			if !fresh {
-				if rec, err = read(tx); err != nil {
+	for try := 0; ; try++ {
+		err := db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			if try > 0 { // another took at the same moment: now look in the transaction that takes
+				var err error
+				if t, err = Look(tx, key, Rule{n, per}); err != nil {
 					return err
 				}
 			}
-			c := rec.Value
-			if c.Marks, wait = add(c.Marks, tx.Now(), n, per); wait > 0 {
-				return nil
-			}
-			c.Until = tx.Now().Add(per)
-			if rec.ID == "" {
-				rec.ID = counters.NewID()
-			}
-			return counters.Put(tx, rec.ID, c, rec.Version)
+			return t.In(tx)
 		})
-		switch fault.Of(err) {
-		case "":
-			if wait == 0 {
-				return nil
-			}
-		case fault.Stale, fault.Exists: // another took at the same moment
-			fresh = false
-			if try == tries {
-				return fault.Wrap(fault.Unavailable, err, "too much is going on at once; try again in a moment")
-			}
-		default:
+		switch {
+		case err == nil || !Lost(err):
 			return err
+		case try == tries:
+			return fault.Wrap(fault.Unavailable, err, "too much is going on at once; try again in a moment")
 		}
 	}
+}
+
+// Rule allows N things within any stretch of time as long as Per.
+type Rule struct {
+	N   int
+	Per time.Duration
+}
+
+// Taking is one thing that a key allows, found free and not taken yet.
+type Taking struct {
+	at    store.Meta
+	found counter
+	rules []Rule
+}
+
+// Look finds out whether every one of the rules allows one more under a key; else it fails with fault.TooMany as Take does. Nothing is
+// taken before the caller has [Taking.In] a transaction of its own. A key must always be used with the same rules, none of which is so large
+// that Take would split it.
+func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) {
+	t, err := find(tx, key)
+	if err != nil {
+		return t, err
+	}
+	t.rules = rules
+	_, wait := add(t.found.Marks, want{tx.Now(), 1, 0}, rules...)
+	if wait > 0 {
+		return t, tooMany(wait)
+	}
+	return t, nil
+}
+
+// In takes it in the transaction of what it is taken for. It reads nothing, and so does not make that transaction collide with others;
+// when another took under the key since Look, the transaction fails and [Lost] says so of its error: look again.
+func (t Taking) In(tx *store.Tx) error {
+	marks, wait := add(t.found.Marks, want{tx.Now(), 1, 0}, t.rules...)
+	if wait > 0 { // the clock was set back since
+		return tooMany(wait)
+	}
+	return t.put(tx, marks, tx.Now().Add(longest(t.rules)))
+}
+
+// Lost says of the error of a transaction with a Taking in it whether that may have come too late.
+func Lost(err error) bool {
+	kind := fault.Of(err)
+	return kind == fault.Stale || kind == fault.Exists
+}
+
+func tooMany(wait time.Duration) error {
 	return &fault.Error{Kind: fault.TooMany, Message: "too many requests; try again later", Wait: wait}
 }
 
-// add decides whether one more may be taken at now: the marks with it, or how long to wait.
-func add(marks []mark, now time.Time, n int, per time.Duration) (with []mark, wait time.Duration) {
-	at, span := now.UnixMicro(), per.Microseconds()
-	// What lies a whole period ahead was taken before the clock was set back; it would shut people out for longer than a period.
-	live := slices.DeleteFunc(slices.Clone(marks), func(m mark) bool { return m[1] <= at-span || m[1] >= at+span })
-	taken := 0
-	for _, m := range live {
-		taken += int(m[2])
+// find reads what was taken under a key. Nobody has taken under most keys.
+func find(tx *store.Tx, key string) (Taking, error) {
+	sum := sha256.Sum256([]byte(key))
+	t := Taking{found: counter{Key: hex.EncodeToString(sum[:])}}
+	rec, err := counters.First(tx, store.Query{Index: "key", Equal: []any{t.found.Key}})
+	switch fault.Of(err) {
+	case "":
+		t.at, t.found = rec.Meta, rec.Value
+	case fault.NotFound:
+		t.at.ID = counters.NewID()
+	default:
+		return t, err
 	}
-	if taken >= n {
-		free := taken - n + 1 // how many must end first
-		slices.SortFunc(live, func(a, b mark) int { return cmp.Compare(a[1], b[1]) })
-		for _, m := range live {
-			if free -= int(m[2]); free <= 0 {
-				return nil, time.Duration(m[1]+span-at) * time.Microsecond
-			}
-		}
+	return t, nil
+}
+
+func (t Taking) put(tx *store.Tx, marks []mark, until time.Time) error {
+	return counters.PutKnown(tx, t.at, counter{Key: t.found.Key, Marks: marks, Until: until})
+}
+
+func longest(rules []Rule) (per time.Duration) {
+	for _, r := range rules {
+		per = max(per, r.Per)
 	}
-	if last := len(live) - 1; n > most && last >= 0 && at-live[last][0] < span/most {
-		live[last][1] = max(at, live[last][1])
-		live[last][2]++
+	return per
+}
+
+// want is a number of things to be taken at a moment, which may be used until lasting behind it.
+type want struct {
+	at      time.Time
+	n       int
+	lasting time.Duration
+}
+
+// add decides whether so many more may be taken: the marks with them, or how long to wait.
+func add(marks []mark, w want, rules ...Rule) (with []mark, wait time.Duration) {
+	at, span := w.at.UnixMicro(), longest(rules).Microseconds()
+	live := live(marks, at, span)
+	most, grain := 0, span
+	for _, r := range rules {
+		wait = max(wait, r.wait(live, at, w.n))
+		most, grain = max(most, r.N), min(grain, r.Per.Microseconds()/exact)
+	}
+	if wait > 0 {
+		return nil, wait
+	}
+	until := at + w.lasting.Microseconds()
+	if last := len(live) - 1; last >= 0 && (most > exact && at-live[last][0] < grain || len(live) >= 8*exact) {
+		live[last][1] = max(until, live[last][1])
+		live[last][2] += int64(w.n)
 		return live, 0
 	}
-	return append(live, mark{at, at, 1}), 0
+	return append(live, mark{at, until, int64(w.n)}), 0
+}
+
+// live is the marks that still count. What lies a whole period ahead was taken before the clock was set back; it would shut people out for
+// longer than a period.
+func live(marks []mark, at, span int64) []mark {
+	return slices.DeleteFunc(slices.Clone(marks), func(m mark) bool { return m[1] <= at-span || m[1] >= at+span })
+}
+
+// wait is how long it takes until n more may be taken beside the marks; 0: they may be taken now.
+func (r Rule) wait(marks []mark, at int64, n int) time.Duration {
+	span, taken := r.Per.Microseconds(), 0
+	var counts []mark
+	for _, m := range marks {
+		if m[1] > at-span {
+			counts = append(counts, m)
+			taken += int(m[2])
+		}
+	}
+	if taken+n <= r.N {
+		return 0
+	}
+	free := taken + n - r.N // how many must end first
+	slices.SortFunc(counts, func(a, b mark) int { return cmp.Compare(a[1], b[1]) })
+	for _, m := range counts {
+		if free -= int(m[2]); free <= 0 {
+			return time.Duration(m[1]+span-at) * time.Microsecond
+		}
+	}
+	return r.Per
 }
 
 // Forget removes at most limit counters in which nothing counts any more, and says how many. Somebody must call it now and then:

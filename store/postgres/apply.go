@@ -41,6 +41,9 @@ func (p *plan) add(sql string, rows int, refusal error, args ...any) {
 // apply carries the writes out in one batch. Each statement says by the number of rows it met whether the check it stands for
 // held; the first that does not ends the transaction.
 func (s *snapshot) apply(writes store.Writes) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
 	groups, err := s.group(writes)
 	if err != nil {
 		return err
@@ -147,7 +150,7 @@ func (s *snapshot) sort(g *group, w store.Write) error {
 // findFree finds the updates whose old unique value another write of the group takes. What was not read in this transaction
 // is taken to hold any value.
 func (s *snapshot) findFree(g *group) {
-	if !g.table.hasUnique() || len(g.updates) == 0 || len(g.updates)+len(g.inserts) < 2 {
+	if s.shared || !g.table.hasUnique() || len(g.updates) == 0 || len(g.updates)+len(g.inserts) < 2 {
 		return
 	}
 	type value struct {

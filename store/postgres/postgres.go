@@ -5,6 +5,7 @@
 //
 //   - Updates run serializable and are run again when the database asks for it, so their functions must touch nothing
 //     but the transaction. Claims run read committed and skip what another worker has locked.
+//   - Small Updates whose functions read nothing share a transaction, and so its outcome, with others of the process.
 //   - An error while the answer to COMMIT is awaited, a cancelled context included, is of kind fault.Unknown.
 //   - An acknowledged write is only as durable as the server is set to make it: see [Engine.Unsafe].
 //   - Nothing here needs advisory locks, LISTEN or sequences, so that compatible distributed databases can serve.
@@ -12,10 +13,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +48,9 @@ type Engine struct {
 	tables     atomic.Pointer[map[string]*table]
 	follows    atomic.Bool  // there is an index of changes
 	trimmed    atomic.Int64 // when this process last trimmed it, Unix seconds
+	queue      chan *call   // small writers that wait for a shared commit
+	done       chan struct{}
+	once       sync.Once
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -58,7 +64,7 @@ func Open(ctx context.Context, url string, o Options) (*Engine, error) {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Second
 	}
-	e := &Engine{log: o.Log, patience: o.Patience, replicated: o.Replicated}
+	e := &Engine{log: o.Log, patience: o.Patience, replicated: o.Replicated, queue: make(chan *call, longest), done: make(chan struct{})}
 	e.tables.Store(&map[string]*table{})
 	var err error
 	if e.pool, err = connect(ctx, url, o.Conns, 16, sessionSettings); err != nil {
@@ -77,6 +83,9 @@ func Open(ctx context.Context, url string, o Options) (*Engine, error) {
 	if err := e.pool.Ping(probe); err != nil {
 		_ = e.Close()
 		return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
+	}
+	for range hands {
+		fault.Go(o.Log, "postgres writer", e.hand)
 	}
 	return e, nil
 }
@@ -126,6 +135,7 @@ func connect(ctx context.Context, url string, conns, standard int32, settings []
 
 // Close waits for the transactions under way and closes every connection.
 func (e *Engine) Close() error {
+	e.once.Do(func() { close(e.done) })
 	e.claims.Close()
 	e.pool.Close()
 	return nil
@@ -187,12 +197,17 @@ const mostTries = 40
 // Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
 	began := time.Now()
+	alone := false
 	for try := 1; ; try++ {
-		err := e.update(ctx, fn)
+		err := e.update(ctx, fn, alone)
+		if errors.Is(err, errAlone) {
+			alone = true
+			continue
+		}
 		if !worthAnother(err) {
 			return err
 		}
-		if try == mostTries || time.Since(began) > e.patience {
+		if try >= mostTries || time.Since(began) > e.patience {
 			return fault.Wrap(fault.Unavailable, err, "the store is busy; try again in a moment")
 		}
 		if err := pause(ctx, try); err != nil {
@@ -213,21 +228,14 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+// update runs fn once. Its transaction begins with what it first reads. Small writes for which nothing was read are shared, unless alone.
+func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error), alone bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	conn, err := e.acquire(ctx, e.pool)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
-	if err != nil {
-		return outcome(ctx, err, "begin a transaction")
-	}
-	defer rollback(ctx, tx) // also when fn panics, which then goes on to the caller
-	s := &snapshot{ctx: ctx, tx: tx, tables: *e.tables.Load(), read: map[recordKey][][]byte{}}
+	s := &snapshot{ctx: ctx, tables: *e.tables.Load(), read: map[recordKey][][]byte{}}
+	defer s.end() // also when fn panics, which then goes on to the caller
+	s.begin = func() error { return e.begin(s) }
 	writes, err := fn(s)
 	if err = s.verdict(err); err != nil {
 		return err
@@ -235,12 +243,40 @@ func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(writes) > 0 {
+	switch {
+	case s.tx == nil && len(writes) == 0:
+		return nil
+	case s.tx == nil && !alone && e.small(writes):
+		return e.share(ctx, writes)
+	case len(writes) > 0:
 		if err := s.apply(writes); err != nil {
 			return err
 		}
 	}
-	return commit(ctx, tx, len(writes) > 0)
+	return commit(ctx, s.tx, len(writes) > 0)
+}
+
+// begin begins the transaction of an Update.
+func (e *Engine) begin(s *snapshot) error {
+	conn, err := e.acquire(s.ctx, e.pool)
+	if err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(s.ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
+	if err != nil {
+		conn.Release()
+		return outcome(s.ctx, err, "begin a transaction")
+	}
+	s.conn, s.tx = conn, tx
+	return nil
+}
+
+// end ends what a snapshot began and did not commit.
+func (s *snapshot) end() {
+	if s.tx != nil {
+		rollback(s.ctx, s.tx)
+		s.conn.Release()
+	}
 }
 
 // commit asks for the outcome. Once COMMIT may have been sent, only an answer of the server makes it known.
@@ -258,5 +294,5 @@ func commit(ctx context.Context, tx pgx.Tx, wrote bool) error {
 	if !wrote || certain(err) {
 		return outcome(ctx, err, "commit")
 	}
-	return fault.Wrap(fault.Unknown, err, "nobody knows whether this was kept; it is safe to retry with the same idempotency key")
+	return fault.Wrap(fault.Unknown, err, unknown)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lifeline/store"
 )
@@ -23,6 +24,17 @@ type snapshot struct {
 	tables map[string]*table
 	read   map[recordKey][][]byte // in an Update: the tuples of what was read, of kinds with unique indexes
 	failed error                  // the first statement that failed; the transaction is lost with it
+	begin  func() error           // of an Update: sets conn and tx, before the first statement
+	conn   *pgxpool.Conn          // what end gives back
+	shared bool                   // what is written is of several callers
+}
+
+// ready begins the transaction of an Update if it has not begun, and says why no statement can be run.
+func (s *snapshot) ready() error {
+	if s.failed == nil && s.tx == nil {
+		s.failed = s.begin()
+	}
+	return s.failed
 }
 
 // verdict is what a transaction whose function returned err came to. A failed statement weighs more than what the function made of it.
@@ -59,8 +71,8 @@ func (s *snapshot) Get(kind, id string) (store.Raw, error) {
 	if err != nil {
 		return store.Raw{}, err
 	}
-	if s.failed != nil {
-		return store.Raw{}, s.failed
+	if err := s.ready(); err != nil {
+		return store.Raw{}, err
 	}
 	raw, err := t.scan(s.tx.QueryRow(s.ctx, t.get, []byte(id)))
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -118,8 +130,8 @@ func (s *snapshot) page(r store.Range, rows int) ([]store.Raw, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if s.failed != nil {
-		return nil, 0, s.failed
+	if err := s.ready(); err != nil {
+		return nil, 0, err
 	}
 	found, err := s.tx.Query(s.ctx, "SELECT "+t.columns+w.sql()+" ORDER BY "+w.order+" LIMIT "+w.bind(rows), w.args...)
 	if err != nil {
@@ -151,8 +163,8 @@ func (s *snapshot) Count(r store.Range) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if s.failed != nil {
-		return 0, s.failed
+	if err := s.ready(); err != nil {
+		return 0, err
 	}
 	sql := "SELECT count(*)" + w.sql()
 	if r.Limit > 0 {
