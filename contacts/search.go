@@ -48,7 +48,7 @@ const (
 )
 
 // better says a little which of two equal matches is meant.
-var better = [fields]uint8{inAccount: 9, inDomain: 8, inSite: 7, inSiteURL: 6, inFormerName: 5, inContact: 4, inEmail: 3, inEmailDomain: 2,
+var better = [fieldCount]uint8{inAccount: 9, inDomain: 8, inSite: 7, inSiteURL: 6, inFormerName: 5, inContact: 4, inEmail: 3, inEmailDomain: 2,
 	inAccountID: 9, inSiteID: 8, inInvoice: 7, inOldTicket: 6, inPhone: 5}
 
 // Search finds accounts by what people remember of them: any id of theirs, of their sites or contacts, e-mail addresses and domains, phones

@@ -227,7 +227,7 @@ func TestMergedSegmentsAreWhole(t *testing.T) {
 		e := entry{account: uint32(i / 3)}
 		copy(e.id[:], fmt.Sprintf("a%026d", i))
 		for range r.IntN(5) {
-			e.clues.add(uint8(r.IntN(fields)), fmt.Sprint("w", r.IntN(50)))
+			e.clues.add(uint8(r.IntN(fieldCount)), fmt.Sprint("w", r.IntN(50)))
 		}
 		all = append(all, e)
 	}

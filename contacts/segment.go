@@ -164,7 +164,7 @@ func merge(parts []*segment) *segment {
 		from := -1
 		for i, p := range parts {
 			for at[i] < p.size() && p.isDead(uint32(at[i])) {
-				moved[i][at[i]] = gone
+				moved[i][at[i]] = nowhere
 				at[i]++
 			}
 			if at[i] < p.size() && (from < 0 || bytes.Compare(p.ids[at[i]][:], parts[from].ids[at[from]][:]) < 0) {
@@ -205,7 +205,7 @@ func merge(parts []*segment) *segment {
 		began := len(out.posts)
 		for _, i := range same {
 			for _, post := range parts[i].postings(at[i], at[i]+1) {
-				if to := moved[i][post>>4]; to != gone {
+				if to := moved[i][post>>4]; to != nowhere {
 					out.posts = append(out.posts, to<<4|post&15)
 				}
 			}
@@ -224,7 +224,7 @@ func merge(parts []*segment) *segment {
 	return out.seal()
 }
 
-const gone = ^uint32(0)
+const nowhere = ^uint32(0)
 
 // near calls found with each term within k edits of a word (insertions, deletions, replacements and swaps of neighbours, in bytes), walking
 // the sorted terms as the tree that they are and leaving a branch as soon as nothing on it can be near. With fixed, that many first

@@ -24,11 +24,11 @@ const (
 	inEmailDomain
 	inPhone
 	inLookalike // for matching only
-	fields
+	fieldCount
 )
 
 // whys are the fields by the names that answers give them.
-var whys = [fields]string{"account", "former_name", "domain", "account_id", "invoice", "old_ticket", "site", "site_url", "site_id",
+var whys = [fieldCount]string{"account", "former_name", "domain", "account_id", "invoice", "old_ticket", "site", "site_url", "site_id",
 	"contact", "email", "email_domain", "phone", "lookalike"}
 
 // Terms stand in namespaces, told apart by a first byte that no word begins with.
