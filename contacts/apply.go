@@ -13,6 +13,7 @@ type outcome struct {
 	created   bool
 	changed   bool
 	conflicts int
+	named     [3]string // our ids of account, site and contact
 	rejected  *Rejected
 }
 
@@ -30,7 +31,7 @@ func (w *work) apply(r row, s statement) (outcome, error) {
 	for _, step := range []func() error{p.findAccount, p.findSite, p.findContact, p.mergeAccount, p.mergeSite, p.mergeContact} {
 		err := step()
 		if no, ok := err.(*refusal); ok {
-			return outcome{rejected: &Rejected{Line: r.line, Field: no.field, Reason: no.reason}}, nil
+			return outcome{named: p.ids(), rejected: &Rejected{Line: r.line, Field: no.field, Reason: no.reason}}, nil
 		}
 		if err != nil {
 			return outcome{}, err
@@ -52,6 +53,8 @@ type plan struct {
 	reached [][2]string       // channel and address that the contact gets
 	others  map[string]string // e-mail addresses of the row that are another contact's, and whose
 }
+
+func (p *plan) ids() [3]string { return [3]string{p.account.id, p.site.id, p.contact.id} }
 
 // part is one record of a row. Without an id the row speaks of none.
 type part[T any] struct {
@@ -511,7 +514,7 @@ func (p *plan) link(scope, value, of string) {
 
 // write makes the decided changes.
 func (p *plan) write() (outcome, error) {
-	var done outcome
+	done := outcome{named: p.ids()}
 	for _, l := range p.links {
 		wrote, err := p.work.link(l.scope, l.value, l.of, p.s)
 		if err != nil {

@@ -30,7 +30,7 @@ type OpenConflict struct {
 	Of         string     // our id of the record
 	Kind       string     // account, site or contact
 	Account    string
-	Conflict   // both sides; Have is what stands now
+	Conflict          // both sides; Have is what stands now
 	HaveOrigin Origin // of the value that stands
 	Waiting    int    // how many wait on the record, this one among them
 	Version    int64  // of the record
@@ -140,7 +140,9 @@ func (c *Contact) single(field string) *string {
 	return map[string]*string{"name": &c.Name, "locale": &c.Locale, "time_zone": &c.TimeZone}[field]
 }
 
-func (a *Account) current(field string) (string, bool) { return valueOf(a.single(field), field, a.Tier) }
+func (a *Account) current(field string) (string, bool) {
+	return valueOf(a.single(field), field, a.Tier)
+}
 
 func (s *Site) current(field string) (string, bool) { return valueOf(s.single(field), field, s.Tier) }
 

@@ -426,4 +426,3 @@ func TestAChangeOfARoleTakesTwoPeople(t *testing.T) {
 		}
 	})
 }
-

@@ -58,11 +58,13 @@ type Book struct {
 	// Changes is where what needs a second person is proposed; nil: nothing can be.
 	Changes *Changes
 
+	Spool string // directory in which a file is kept, sealed, while it is imported; "": the system's for temporary files
+
 	standings store.Kept[Standing]
 	index     index
 }
 
 // Kinds lists the kinds of record that this room keeps.
 func Kinds() []store.Kind {
-	return []store.Kind{accounts.Kind, sites.Kind, people.Kind, aliases.Kind, addresses.Kind, openConflicts.Kind}
+	return []store.Kind{accounts.Kind, sites.Kind, people.Kind, aliases.Kind, addresses.Kind, openConflicts.Kind, feeds.Kind}
 }

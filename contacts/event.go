@@ -46,19 +46,24 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 		return EventResult{}, err
 	}
 	var done EventResult
-	err = b.DB.Update(ctx, store.Act{By: by, Verb: "contacts.product_event", Reason: e.Type}, func(tx *store.Tx) error {
-		done = EventResult{Unknown: []string{}, WrongKind: []string{}, Taken: []string{}}
-		w := newWork()
-		w.tx = tx
-		for _, id := range ids {
-			if err := b.apply(w, &done, e, id); err != nil {
+	err = again(ctx, func() error {
+		return b.DB.Update(ctx, store.Act{By: by, Verb: "contacts.product_event", Reason: e.Type}, func(tx *store.Tx) error {
+			done = EventResult{Unknown: []string{}, WrongKind: []string{}, Taken: []string{}}
+			w := newWork()
+			w.tx = tx
+			for _, id := range ids {
+				if err := b.apply(w, &done, e, id); err != nil {
+					return err
+				}
+			}
+			if !w.changed() {
+				return errNothing
+			}
+			if err := w.flush(); err != nil || e.Type != SiteDeleted {
 				return err
 			}
-		}
-		if !w.changed() {
-			return errNothing
-		}
-		return w.flush()
+			return b.vanished(tx, e.source(), w.sites.dirty)
+		})
 	})
 	if errors.Is(err, errNothing) {
 		err = nil

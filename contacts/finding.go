@@ -23,9 +23,9 @@ type Finding struct {
 
 // found tells of a finding in the transaction of the fact. Without anybody to tell it is only logged.
 func (b *Book) found(tx *store.Tx, f Finding) error {
-	if b.Log != nil {
+	if b.Log != nil && !f.Over {
 		tx.After(func() {
-			b.Log.Warn("finding about contacts", "what", f.What, "of", f.Of, "source", f.Source, "count", f.Count, "over", f.Over)
+			b.Log.Warn("finding about contacts", "what", f.What, "of", f.Of, "source", f.Source, "count", f.Count)
 		})
 	}
 	if b.Found == nil {

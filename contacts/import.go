@@ -18,6 +18,8 @@ type ImportOptions struct {
 	Source   string         // who says what is in it: "product", "billing-2024"; its rank is in the policy
 	Format   string         // FormatCSV, FormatJSONLines or FormatAuto
 	DryRun   bool           // go through everything, count, and write nothing
+	Snapshot bool           // it is all that the source knows: what it leaves out is looked at, and never removed
+	Check    func() error   // asked when all of the file was read and before anything is written, such as for its signature; may be nil
 	Progress func(rows int) // called after every batch with the rows so far; may be nil
 }
 
@@ -31,7 +33,9 @@ type Report struct {
 	RejectedRows int        `json:"rejected_rows"` // rows that were refused
 	Rejected     []Rejected `json:"rejected"`      // why, in the order of lines; a row is named once for each bad field
 	RejectedMore int        `json:"rejected_more,omitempty"`
+	Missing      int        `json:"missing,omitempty"` // records that the source named before and its full snapshot leaves out; they stay
 	DryRun       bool       `json:"dry_run,omitempty"`
+	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first, and then send the file again
 }
 
 // Rejected names a row that was refused.
@@ -49,26 +53,91 @@ const (
 )
 
 // Import reads a file of contacts and merges it into the book by the package's rules, a batch of rows in each transaction. An
-// error ends it (fault.Invalid: the file as a whole cannot be used; fault.TooLarge); the report then says what was done so
-// far and stays done. It is safe to import the same file again.
+// error ends it (fault.Invalid: the file as a whole cannot be used; fault.TooLarge). It is safe to import the same file again.
+//
+// Into a book that holds contacts nothing is written before all of the file was read once, so a file that turns out unusable changes nothing,
+// and one that would add more addresses to known customers than the policy allows waits for a second person: see [Report.Waiting]. Into an
+// empty book it is written as it comes; then what was done before an error stays done, and the report says what that was.
 func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptions) (Report, error) {
-	report := Report{Rejected: []Rejected{}, DryRun: o.DryRun}
 	source, err := parseSource(o.Source)
 	if err != nil {
-		return report, fault.BadField("source", "%s", err)
+		return b.report(o), fault.BadField("source", "%s", err)
 	}
+	if source == staffWord {
+		return b.report(o), fault.BadField("source", "%q is what people decide here; no file may call itself so", source)
+	}
+	im := importer{book: b, by: by, options: o, dry: o.DryRun,
+		say: statement{source: source, rank: b.Policy.rank, mayState: b.Policy.mayState(source), seen: b.DB.Now()}}
+	known, err := b.knowsPeople(ctx)
+	if err != nil {
+		return b.report(o), err
+	}
+	if o.DryRun || !known && o.Check == nil {
+		return im.run(ctx, r)
+	}
+	kept, err := newSpool(b.Spool)
+	if err != nil {
+		return b.report(o), err
+	}
+	defer kept.close()
+	scout := im
+	scout.scout = &scouted{}
+	seen, err := scout.run(ctx, io.TeeReader(r, kept))
+	if err != nil {
+		return b.report(o), err
+	}
+	if o.Check != nil {
+		if err := o.Check(); err != nil {
+			return b.report(o), err
+		}
+	}
+	again, err := kept.again()
+	if err != nil {
+		return b.report(o), err
+	}
+	waits, err := b.allow(ctx, by, importInput{Digest: kept.digest(), Source: source, Snapshot: o.Snapshot, Addresses: len(scout.scout.added.ids), Sample: scout.scout.sample})
+	if err != nil || waits != nil {
+		report := b.report(o)
+		report.Waiting = waits
+		return report, err
+	}
+	if seen.Created+seen.Updated == 0 { // it says nothing new: that was all
+		if o.Snapshot {
+			scout.scout, scout.report = nil, &seen
+			err = scout.snapshot(ctx)
+		}
+		return seen, err
+	}
+	return im.run(ctx, again)
+}
+
+func (b *Book) report(o ImportOptions) Report {
+	return Report{Rejected: []Rejected{}, DryRun: o.DryRun}
+}
+
+// knowsPeople says whether the book holds any contact.
+func (b *Book) knowsPeople(ctx context.Context) (known bool, err error) {
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		n, err := people.Count(tx, store.Query{Limit: 1})
+		known = n > 0
+		return err
+	})
+	return known, err
+}
+
+// run goes through the file once.
+func (im *importer) run(ctx context.Context, r io.Reader) (report Report, err error) {
+	b, o := im.book, im.options
+	report = b.report(o)
+	im.report = &report
 	most := b.Policy.MaxImport
-	if o.DryRun {
+	if im.dry {
 		most = min(most, b.Policy.MaxDryRun)
+		im.rehearsal = newWork()
 	}
 	file, err := newReader(r, o.Format, most)
 	if err != nil {
 		return report, err
-	}
-	im := importer{book: b, by: by, dry: o.DryRun, report: &report,
-		say: statement{source: source, rank: b.Policy.rank, mayState: b.Policy.mayState(source), seen: b.DB.Now()}}
-	if o.DryRun {
-		im.rehearsal = newWork()
 	}
 	for last := false; !last; {
 		var batch []checked
@@ -78,20 +147,51 @@ func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptio
 		if err := im.commit(ctx, batch); err != nil {
 			return report, err
 		}
-		if o.Progress != nil && len(batch) > 0 {
+		if o.Progress != nil && len(batch) > 0 && im.scout == nil {
 			o.Progress(report.Rows)
 		}
 	}
-	return report, nil
+	if o.Snapshot && im.scout == nil {
+		err = im.snapshot(ctx)
+	}
+	return report, err
 }
 
 type importer struct {
 	book      *Book
 	by        string
+	options   ImportOptions
 	dry       bool
 	say       statement
-	rehearsal *work // dry runs: what would have been written so far
+	rehearsal *work    // dry runs: what would have been written so far
+	scout     *scouted // a first reading, which only looks
+	named     seen     // snapshots: the records that the file names
 	report    *Report
+}
+
+// scouted is what a first reading of a file looks for.
+type scouted struct {
+	added  seen     // addresses that customers would get whom the book knows
+	sample []Sample // some of them, in the order of the file
+}
+
+// note counts what a batch would add to accounts that are in the store. Every batch is looked at by itself, so what belongs to an account
+// or a contact that an earlier batch would have made is counted as new there.
+func (s *scouted) note(w *work) {
+	for _, a := range w.added {
+		key := joined(a.Account, a.Channel, a.Key)
+		if s.added.has(key) {
+			continue
+		}
+		s.added.add(key)
+		if len(s.sample) < MaxSample {
+			sample := Sample{accounts.Name, a.Account, "a new contact with " + Mask(a.Channel, a.Key)}
+			if !w.people.isNew(a.Contact) {
+				sample = Sample{people.Name, a.Contact, "also " + Mask(a.Channel, a.Key)}
+			}
+			s.sample = append(s.sample, sample)
+		}
+	}
 }
 
 // checked is a row, or why it is none.
@@ -127,12 +227,19 @@ func (im *importer) commit(ctx context.Context, batch []checked) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	for trial := 1; ; trial++ {
+	return again(ctx, func() error {
 		done, err := im.try(ctx, batch)
 		if err == nil {
 			im.count(batch, done)
-			return nil
 		}
+		return err
+	})
+}
+
+// again does what somebody else may have been faster at, up to eight times.
+func again(ctx context.Context, do func() error) error {
+	for trial := 1; ; trial++ {
+		err := do()
 		switch fault.Of(err) {
 		case fault.Exists, fault.Stale, fault.Conflict, fault.Unavailable:
 		default:
@@ -159,6 +266,17 @@ func (im *importer) try(ctx context.Context, batch []checked) (done []outcome, e
 			im.rehearsal.settle()
 			return err
 		})
+		return done, err
+	}
+	if im.scout != nil {
+		w := newWork()
+		err = im.book.DB.View(ctx, func(tx *store.Tx) error {
+			done, err = im.apply(tx, w, batch)
+			return err
+		})
+		if err == nil {
+			im.scout.note(w)
+		}
 		return done, err
 	}
 	err = im.book.DB.Update(ctx, store.Act{By: im.by, Verb: "contacts.import", Reason: "source " + im.say.source}, func(tx *store.Tx) error {
@@ -203,6 +321,13 @@ func (im *importer) count(batch []checked, done []outcome) {
 			bad = []Rejected{*d.rejected}
 		}
 		r.Conflicts += d.conflicts
+		if im.options.Snapshot {
+			for _, id := range d.named {
+				if id != "" {
+					im.named.add(id)
+				}
+			}
+		}
 		switch {
 		case len(bad) > 0:
 			r.RejectedRows++

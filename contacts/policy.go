@@ -21,6 +21,7 @@ type Policy struct {
 	MaxImport    int64               `yaml:"max_import_bytes"` // of one import
 	MaxDryRun    int64               `yaml:"max_dry_run_bytes"`
 	StaleAfter   Stale               `yaml:"stale_after"`
+	Guard        Guard               `yaml:"guard"`
 	StateRoles   []string            `yaml:"state_roles"` // the classes of sources whose word makes somebody owner, site admin or executive; others propose it
 }
 
@@ -51,6 +52,7 @@ func DefaultPolicy() Policy {
 		},
 		MaxImport:  512 << 20,
 		MaxDryRun:  128 << 20,
+		Guard:      defaultGuard(),
 		StateRoles: slices.Clone(classes),
 		StaleAfter: Stale{Approved: 180 * 24 * time.Hour, Others: 365 * 24 * time.Hour},
 	}
@@ -90,7 +92,7 @@ func (p Policy) Check() error {
 	if p.StaleAfter.Approved <= 0 || p.StaleAfter.Others <= 0 {
 		return fault.BadField("contacts.stale_after", "must be above 0")
 	}
-	return nil
+	return p.Guard.check()
 }
 
 // staffWord is the source of what staff decided. No file may call itself so.

@@ -181,7 +181,9 @@ func (b *Book) moveAddress(tx *store.Tx, in AddressMove, to, from store.Rec[Cont
 	a.Source, a.How, a.FirstSeen, a.ChangedAt = staffWord, ByStaff, tx.Now(), tx.Now()
 	*lists(&t) = append(*lists(&t), a)
 	*lists(&f) = slices.DeleteFunc(*lists(&f), func(x Address) bool { return addressKey(in.Channel, x.Value) == addressKey(in.Channel, in.Value) })
-	settled := t.over(func(c Conflict) bool { return c.Field == colEmail.String() && addressKey(Email, c.Offered) == addressKey(Email, in.Value) })
+	settled := t.over(func(c Conflict) bool {
+		return c.Field == colEmail.String() && addressKey(Email, c.Offered) == addressKey(Email, in.Value)
+	})
 	f.decided(Decided{Field: colEmail.String(), Offered: a.Value, Source: moved.Source, Verdict: MoveAddress, At: tx.Now()})
 	if err := closeConflicts(tx, settled); err != nil {
 		return err

@@ -23,8 +23,9 @@ type work struct {
 	atAddress map[string][]string // contacts that got an address here
 	byName    map[string][]string // contacts made here, by account and name
 
-	raised  []raised // conflicts for the list of all
-	settled []string // and those that are over
+	added   []address // to accounts that were there before
+	raised  []raised  // conflicts for the list of all
+	settled []string  // and those that are over
 }
 
 type raised struct {
@@ -275,7 +276,11 @@ func (w *work) called(account, name string) ([]string, error) {
 // addAddress makes a contact be found by an address.
 func (w *work) addAddress(account, contact, channel, value string) {
 	key := addressKey(channel, value)
-	w.addresses.put(addresses.NewID(), address{Contact: contact, Account: account, Channel: channel, Key: key})
+	a := address{Contact: contact, Account: account, Channel: channel, Key: key}
+	w.addresses.put(addresses.NewID(), a)
+	if !w.accounts.isNew(account) {
+		w.added = append(w.added, a)
+	}
 	at := joined(account, channel, key)
 	w.atAddress[at] = append(w.atAddress[at], contact)
 }
