@@ -13,7 +13,7 @@ import (
 	"lifeline/store/storetest"
 )
 
-const crowd = `account,account_id,domain,site,site_id,site_url,tier,name,role,email,phone,former_names,invoices,old_tickets
+const clientele = `account,account_id,domain,site,site_id,site_url,tier,name,role,email,phone,former_names,invoices,old_tickets
 Müller Maschinenbau GmbH,A-1,mueller-bau.example,Werkbank,S-1,https://werkbank.mueller-bau.example/wiki,2,Jürgen Groß,owner,j.gross@mueller-bau.example,+49 30 901820,Maschinen Meier,INV-2022/0417,T-77
 Acme,A-2,acme.example,Wiki,S-2,https://wiki.acme.example,3,Ann Lee,owner,ann@acme.example,+44 20 7946 0018,,,
 Acme Nord,A-3,acme-nord.example,Handbook,S-3,https://handbook.acme-nord.example,0,Ben Ito,owner,ben@acme-nord.example,,,,
@@ -41,7 +41,7 @@ func (b *Book) asked(t testing.TB, q string) (names []string, why string, f Foun
 
 func TestSearchFindsWhatPeopleRemember(t *testing.T) {
 	b := one(t)
-	b.mustImport(t, "product", crowd)
+	b.mustImport(t, "product", clientele)
 	for q, want := range map[string]string{
 		"muller":                         "A-1 account",     // without its accent
 		"MÜLLER maschinenbau":            "A-1 account",     // case
@@ -96,7 +96,7 @@ func TestSearchFollowsTheStore(t *testing.T) {
 		if names, _, _ := there.asked(t, "acme"); names != nil {
 			t.Fatalf("nothing is there yet: %v", names)
 		}
-		here.mustImport(t, "product", crowd)
+		here.mustImport(t, "product", clientele)
 		if names, _, f := there.asked(t, "acme"); len(names) != 2 || f.Partial {
 			t.Fatalf("an import: %v, %+v", names, f)
 		}
@@ -132,7 +132,7 @@ func TestSearchFollowsTheStore(t *testing.T) {
 // While the book is still being read searches say so, and what the store can look up by itself is found all the same.
 func TestSearchSaysWhatItHasNotReadYet(t *testing.T) {
 	b := one(t)
-	b.mustImport(t, "product", crowd)
+	b.mustImport(t, "product", clientele)
 	b.index.ready()
 	b.index.kept.Store(true) // somebody is to read it, and has not begun
 	for q, want := range map[string]string{"acme": "", "ann@acme.example": "A-2 email", "S-3": "A-3 site_id", "+44 20 7946 0018": "A-2 phone"} {
