@@ -21,7 +21,7 @@ type shell struct {
 	base
 	Person auth.Person
 	CSRF   string
-	Silent []string // why nobody is being told; a banner on every page outside the demo
+	Silent []string // why nobody is being told, and what else must not stay as it is; a banner on every page outside the demo
 	Flash  string   // what was just refused, in words
 	Fields []fault.Field
 	Now    time.Time
@@ -37,6 +37,11 @@ func (k *call) shell(title string) shell {
 					s.Silent = append(s.Silent, s.Words.T("desk.silent."+c.name+"."+c.state))
 				}
 			}
+		}
+	}
+	if k.p.Degraded != nil {
+		for _, what := range k.p.Degraded(k.UserContext()) {
+			s.Silent = append(s.Silent, s.Words.T("desk.degraded."+what))
 		}
 	}
 	return s

@@ -40,10 +40,11 @@ type Portal struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 
-	URL      string         // public base URL, no slash at the end
-	Trusted  []*net.IPNet   // proxies that may set forwarding headers
-	Sending  func() Sending // which channels are live, for the banner on staff pages
-	Callback Callback       // the SMS provider's callbacks; nil: none are taken
+	URL      string                         // public base URL, no slash at the end
+	Trusted  []*net.IPNet                   // proxies that may set forwarding headers
+	Sending  func() Sending                 // which channels are live, for the banner on staff pages
+	Degraded func(context.Context) []string // what staff should know is not as it must be, as words "desk.degraded.NAME"; nil: nothing
+	Callback Callback                       // the SMS provider's callbacks; nil: none are taken
 	Ready    func(context.Context) []string
 	Operator Operator
 

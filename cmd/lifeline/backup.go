@@ -20,26 +20,45 @@ import (
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/bolt"
+	"lifeline/store/fault"
 )
 
 func backupCommand() command {
 	return command{
-		name: "backup", args: "now|list|verify|restore|drill", short: "take, list, check, restore and rehearse backups",
+		name: "backup", args: "now|list|verify|restore|release|drill", short: "take, list, check, restore and rehearse backups",
 		long: `now      takes a backup, unless nothing changed since the newest
 list     lists what lies at the first place of LIFELINE_BACKUPS
 verify   checks signatures, chain and content of every backup; with --identity it opens each, with LIFELINE_KEYS every record in it
-restore  fills the empty store that LIFELINE_DATA or LIFELINE_STORE names with the newest backup, or with the newest one not after --at.
-         What waits to be sent is then held until somebody runs "lifeline backup release --reason ...".
-release  ends that hold
+restore  fills the empty store that LIFELINE_DATA or LIFELINE_STORE names with the newest backup, or with the newest one not after --at, and
+         applies what is newer: opt-outs, revocations, used links. What waits to be sent is then held until somebody runs
+         "lifeline backup release --reason ...".
+restore --account ID[,ID...] or --accounts FILE (one id a line)
+         puts these accounts alone back, into a store that may be serving: the account, its sites, contacts, aliases and addresses, its tickets
+         and their messages, as they were in the backup. No other record is touched, what came since stays, and who opted out since stays out.
+         Ids are Lifeline's or the product's. --dry-run says how much it would be and names some.
+release  ends the hold that a restore, or a copied data directory, begins
 drill    restores the newest backup and one other into temporary stores, checks everything, and writes a dated report under
-         LIFELINE_DATA/drills; it touches neither the store nor the backups
+         LIFELINE_DATA/drills; it touches neither the store nor the backups. It fails when a target is missed: Tier 0 (contact store and
+         page) RPO < 1 h and RTO < 4 h, Tier 1 (Lifeline) RPO < 1 h and RTO < 6 h.
 
-LIFELINE_BACKUPS names the places, LIFELINE_BACKUP_RECIPIENTS at least two public keys of age. --identity is a file with a private key, as
-age-keygen writes it: keep it away from the server. A backup is worth nothing without the keys of LIFELINE_KEYS; see "lifeline help key".`,
+Before it touches anything, restore proves that it can: the manifest is ours and stands in its chain, the keys are all there, the
+identity opens the file, and the keys open a record of it.
+
+` + backup.MeansRPO + `.
+` + backup.MeansRTO + `.
+
+LIFELINE_BACKUPS names the places, LIFELINE_BACKUP_RECIPIENTS at least two public keys of age; how often and how long is the policy's backup
+section. --identity is a file with a private key, as age-keygen writes it: keep it away from the server; what is restored into a running
+server is opened by this command, and the server never sees the key. A backup is worth nothing without the keys of LIFELINE_KEYS; see
+"lifeline help key". What to do on the day that a machine is lost: docs/restore.md; print it.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.String("identity", "", "`file` with the private key that opens backups")
 			fs.String("at", "", "restore: newest backup not after this `time` (RFC 3339)")
 			fs.String("reason", "", "restore, release: `why`")
+			fs.String("account", "", "restore: only these accounts, `ids` separated by commas")
+			fs.String("accounts", "", "restore: only the accounts named in this `file`, one a line")
+			fs.Bool("dry-run", false, "restore of accounts: say what would be done, and do nothing")
+			fs.Bool("without-journal", false, "restore: go without what is newer than the backup, when its journal cannot be read")
 			fs.Bool("json", false, "answer as JSON")
 		},
 		run: runBackup,
@@ -117,8 +136,7 @@ func (c config) places() (all []backup.Place, err error) {
 // place is a directory, or s3://KEY:SECRET@HOST/BUCKET/PREFIX with ?region= and, for a server of this machine, ?tls=none.
 func place(name string) (backup.Place, error) {
 	if !strings.HasPrefix(name, "s3://") {
-		dir := absolute(name)
-		return backup.Dir(dir), os.MkdirAll(dir, 0o700)
+		return backup.Dir(absolute(name)), nil
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.User == nil {
@@ -154,16 +172,18 @@ func (h *house) openBackups() (*backup.Backups, error) {
 		return nil, err
 	}
 	signer, err := h.cfg.signer()
-	if err != nil {
+	if err != nil && fault.Of(err) != fault.NotFound { // the first backup makes it, and nothing before
 		return nil, err
 	}
-	return &backup.Backups{DB: h.db, Places: places, Recipients: to, Signer: signer, Log: h.log,
+	p := h.cfg.policy.Backup
+	return &backup.Backups{DB: h.db, Places: places, Recipients: to, Signer: signer, KeyDir: absolute(h.cfg.get("LIFELINE_KEYS")), Log: h.log,
+		Every: p.Every, Keep: p.Keep(), Thin: p.Thin, Trouble: h.careFor,
 		MayShrink: []string{"counter", "session", "token", "page", "working copy"}}, nil
 }
 
-// signer signs manifests, and its public half says whose they are.
+// signer signs manifests, and its public half says whose they are. It is only read: looking at backups makes nothing.
 func (c config) signer() (ed25519.PrivateKey, error) {
-	return backup.OpenSigner(absolute(c.get("LIFELINE_KEYS")))
+	return backup.ReadSigner(absolute(c.get("LIFELINE_KEYS")))
 }
 
 // shelf is the first place, trusted by the key that signed what lies there.
@@ -174,19 +194,23 @@ func (c config) shelf() (backup.Shelf, error) {
 	}
 	signer, err := c.signer()
 	if err != nil {
-		return backup.Shelf{}, err
+		return backup.Shelf{Place: places[0]}, err
 	}
 	return backup.Shelf{Place: places[0], Trusted: signer.Public().(ed25519.PublicKey)}, nil
 }
 
 func backupList(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 	shelf, err := cfg.shelf()
-	if err != nil {
+	unsigned := fault.Of(err) == fault.NotFound // nothing can be trusted; what lies there is shown for all that
+	if err != nil && !unsigned {
 		return err
 	}
-	all, err := shelf.List(ctx)
-	if err != nil {
-		return err
+	all, err2 := shelf.List(ctx)
+	if err2 != nil {
+		return err2
+	}
+	if unsigned && len(all) > 0 {
+		fmt.Fprintln(e.stderr, err)
 	}
 	if text(fs, "json") == "true" {
 		return printJSON(e, all)
@@ -237,7 +261,7 @@ func backupVerify(ctx context.Context, e env, fs *flag.FlagSet, cfg config) erro
 	if err != nil {
 		return err
 	}
-	o := backup.VerifyOptions{Identities: ids}
+	o := backup.VerifyOptions{Identities: ids, Keep: cfg.policy.Backup.Keep(), Thin: cfg.policy.Backup.Thin}
 	if dir := absolute(cfg.get("LIFELINE_KEYS")); len(ids) > 0 && store.HaveKeys(dir) {
 		if o.Keys, err = store.OpenKeys(dir, false); err != nil {
 			return err
@@ -266,37 +290,74 @@ func backupVerify(ctx context.Context, e env, fs *flag.FlagSet, cfg config) erro
 			fmt.Fprintf(e.stdout, "%s: %s\n", b.Name(), how)
 		}
 	}
+	wrong := ""
 	if bad > 0 {
-		return errors.Join(err, fmt.Errorf("%d of %d backups are not whole", bad, len(all)))
+		wrong = fmt.Sprintf("%d of %d backups are not whole", bad, len(all))
+		err = errors.Join(err, errors.New(wrong))
 	}
+	tellTrouble(ctx, e, cfg, backup.TroubleVerify, wrong)
 	return err
 }
 
-func backupRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
-	ids, err := identities(fs, true)
-	if err != nil {
-		return err
+// tellTrouble lets what a command found become a task, and its end. Whoever has the backups and no store to tell is told by the exit status.
+func tellTrouble(ctx context.Context, e env, cfg config, what, detail string) {
+	if !cfg.haveStore() {
+		return
 	}
-	if text(fs, "reason") == "" {
-		return usage{"backup: restore needs a --reason; it is kept in the audit log"}
+	c, err := connect(ctx, e, cfg)
+	if err == nil {
+		defer c.close()
+		err = c.post(ctx, "/api/v1/troubles", map[string]string{"what": what, "detail": detail}, nil)
+	}
+	if err != nil {
+		fmt.Fprintf(e.stderr, "no task was made of it: %v\n", err)
+	}
+}
+
+// toRestore is what every restore begins with: which backup, what opens it, and the store's keys.
+func toRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) (shelf backup.Shelf, entry backup.Entry, o backup.RestoreOptions, err error) {
+	if o.Identities, err = identities(fs, true); err != nil {
+		return
+	}
+	o.By, o.Reason = byOperator, text(fs, "reason")
+	if o.Reason == "" {
+		return shelf, entry, o, usage{"backup: restore needs a --reason; it is kept in the audit log"}
 	}
 	var at time.Time
 	if s := text(fs, "at"); s != "" {
 		if at, err = time.Parse(time.RFC3339, s); err != nil {
-			return usage{"backup: --at " + err.Error()}
+			return shelf, entry, o, usage{"backup: --at " + err.Error()}
 		}
 	}
-	shelf, err := cfg.shelf()
+	if shelf, err = cfg.shelf(); err != nil {
+		return
+	}
+	if entry, err = shelf.Find(ctx, at); err != nil {
+		return
+	}
+	p := newProgress(e.stderr, int64(records(entry.Manifest)))
+	o.Progress = func(done, total int) { p.records(int64(done), int64(total)) }
+	o.Keys, err = store.OpenKeys(absolute(cfg.get("LIFELINE_KEYS")), false)
+	return
+}
+
+func backupRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
+	if text(fs, "account") != "" || text(fs, "accounts") != "" {
+		return restoreAccounts(ctx, e, fs, cfg)
+	}
+	if text(fs, "dry-run") == "true" {
+		return usage{"backup: --dry-run goes with --account or --accounts; a whole backup is rehearsed by `lifeline backup drill`"}
+	}
+	shelf, entry, o, err := toRestore(ctx, e, fs, cfg)
 	if err != nil {
 		return err
 	}
-	entry, err := shelf.Find(ctx, at)
-	if err != nil {
+	if err := shelf.Prove(ctx, entry, o); err != nil { // before so much as a file is made
 		return err
 	}
-	keys, err := store.OpenKeys(absolute(cfg.get("LIFELINE_KEYS")), false)
-	if err != nil {
-		return err
+	var journal store.Reapplied
+	if text(fs, "without-journal") != "true" {
+		o.Kinds, o.Applies, o.Journal = kinds(), applies(), func(r store.Reapplied) { journal = r }
 	}
 	h := &house{cfg: cfg, log: slog.New(slog.NewTextHandler(e.stderr, nil))}
 	dir, err := cfg.dataDir()
@@ -308,12 +369,18 @@ func backupRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) err
 	}
 	defer h.close()
 	began := time.Now()
-	if err := shelf.Restore(ctx, entry, h.engine, backup.RestoreOptions{Identities: ids, Keys: keys, By: "system:operator", Reason: text(fs, "reason")}); err != nil {
+	if err := shelf.Restore(ctx, entry, h.engine, o); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, `%s is restored: %d records in %s. What was written after %s is not in it.
-Nothing is sent until somebody has looked at what waits: lifeline backup release --reason "..."
-`, entry.Name(), records(entry.Manifest), time.Since(began).Round(time.Millisecond), entry.Taken.UTC().Format(time.RFC3339))
+	fmt.Fprintf(e.stdout, "%s is restored: %d records in %s, the same as when it was taken. What was written after %s is not in it.\n",
+		entry.Name(), records(entry.Manifest), time.Since(began).Round(time.Millisecond), entry.Taken.UTC().Format(time.RFC3339))
+	if o.Applies != nil {
+		fmt.Fprintf(e.stdout, "Opt-outs, revocations and used links since then: %d hold again.\n", journal.Applied)
+	}
+	for _, m := range journal.Missing {
+		fmt.Fprintf(e.stdout, "  %s: there is nobody yet for whom it could hold; it will once she is imported again\n", m)
+	}
+	fmt.Fprintln(e.stdout, `Nothing is sent until somebody has looked at what waits: lifeline backup release --reason "..."`)
 	return nil
 }
 
@@ -367,8 +434,10 @@ func backupDrill(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error
 	} else {
 		_, err = fmt.Fprintf(e.stdout, "%s\nkept in %s\n", report.Markdown(), strings.Join(paths, " and "))
 	}
+	wrong := strings.Join(report.Problems, "; ")
+	tellTrouble(ctx, e, cfg, backup.TroubleDrill, wrong)
 	if !report.Passed() {
-		return errors.Join(err, fmt.Errorf("the drill found: %s", strings.Join(report.Problems, "; ")))
+		return errors.Join(err, fmt.Errorf("the drill found: %s", wrong))
 	}
 	return err
 }

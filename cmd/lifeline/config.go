@@ -18,6 +18,7 @@ import (
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal/desk"
+	"lifeline/store/backup"
 	"lifeline/store"
 )
 
@@ -65,6 +66,7 @@ type policy struct {
 	Contacts contacts.Policy `yaml:"contacts"`
 	Comms    comms.Policy    `yaml:"comms"`
 	Desk     desk.Policy     `yaml:"desk"`
+	Backup   backup.Policy   `yaml:"backup"`
 }
 
 func (c config) get(name string) string { return c.values[name] }
@@ -183,7 +185,7 @@ func (c *config) check() error {
 			say("LIFELINE_SUPPORT_PHONE", "%q is not a number such as +12025550101", phone)
 		}
 	}
-	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy()}
+	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy()}
 	if file := c.get("LIFELINE_POLICY"); file != "" {
 		if err := readPolicy(file, &c.policy); err != nil {
 			say("LIFELINE_POLICY", "%w", err)
@@ -201,7 +203,7 @@ func readPolicy(file string, into *policy) error {
 	if err := yaml.NewDecoder(f, yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check())
+	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check(), into.Backup.Check())
 }
 
 // barred says why nothing may be published: real people would get links that only this machine can open.
@@ -298,6 +300,20 @@ func (c config) pageDir() string {
 // backupDir is where backups go when no place is named.
 func (c config) backupDir() string {
 	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "backups")
+}
+
+// storeFile is where the embedded store lies.
+func (c config) storeFile() string {
+	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "lifeline.db")
+}
+
+// haveStore says whether there is a store and keys for it, so that looking at it makes neither. A database is asked by opening it.
+func (c config) haveStore() bool {
+	if !store.HaveKeys(absolute(c.get("LIFELINE_KEYS"))) {
+		return false
+	}
+	_, err := os.Stat(c.storeFile())
+	return err == nil || c.get("LIFELINE_STORE") != "bolt:"
 }
 
 // dataDir makes the data directory, private to us.

@@ -42,6 +42,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"unknown in policy": {map[string]string{"LIFELINE_POLICY": write("a.yaml", "comms:\n  leese: 5s\n")}, "leese"},
 		"comms policy":      {map[string]string{"LIFELINE_POLICY": write("b.yaml", "comms:\n  workers: 0\n")}, "comms.workers"},
 		"desk policy":       {map[string]string{"LIFELINE_POLICY": write("c.yaml", "desk:\n  ack_daily: 0\n")}, "desk.ack_daily"},
+		"backup policy":     {map[string]string{"LIFELINE_POLICY": write("e.yaml", "backup:\n  keep_days: 0\n")}, "backup.keep_days"},
 		"contacts policy":   {map[string]string{"LIFELINE_POLICY": write("d.yaml", "contacts:\n  phone_country: Atlantis\n")}, "phone_country"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,6 +65,7 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 	d.keys()
 	d.store(ctx, e)
 	d.backupAge(ctx)
+	d.drills()
 	d.disk()
 	d.sending()
 	d.sharedFate(text(fs, "product"))
@@ -111,6 +113,10 @@ func sameDevice(a, b string) bool {
 
 // store asks the store itself, by the running server or in this process.
 func (d *doctor) store(ctx context.Context, e env) {
+	if !d.cfg.haveStore() { // opening would make one
+		d.say("store", "bad", "there is none", "lifeline serve makes it; on a new machine first lifeline key restore, then lifeline backup restore")
+		return
+	}
 	c, err := connect(ctx, e, d.cfg)
 	if err != nil {
 		d.say("store", "bad", err.Error(), "see what it says; a store that does not open serves nobody")
@@ -142,6 +148,7 @@ func (d *doctor) store(ctx context.Context, e env) {
 	} else {
 		d.say("escrow", "ok", fmt.Sprintf("%d custodians can open the keys", current), "")
 	}
+	d.journal(health.Journal)
 	switch a := health.Audit; {
 	case len(a.Flaws) > 0:
 		d.say("audit log", "bad", fmt.Sprintf("%d flaws, the first: %s", len(a.Flaws)+a.More, a.Flaws[0].Why), "somebody changed the record: keep a copy of everything and find out who")
@@ -157,6 +164,53 @@ func (d *doctor) store(ctx context.Context, e env) {
 	}
 }
 
+// journal says what would not hold after this machine was lost.
+func (d *doctor) journal(j store.JournalState) {
+	switch {
+	case d.cfg.get("LIFELINE_BACKUP_RECIPIENTS") == "": // there are no backups that it could be behind
+	case j.Waiting > 0 && time.Since(j.Since) > journalLate:
+		d.say("journal", "bad", fmt.Sprintf("%d opt-outs, revocations and the like since %s are on this machine alone", j.Waiting, j.Since.UTC().Format(time.RFC3339)), "is a server running, and does the first place of LIFELINE_BACKUPS take files?")
+	default:
+		d.say("journal", "ok", fmt.Sprintf("%d opt-outs, revocations and the like wait to be brought out; it takes seconds", j.Waiting), "")
+	}
+	if j.Missing > 0 {
+		d.say("journal", "warning", fmt.Sprintf("%d of them found nobody to hold for after the restore, the first: %s", j.Missing, j.First), "import the contacts that are missing again; they are then told apart by their address")
+	}
+}
+
+// drills says whether restoring was rehearsed lately, and went well.
+func (d *doctor) drills() {
+	const do = "lifeline backup drill, and read docs/restore.md with who would do it"
+	last, err := backup.LastDrill(filepath.Join(absolute(d.cfg.get("LIFELINE_DATA")), "drills"))
+	switch age := time.Since(last.At); {
+	case err != nil:
+		d.say("drill", "warning", "no restore drill that passed is on record here", do)
+	case age > d.cfg.policy.Backup.Drill:
+		d.say("drill", "bad", fmt.Sprintf("the last one that passed was on %s: the review is overdue", last.At.UTC().Format(time.DateOnly)), do)
+	default:
+		d.say("drill", "ok", fmt.Sprintf("passed on %s: RPO %s, RTO %s", last.At.UTC().Format(time.DateOnly), last.RPO.Round(time.Second), last.RTO.Round(time.Millisecond)), "")
+	}
+}
+
+// neededKeys says whether a key that a backup needs is gone.
+func (d *doctor) neededKeys(ctx context.Context, shelf backup.Shelf) {
+	entries, err := shelf.List(ctx)
+	if err != nil {
+		return // said already
+	}
+	keys, err := store.OpenKeys(absolute(d.cfg.get("LIFELINE_KEYS")), false)
+	if err != nil {
+		d.say("keys", "bad", err.Error(), "put the key directory back from escrow: lifeline key restore")
+		return
+	}
+	held := keys.Names()
+	for _, name := range backup.NeededKeys(entries) {
+		if !slices.Contains(held, name) {
+			d.say("keys", "bad", "a kept backup needs "+name+", which is not in LIFELINE_KEYS", "put a newer copy of the directory back from escrow: lifeline key restore")
+		}
+	}
+}
+
 func (d *doctor) backupAge(ctx context.Context) {
 	if d.cfg.get("LIFELINE_BACKUP_RECIPIENTS") == "" {
 		d.say("backup", "bad", "none are taken", "set LIFELINE_BACKUP_RECIPIENTS to the public keys of at least two people (age-keygen)")
@@ -169,9 +223,10 @@ func (d *doctor) backupAge(ctx context.Context) {
 	}
 	signer, err := d.cfg.signer()
 	if err != nil {
-		d.say("backup", "bad", err.Error(), "put the key directory back")
+		d.say("backup", "bad", err.Error(), "lifeline backup now")
 		return
 	}
+	d.neededKeys(ctx, backup.Shelf{Place: places[0], Trusted: signer.Public().(ed25519.PublicKey)})
 	if len(places) == 1 {
 		d.say("backup", "warning", "there is one place only", "name a second one in LIFELINE_BACKUPS, in another building")
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,6 +88,9 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 	if h.db, err = store.Open(ctx, h.engine, store.Options{Keys: keys, Kinds: kinds(), Clock: clock}); err != nil {
 		return h, err
 	}
+	if err := h.stand(ctx); err != nil {
+		return h, err
+	}
 	if h.words, err = templates.Load(cfg.get("LIFELINE_TEMPLATES")); err != nil {
 		return h, err
 	}
@@ -103,7 +106,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 func (h *house) openEngine(ctx context.Context, dir string) error {
 	where := h.cfg.get("LIFELINE_STORE")
 	if where == "bolt:" {
-		e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: h.log})
+		e, err := bolt.Open(h.cfg.storeFile(), bolt.Options{Log: h.log})
 		if err != nil {
 			return err
 		}
@@ -121,6 +124,35 @@ func (h *house) openEngine(ctx context.Context, dir string) error {
 	return nil
 }
 
+// stand looks whether the store lies where it lay when it was last opened; one that was copied or moved sends nothing until somebody says so.
+func (h *house) stand(ctx context.Context) error {
+	file, ok := h.engine.(interface{ Place() string })
+	if !ok { // a database's copy is its administrator's affair
+		return nil
+	}
+	copied, err := h.db.Stand(ctx, file.Place())
+	if copied {
+		h.log.Warn("THIS STORE WAS COPIED OR MOVED: nothing is sent until somebody looked; lifeline backup release --reason ...")
+	}
+	return err
+}
+
+// applies is who lets what is newer than a backup hold again.
+func applies() store.Applies {
+	all := store.Applies{}
+	for _, some := range []store.Applies{contacts.Applies(), auth.Applies()} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+// owners is whose the records are that come back with an account.
+func owners() map[string]store.Owner {
+	all := contacts.Owners()
+	maps.Copy(all, desk.Owners())
+	return all
+}
+
 func (h *house) wire(keyDir string) error {
 	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support",
 		Phone: h.cfg.get("LIFELINE_SUPPORT_PHONE"), Zone: h.cfg.get("LIFELINE_TIME_ZONE")}
@@ -136,7 +168,7 @@ func (h *house) wire(keyDir string) error {
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
-		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Operator: h.operator()}
+		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}
 	return nil
 }
 

@@ -166,6 +166,21 @@ func (p *progress) add(n int64) {
 	fmt.Fprintf(p.out, "\r%s %d MiB%s ", bar(p.read, p.size), p.read>>20, p.share())
 }
 
+// records is add for what is counted in records.
+func (p *progress) records(done, total int64) {
+	if time.Now().Before(p.next) {
+		return
+	}
+	p.shown = true
+	if !p.terminal {
+		p.next = time.Now().Add(10 * time.Second)
+		fmt.Fprintf(p.out, "%d of %d records\n", done, total)
+		return
+	}
+	p.next = time.Now().Add(100 * time.Millisecond)
+	fmt.Fprintf(p.out, "\r%s %d of %d records ", bar(done, total), done, total)
+}
+
 func (p *progress) share() string {
 	if p.size <= 0 {
 		return ""

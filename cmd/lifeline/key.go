@@ -15,11 +15,12 @@ import (
 
 func keyCommand() command {
 	return command{
-		name: "key", args: "escrow|prove|rotate|status", short: "copy the keys to custodians, let them prove it, rotate them",
+		name: "key", args: "escrow|prove|restore|rotate|status", short: "copy the keys to custodians, let them prove it, rotate them",
 		long: `escrow  copies LIFELINE_KEYS for its custodians: one file each in --out, encrypted to that custodian's public key, so that each can
         open it alone:  lifeline key escrow --out DIR ann=age1... bob=age1...
 prove   records that a custodian could open her copy:  lifeline key prove --custodian ann --file FILE --identity FILE
         Two proofs make the escrow good; "lifeline doctor" says so until then, and again after a rotation.
+restore makes LIFELINE_KEYS on a new machine from a custodian's copy:  lifeline key restore --file FILE --identity FILE
 rotate  makes new keys and seals with them from now on; what stands is sealed anew in the background while the portal serves.
         Make the escrow anew afterwards. Old keys are kept, since backups need them.
 status  says how far the last rotation is, and who proved the escrow
@@ -28,16 +29,16 @@ The keys are the only thing that opens the store and its backups. Nobody can mak
 		flags: func(fs *flag.FlagSet) {
 			fs.String("out", "", "escrow: `directory` for the custodians' files")
 			fs.String("custodian", "", "prove: `name` of who opened her copy")
-			fs.String("file", "", "prove: her `file`")
-			fs.String("identity", "", "prove: `file` with her private key")
+			fs.String("file", "", "prove, restore: her `file`")
+			fs.String("identity", "", "prove, restore: `file` with her private key")
 			fs.String("reason", "", "rotate: `why`; it is kept in the audit log")
 			fs.Bool("json", false, "status: answer as JSON")
 		},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
-			acts := map[string]func(context.Context, env, *flag.FlagSet, config) error{"escrow": keyEscrow, "prove": keyProve, "rotate": keyRotate, "status": keyStatus}
+			acts := map[string]func(context.Context, env, *flag.FlagSet, config) error{"escrow": keyEscrow, "prove": keyProve, "restore": keyRestore, "rotate": keyRotate, "status": keyStatus}
 			act := acts[fs.Arg(0)]
 			if act == nil {
-				return usage{"key: say one of escrow, prove, rotate, status"}
+				return usage{"key: say one of escrow, prove, restore, rotate, status"}
 			}
 			cfg, err := readConfig(text(fs, "config"), e.environ)
 			if err != nil {
@@ -83,16 +84,7 @@ func keyProve(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 	if who == "" || text(fs, "file") == "" {
 		return usage{"key: prove needs --custodian, --file and --identity"}
 	}
-	ids, err := identities(fs, true)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(text(fs, "file"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	files, err := backup.OpenEscrow(f, ids...)
+	files, err := escrowed(fs)
 	if err != nil {
 		return err
 	}
@@ -105,6 +97,36 @@ func keyProve(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s can open the keys\n", who)
+	return err
+}
+
+// escrowed is what a custodian's file holds.
+func escrowed(fs *flag.FlagSet) (map[string][]byte, error) {
+	ids, err := identities(fs, true)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(text(fs, "file"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return backup.OpenEscrow(f, ids...)
+}
+
+func keyRestore(_ context.Context, e env, fs *flag.FlagSet, cfg config) error {
+	if text(fs, "file") == "" {
+		return usage{"key: restore needs --file and --identity"}
+	}
+	files, err := escrowed(fs)
+	if err != nil {
+		return err
+	}
+	dir := absolute(cfg.get("LIFELINE_KEYS"))
+	if err := backup.RestoreKeys(files, dir); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "The keys are at %s. Next: lifeline backup restore\n", dir)
 	return err
 }
 

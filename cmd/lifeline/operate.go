@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -41,6 +42,7 @@ func (h *house) backUp(ctx context.Context) (any, error) {
 		return nil, fault.New(fault.Conflict, "no backups can be taken: set LIFELINE_BACKUP_RECIPIENTS to at least two public keys of age")
 	}
 	m, err := h.backups.Now(ctx)
+	h.backups.Note(ctx, m, err)
 	switch {
 	case errors.Is(err, backup.ErrUnchanged):
 		return backupAnswer{Unchanged: true}, nil
@@ -80,7 +82,7 @@ func (h *house) rotate(ctx context.Context, reason string) (any, error) {
 // operator is what the control socket serves beside the API.
 func (h *house) operator() portal.Operator {
 	return portal.Operator{
-		BackUp: h.backUp, Health: h.health, Prove: h.prove, Release: h.release, Rotate: h.rotate,
+		BackUp: h.backUp, Health: h.health, Prove: h.prove, Release: h.release, Rotate: h.rotate, Slice: h.slice, Trouble: h.trouble,
 		Keys: func(ctx context.Context) (any, error) { return h.keyState(ctx) },
 	}
 }
@@ -122,6 +124,8 @@ type storeHealth struct {
 	Held   string            `json:"held"`
 	Keys   keyState          `json:"keys"`
 	Audit  store.AuditReport `json:"audit"`
+
+	Journal store.JournalState `json:"journal"`
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
@@ -141,6 +145,9 @@ func (h *house) health(ctx context.Context) (any, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if out.Journal, err = h.db.Journal(ctx); err != nil {
+		return nil, err
+	}
 	known, err := h.cfg.knownHeads()
 	if err != nil {
 		return nil, fmt.Errorf("LIFELINE_AUDIT_SINK: %w", err)
@@ -149,6 +156,28 @@ func (h *house) health(ctx context.Context) (any, error) {
 	return out, err
 }
 
+// release ends a hold. Facts that found no record when the store was restored are tried once more first: what is missing may have been imported
+// since, and its people may have opted out.
 func (h *house) release(ctx context.Context, reason string) error {
+	if _, err := h.db.Retry(ctx, applies()); err != nil {
+		return err
+	}
 	return h.db.Release(ctx, store.Act{By: byOperator, Verb: "hold.release", Reason: reason})
+}
+
+// slice puts what a command picked from a backup into the living store.
+func (h *house) slice(ctx context.Context, r io.Reader, in portal.SliceRequest) (any, error) {
+	if in.Reason == "" {
+		return nil, fault.BadField("reason", "is needed; it is kept in the audit log")
+	}
+	shelf, err := h.cfg.shelf()
+	if err != nil {
+		return nil, err
+	}
+	entry, err := shelf.Number(ctx, in.Backup)
+	if err != nil {
+		return nil, err
+	}
+	return backup.PutSlice(ctx, h.db, r, backup.SliceOptions{By: byOperator, Reason: in.Reason, Dry: in.Dry, Applies: applies(),
+		Facts: func() ([]store.Fact, error) { return shelf.Facts(ctx, entry.Page, h.db.Keys()) }})
 }

@@ -161,6 +161,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
 	if h.backups != nil {
 		run("backups", func() { _ = h.backups.Run(work) })
+		run("journal", func() { _ = h.backups.RunJournal(work) })
 	}
 	if ready != nil {
 		ready()
@@ -209,11 +210,20 @@ func (h *house) sweep(ctx context.Context) {
 			if _, err := h.gate.Forget(ctx, 10_000); err != nil {
 				h.log.Warn("ended sessions and tokens were not removed", "err", err)
 			}
+			if _, err := h.db.Retry(ctx, applies()); err != nil {
+				h.log.Warn("what the journal holds of missing records was not tried again", "err", err)
+			}
+			if h.backups == nil { // no backup kept is so old that it could need them
+				if _, err := h.db.ForgetFacts(ctx, h.db.Now().Add(-h.cfg.policy.Backup.Keep()), 10_000); err != nil {
+					h.log.Warn("old facts were not removed", "err", err)
+				}
+			}
 		}
 	}
 }
 
 func (h *house) serveOps(state *life, failed chan<- error) (*http.Server, error) {
+	h.watchCare()
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}))
@@ -222,6 +232,9 @@ func (h *house) serveOps(state *life, failed chan<- error) (*http.Server, error)
 		why := h.unready(r.Context(), state)
 		if len(why) == 0 {
 			fmt.Fprintln(w, "ok")
+			for _, what := range h.degraded(r.Context()) { // said, and not enough to take the page away from everybody
+				fmt.Fprintln(w, "degraded:", what)
+			}
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -175,7 +175,7 @@ func (b *Backups) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		b.outcome(ctx, m, err)
+		b.Note(ctx, m, err)
 		if b.Outcome != nil {
 			b.Outcome(m, err)
 		}

@@ -137,6 +137,23 @@ func (s Shelf) Find(ctx context.Context, at time.Time) (Entry, error) {
 	return Entry{}, fault.New(fault.NotFound, "%s holds no backup taken by %s", s.Place, at.UTC().Format(time.RFC3339))
 }
 
+// Number is the backup of a number; fault.NotFound, or fault.Conflict when it is not to be trusted.
+func (s Shelf) Number(ctx context.Context, number int64) (Entry, error) {
+	entries, err := s.List(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	for _, e := range entries {
+		if e.Number == number && e.Flaw != "" {
+			return e, fault.New(fault.Conflict, "%s is not to be trusted: %s", e.Name(), e.Flaw)
+		}
+		if e.Number == number {
+			return e, nil
+		}
+	}
+	return Entry{}, fault.New(fault.NotFound, "%s holds no backup %d", s.Place, number)
+}
+
 // Identities reads private keys of age, as the file that age-keygen writes.
 func Identities(r io.Reader) ([]age.Identity, error) {
 	ids, err := age.ParseIdentities(r)

@@ -41,8 +41,8 @@ func (b *Backups) tell(ctx context.Context, what string, err error) {
 	}
 }
 
-// outcome tells what a backup's outcome means: a frozen one was taken.
-func (b *Backups) outcome(ctx context.Context, m Manifest, err error) {
+// Note tells what came of a backup that was asked for by hand: a frozen one was taken. Run does so itself.
+func (b *Backups) Note(ctx context.Context, m Manifest, err error) {
 	switch {
 	case errors.Is(err, ErrUnchanged):
 		b.tell(ctx, TroubleBackup, nil)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lifeline/comms"
+	"lifeline/store"
+	"lifeline/store/backup"
+	"lifeline/store/fault"
+)
+
+// What is not as it must be and yet serves: readiness stays, so that no load balancer takes the page away, and everybody who looks is told.
+const (
+	degradedEscrow  = "escrow"  // fewer than two people have proved that they can open the keys in use
+	degradedHeld    = "held"    // nothing is sent until somebody has looked
+	degradedJournal = "journal" // what must hold after a restore does not get out of this machine
+)
+
+// journalLate is how long facts may wait before that is worth a word; as a rule it is seconds.
+const journalLate = time.Minute
+
+// degraded says what is not as it must be.
+func (h *house) degraded(ctx context.Context) (what []string) {
+	if h.demo {
+		return nil
+	}
+	current, held := 0, ""
+	err := h.db.View(ctx, func(tx *store.Tx) (err error) {
+		current = 0
+		all, err := store.Custodians(tx)
+		for _, c := range all {
+			if c.Current {
+				current++
+			}
+		}
+		if err == nil {
+			held, err = store.Held(tx)
+		}
+		return err
+	})
+	if err == nil && current < 2 {
+		what = append(what, degradedEscrow)
+	}
+	if err == nil && held != "" {
+		what = append(what, degradedHeld)
+	}
+	if err == nil && h.backups != nil {
+		var j store.JournalState
+		if j, err = h.db.Journal(ctx); err == nil && j.Waiting > 0 && h.db.Now().Sub(j.Since) > journalLate {
+			what = append(what, degradedJournal)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		h.log.Warn("nobody can say what needs care", "err", err)
+	}
+	return what
+}
+
+// watchCare shows the same as figures.
+func (h *house) watchCare() {
+	for _, name := range []string{degradedEscrow, degradedHeld, degradedJournal} {
+		h.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lifeline_degraded", Help: "1 while something is not as it must be, though everything is served.", ConstLabels: prometheus.Labels{"what": name},
+		}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			for _, now := range h.degraded(ctx) {
+				if now == name {
+					return 1
+				}
+			}
+			return 0
+		}))
+	}
+}
+
+// troubles is what each of the things that can go wrong with backups means for whoever takes the task.
+var troubles = map[string]string{
+	backup.TroubleBackup:  "A backup was not taken, or not everywhere: lifeline backup now, lifeline doctor",
+	backup.TroubleFrozen:  "The store shrank sharply; old backups are kept until somebody looked: lifeline backup list",
+	backup.TroubleJournal: "What must hold after a restore does not reach the backup place: lifeline doctor",
+	backup.TroubleVerify:  "A backup is not whole: lifeline backup verify",
+	backup.TroubleDrill:   "A restore drill failed or missed its targets: lifeline backup drill",
+}
+
+// trouble makes a task of what is wrong, which somebody follows to its end; with detail "" it is not wrong any more, and the task ends.
+func (h *house) trouble(ctx context.Context, what, detail string) error {
+	title, known := troubles[what]
+	if !known {
+		return fault.BadField("what", "%.40q is nothing that can be wrong with backups", what)
+	}
+	sort := "backup." + what
+	if detail == "" {
+		return h.db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			return h.comms.Settle(tx, sort, "backups", byOperator, "it went well since")
+		})
+	}
+	return h.db.Update(ctx, store.Act{By: byOperator, Verb: "backup.trouble"}, func(tx *store.Tx) error {
+		_, err := h.comms.Owe(tx, comms.Task{What: sort, Of: "backups", Title: title})
+		return err
+	})
+}
+
+// careFor is trouble for those who cannot do anything about an error.
+func (h *house) careFor(ctx context.Context, what, detail string) {
+	if err := h.trouble(ctx, what, detail); err != nil && !errors.Is(err, context.Canceled) {
+		h.log.Error("no task was made of what is wrong with backups", "what", what, "err", err)
+	}
+}
