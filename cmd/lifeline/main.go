@@ -61,13 +61,16 @@ func commands() []command {
 
 // run is the whole program: arguments in, an error out.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	e := env{stdin: stdin, stdout: stdout, stderr: stderr, environ: os.LookupEnv}
+	return runIn(ctx, args, env{stdin: stdin, stdout: stdout, stderr: stderr, environ: os.LookupEnv})
+}
+
+func runIn(ctx context.Context, args []string, e env) error {
 	if len(args) == 0 {
-		printHelp(stderr)
+		printHelp(e.stderr)
 		return usage{"name a command"}
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		return help(args[1:], stdout)
+		return help(args[1:], e.stdout)
 	}
 	all := commands()
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
@@ -83,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err := parse(fs, args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return help([]string{c.name}, stdout)
+			return help([]string{c.name}, e.stdout)
 		}
 		return usage{fmt.Sprintf("%s: %v; see `lifeline help %s`", c.name, err, c.name)}
 	}
