@@ -61,6 +61,9 @@ func problemOf(err error) problem {
 		return problem{Type: "about:blank", Title: "Something is wrong on our side", Status: 500, Detail: "Nothing was done. Quote this reference.", Ref: "urn:lifeline:error:" + rand.Text()[:10]}
 	}
 	p := problem{Type: "about:blank", Title: a.title, Status: a.status}
+	if errors.Is(err, fault.ErrFull) { // RFC 4918 section 11.5; nothing was kept, so trying again is safe
+		p.Title, p.Status = "There is no room to keep it", fiber.StatusInsufficientStorage
+	}
 	var e *fault.Error
 	if errors.As(err, &e) {
 		p.Detail, p.Errors = e.Message, e.Fields
@@ -81,7 +84,7 @@ func (p *Portal) fail(c *fiber.Ctx, err error) error {
 	switch pr.Status {
 	case 401:
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="lifeline"`)
-	case 429, 503:
+	case 429, 503, 507:
 		c.Set(fiber.HeaderRetryAfter, retryAfter(err))
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
@@ -98,7 +101,7 @@ func (p *Portal) fail(c *fiber.Ctx, err error) error {
 
 // later says on a page of ours when to try again, where an error is one of waiting.
 func (k *call) later(err error) {
-	if s := problemOf(err).Status; s == 429 || s == 503 {
+	if s := problemOf(err).Status; s == 429 || s == 503 || s == 507 {
 		k.Set(fiber.HeaderRetryAfter, retryAfter(err))
 	}
 }

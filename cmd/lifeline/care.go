@@ -18,6 +18,7 @@ const (
 	degradedEscrow  = "escrow"  // fewer than two people have proved that they can open the keys in use
 	degradedHeld    = "held"    // nothing is sent until somebody has looked
 	degradedJournal = "journal" // what must hold after a restore does not get out of this machine
+	degradedDisk    = "disk"    // little room is left under LIFELINE_DATA
 )
 
 // journalLate is how long facts may wait before that is worth a word; as a rule it is seconds.
@@ -54,6 +55,9 @@ func (h *house) degraded(ctx context.Context) (what []string) {
 			what = append(what, degradedJournal)
 		}
 	}
+	if _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); short {
+		what = append(what, degradedDisk)
+	}
 	if err != nil && ctx.Err() == nil {
 		h.log.Warn("nobody can say what needs care", "err", err)
 	}
@@ -62,7 +66,7 @@ func (h *house) degraded(ctx context.Context) (what []string) {
 
 // watchCare shows the same as figures.
 func (h *house) watchCare() {
-	for _, name := range []string{degradedEscrow, degradedHeld, degradedJournal} {
+	for _, name := range []string{degradedEscrow, degradedHeld, degradedJournal, degradedDisk} {
 		h.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "lifeline_degraded", Help: "1 while something is not as it must be, though everything is served.", ConstLabels: prometheus.Labels{"what": name},
 		}, func() float64 {

@@ -246,16 +246,9 @@ func (d *doctor) backupAge(ctx context.Context) {
 }
 
 func (d *doctor) disk() {
-	var s syscall.Statfs_t
-	dir := absolute(d.cfg.get("LIFELINE_DATA"))
-	if err := syscall.Statfs(dir, &s); err != nil {
-		d.say("disk", "warning", err.Error(), "")
-		return
-	}
-	free := int(s.Bavail * 100 / max(s.Blocks, 1))
-	says := fmt.Sprintf("%d %% of the disk under %s are free", free, dir)
-	if free < 10 {
-		d.say("disk", "bad", says, "make room: below 10 % attachments are refused first, tickets last")
+	says, short := room(absolute(d.cfg.get("LIFELINE_DATA")))
+	if short {
+		d.say("disk", "bad", says, "make room: once it is full nothing is kept, and nothing sent that could not be recorded")
 		return
 	}
 	d.say("disk", "ok", says, "")

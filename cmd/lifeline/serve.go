@@ -225,6 +225,7 @@ func (h *house) sweep(ctx context.Context) {
 func (h *house) serveOps(state *life, failed chan<- error) (*http.Server, error) {
 	h.watchCare()
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h.metrics.MustRegister(roomMetric(absolute(h.cfg.get("LIFELINE_DATA"))))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

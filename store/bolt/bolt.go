@@ -396,7 +396,8 @@ func (e *Engine) rest(err error) error {
 	if e.broken == nil {
 		e.log.Error("the disk is full: nothing more is kept until there is room", "err", err)
 	}
-	e.broken, e.until = fault.Wrap(fault.Unavailable, err, "the disk is full, so this was not kept; make room and try again"), time.Now().Add(retryFull)
+	e.broken = fault.Wrap(fault.Unavailable, fmt.Errorf("%w: %w", fault.ErrFull, err), "this was not kept, for the disk is full; try again later")
+	e.until = time.Now().Add(retryFull)
 	return e.broken
 }
 

@@ -34,6 +34,9 @@ const (
 	Unauthentic Kind = "unauthorized" // nobody is signed in, or the token does not hold
 )
 
+// ErrFull marks, in its chain, an Unavailable error whose reason is that there is no room left to keep anything.
+var ErrFull = errors.New("no room is left")
+
 // Field names one part of the input and what is wrong with it.
 type Field struct {
 	Field  string `json:"field"`

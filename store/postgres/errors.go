@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -22,6 +23,7 @@ const (
 	duplicateTable       = "42P07"
 	duplicateObject      = "42710" // the type of a table that another process makes
 	readOnlyTransaction  = "25006"
+	diskFull             = "53100"
 )
 
 // tryAgain is an error that says nothing about the caller's act: the same function may well succeed in a new transaction.
@@ -72,7 +74,9 @@ func outcome(ctx context.Context, err error, doing string) error {
 		return tryAgain{fault.Wrap(fault.Unavailable, err, "%s", doing)}
 	case broken(err):
 		return tryAgain{fault.Wrap(fault.Unavailable, err, "the database cannot be reached: %s", doing)}
-	case c == readOnlyTransaction, strings.HasPrefix(c, "53"): // a standby; out of disk, memory or connections
+	case c == diskFull:
+		return fault.Wrap(fault.Unavailable, fmt.Errorf("%w: %w", fault.ErrFull, err), "this was not kept, for the database's disk is full; try again later")
+	case c == readOnlyTransaction, strings.HasPrefix(c, "53"): // a standby; out of memory or connections
 		return fault.Wrap(fault.Unavailable, err, "the database takes no writes now: %s", doing)
 	}
 	return fault.Wrap(fault.Internal, err, "%s", doing)

@@ -1,14 +1,11 @@
 package storetest
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,45 +31,6 @@ func (w *writer) ask() (number string, kind fault.Kind, why string) {
 	return number, kind, why
 }
 
-// inject makes the nth fdatasync of each of the child's threads fail, counted from now, with EIO.
-func (w *writer) inject(nth int) {
-	w.t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		notTested(w.t, "a failing sync", "strace is missing (Debian: apt-get install strace)")
-	}
-	cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace=fdatasync",
-		"-e", fmt.Sprintf("inject=fdatasync:error=EIO:when=%d", nth), "-p", fmt.Sprint(w.cmd.Process.Pid))
-	out, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "attached") {
-		_ = cmd.Wait()
-		notTested(w.t, "a failing sync", "strace says "+lines.Text())
-	}
-	w.t.Cleanup(func() {
-		w.kill()
-		for lines.Scan() { // threads that came later
-		}
-		_ = cmd.Wait()
-	})
-	go func() {
-		for lines.Scan() {
-		}
-	}()
-}
-
-func notTested(t *testing.T, what, why string) {
-	t.Helper()
-	fmt.Fprintf(os.Stderr, "\n*** NOT TESTED: %s (%s): %s ***\n", what, why, t.Name())
-	t.Skip("not tested: " + what + ": " + why)
-}
-
 // A commit of the embedded store is two syncs: of the pages, then of the page that makes them count. After the second has failed the
 // ticket may well be there, so its writer may not be told that it failed.
 func TestACommitWhoseSyncFailsIsUnknown(t *testing.T) {
@@ -83,7 +41,7 @@ func TestACommitWhoseSyncFailsIsUnknown(t *testing.T) {
 		if !w.out.Scan() || w.out.Text() != "ready" {
 			t.Fatalf("the writing process says %q", w.out.Text())
 		}
-		w.inject(nth)
+		FailSync(t, w.cmd.Process, nth)
 		var doubtful string
 		for range 40 { // by then some thread has had its nth sync
 			number, kind, why := w.ask()
@@ -116,47 +74,6 @@ func TestACommitWhoseSyncFailsIsUnknown(t *testing.T) {
 	}
 }
 
-// smallDisk mounts a file system of so many bytes.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		notTested(t, "a full disk", "mounting a small file system needs root")
-	}
-	dir, err := os.MkdirTemp("/tmp", "lifeline-disk-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", size)); err != nil {
-		os.Remove(dir)
-		notTested(t, "a full disk", "mount: "+err.Error())
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-		os.Remove(dir)
-	})
-	return dir
-}
-
-// fill takes all the room there is, but for some; the returned function gives it back.
-func fill(t *testing.T, dir string, leave int64) (free func()) {
-	t.Helper()
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		t.Fatal(err)
-	}
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, max(0, int64(stat.Bavail)*stat.Bsize-leave)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // fillUp files tickets until the disk is full, gives room, and files on until one is acknowledged; then all that were must be there.
 func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func() error) {
 	t.Helper()
@@ -176,6 +93,9 @@ func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func
 	}
 	for i := 0; err == nil; i++ {
 		err = file(fmt.Sprintf("full-%d", i))
+	}
+	if fault.Of(err) == fault.Unavailable && !errors.Is(err, fault.ErrFull) && !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("nobody can tell that the disk is full from %v", err)
 	}
 	t.Logf("%d tickets, then %q: %v", len(said), fault.Of(err), err)
 	for i := range 3 {
@@ -202,9 +122,9 @@ func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func
 
 func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) {
-		dir := smallDisk(t, 8<<20)
+		dir := SmallDisk(t, 8<<20)
 		p := newPlace(t, filepath.Join(dir, "store.db"))
-		free := fill(t, dir, 1<<20)
+		free := Fill(t, dir, 1<<20)
 		engine, err := bolt.Open(p.at, bolt.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -219,14 +139,14 @@ func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		pgtest.URL(t) // says so when there is no PostgreSQL
-		dir := smallDisk(t, 192<<20)
+		dir := SmallDisk(t, 192<<20)
 		server, err := pgtest.StartServer(dir, pgtest.Durable, "max_wal_size=32MB", "min_wal_size=32MB")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Stop)
 		p := newPlace(t, server.URL())
-		free := fill(t, dir, 2<<20)
+		free := Fill(t, dir, 2<<20)
 		engine, err := postgres.Open(t.Context(), p.at, postgres.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func (v *volatile) mount() (unmount func()) {
 	server, err := fuse.NewServer(v, dir, &fuse.MountOptions{Name: "volatile", FsName: "volatile", DirectMount: true, DisableXAttrs: true, MaxWrite: 1 << 20})
 	if err != nil {
 		os.Remove(dir)
-		notTested(v.t, "a power cut", "FUSE: "+err.Error())
+		NotTested(v.t, "a power cut", "FUSE: "+err.Error())
 	}
 	go server.Serve()
 	if err := server.WaitMount(); err != nil {
