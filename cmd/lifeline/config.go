@@ -18,8 +18,8 @@ import (
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal/desk"
-	"lifeline/store/backup"
 	"lifeline/store"
+	"lifeline/store/backup"
 )
 
 // setting is one variable of the environment, also read from NAME_FILE and from the file given by --config.
