@@ -3,8 +3,12 @@ package backup
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,9 +19,14 @@ import (
 	"lifeline/store/storetest"
 )
 
-// BenchmarkBackup takes and restores a backup of 100,000 people, and says how long writers beside it waited for a commit.
+// BenchmarkBackup takes and restores a backup of 100,000 people, or as many as LIFELINE_BENCH_PEOPLE says, and says how long writers beside it
+// waited for a commit, and how much memory the process had at most, beside what it had before. The restore is compared with the backup,
+// record for record.
 func BenchmarkBackup(b *testing.B) {
-	const n = 100_000
+	n := 100_000
+	if more, err := strconv.Atoi(os.Getenv("LIFELINE_BENCH_PEOPLE")); err == nil {
+		n = more
+	}
 	for name, fresh := range engines {
 		b.Run(name, func(b *testing.B) {
 			keys := storetest.Keys(b)
@@ -69,12 +78,14 @@ func BenchmarkBackup(b *testing.B) {
 						waits = append(waits, time.Since(began))
 					}
 				})
+				peak := watchMemory()
 				began := time.Now()
 				m, err := bs.Now(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(time.Since(began).Seconds(), "backup-s")
+				b.ReportMetric(peak(), "backup-peak-MB")
 				stop()
 				writer.Wait()
 				slices.Sort(waits)
@@ -85,12 +96,41 @@ func BenchmarkBackup(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				peak = watchMemory()
 				began = time.Now()
 				if err := bs.Shelf().Restore(b.Context(), e, fresh(b), RestoreOptions{Identities: []age.Identity{id}, Keys: keys, By: "system:bench"}); err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(time.Since(began).Seconds(), "restore-s")
+				b.ReportMetric(peak(), "restore-peak-MB")
+				if e.Counts["person"] != n || e.Content == "" {
+					b.Errorf("%d people in the backup, content %q", e.Counts["person"], e.Content)
+				}
 			}
 		})
 	}
+}
+
+// watchMemory looks twenty times a second at what the Go runtime holds (pages of a mapped file are the kernel's), and gives the most, in MB, when it is
+// asked, once.
+func watchMemory() func() float64 {
+	debug.FreeOSMemory()
+	stop, most := make(chan struct{}), make(chan uint64)
+	go func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+		peak := uint64(0)
+		for {
+			metrics.Read(samples)
+			peak = max(peak, samples[0].Value.Uint64()-samples[1].Value.Uint64())
+			select {
+			case <-tick.C:
+			case <-stop:
+				most <- peak
+				return
+			}
+		}
+	}()
+	return func() float64 { close(stop); return float64(<-most) / 1e6 }
 }
