@@ -16,7 +16,7 @@ import (
 const clientele = `account,account_id,domain,site,site_id,site_url,tier,name,role,email,phone,former_names,invoices,old_tickets
 Müller Maschinenbau GmbH,A-1,mueller-bau.example,Werkbank,S-1,https://werkbank.mueller-bau.example/wiki,2,Jürgen Groß,owner,j.gross@mueller-bau.example,+49 30 901820,Maschinen Meier,INV-2022/0417,T-77
 Acme,A-2,acme.example,Wiki,S-2,https://wiki.acme.example,3,Ann Lee,owner,ann@acme.example,+44 20 7946 0018,,,
-Acme Nord,A-3,acme-nord.example,Handbook,S-3,https://handbook.acme-nord.example,0,Ben Ito,owner,ben@acme-nord.example,,,,
+Acme Nord,A-3,acme-nord.example,Handbook,S-300,https://handbook.acme-nord.example,0,Ben Ito,owner,ben@acme-nord.example,,,,
 Acmf,A-4,acmf.example,,,,1,Lee Annan,owner,lee@acmf.example,,,,
 株式会社東京データ,A-5,tokyo-data.example,カスタマー窓口,S-5,https://tokyo-data.example,1,山田太郎,owner,yamada@tokyo-data.example,,,,
 上海云计算有限公司,A-6,yun.example,,,,1,王伟,owner,wang@yun.example,,,,
@@ -135,7 +135,7 @@ func TestSearchSaysWhatItHasNotReadYet(t *testing.T) {
 	b.mustImport(t, "product", clientele)
 	b.index.ready()
 	b.index.kept.Store(true) // somebody is to read it, and has not begun
-	for q, want := range map[string]string{"acme": "", "ann@acme.example": "A-2 email", "S-3": "A-3 site_id", "+44 20 7946 0018": "A-2 phone"} {
+	for q, want := range map[string]string{"acme": "", "ann@acme.example": "A-2 email", "S-300": "A-3 site_id", "+44 20 7946 0018": "A-2 phone"} {
 		names, why, f := b.asked(t, q)
 		if got := strings.TrimSpace(strings.Join(names, " ") + " " + why); got != want || !f.Partial || f.Read != 0 {
 			t.Errorf("%q: got %q, %+v, want %q", q, got, f, want)

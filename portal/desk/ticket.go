@@ -60,9 +60,14 @@ var tickets = store.Table[Ticket]{
 		{Name: "number", Fields: []store.Field{{Name: "number", Type: store.Text}}, Unique: true},
 		{Name: "queue", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
+		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
 	}},
 	Tuples: func(t Ticket) store.Tuples {
-		return store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
+		tuples := store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
+		if t.Account != "" {
+			tuples["account"] = []any{t.Account, t.FiledAt}
+		}
+		return tuples
 	},
 }
 

@@ -97,16 +97,19 @@ func (d *Desk) Ticket(ctx context.Context, number string) (v View, err error) {
 
 // Filter chooses tickets for a list.
 type Filter struct {
-	Queue string // an incident's id, or General; "" is all
-	State string // "" is all
-	After string
-	Limit int
+	Queue   string // an incident's id, or General; "" is all
+	State   string // "" is all
+	Account string // our id; then Queue and State are not asked
+	After   string
+	Limit   int
 }
 
 // Tickets lists tickets, oldest first, and gives the cursor behind the page.
 func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket], next string, err error) {
 	q := store.Query{After: f.After, Limit: f.Limit}
 	switch {
+	case f.Account != "":
+		q.Index, q.Equal = "account", []any{f.Account}
 	case f.Queue != "" && f.State != "":
 		q.Index, q.Equal = "queue", []any{f.Queue, f.State}
 	case f.Queue != "":
