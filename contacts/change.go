@@ -129,6 +129,7 @@ const (
 	MaxSteps      = 10_000
 	proposedFor   = 7 * 24 * time.Hour
 	stepsAtOnce   = 100
+	abandoned     = 30 * time.Second // since its last batch: whoever ran it is gone
 	changeTrials  = 8
 	maxWhy        = 2000
 	maxChangeBody = 1 << 20
@@ -665,6 +666,8 @@ func (c *Changes) mayUndo(tx *store.Tx, change Change) error {
 		return fault.New(fault.Conflict, "there is no way back from %s", v.Name)
 	case change.State != ChangeDone && change.State != ChangePaused && change.State != ChangeStopped:
 		return fault.New(fault.Conflict, "this change is %s", change.State)
+	case change.UndoUntil.IsZero() && change.State != ChangeStopped:
+		return fault.New(fault.Conflict, "it can no longer be undone")
 	case !change.UndoUntil.IsZero() && tx.Now().After(change.UndoUntil):
 		return fault.New(fault.Conflict, "it could be undone until %s", change.UndoUntil.Format(time.RFC3339))
 	}
@@ -739,7 +742,7 @@ func (v Verb) takeBack(tx *store.Tx, rec store.Rec[Change], s store.Rec[Step]) e
 // changes whose time for it has passed. It is safe to call at any time, on every replica.
 func (c *Changes) Keep(ctx context.Context) error {
 	for _, state := range []ChangeState{ChangeRunning, ChangeUndoing} {
-		ids, err := c.in(ctx, state, func(store.Rec[Change], time.Time) bool { return true })
+		ids, err := c.in(ctx, state, func(r store.Rec[Change], now time.Time) bool { return now.Sub(r.Updated) > abandoned })
 		if err != nil {
 			return err
 		}
@@ -765,6 +768,51 @@ func (c *Changes) Keep(ctx context.Context) error {
 			if err != nil && fault.Of(err) != fault.Conflict {
 				return err
 			}
+		}
+	}
+	return c.forget(ctx)
+}
+
+// forget drops what was kept for a way back that has ended: how records were before it, which nobody could erase there. What deletions keep
+// is only which records went together, and a purge needs it.
+func (c *Changes) forget(ctx context.Context) error {
+	over, err := c.in(ctx, ChangeDone, func(r store.Rec[Change], now time.Time) bool {
+		v, err := c.Verb(r.Value.Verb)
+		return err == nil && !v.Apart && !r.Value.UndoUntil.IsZero() && now.After(r.Value.UndoUntil)
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range over {
+		for at, more := 0, true; more; {
+			next := 0
+			err := c.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+				next = 0
+				all, err := stepsFrom(tx, id, at, stepsAtOnce, false)
+				if err != nil {
+					return err
+				}
+				for _, s := range all {
+					s.Value.Back = nil
+					if err := steps.PutKnown(tx, s.Meta, s.Value); err != nil {
+						return err
+					}
+				}
+				if len(all) == stepsAtOnce {
+					next = all[len(all)-1].Value.N
+					return nil
+				}
+				rec, err := read(tx, id)
+				if err != nil {
+					return err
+				}
+				rec.Value.UndoUntil, rec.Value.Note = time.Time{}, "it can no longer be undone"
+				return changes.Put(tx, id, rec.Value, rec.Version)
+			})
+			if err != nil {
+				return err
+			}
+			at, more = next, next > 0
 		}
 	}
 	return nil

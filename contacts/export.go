@@ -331,7 +331,7 @@ func (b *Book) MayExport(ctx context.Context, by, change string, operator bool) 
 			return nil
 		}
 		if change == "" {
-			return fault.New(fault.Forbidden, "an export takes two people: propose a change contact.export, and name it once it is approved and run")
+			return fault.BadField("change", "is missing: an export takes two people; propose a change contact.export, and name it here once it was approved and run")
 		}
 		rec, err := read(tx, change)
 		if err != nil {

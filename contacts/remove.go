@@ -64,7 +64,7 @@ func (n Named) Each(want store.Kind, find func(id string) (Target, error)) (all 
 		f, err := find(strings.TrimSpace(id))
 		switch kind := fault.Of(err); {
 		case kind == fault.Invalid || kind == fault.NotFound:
-			bad = append(bad, fault.Field{Field: fmt.Sprintf("ids[%d]", i), Reason: saying(err)})
+			bad = append(bad, fault.Field{Field: fmt.Sprintf("ids[%d]", i), Code: string(kind), Reason: saying(err)})
 			continue
 		case err != nil:
 			return nil, err
@@ -126,7 +126,7 @@ func living(find func(*store.Tx, string) (Target, error)) func(*store.Tx, string
 	return func(tx *store.Tx, id string) (Target, error) {
 		f, err := find(tx, id)
 		if err == nil && !f.Deleted.IsZero() {
-			return f, fault.BadField("ids", "%q was deleted on %s", id, f.Deleted.Format(time.DateOnly))
+			return f, fault.New(fault.NotFound, "%q was deleted on %s", id, f.Deleted.Format(time.DateOnly))
 		}
 		return f, err
 	}
@@ -593,7 +593,7 @@ func (c *Changes) deletedBy(tx *store.Tx, id string) (rec store.Rec[Change], err
 		if err != nil {
 			return rec, err
 		}
-		if s.Value.State == StepDone && s.Value.On == id && s.Value.Change > latest {
+		if s.Value.State == StepDone && s.Value.Change > latest {
 			latest = s.Value.Change
 		}
 	}
@@ -702,4 +702,35 @@ func (p *plan) wasDeleted(col column, id string) error {
 		return err
 	}
 	return refuse(col, "is that of a contact who was deleted on "+m.Deleted.Format(time.DateOnly)+"; bring her back ("+id+"), or leave the row out")
+}
+
+// DeletedWith are the ids of one kind that were deleted for the sake of a record, and not brought back since.
+func DeletedWith(tx *store.Tx, of string, k store.Kind) (ids []string, err error) {
+	for rec, err := range steps.Scan(tx, store.Query{Index: "of", Equal: []any{of}}) {
+		if err != nil {
+			return nil, err
+		}
+		var notes []note
+		if rec.Value.State != StepDone || len(rec.Value.Back) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(rec.Value.Back, &notes); err != nil {
+			return nil, err
+		}
+		for _, n := range notes {
+			if n.Kind == k.Name && n.Did == marked && !slices.Contains(ids, n.ID) {
+				ids = append(ids, n.ID)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// AccountID is our id of an account, deleted or not, behind any id that it ever had.
+func (b *Book) AccountID(ctx context.Context, anyID string) (id string, err error) {
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		id, err = resolve(tx, accounts.Kind, scopeAccount, scopeSite, "account_id", anyID)
+		return err
+	})
+	return id, err
 }

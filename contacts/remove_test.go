@@ -466,6 +466,7 @@ func TestAChangeThatWasInterruptedGoesOn(t *testing.T) {
 		}
 		next := func(id string, want ChangeState) {
 			o.Helper()
+			o.pass(time.Minute)
 			if err := o.b.changesForTest().Keep(ctx); err != nil {
 				o.Fatal(err)
 			}

@@ -101,7 +101,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	h := &house{TB: t, clock: &dial{at: outbreak}, logs: &logs{}, tokens: map[auth.Role]string{}}
 	log := slog.New(slog.NewTextHandler(h.logs, nil))
 	var kinds []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
 		kinds = append(kinds, some...)
 	}
 	db := storetest.Open(t, kinds, storetest.Clock(h.clock.now))
@@ -125,6 +125,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 		Callback: Callback{Status: sms.Status, Valid: func(full string, form url.Values, signature string) bool {
 			return sms.ValidSignature(smsToken, full, form, signature)
 		}}}
+	h.Changes = &contacts.Changes{DB: db, Verbs: append(book.ChangeVerbs(), h.Desk.ChangeVerbs()...), Log: log}
 	for _, m := range mend {
 		m(h.Portal)
 	}

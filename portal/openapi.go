@@ -101,6 +101,13 @@ func (d *openAPI) operation(r route) map[string]any {
 	if r.answer != nil {
 		ok["content"] = map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeOf(r.answer))}}
 	}
+	if r.gives != "" {
+		content := map[string]any{}
+		for _, m := range strings.Split(r.gives, " ") {
+			content[m] = map[string]any{"schema": map[string]any{}}
+		}
+		ok["content"] = content
+	}
 	op["responses"] = map[string]any{
 		itoa(status): ok,
 		"default": map[string]any{"description": "a problem", "content": map[string]any{

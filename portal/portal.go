@@ -32,6 +32,7 @@ import (
 type Portal struct {
 	DB      *store.DB
 	Book    *contacts.Book
+	Changes *contacts.Changes
 	Comms   *comms.Room
 	Desk    *desk.Desk
 	Gate    *auth.Gate
@@ -214,7 +215,7 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 // long says whether a request may take minutes: files that are read as they come.
 func long(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
-	return path == "/api/v1/contacts/imports" || strings.HasPrefix(path, "/api/v1/incidents/") && (strings.HasSuffix(path, "/affected") || strings.HasSuffix(path, "/sites"))
+	return path == "/api/v1/contacts/imports" || path == "/api/v1/contacts/export" || strings.HasPrefix(path, "/api/v1/incidents/") && (strings.HasSuffix(path, "/affected") || strings.HasSuffix(path, "/sites"))
 }
 
 // quiet keeps fasthttp's own lines (strangers' broken requests) out of the log unless somebody debugs.

@@ -92,6 +92,21 @@ var mayUse = map[string]string{
 	"GET /desk/tickets":                     desks,
 	"GET /desk/tickets/:number":             desks,
 	"POST /desk/tickets/:number":            "commander support",
+
+	"GET /api/v1/contacts/export":          "commander",
+	"POST /api/v1/changes":                 "commander support",
+	"GET /api/v1/changes":                  "commander comms approver support security auditor",
+	"GET /api/v1/changes/:id":              "commander comms approver support security auditor",
+	"POST /api/v1/changes/:id/approve":     approvers,
+	"POST /api/v1/changes/:id/refuse":      "commander comms approver support security auditor", // but for the author only who may approve
+	"POST /api/v1/changes/:id/run":         "commander support",
+	"POST /api/v1/changes/:id/undo":        "commander support",
+	"DELETE /api/v1/accounts/:id":          "commander support",
+	"POST /api/v1/accounts/:id/restore":    "commander support",
+	"DELETE /api/v1/contacts/:id":          "commander support",
+	"POST /api/v1/contacts/:id/restore":    "commander support",
+	"DELETE /api/v1/tickets/:number":       "commander support",
+	"POST /api/v1/tickets/:number/restore": "commander support",
 }
 
 const (

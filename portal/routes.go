@@ -30,6 +30,7 @@ type route struct {
 	own          bool     // the route itself sees to how much a stranger may post
 	status       int      // of success; 0: 200
 	answer       any      // a value whose type is the answer's
+	gives        string   // media types of an answer that is a file
 	do           func(*call) error
 }
 
@@ -153,7 +154,7 @@ func (p *Portal) routes() []route {
 	} {
 		all = append(all, some...)
 	}
-	return all
+	return append(all, p.changeRoutes()...)
 }
 
 // object is what every answer about a record has.

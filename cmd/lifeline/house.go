@@ -36,6 +36,7 @@ type house struct {
 	db       *store.DB
 	words    *templates.Set
 	book     *contacts.Book
+	changes  *contacts.Changes
 	comms    *comms.Room
 	desk     *desk.Desk
 	gate     *auth.Gate
@@ -167,7 +168,8 @@ func (h *house) wire(keyDir string) error {
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
-	h.portal = &portal.Portal{DB: h.db, Book: h.book, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
+	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}
+	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}
 	return nil
 }

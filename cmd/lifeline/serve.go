@@ -158,6 +158,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })
+	run("changes", func() { h.goOn(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
 	if h.backups != nil {
 		run("backups", func() { _ = h.backups.Run(work) })
@@ -218,6 +219,22 @@ func (h *house) sweep(ctx context.Context) {
 					h.log.Warn("old facts were not removed", "err", err)
 				}
 			}
+		}
+	}
+}
+
+// goOn ends the changes that a crash interrupted.
+func (h *house) goOn(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if err := h.changes.Keep(ctx); err != nil && ctx.Err() == nil {
+			h.log.Warn("changes were not looked after", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

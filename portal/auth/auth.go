@@ -129,7 +129,16 @@ func enroll(tx *store.Tx, name string) (string, error) {
 // account a token will do; from then on only a browser session that saw a second factor in the last 15 minutes. That she is not the
 // author is kept where the approval is written. seenTo is as in [Person.Can].
 func (g *Gate) MayApprove(ctx context.Context, p Person, seenTo ...Grant) error {
-	if err := p.Can(UpdateApprove, seenTo...); err != nil {
+	return g.mayApprove(ctx, p, UpdateApprove, seenTo...)
+}
+
+// MayApproveChange is MayApprove for changes of records.
+func (g *Gate) MayApproveChange(ctx context.Context, p Person) error {
+	return g.mayApprove(ctx, p, ChangeApprove)
+}
+
+func (g *Gate) mayApprove(ctx context.Context, p Person, right Right, seenTo ...Grant) error {
+	if err := p.Can(right, seenTo...); err != nil {
 		return err
 	}
 	if p.Interactive && !p.Proved.IsZero() && g.now().Sub(p.Proved) < Fresh {

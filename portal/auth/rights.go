@@ -96,6 +96,14 @@ const (
 	TokenIssue  Right = "token.issue" // with links; and to list and revoke tokens and sessions
 	KeyManage   Right = "key.manage"
 	PolicySet   Right = "policy.set"
+
+	ContactExport Right = "contact.export"
+	ChangePropose Right = "change.propose" // besides the right that the change itself needs
+	ChangeRead    Right = "change.read"
+	ChangeApprove Right = "change.approve"
+	RecordDelete  Right = "record.delete" // accounts, contacts, tickets; and bring them back
+	RecordMerge   Right = "record.merge"
+	RecordPurge   Right = "record.purge"
 )
 
 // Grant says whether a role has a right, and where it has it only under a condition, which. A condition is never met by itself: see
@@ -164,6 +172,14 @@ var table = []line{
 	{TokenIssue, "issue, list and revoke tokens and sessions", grants{}},
 	{KeyManage, "manage keys", grants{}},
 	{PolicySet, "change the policy", grants{}},
+
+	{ContactExport, "export all contacts, once a second person agreed", grants{Commander: Yes}},
+	{ChangePropose, "propose, run and undo changes of many records", grants{Commander: Yes, Support: Yes}},
+	{ChangeRead, "read changes and their dry runs", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Security: Yes, Auditor: Yes}},
+	{ChangeApprove, "approve a change of somebody else", grants{Commander: Yes, Approver: Yes}},
+	{RecordDelete, "delete accounts, contacts and tickets, and bring them back", grants{Commander: Yes, Support: Yes}},
+	{RecordMerge, "merge accounts and contacts that are one, once a second person agreed", grants{Commander: Yes, Support: Yes}},
+	{RecordPurge, "remove for good what was deleted and kept its time, once a second person agreed", grants{}},
 }
 
 // Rights are all rights, in the order of the table.

@@ -58,6 +58,16 @@ var besides = map[Right][]Role{
 	CheckWork:    {Support, Engineer}, // how "by checks" comes about
 }
 
+// forChanges are the rights to what takes two people.
+var forChanges = map[Right][]Role{
+	ContactExport: {Commander},
+	ChangePropose: {Commander, Support},
+	ChangeRead:    {Commander, Comms, Approver, Support, Security, Auditor},
+	ChangeApprove: {Commander, Approver},
+	RecordDelete:  {Commander, Support},
+	RecordMerge:   {Commander, Support},
+}
+
 func TestRightsAreTheOutline(t *testing.T) {
 	want := map[Right]map[Role]Grant{}
 	for _, r := range Rights() {
@@ -89,6 +99,11 @@ func TestRightsAreTheOutline(t *testing.T) {
 		}
 	}
 	for right, roles := range besides {
+		for _, role := range roles {
+			want[right][role] = Yes
+		}
+	}
+	for right, roles := range forChanges {
 		for _, role := range roles {
 			want[right][role] = Yes
 		}
