@@ -185,11 +185,27 @@ func (k *Keys) seal(kind Kind, id string, plain []byte) ([]byte, error) {
 }
 
 func (k *Keys) open(kind Kind, id string, sealed []byte) ([]byte, error) {
-	plain, err := k.ring.Load().aead.Decrypt(sealed, aad(kind, id))
-	if err != nil {
-		return nil, fmt.Errorf("unseal: the keys do not open it or it was altered: %w", err)
+	plain, _, err := k.openAny(kind, id, sealed)
+	return plain, err
+}
+
+// openAny unseals what was sealed under the kind's schema or an older one, and says under which.
+func (k *Keys) openAny(kind Kind, id string, sealed []byte) (plain []byte, schema int, err error) {
+	aead := k.ring.Load().aead
+	for schema = kind.Schema; ; schema-- {
+		of := kind
+		of.Schema = schema
+		var failed error
+		if plain, failed = aead.Decrypt(sealed, aad(of, id)); failed == nil {
+			return plain, schema, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("unseal: the keys do not open it or it was altered: %w", failed)
+		}
+		if schema <= 1 {
+			return nil, 0, err
+		}
 	}
-	return plain, nil
 }
 
 func (db *DB) checkKeys(ctx context.Context, restoring bool) error {

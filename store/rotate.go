@@ -549,7 +549,9 @@ func (db *DB) ProveEscrow(ctx context.Context, act Act, custodian string, files 
 		if err != nil {
 			return err
 		}
-		if _, err := copied.aead.Decrypt(raw.Body, aad(instances.Kind, instanceID)); err != nil {
+		var of Keys
+		of.ring.Store(copied)
+		if _, err := of.open(instances.Kind, instanceID, raw.Body); err != nil {
 			return fault.New(fault.Conflict, "the copy's keys do not open this store")
 		}
 		id := "cus_" + custodian

@@ -119,6 +119,8 @@ type Options struct {
 	Keys  *Keys
 	Kinds []Kind
 	Clock Clock // nil: the wall clock
+	// Refill is the tables whose indexes are others than in a release that is still in use.
+	Refill []Refilled
 }
 
 // DB is a store: an engine, the keys, and the declared kinds. It is safe for concurrent use.
@@ -139,10 +141,7 @@ func Open(ctx context.Context, engine Engine, o Options) (*DB, error) {
 
 // open opens, with restoring, also a store whose restore is not finished.
 func open(ctx context.Context, engine Engine, o Options, restoring bool) (*DB, error) {
-	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock}
-	if db.clock == nil {
-		db.clock = time.Now
-	}
+	db := newDB(engine, o)
 	prefixes := map[string]string{}
 	for _, k := range append(slices.Clone(o.Kinds), Kinds()...) {
 		if _, dup := db.kinds[k.Name]; dup {
@@ -159,19 +158,33 @@ func open(ctx context.Context, engine Engine, o Options, restoring bool) (*DB, e
 		all = append(all, k)
 	}
 	slices.SortFunc(all, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	if err := db.canRefill(ctx, o.Refill); err != nil {
+		return nil, fmt.Errorf("ready the store: %w", err)
+	}
 	if _, err := engine.Migrate(ctx, all, false); err != nil {
 		return nil, fmt.Errorf("ready the store: %w", err)
 	}
 	if err := db.checkKeys(ctx, restoring); err != nil {
 		return nil, err
 	}
+	if err := db.refill(ctx, o.Refill); err != nil {
+		return nil, fmt.Errorf("ready the store: %w", err)
+	}
 	return db, nil
+}
+
+func newDB(engine Engine, o Options) *DB {
+	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock}
+	if db.clock == nil {
+		db.clock = time.Now
+	}
+	return db
 }
 
 // Fresh says whether nothing was ever kept in an engine, so that keys may be made for it.
 func Fresh(ctx context.Context, engine Engine) (bool, error) {
-	steps, err := engine.Migrate(ctx, []Kind{instances.Kind}, true)
-	return len(steps) > 0, err
+	stored, err := engine.Stored(ctx)
+	return err == nil && len(stored.Kinds) == 0, err
 }
 
 // Kinds lists the kinds that the store itself keeps.
@@ -267,7 +280,12 @@ type Engine interface {
 	// Changes names the records of followed kinds that became visible since a mark: see DB.Changes.
 	Changes(ctx context.Context, since string) (Changes, error)
 	// Migrate readies the engine for the kinds and says what it did, or with dry would do.
+	// Indexes of a kind that holds records may change with a higher Schema: their places are then made, and the kind is Unfilled.
 	Migrate(ctx context.Context, kinds []Kind, dry bool) ([]string, error)
+	// Stored says what was readied before; an engine of a newer Lifeline is refused.
+	Stored(ctx context.Context) (Stored, error)
+	// Filled says that a kind is no longer Unfilled.
+	Filled(ctx context.Context, kind string) error
 	Close() error
 }
 

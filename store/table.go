@@ -17,6 +17,8 @@ type Table[T any] struct {
 	Kind
 	Tuples func(T) Tuples                       // nil: no index
 	Due    func(T) (lane string, due time.Time) // leased kinds: where and when a record nobody holds can be claimed; zero: never
+	// Older makes a body that was written under an older schema into one of today's; nil: its JSON is read as it is.
+	Older func(schema int, body []byte) ([]byte, error)
 }
 
 // Rec is a record as a Scan yields it.
@@ -62,7 +64,10 @@ func (t Table[T]) notFound(id string) error {
 }
 
 func (t Table[T]) open(tx *Tx, raw Raw) (v T, err error) {
-	plain, err := tx.db.keys.open(t.Kind, raw.ID, raw.Body)
+	plain, schema, err := tx.db.keys.openAny(t.Kind, raw.ID, raw.Body)
+	if err == nil && schema < t.Schema && t.Older != nil {
+		plain, err = t.Older(schema, plain)
+	}
 	if err == nil {
 		err = json.Unmarshal(plain, &v)
 	}

@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,10 +25,12 @@ const format = 1
 type meta struct {
 	Format int                   `json:"format"`
 	Kinds  map[string]store.Kind `json:"kinds"`
+	// Unfilled is the kinds with a new index that may lack records.
+	Unfilled []string `json:"unfilled,omitempty"`
 }
 
-// Migrate implements store.Engine: a table for each new kind. A kind whose indexes changed while it holds records is refused, and so is
-// what a newer Lifeline wrote. Several processes may start at once; a row lock lets one after another through.
+// Migrate implements store.Engine: a table for each new kind. The indexes of a kind that holds records may change with a higher schema only.
+// What a newer Lifeline wrote is refused. Several processes may start at once; a row lock lets one after another through.
 func (e *Engine) Migrate(ctx context.Context, kinds []store.Kind, dry bool) ([]string, error) {
 	tables := map[string]*table{}
 	for _, k := range kinds {
@@ -118,6 +123,11 @@ func (e *Engine) migrate(ctx context.Context, kinds []store.Kind, tables map[str
 	for _, k := range kinds {
 		known.Kinds[k.Name] = k
 	}
+	for _, name := range m.unfilled {
+		if !slices.Contains(known.Unfilled, name) {
+			known.Unfilled = append(known.Unfilled, name)
+		}
+	}
 	if err := m.write(known); err != nil {
 		return nil, err
 	}
@@ -128,8 +138,57 @@ func (e *Engine) migrate(ctx context.Context, kinds []store.Kind, tables map[str
 }
 
 type migration struct {
-	ctx context.Context
-	tx  pgx.Tx
+	ctx      context.Context
+	tx       pgx.Tx
+	unfilled []string // kinds that get a new index and hold records
+}
+
+// Stored implements store.Engine.
+func (e *Engine) Stored(ctx context.Context) (s store.Stored, err error) {
+	err = e.aside(ctx, func(m *migration) error {
+		s = store.Stored{}
+		if made, err := m.made(); err != nil || !made {
+			return err
+		}
+		known, err := m.read("")
+		if err != nil {
+			return err
+		}
+		s.Unfilled = known.Unfilled
+		s.Kinds = slices.SortedFunc(maps.Values(known.Kinds), func(a, b store.Kind) int { return cmp.Compare(a.Name, b.Name) })
+		return nil
+	})
+	return s, err
+}
+
+// Filled implements store.Engine.
+func (e *Engine) Filled(ctx context.Context, kind string) error {
+	return e.aside(ctx, func(m *migration) error {
+		known, err := m.read(" FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		known.Unfilled = slices.DeleteFunc(known.Unfilled, func(name string) bool { return name == kind })
+		return m.write(known)
+	})
+}
+
+// aside runs fn in a transaction of its own, and commits it.
+func (e *Engine) aside(ctx context.Context, fn func(*migration) error) error {
+	conn, err := e.acquire(ctx, e.pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	if err != nil {
+		return outcome(ctx, err, "begin a migration")
+	}
+	defer rollback(ctx, tx)
+	if err := fn(&migration{ctx: ctx, tx: tx}); err != nil {
+		return err
+	}
+	return commit(ctx, tx, true)
 }
 
 func (m *migration) exec(sql string, args ...any) error {
@@ -186,6 +245,7 @@ func (m *migration) write(known meta) error {
 
 // compare says in words what is new, and which statements would make it so.
 func (m *migration) compare(known meta, kinds []store.Kind, tables map[string]*table) (steps, todo []string, err error) {
+	m.unfilled = nil
 	for _, k := range kinds {
 		old, had := known.Kinds[k.Name]
 		t := tables[k.Name]
@@ -207,8 +267,14 @@ func (m *migration) compare(known meta, kinds []store.Kind, tables map[string]*t
 		if err := m.ask(&filled, "SELECT EXISTS (SELECT 1 FROM "+t.name()+")"); err != nil {
 			return nil, nil, err
 		}
-		if filled {
+		if filled && (k.Leased != old.Leased || k.Schema == old.Schema) {
 			return nil, nil, fmt.Errorf("kind %s has records and its indexes changed: no migration is written for that", k.Name)
+		}
+		if filled {
+			steps[len(steps)-1] += ": its records get new indexes"
+			todo = append(todo, t.reshape(old)...)
+			m.unfilled = append(m.unfilled, k.Name)
+			continue
 		}
 		todo = append(todo, "DROP TABLE "+t.name())
 		todo = append(todo, t.create()...)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -157,16 +158,39 @@ func (t *table) create() []string {
 	}
 	columns = append(columns, "CONSTRAINT "+name(t.primaryKeyName())+" PRIMARY KEY (id)")
 	steps := []string{"CREATE TABLE " + t.name() + " (" + strings.Join(columns, ", ") + ")"}
-	for i, ix := range t.kind.Indexes {
-		c := column(ix)
-		unique, key := "", c+", id"
-		if ix.Unique {
-			unique, key = "UNIQUE ", c
-		}
-		steps = append(steps, "CREATE "+unique+"INDEX "+name(t.indexName(i))+" ON "+t.name()+" ("+key+") WHERE "+c+" IS NOT NULL")
+	for i := range t.kind.Indexes {
+		steps = append(steps, t.createIndex(i))
 	}
 	if t.kind.Leased {
 		steps = append(steps, "CREATE INDEX "+name(t.dueIndexName())+" ON "+t.name()+" (lane, due, id) WHERE due IS NOT NULL")
+	}
+	return steps
+}
+
+func (t *table) createIndex(i int) string {
+	ix := t.kind.Indexes[i]
+	c := column(ix)
+	unique, key := "", c+", id"
+	if ix.Unique {
+		unique, key = "UNIQUE ", c
+	}
+	return "CREATE " + unique + "INDEX " + name(t.indexName(i)) + " ON " + t.name() + " (" + key + ") WHERE " + c + " IS NOT NULL"
+}
+
+// reshape is the statements that give a table which holds records other indexes. One that stays keeps its column; a new one's is empty.
+func (t *table) reshape(old store.Kind) (steps []string) {
+	same := func(ix store.Index) func(store.Index) bool {
+		return func(other store.Index) bool { return reflect.DeepEqual(other, ix) }
+	}
+	for _, ix := range old.Indexes {
+		if !slices.ContainsFunc(t.kind.Indexes, same(ix)) {
+			steps = append(steps, "ALTER TABLE "+t.name()+" DROP COLUMN "+column(ix)) // and with it its index
+		}
+	}
+	for i, ix := range t.kind.Indexes {
+		if !slices.ContainsFunc(old.Indexes, same(ix)) {
+			steps = append(steps, "ALTER TABLE "+t.name()+" ADD COLUMN "+column(ix)+" bytea", t.createIndex(i))
+		}
 	}
 	return steps
 }

@@ -25,6 +25,7 @@ func Run(t *testing.T, fresh func(testing.TB) store.Engine) {
 		{"unique", uniqueTests},
 		{"transactions", transactionTests},
 		{"kinds", kindTests},
+		{"upgrades", upgradeTests},
 		{"leases", leaseTests},
 		{"tables", tableTests},
 		{"walks", walkTests},
