@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -62,7 +63,7 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 			if err := w.flush(); err != nil || e.Type != SiteDeleted {
 				return err
 			}
-			return b.vanished(tx, e.source(), w.sites.dirty)
+			return b.vanished(tx, e.From(), w.sites.dirty)
 		})
 	})
 	if errors.Is(err, errNothing) {
@@ -71,13 +72,14 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 	return done, err
 }
 
-func (e Event) source() string { return cmp.Or(e.Source, "product") }
+// From is the source that says so.
+func (e Event) From() string { return cmp.Or(strings.ToLower(strings.TrimSpace(e.Source)), "product") }
 
 func (e Event) check() (ids []string, err error) {
 	if e.Type != SiteDeleted && e.Type != SiteRestored {
 		return nil, fault.BadField("type", "%.40q is not known; it may be %s or %s", e.Type, SiteDeleted, SiteRestored)
 	}
-	if _, err := parseSource(e.source()); err != nil {
+	if _, err := parseSource(e.From()); err != nil {
 		return nil, fault.BadField("source", "%s", err)
 	}
 	if len(e.NewIDs) > 0 && e.Type != SiteRestored {
@@ -139,7 +141,7 @@ func (b *Book) apply(w *work, done *EventResult, e Event, id string) error {
 			done.Taken = append(done.Taken, fresh)
 			return nil
 		}
-		say := statement{source: e.source(), how: ByEvent, seen: w.tx.Now()}
+		say := statement{source: e.From(), how: ByEvent, seen: w.tx.Now()}
 		if _, err := w.link(scopeSite, fresh, ours, say); err != nil {
 			return err
 		}

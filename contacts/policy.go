@@ -22,6 +22,7 @@ type Policy struct {
 	MaxDryRun    int64               `yaml:"max_dry_run_bytes"`
 	StaleAfter   Stale               `yaml:"stale_after"`
 	Guard        Guard               `yaml:"guard"`
+	Pulls        []Pull              `yaml:"pulls"`       // files that are fetched
 	StateRoles   []string            `yaml:"state_roles"` // the classes of sources whose word makes somebody owner, site admin or executive; others propose it
 }
 
@@ -92,6 +93,9 @@ func (p Policy) Check() error {
 	if p.StaleAfter.Approved <= 0 || p.StaleAfter.Others <= 0 {
 		return fault.BadField("contacts.stale_after", "must be above 0")
 	}
+	if err := checkPulls(p.Pulls); err != nil {
+		return err
+	}
 	return p.Guard.check()
 }
 
@@ -114,10 +118,17 @@ func (p Policy) rank(source string) int {
 	return len(classes)
 }
 
+// Class is the class of a source; "": none that the policy lists.
+func (p Policy) Class(source string) string {
+	if rank := p.rank(source); rank < len(classes) {
+		return classes[rank]
+	}
+	return ""
+}
+
 // mayState says whether the policy believes a source that names somebody who may speak for a customer.
 func (p Policy) mayState(source string) bool {
-	rank := p.rank(source)
-	return rank < len(classes) && slices.Contains(p.StateRoles, classes[rank])
+	return slices.Contains(p.StateRoles, p.Class(source))
 }
 
 func indexOrLen(s, chars string) int {

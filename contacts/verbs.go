@@ -1,11 +1,8 @@
 package contacts
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"lifeline/store"
@@ -27,7 +24,7 @@ func (b *Book) RoleVerb() Verb {
 		Name: VerbRole, Right: RightChange, Says: "give a contact a role, confirm one that was proposed, or take one away",
 		Plan: func(tx *store.Tx, input json.RawMessage) (Plan, error) {
 			var in RoleChange
-			if err := strict(input, &in); err != nil {
+			if err := strictly(input, &in); err != nil {
 				return Plan{}, err
 			}
 			rec, site, err := b.checkRole(tx, in)
@@ -43,7 +40,7 @@ func (b *Book) RoleVerb() Verb {
 		},
 		Run: func(tx *store.Tx, c store.Rec[Change], s Step) (json.RawMessage, error) {
 			var in RoleChange
-			if err := strict(c.Value.Input, &in); err != nil {
+			if err := strictly(c.Value.Input, &in); err != nil {
 				return nil, err
 			}
 			back, err := grantsOf(tx, s.On)
@@ -88,19 +85,6 @@ func contactVersion(tx *store.Tx, id string) (int64, error) {
 	return m.Version, err
 }
 
-// strict reads an input in which nothing is unknown.
-func strict(input json.RawMessage, into any) error {
-	d := json.NewDecoder(bytes.NewReader(input))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return fault.BadField("input", "%s", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fault.BadField("input", "has text behind the object")
-	}
-	return nil
-}
-
 // AddressMove gives a contact an address that another contact of the account has.
 type AddressMove struct {
 	Contact string `json:"contact_id"` // who gets it
@@ -134,7 +118,7 @@ func (b *Book) MoveAddressVerb() Verb {
 }
 
 func (b *Book) readMove(tx *store.Tx, input json.RawMessage) (in AddressMove, to, from store.Rec[Contact], err error) {
-	if err = strict(input, &in); err != nil {
+	if err = strictly(input, &in); err != nil {
 		return in, to, from, err
 	}
 	if in.Value, err = parseAddress(in.Channel, in.Value, b.Policy.PhoneCountry); err != nil {
