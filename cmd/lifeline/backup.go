@@ -177,7 +177,7 @@ func (h *house) openBackups() (*backup.Backups, error) {
 	}
 	p := h.cfg.policy.Backup
 	return &backup.Backups{DB: h.db, Places: places, Recipients: to, Signer: signer, KeyDir: absolute(h.cfg.get("LIFELINE_KEYS")), Log: h.log,
-		Every: p.Every, Keep: p.Keep(), Thin: p.Thin, Trouble: h.careFor,
+		Every: p.Every, Keep: p.Keep(), Thin: p.Thin, Ship: p.Journal, Trouble: h.careFor,
 		MayShrink: []string{"counter", "session", "token", "page", "working copy"}}, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func stories(t *testing.T, engine, other func(testing.TB) string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": cmdReady, "api": cmdAPI, "json": cmdJSON, "save": cmdSave, "setjwt": cmdJWT, "mails": cmdMails, "texts": cmdTexts,
-			"mailhas": cmdMailHas, "texthas": cmdTextHas, "many": cmdMany, "told": cmdTold, "until": cmdUntil, "afternow": cmdAfterNow, "page": cmdPage, "agekey": cmdAgeKey, "eachmissing": cmdEachMissing,
+			"mailhas": cmdMailHas, "texthas": cmdTextHas, "many": cmdMany, "told": cmdTold, "until": cmdUntil, "afternow": cmdAfterNow, "page": cmdPage, "agekey": cmdAgeKey, "opsget": cmdOpsGet, "revoke": cmdRevoke, "arrives": cmdArrives, "eachmissing": cmdEachMissing,
 		},
 	})
 }
@@ -108,7 +109,7 @@ func newWorld(e *testscript.Env) (*world, error) {
 	} {
 		e.Setenv(name, value)
 	}
-	return w, os.WriteFile(filepath.Join(e.WorkDir, "policy.yaml"), []byte("comms:\n  lease: 5s\n"), 0o600)
+	return w, os.WriteFile(filepath.Join(e.WorkDir, "policy.yaml"), []byte("comms:\n  lease: 5s\nbackup:\n  journal: 1s\n"), 0o600)
 }
 
 func freeAddress() string {
@@ -351,6 +352,39 @@ func cmdAfterNow(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	ts.Setenv(args[1], time.Now().Add(d).UTC().Truncate(time.Second).Format(time.RFC3339))
+}
+
+// opsget PATH: what the operations listener answers is stdout.
+func cmdOpsGet(ts *testscript.TestScript, _ bool, args []string) {
+	status, body, err := request("GET", ts.Getenv("OPS")+args[0], http.Header{}, nil)
+	ts.Check(err)
+	if status != 200 {
+		ts.Fatalf("%s: status %d\n%s", args[0], status, body)
+	}
+	fmt.Fprintf(ts.Stdout(), "%s", body)
+}
+
+// revoke NAME AS ends a token that setjwt read.
+func cmdRevoke(ts *testscript.TestScript, _ bool, args []string) {
+	parts := strings.Split(the(ts).jwt[args[0]], ".")
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	ts.Check(err)
+	var c struct{ Jti string }
+	ts.Check(json.Unmarshal(claims, &c))
+	id, _, _ := strings.Cut(c.Jti, ".")
+	status, body, err := request("DELETE", ts.Getenv("URL")+"/api/v1/tokens/"+id+"?reason=lost", http.Header{"Authorization": {"Bearer " + the(ts).jwt[args[1]]}}, nil)
+	ts.Check(err)
+	if status != 204 {
+		ts.Fatalf("revoke %s: %d %s", id, status, body)
+	}
+}
+
+// arrives GLOB waits until such a file is there.
+func cmdArrives(ts *testscript.TestScript, _ bool, args []string) {
+	eventually(ts, args[0], func() bool {
+		found, err := filepath.Glob(ts.MkAbs(args[0]))
+		return err == nil && len(found) > 0
+	})
 }
 
 // agekey NAME makes a private key in NAME.key and puts its public half into the variable NAME.

@@ -11,6 +11,7 @@ type Policy struct {
 	Every    time.Duration `yaml:"every" json:"every"`         // how often one is taken, when anything changed: the recovery point
 	Thin     time.Duration `yaml:"keep_all" json:"keep_all"`   // how long every one of them stays
 	KeepDays int           `yaml:"keep_days" json:"keep_days"` // how long one of each day stays
+	Journal  time.Duration `yaml:"journal" json:"journal"`     // how often what must hold after a restore is brought out
 	Drill    time.Duration `yaml:"drill" json:"drill"`         // how old the last drill that passed may be
 }
 
@@ -18,7 +19,7 @@ const day = 24 * time.Hour
 
 // DefaultPolicy is what is in force when the policy file says nothing.
 func DefaultPolicy() Policy {
-	return Policy{Every: 15 * time.Minute, Thin: 2 * day, KeepDays: 30, Drill: 92 * day}
+	return Policy{Every: 15 * time.Minute, Thin: 2 * day, KeepDays: 30, Journal: 5 * time.Second, Drill: 92 * day}
 }
 
 // Keep is how long one of each day stays.
@@ -33,6 +34,8 @@ func (p Policy) Check() error {
 		return fault.BadField("backup.keep_days", "must be 1 to 3650")
 	case p.Thin < 0 || p.Thin > p.Keep():
 		return fault.BadField("backup.keep_all", "must be no longer than backup.keep_days")
+	case p.Journal < time.Second:
+		return fault.BadField("backup.journal", "must be at least a second")
 	case p.Drill < time.Second:
 		return fault.BadField("backup.drill", "must be at least a second")
 	}
