@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"io"
 	"strings"
 	"time"
 
@@ -50,7 +51,16 @@ type contactAnswer struct {
 	Locale    string         `json:"locale,omitempty"`
 	Confirmed *time.Time     `json:"confirmed_at"`
 	Sources   []string       `json:"sources"`
+	Grants    []grantAnswer  `json:"grants"`
 	Conflicts int            `json:"conflicts"`
+}
+
+// grantAnswer is a role with its place, its state and who says so. Only stated and confirmed ones count.
+type grantAnswer struct {
+	Role  string             `json:"role"`
+	Sites []string           `json:"site_ids"` // none: the account as a whole
+	State contacts.RoleState `json:"state"`
+	From  originAnswer       `json:"from"`
 }
 
 type reachAddress struct {
@@ -59,6 +69,8 @@ type reachAddress struct {
 	OptedOut  bool       `json:"opted_out"`
 	Confirmed *time.Time `json:"confirmed_at"`
 	Source    string     `json:"source"`
+	How       string     `json:"how"`
+	FirstSeen *time.Time `json:"first_seen"`
 }
 
 type accountView struct {
@@ -88,7 +100,10 @@ func siteOf(r store.Rec[contacts.Site]) siteAnswer {
 func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
 	c := r.Value
 	a := contactAnswer{object: objectOf(r.Meta), Account: c.Account, Sites: c.Sites, Name: c.Name, Roles: c.Roles, Approved: c.Approved(),
-		Emails: masked("email", c.Emails), Phones: masked("sms", c.Phones), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: len(c.Conflicts)}
+		Emails: masked("email", c.Emails), Phones: masked("sms", c.Phones), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: c.Waiting()}
+	for _, g := range c.AllGrants() {
+		a.Grants = append(a.Grants, grantAnswer{g.Role, g.Sites, g.State, originOf(g.Origin)})
+	}
 	for _, s := range c.Sources {
 		a.Sources = append(a.Sources, s.Source)
 	}
@@ -98,7 +113,7 @@ func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
 func masked(channel string, all []contacts.Address) []reachAddress {
 	out := []reachAddress{}
 	for _, a := range all {
-		out = append(out, reachAddress{maskAddress(channel, a.Value), a.Bounced, a.OptedOut, given(a.ConfirmedAt), a.Source})
+		out = append(out, reachAddress{maskAddress(channel, a.Value), a.Bounced, a.OptedOut, given(a.ConfirmedAt), a.Source, a.How.String(), given(a.FirstSeen)})
 	}
 	return out
 }
@@ -114,7 +129,7 @@ func given(t time.Time) *time.Time {
 
 func (p *Portal) contactRoutes() []route {
 	return []route{
-		{method: "POST", path: "/api/v1/contacts/imports", right: auth.ContactImport, tag: "contacts", summary: "merge a file of accounts, sites and contacts", query: []string{"source", "dry_run"},
+		{method: "POST", path: "/api/v1/contacts/imports", right: auth.ContactImport, tag: "contacts", summary: "merge a file of accounts, sites and contacts", query: []string{"source", "dry_run", "snapshot"},
 			media: "text/csv application/x-ndjson application/octet-stream", answer: contacts.Report{}, do: func(k *call) error {
 				dry, err := boolParam(k.Ctx, "dry_run")
 				if err != nil {
@@ -126,16 +141,19 @@ func (p *Portal) contactRoutes() []route {
 				} else if k.Get(fiber.HeaderContentType) != fiber.MIMEOctetStream {
 					return err
 				}
-				report, err := p.Book.Import(k.UserContext(), k.person.ID, stream(k.Ctx, maxImport), contacts.ImportOptions{Source: k.Query("source"), Format: format, DryRun: dry})
+				snapshot, err := boolParam(k.Ctx, "snapshot")
 				if err != nil {
 					return err
 				}
-				return send(k.Ctx, 200, report)
+				return p.importContacts(k, contacts.ImportOptions{Source: k.Query("source"), Format: format, DryRun: dry, Snapshot: snapshot})
 			}},
 		{method: "POST", path: "/api/v1/events/product", right: auth.ProductEvent, tag: "contacts", summary: "what happened in the product: marks, never removes",
 			body: contacts.Event{}, answer: contacts.EventResult{}, do: func(k *call) error {
 				var in contacts.Event
 				if err := decode(k.Ctx, &in); err != nil {
+					return err
+				}
+				if err := k.mayReport(in.From()); err != nil {
 					return err
 				}
 				result, err := p.Book.ProductEvent(k.UserContext(), k.person.ID, in)
@@ -211,6 +229,45 @@ func (p *Portal) contactRoutes() []route {
 			return k.SendStatus(fiber.StatusNoContent)
 		}},
 	}
+}
+
+// importContacts imports the body. What a source with a secret sends is not written before its signature was seen to be right.
+func (p *Portal) importContacts(k *call, o contacts.ImportOptions) error {
+	in := stream(k.Ctx, maxImport)
+	s, err := k.signature(o.Source)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		in = io.TeeReader(in, s)
+		o.Check = func() error { return k.judge(s, o.Source) }
+	}
+	report, err := p.Book.Import(k.UserContext(), k.person.ID, in, o)
+	if err != nil {
+		return err
+	}
+	if w := report.Waiting; w != nil {
+		return fault.New(fault.Conflict, "nothing was imported: it would add %d addresses to customers whom the book knows, which holds %d, and that takes a second person. "+
+			"Somebody else approves the change %s; then send the same file again", w.Addresses, w.Of, w.Change)
+	}
+	return send(k.Ctx, 200, report)
+}
+
+// mayReport refuses an event that is not signed as it should be. Once any source of the product's class signs, all that report events do:
+// else whoever holds a token would name one that does not.
+func (k *call) mayReport(source string) error {
+	if len(k.p.Secrets[source]) > 0 {
+		return k.signedBody(source)
+	}
+	if k.Context().UserValue(controlKey) == true {
+		return nil
+	}
+	for other := range k.p.Secrets {
+		if k.p.Book.Policy.Class(other) == "product" {
+			return errSignature
+		}
+	}
+	return nil
 }
 
 type tokenBody struct {

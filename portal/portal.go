@@ -45,6 +45,7 @@ type Portal struct {
 	Trusted  []*net.IPNet                   // proxies that may set forwarding headers
 	Sending  func() Sending                 // which channels are live, for the banner on staff pages
 	Degraded func(context.Context) []string // what staff should know is not as it must be, as words "desk.degraded.NAME"; nil: nothing
+	Secrets  Secrets                        // of the sources that sign what they send
 	Callback Callback                       // the SMS provider's callbacks; nil: none are taken
 	Ready    func(context.Context) []string
 	Operator Operator

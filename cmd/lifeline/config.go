@@ -17,9 +17,11 @@ import (
 
 	"lifeline/comms"
 	"lifeline/contacts"
+	"lifeline/portal"
 	"lifeline/portal/desk"
 	"lifeline/store"
 	"lifeline/store/backup"
+	"lifeline/store/outbound"
 )
 
 // setting is one variable of the environment, also read from NAME_FILE and from the file given by --config.
@@ -41,6 +43,9 @@ var settings = []setting{
 	{"LIFELINE_DKIM_SELECTOR", "its selector", "", false},
 	{"LIFELINE_DKIM_KEY", "its private key, PEM", "", true},
 	{"LIFELINE_TWILIO", "SMS provider, or file:DIR", "", true},
+	{"LIFELINE_SOURCE_SECRETS", "sources that sign their events and imports (Standard Webhooks): product=whsec_..., separated by spaces", "", true},
+	{"LIFELINE_PULL_KEYS", "what files are fetched with: SOURCE=TOKEN, or SOURCE=KEY:SECRET for s3, separated by spaces", "", true},
+	{"LIFELINE_ALLOW", "addresses or networks that are not public and may be dialled all the same, such as 10.1.0.0/16", "", false},
 	{"LIFELINE_PAGE_DIR", "where the static status page is written", "", false},
 	{"LIFELINE_POLICY", "policy file, YAML", "", false},
 	{"LIFELINE_TEMPLATES", "directory of your own templates", "", false},
@@ -57,6 +62,9 @@ var settings = []setting{
 type config struct {
 	values  map[string]string
 	policy  policy
+	secrets portal.Secrets    // of sources that sign
+	pulls   map[string]string // keys of sources that are fetched
+	allow   []netip.Prefix    // not public, and dialled all the same
 	url     string
 	trusted []*net.IPNet
 }
@@ -184,6 +192,15 @@ func (c *config) check() error {
 		if _, err := contacts.ParsePhone(phone, ""); err != nil {
 			say("LIFELINE_SUPPORT_PHONE", "%q is not a number such as +12025550101", phone)
 		}
+	}
+	if c.secrets, err = portal.ParseSecrets(c.get("LIFELINE_SOURCE_SECRETS")); err != nil {
+		say("LIFELINE_SOURCE_SECRETS", "%w", err)
+	}
+	if c.pulls, err = contacts.ParseKeys(c.get("LIFELINE_PULL_KEYS")); err != nil {
+		say("LIFELINE_PULL_KEYS", "%w", err)
+	}
+	if c.allow, err = outbound.ParseAllow(c.get("LIFELINE_ALLOW")); err != nil {
+		say("LIFELINE_ALLOW", "%w", err)
 	}
 	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy()}
 	if file := c.get("LIFELINE_POLICY"); file != "" {

@@ -157,7 +157,7 @@ func owners() map[string]store.Owner {
 func (h *house) wire(keyDir string) error {
 	vendor := templates.Vendor{Name: h.cfg.get("LIFELINE_VENDOR"), URL: h.cfg.url, Support: h.cfg.url + "/support",
 		Phone: h.cfg.get("LIFELINE_SUPPORT_PHONE"), Zone: h.cfg.get("LIFELINE_TIME_ZONE")}
-	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log}
+	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log, Spool: absolute(h.cfg.get("LIFELINE_DATA"))}
 	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Barred: h.cfg.barred(), Log: h.log}
 	h.book.Found = h.comms.Found
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
@@ -169,7 +169,8 @@ func (h *house) wire(keyDir string) error {
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
 	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}
-	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
+	h.book.Changes = h.changes
+	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}
 	return nil
 }

@@ -22,11 +22,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 
+	"lifeline/contacts"
 	"lifeline/portal"
 	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
+	"lifeline/store/outbound"
 )
 
 func serveCommand() command {
@@ -155,6 +157,8 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	}
 	run("page", func() { _ = keeper.Run(work) })
 	run("search index", func() { _ = h.book.Follow(work) })
+	pulls := &contacts.Puller{Book: h.book, Dialer: &outbound.Dialer{Allow: h.cfg.allow}, Keys: h.cfg.pulls, Holder: h.outbox.Holder, Log: h.log}
+	run("pulls", func() { pulls.Run(work) })
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })

@@ -87,6 +87,7 @@ const (
 	ContactRead   Right = "contact.read" // addresses masked
 	ContactUnmask Right = "contact.unmask"
 	ContactImport Right = "contact.import"
+	ContactChange Right = "contact.change" // decide conflicts; propose changes of roles and addresses
 	ProductEvent  Right = "product.event" // what the product reports: sites deleted
 
 	SecuritySet Right = "security.set" // the security cause of an incident
@@ -163,6 +164,7 @@ var table = []line{
 	{ContactRead, "read contacts, addresses masked", grants{Commander: Yes, Comms: Yes, Support: Yes, Engineer: OwnChecks, Security: Yes, Auditor: Yes}},
 	{ContactUnmask, "see contacts' addresses in full", grants{Commander: WithAudit, Support: WithAudit, Security: WithAudit}},
 	{ContactImport, "import contacts", grants{Automation: Yes}},
+	{ContactChange, "decide conflicts about contacts, and propose changes of their roles and addresses", grants{Commander: Yes, Support: Yes}},
 	{ProductEvent, "report what happened in the product", grants{Automation: Yes}},
 
 	{SecuritySet, "set the security cause", grants{Security: Yes}},

@@ -50,12 +50,13 @@ var meaning = map[string]struct {
 
 // besides are rights that the outline leaves open: what one must read to do the rest.
 var besides = map[Right][]Role{
-	PageRead:     {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
-	IncidentRead: {Commander, Comms, Approver, Support, Engineer, Automation},
-	UpdateRead:   {Commander, Comms, Approver, Support, Engineer},
-	TaskRead:     {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
-	TaskWork:     {Commander, Comms, Support, Engineer, Security},
-	CheckWork:    {Support, Engineer}, // how "by checks" comes about
+	PageRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
+	IncidentRead:  {Commander, Comms, Approver, Support, Engineer, Automation},
+	UpdateRead:    {Commander, Comms, Approver, Support, Engineer},
+	TaskRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
+	ContactChange: {Commander, Support},
+	TaskWork:      {Commander, Comms, Support, Engineer, Security},
+	CheckWork:     {Support, Engineer}, // how "by checks" comes about
 }
 
 // forChanges are the rights to what takes two people.
