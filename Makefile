@@ -22,10 +22,11 @@ bin/lifeline: FORCE
 test: tools lint ## the whole suite under -race, with what it needs installed
 	$(GO) test -race -timeout 15m ./...
 
-crash: tools ## the long suites: 200 rounds of kill -9 under load on each engine, and backups in a bucket that refuses to delete
+crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, failovers, full and failing disks, and backups in a bucket that refuses to delete
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup
-	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash' ./store/...
+	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails' ./store/...
+	LIFELINE_CRASH=1 $(GO) test -timeout 30m -run 'Outlive|Disk' ./cmd/lifeline
 
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

@@ -58,34 +58,41 @@ type replica struct {
 	t        *testing.T
 	url, ops string
 	log      string // a file
+	env      []string
 	cmd      *exec.Cmd
 }
 
-// serve starts a process on a data directory and returns once it is ready. It is interrupted when the test ends.
+// serve starts a process on a data directory and returns once it is ready. It is killed when the test ends.
 func (s *site) serve(data string) *replica {
 	s.t.Helper()
 	listen, ops := freeAddress(), freeAddress()
-	r := &replica{t: s.t, url: "http://" + listen, ops: "http://" + ops, log: filepath.Join(s.dir, filepath.Base(data)+".log"), cmd: exec.Command("lifeline", "serve")}
-	log, err := os.Create(r.log)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer log.Close()
-	r.cmd.Env = append(slices.Clone(s.setting), "LIFELINE_DATA="+data, "LIFELINE_LISTEN="+listen, "LIFELINE_OPS_LISTEN="+ops)
-	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = s.dir, log, log
-	if err := r.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	r := &replica{t: s.t, url: "http://" + listen, ops: "http://" + ops, log: filepath.Join(s.dir, filepath.Base(data)+".log"),
+		env: append(slices.Clone(s.setting), "LIFELINE_DATA="+data, "LIFELINE_LISTEN="+listen, "LIFELINE_OPS_LISTEN="+ops)}
 	s.t.Cleanup(func() {
-		if s.t.Failed() {
-			said, _ := os.ReadFile(r.log)
+		if said, _ := os.ReadFile(r.log); s.t.Failed() {
 			s.t.Logf("%s:\n%.4000s", r.log, said)
 		}
 		_ = r.cmd.Process.Kill()
 		_ = r.cmd.Wait()
 	})
-	within(s.t, "a serving process is ready", func() bool { return status(r.ops+"/readyz") == 200 })
+	r.start()
 	return r
+}
+
+// start starts it, again if need be, and returns once it is ready.
+func (r *replica) start() {
+	r.t.Helper()
+	log, err := os.OpenFile(r.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
+	r.cmd = exec.Command("lifeline", "serve")
+	r.cmd.Env, r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.env, filepath.Dir(r.log), log, log
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	within(r.t, "a serving process is ready", func() bool { return status(r.ops+"/readyz") == 200 })
 }
 
 // within asks until ok, at the most for as long as a story has patience, and says how long it took.
@@ -134,7 +141,7 @@ func (r *replica) id(answer []byte) string {
 	return id
 }
 
-// customers file tickets, each at either replica, and ask again with the same key until they know.
+// customers file tickets, ten a second each, at any replica, and ask again with the same key until they know.
 type customers struct {
 	t        *testing.T
 	replicas []*replica
@@ -151,11 +158,13 @@ func crowd(t *testing.T, people int, replicas ...*replica) *customers {
 	c := &customers{t: t, replicas: replicas, halt: make(chan struct{}), filed: map[string]time.Time{}, again: map[int]int{}}
 	for n := range people {
 		c.wg.Go(func() {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
 			for i := 0; ; i++ {
 				select {
 				case <-c.halt:
 					return
-				default:
+				case <-tick.C:
 					c.file(n, i)
 				}
 			}
@@ -339,25 +348,42 @@ func (r *replica) publish(author, approver, sites string, n int) string {
 	return update
 }
 
-// told waits until a broadcast is done and gives how many were told and how many messages were repeats.
-func (r *replica) told(jwt, update string, mail *smtptest.Server) (people, repeats int) {
-	r.t.Helper()
-	within(r.t, "everyone is told", func() bool {
-		got, answer, err := request("GET", r.url+"/api/v1/updates/"+update+"/reach", http.Header{"Authorization": {"Bearer " + jwt}}, nil)
-		if err != nil || got != 200 {
-			return false
-		}
-		done, err := at(answer, "done")
-		return err == nil && done == "true"
-	})
-	to := map[string]int{}
-	all := 0
+// reach is what staff see of a broadcast.
+func (r *replica) reach(jwt, update string) (sent int, done bool) {
+	got, answer, err := request("GET", r.url+"/api/v1/updates/"+update+"/reach", http.Header{"Authorization": {"Bearer " + jwt}}, nil)
+	if err != nil || got != 200 {
+		return 0, false
+	}
+	var board struct {
+		ByChannel map[string]map[string]int `json:"by_channel"`
+		Done      bool
+	}
+	if err := json.Unmarshal(answer, &board); err != nil {
+		r.t.Errorf("%v in %s", err, answer)
+	}
+	return board.ByChannel["email"]["sent"], board.Done
+}
+
+// toPeople counts the messages of a broadcast by whom they went to; the others are receipts of tickets.
+func toPeople(mail *smtptest.Server) (to map[string]int, all int) {
+	to = map[string]int{}
 	for _, m := range mail.Received() {
-		if strings.HasPrefix(m.To[0], "person") { // the others are receipts of tickets
+		if strings.HasPrefix(m.To[0], "person") {
 			to[m.To[0]]++
 			all++
 		}
 	}
+	return to, all
+}
+
+// told waits until a broadcast is done and gives how many were told and how many messages were repeats.
+func (r *replica) told(jwt, update string, mail *smtptest.Server) (people, repeats int) {
+	r.t.Helper()
+	within(r.t, "everyone is told", func() bool {
+		_, done := r.reach(jwt, update)
+		return done
+	})
+	to, all := toPeople(mail)
 	return len(to), all - len(to)
 }
 
