@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -20,6 +21,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/store"
+	"lifeline/store/backup"
 	"lifeline/store/fault"
 	"lifeline/store/postgres/pgtest"
 )
@@ -503,5 +505,19 @@ func TestWhatIsWrongWithBackupsBecomesATask(t *testing.T) {
 	m.must("backup drill --identity ANN")
 	if got := tasks(); got != "" {
 		t.Errorf("mended, and yet: %s", got)
+	}
+	// Each quarter again: the doctor says when it is over.
+	if out, _ := m.run("doctor"); !regexp.MustCompile(`ok +drill +passed on `).MatchString(out) {
+		t.Errorf("%s", out)
+	}
+	drills := filepath.Join(m.env["LIFELINE_DATA"], "drills")
+	if err := os.RemoveAll(drills); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (backup.Report{At: time.Now().Add(-93 * 24 * time.Hour)}).Write(drills); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := m.run("doctor"); !regexp.MustCompile(`bad +drill .* the review is overdue`).MatchString(out) {
+		t.Errorf("%s", out)
 	}
 }
