@@ -32,7 +32,8 @@ import (
 func main() {
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
-	only := flag.String("only", "", "engines, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
+	rows := flag.Int("contacts", 10_000, "contacts that are imported")
+	only := flag.String("only", "", "engines, contacts, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
 	if *profile != "" {
@@ -46,7 +47,7 @@ func main() {
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, each: *each, only: *only, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, contactRows: *rows, each: *each, only: *only, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -56,12 +57,13 @@ func main() {
 }
 
 type bench struct {
-	people int
-	each   time.Duration
-	only   string
-	dir    string
-	keys   *store.Keys
-	out    io.Writer
+	people      int
+	contactRows int
+	each        time.Duration
+	only        string
+	dir         string
+	keys        *store.Keys
+	out         io.Writer
 
 	writers []int // how many file tickets at a time
 	solo    bool  // a commit for each
@@ -115,7 +117,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}} {
 		if !b.wants(m.name) {
 			continue
 		}
