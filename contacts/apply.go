@@ -127,6 +127,13 @@ func (p *plan) lookup(scope, prefix, id string, col column) (string, error) {
 		if k.Prefix != prefix {
 			return "", refuse(col, "is the id of "+article(k.Name))
 		}
+		into, err := p.named(scope, id)
+		if err != nil {
+			return "", err
+		}
+		if len(into) > 0 { // merged into another
+			return into[0], nil
+		}
 		return id, nil
 	}
 	if id == "" {

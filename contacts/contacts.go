@@ -62,6 +62,8 @@ type Book struct {
 
 	standings store.Kept[Standing]
 	index     index
+
+	Merging Merging
 }
 
 // Kinds lists the kinds of record that this room keeps.

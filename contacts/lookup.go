@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -69,6 +70,12 @@ func find[T any](tx *store.Tx, t store.Table[T], scope, other, id string) (store
 		return store.Rec[T]{}, err
 	}
 	v, m, err := t.Get(tx, ours)
+	if fault.Of(err) == fault.NotFound {
+		if into, merged, lost := survivor(tx, scope, ours); merged || lost != nil {
+			v, m, err = t.Get(tx, into)
+			err = cmp.Or(lost, err)
+		}
+	}
 	return store.Rec[T]{Meta: m, Value: v}, gone(t.Kind, m, err)
 }
 
@@ -98,6 +105,12 @@ func (b *Book) Contact(tx *store.Tx, id string) (store.Rec[Contact], error) {
 		return store.Rec[Contact]{}, fault.BadField("contact_id", "%q is the id of %s, not of a contact", id, article(k.Name))
 	}
 	v, m, err := people.Get(tx, id)
+	if fault.Of(err) == fault.NotFound {
+		if into, merged, lost := survivor(tx, scopeContact, id); merged || lost != nil {
+			v, m, err = people.Get(tx, into)
+			err = cmp.Or(lost, err)
+		}
+	}
 	return store.Rec[Contact]{Meta: m, Value: v}, gone(people.Kind, m, err)
 }
 

@@ -145,7 +145,7 @@ const (
 
 // ChangeVerbs are what this room can change.
 func (b *Book) ChangeVerbs() []Verb {
-	return []Verb{
+	return append([]Verb{
 		{Name: "contact.delete", Right: rightDelete, Says: "delete contacts; they can be brought back", Apart: true,
 			Plan: b.planDeleteContacts, Version: versionHere, Run: b.runDelete, Undo: b.undoDelete},
 		{Name: "account.delete", Right: rightDelete, Says: "delete accounts with their sites and contacts; they can be brought back", Apart: true,
@@ -153,8 +153,12 @@ func (b *Book) ChangeVerbs() []Verb {
 		{Name: "contact.purge", Right: rightPurge, Says: "remove deleted contacts for good", Plan: b.planPurgeContacts, Run: b.runPurge},
 		{Name: "account.purge", Right: rightPurge, Says: "remove deleted accounts with their sites and contacts for good", Plan: b.planPurgeAccounts, Run: b.runPurge},
 		b.exportVerb(),
+<<<<<<< ours
 		b.RoleVerb(), b.MoveAddressVerb(), b.ImportVerb(),
 	}
+=======
+	}, b.mergeVerbs()...)
+>>>>>>> theirs
 }
 
 // shelves are the kinds that the verbs of this room write.

@@ -49,8 +49,9 @@ func fields(v any) (map[string]json.RawMessage, error) {
 }
 
 // Make writes a new record.
-func Make[T any](p *Pen, t store.Table[T], v T) error {
-	id := t.NewID()
+func Make[T any](p *Pen, t store.Table[T], v T) error { return makeAs(p, t, t.NewID(), v) }
+
+func makeAs[T any](p *Pen, t store.Table[T], id string, v T) error {
 	p.notes = append(p.notes, note{Kind: t.Name, ID: id, Did: made})
 	return t.Put(p.Tx, id, v, 0)
 }

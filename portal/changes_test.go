@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 	"lifeline/store"
 )
 
@@ -198,4 +199,36 @@ func TestAnExportTakesTwoPeople(t *testing.T) {
 	h.get(auth.Admin, fetch).want(403) // not hers
 	h.clock.turn(2 * time.Hour)
 	h.get(auth.Commander, fetch).want(409)
+}
+
+// Two accounts that are one customer are merged by two people, their tickets follow, and nothing is merged that an open incident counts.
+func TestMergedAccountsKeepTheirTickets(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	pair := map[string]any{"merges": []any{map[string]any{"from": "A-2", "into": "A-1"}}}
+	number := h.file(map[string]any{"message": "help", "email": "dai@bolt.example"}).Number
+	if _, err := h.Desk.Confirm(context.Background(), h.id(auth.Support), desk.Link{Ticket: number, Account: "A-2"}); err != nil {
+		t.Fatal(err)
+	}
+	ticket := "/api/v1/tickets/" + number
+	var before, after, undone ticketAnswer
+	h.get(auth.Support, ticket).want(200).into(&before)
+	var stays accountView
+	h.get(auth.Support, "/api/v1/accounts/A-1").want(200).into(&stays)
+	rec := h.propose(auth.Support, "account.merge", "one customer", pair)
+	h.post(auth.Approver, "/api/v1/changes/"+rec.ID+"/approve", map[string]any{"digest": rec.Digest}).want(200)
+	h.post(auth.Support, "/api/v1/changes/"+rec.ID+"/run", nil).want(200)
+	h.get(auth.Support, ticket).want(200).into(&after)
+	if after.Account != stays.Account.ID || before.Account == after.Account {
+		t.Errorf("the ticket is of %s, was of %s", after.Account, before.Account)
+	}
+	h.get(auth.Support, "/api/v1/accounts/A-2").want(200).says(stays.Account.ID)
+	h.post(auth.Support, "/api/v1/changes/"+rec.ID+"/undo", map[string]any{"reason": "they are two"}).want(200)
+	h.get(auth.Support, ticket).want(200).into(&undone)
+	if undone.Account != before.Account {
+		t.Errorf("the ticket is of %s", undone.Account)
+	}
+	incident := h.declare()
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "text/csv", body: "site_id\nS-4\n"}).want(200)
+	h.post(auth.Support, "/api/v1/changes", map[string]any{"verb": "account.merge", "input": pair, "reason": "one customer"}).want(409).says(incident)
 }

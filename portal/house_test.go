@@ -125,6 +125,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 		Callback: Callback{Status: sms.Status, Valid: func(full string, form url.Values, signature string) bool {
 			return sms.ValidSignature(smsToken, full, form, signature)
 		}}}
+	book.Merging = h.Desk.Merging()
 	h.Changes = &contacts.Changes{DB: db, Verbs: append(book.ChangeVerbs(), h.Desk.ChangeVerbs()...), Log: log}
 	for _, m := range mend {
 		m(h.Portal)

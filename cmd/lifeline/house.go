@@ -168,6 +168,7 @@ func (h *house) wire(keyDir string) error {
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
+	h.book.Merging = h.desk.Merging()
 	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}
 	h.book.Changes = h.changes
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,

@@ -125,3 +125,24 @@ func runPurge(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (json
 	}
 	return nil, cmp.Or(err, tickets.Purge(tx, s.On))
 }
+
+// Merging is what the desk does when accounts are merged: their tickets follow.
+func (d *Desk) Merging() contacts.Merging {
+	return contacts.Merging{
+		Refuse:  d.Comms.MayMerge,
+		Shelves: contacts.ShelfOf(tickets),
+		Follow: func(pen *contacts.Pen, from, into string) error {
+			for rec, err := range tickets.Scan(pen.Tx, store.Query{Index: "account", Equal: []any{from}}) {
+				if err != nil {
+					return err
+				}
+				t := rec.Value
+				t.Account = into
+				if err := contacts.Rewrite(pen, tickets, rec, t); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
