@@ -55,6 +55,7 @@ var settings = []setting{
 	{"LIFELINE_TIME_ZONE", "IANA zone that times are shown in beside UTC, such as Europe/Berlin", "", false},
 	{"LIFELINE_BACKUPS", "where backups go, separated by spaces: directories, s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME; the first is read", "", true},
 	{"LIFELINE_BACKUP_RECIPIENTS", "at least two public keys of age that can open backups; without them none are taken", "", false},
+	{"LIFELINE_HEARTBEAT", "URLs of outside monitors, separated by spaces, that are asked every minute while this process is well", "", true},
 	{"LIFELINE_AUDIT_SINK", "file outside the data directory to which the audit log's heads are appended; they go to the log in any case", "", false},
 }
 
@@ -183,6 +184,9 @@ func (c *config) check() error {
 	if c.get("LIFELINE_SMTP") != "" && !strings.HasPrefix(c.get("LIFELINE_SMTP"), "file:") && c.get("LIFELINE_MAIL_FROM") == "" {
 		say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_SMTP")
 	}
+	if err := checkHeartbeat(c.get("LIFELINE_HEARTBEAT")); err != nil {
+		say("LIFELINE_HEARTBEAT", "%w", err)
+	}
 	if zone := c.get("LIFELINE_TIME_ZONE"); zone != "" {
 		if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
 			say("LIFELINE_TIME_ZONE", "%q is no zone of the IANA database, such as Europe/Berlin", zone)
@@ -268,7 +272,13 @@ func (c config) print(w io.Writer) error {
 				value = c.backupDir()
 			}
 		}
-		if s.secret && value != "" && value != s.fallback && !strings.HasPrefix(value, "file:") {
+		if s.name == "LIFELINE_HEARTBEAT" { // its paths are as good as passwords
+			words := strings.Fields(value)
+			for i := range words {
+				words[i] = maskPath(words[i])
+			}
+			value = strings.Join(words, " ")
+		} else if s.secret && value != "" && value != s.fallback && !strings.HasPrefix(value, "file:") {
 			value = mask(value)
 		}
 		if _, err := fmt.Fprintf(w, "# %s\n%s=%s\n", s.meaning, s.name, value); err != nil {

@@ -68,6 +68,7 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 	d.drills()
 	d.disk()
 	d.sending()
+	d.heartbeat()
 	d.sharedFate(text(fs, "product"))
 	bad := slices.ContainsFunc(d.found, func(f finding) bool { return f.Level != "ok" })
 	if text(fs, "json") == "true" {
@@ -278,6 +279,14 @@ func (d *doctor) sending() {
 	}
 }
 
+func (d *doctor) heartbeat() {
+	if d.cfg.get("LIFELINE_HEARTBEAT") == "" {
+		d.say("heartbeat", "warning", "nobody outside would notice that this process is gone", "set LIFELINE_HEARTBEAT to a URL of a monitor that raises the alarm when a minute's ping is missing")
+		return
+	}
+	d.say("heartbeat", "ok", "a monitor outside is told every minute", "")
+}
+
 // sharedFate names what goes down together with the product.
 func (d *doctor) sharedFate(product string) {
 	if product == "" {
@@ -312,7 +321,7 @@ func (d *doctor) addresses() (all []address) {
 	if u, err := url.Parse(d.cfg.url); err == nil {
 		add("LIFELINE_URL", u.Hostname())
 	}
-	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS"} {
+	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS", "LIFELINE_HEARTBEAT"} {
 		for _, word := range strings.Fields(d.cfg.get(setting)) {
 			if u, err := url.Parse(word); err == nil {
 				add(setting, u.Hostname())

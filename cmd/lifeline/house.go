@@ -67,24 +67,15 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 			h.close()
 		}
 	}()
-	dir, err := cfg.dataDir()
-	if err != nil {
-		return h, err
-	}
 	keyDir := absolute(cfg.get("LIFELINE_KEYS"))
-	if err := h.openEngine(ctx, dir); err != nil {
-		return h, err
-	}
-	fresh, err := store.Fresh(ctx, h.engine)
+	keys, fresh, err := h.openStore(ctx)
 	if err != nil {
 		return h, err
 	}
-	if !fresh && !store.HaveKeys(keyDir) {
-		return h, fmt.Errorf("the store holds records and LIFELINE_KEYS (%s) holds no keys: put them back; new ones could not open anything", keyDir)
-	}
-	keys, err := store.OpenKeys(keyDir, fresh)
-	if err != nil {
-		return h, err
+	if !fresh {
+		if err := h.prepare(ctx, keys); err != nil {
+			return h, err
+		}
 	}
 	if h.db, err = store.Open(ctx, h.engine, store.Options{Keys: keys, Kinds: kinds(), Clock: clock}); err != nil {
 		return h, err

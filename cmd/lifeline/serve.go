@@ -159,6 +159,13 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("search index", func() { _ = h.book.Follow(work) })
 	pulls := &contacts.Puller{Book: h.book, Dialer: &outbound.Dialer{Allow: h.cfg.allow}, Keys: h.cfg.pulls, Holder: h.outbox.Holder, Log: h.log}
 	run("pulls", func() { pulls.Run(work) })
+	if h.cfg.get("LIFELINE_HEARTBEAT") != "" {
+		run("heartbeat", func() {
+			minute := time.NewTicker(heartbeatEach)
+			defer minute.Stop()
+			h.heartbeat(&state).run(work, minute.C)
+		})
+	}
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })
