@@ -153,12 +153,8 @@ func (b *Book) ChangeVerbs() []Verb {
 		{Name: "contact.purge", Right: rightPurge, Says: "remove deleted contacts for good", Plan: b.planPurgeContacts, Run: b.runPurge},
 		{Name: "account.purge", Right: rightPurge, Says: "remove deleted accounts with their sites and contacts for good", Plan: b.planPurgeAccounts, Run: b.runPurge},
 		b.exportVerb(),
-<<<<<<< ours
 		b.RoleVerb(), b.MoveAddressVerb(), b.ImportVerb(),
-	}
-=======
 	}, b.mergeVerbs()...)
->>>>>>> theirs
 }
 
 // shelves are the kinds that the verbs of this room write.
