@@ -88,6 +88,9 @@ func Open(path string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", path, err)
 	}
+	if err := settle(path, db.Info().PageSize); err != nil && !full(err) { // where there is no room it can still be read
+		return nil, errors.Join(fmt.Errorf("keep what the store %s shows: %w", path, err), db.Close())
+	}
 	e := &Engine{db: db, log: o.Log, patience: o.Patience, solo: o.Solo,
 		queue: make(chan *call, o.Queue), done: make(chan struct{})}
 	e.kinds.Store(&map[string]store.Kind{})
@@ -117,6 +120,25 @@ func create(path string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// settle makes what a file shows last. When the sync of a commit's last page failed in a process before, the system may show that page
+// without ever having written it, and takes it for clean (https://wiki.postgresql.org/wiki/Fsync_Errors). So the two pages that say which
+// commit counts are written once more, as they are; one torn by a power cut meanwhile is told by its checksum, and the other one counts.
+func settle(path string, pageSize int) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	metas := make([]byte, 2*pageSize)
+	if _, err := f.ReadAt(metas, 0); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(metas, 0); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // syncDir makes the names in a directory survive a power cut.

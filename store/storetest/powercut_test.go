@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lifeline/store/fault"
 )
 
 // What was acknowledged survives a power cut. The writing process keeps its store on a volatile disk; the power is cut in the middle of a
@@ -250,5 +252,50 @@ func TestAStartMakesLastWhatAKilledOneHasNamed(t *testing.T) {
 		if lost := v.afterFirstStart(losses[0], w.said); len(lost) > 0 {
 			t.Errorf("killed after %s: of %d tickets that the next start acknowledged %d are lost", named, len(w.said), len(lost))
 		}
+	}
+}
+
+// After a sync that failed, Linux takes the pages for clean: they are shown, and no later sync writes them. A store that was opened again
+// tells those who ask once more what it shows, so that must last from then on.
+func TestWhatIsShownAfterAFailedSyncLasts(t *testing.T) {
+	shownOnce := false
+	for nth := 1; nth <= 2; nth++ {
+		v, keyDir := newVolatile(t), filepath.Join(t.TempDir(), "keys")
+		firstStart(t, v, keyDir)
+		unmount := v.mount()
+		w := startChild(t, filepath.Join(v.at, "store.db"), keyDir, single)
+		w.ready()
+		v.mu.Lock()
+		v.failing = nth
+		v.mu.Unlock()
+		number, kind, why := w.ask()
+		if kind != fault.Unknown {
+			t.Fatalf("sync %d: kind %q: %s", nth, kind, why)
+		}
+		w.kill()
+		shown := v.missing(keyDir, []string{number}) == nil
+		shownOnce = shownOnce || shown
+		w = startChild(t, filepath.Join(v.at, "store.db"), keyDir, single)
+		w.ready()
+		w.ends = true
+		v.cutWhen(after(0))
+		fmt.Fprintln(w.in)
+		v.awaitCut(w)
+		unmount()
+		v.lose(losses[0])
+		if lost := v.missing(keyDir, []string{number}); shown && len(lost) > 0 {
+			t.Errorf("sync %d: the store that was opened again showed a ticket that the power cut took", nth)
+		}
+	}
+	if !shownOnce {
+		t.Error("no failed sync left a ticket to be seen")
+	}
+}
+
+// ready returns once a child of mode single has opened its store.
+func (w *writer) ready() {
+	w.t.Helper()
+	if !w.out.Scan() || w.out.Text() != "ready" {
+		w.t.Fatalf("the writing process says %q", w.out.Text())
 	}
 }

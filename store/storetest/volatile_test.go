@@ -30,6 +30,7 @@ type volatile struct {
 	nodes   []*node // by id, which begins at 1: the root
 	lies    bool    // a sync is answered and does nothing: the control that must lose data
 	cutting func(op string) bool
+	failing int  // the sync from now on that fails, counted from 1, and forgets what it was to keep, as Linux does; 0: none
 	late    bool // what is under way at the cut is still done, though nobody hears of it
 	off     bool
 	cut     chan struct{} // closed when the power is
@@ -375,6 +376,12 @@ func (v *volatile) sync(id uint64) fuse.Status {
 		return fuse.OK
 	}
 	n := v.node(id)
+	if v.failing > 0 {
+		if v.failing--; v.failing == 0 {
+			n.pending = nil
+			return fuse.EIO
+		}
+	}
 	for _, c := range n.pending {
 		n.keep(c)
 	}
