@@ -286,8 +286,6 @@ func (p *Provenance) decided(d Decided) {
 	}
 }
 
-const verbMerge = "contact.merge"
-
 // proposeFor proposes what a decision needs a second person for.
 func (b *Book) proposeFor(tx *store.Tx, by string, c OpenConflict, a ConflictAnswer) (string, error) {
 	if b.Changes == nil {
@@ -295,7 +293,7 @@ func (b *Book) proposeFor(tx *store.Tx, by string, c OpenConflict, a ConflictAns
 	}
 	verb, input := VerbMoveAddress, any(AddressMove{Contact: c.Of, From: c.Have, Channel: Email, Value: c.Offered})
 	if a.Decision == SamePerson {
-		verb, input = verbMerge, map[string]any{"into": c.Of, "from": c.Have}
+		verb, input = "contact.merge", pairs{Merges: []Pair{{From: c.Have, Into: c.Of}}}
 	}
 	body, err := json.Marshal(input)
 	if err != nil {

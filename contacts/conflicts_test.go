@@ -194,6 +194,30 @@ func TestAnAddressThatBelongsToAnotherContact(t *testing.T) {
 			expect(t, b.mustImport(t, "billing", rows), 3, 0, 3, 0, 1, 0) // another's word is another question
 		})
 	})
+	t.Run("one person", func(t *testing.T) {
+		b := one(t)
+		b.Changes = &Changes{DB: b.DB, Verbs: b.ChangeVerbs(), Log: b.Log}
+		b.mustImport(t, "crm", rows)
+		open, _ := b.waiting(t, "", store.Query{})
+		ctx := context.Background()
+		_, id, err := b.DecideConflict(ctx, "stf_ada", ConflictAnswer{open[0].ID, SamePerson, "she married"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := b.Changes.Change(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Changes.Approve(ctx, "stf_bea", id, change.Value.Digest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Changes.Run(ctx, "stf_ada", id); err != nil {
+			t.Fatal(err)
+		}
+		if v := b.view(t, "A"); len(v.Contacts) != 1 || len(v.Contacts[0].Value.Emails) != 2 {
+			t.Errorf("after the merge: %+v", v.Contacts)
+		}
+	})
 	t.Run("move", func(t *testing.T) {
 		each(t, func(t *testing.T, b *Book) {
 			b.Changes = &Changes{DB: b.DB, Verbs: []Verb{b.MoveAddressVerb(), b.RoleVerb()}, Log: b.Log}

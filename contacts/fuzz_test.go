@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
@@ -83,6 +84,51 @@ func FuzzCSV(f *testing.F) {
 		}
 		if !slices.EqualFunc(got, want, slices.Equal) {
 			t.Fatalf("%q: got %q, want %q", text, got, want)
+		}
+	})
+}
+
+// FuzzImportInto feeds whole files from strangers to an import into a book that holds somebody: a file that is refused changes nothing, one
+// that is taken says the same again without writing, and who was there stays.
+func FuzzImportInto(f *testing.F) {
+	long := strings.Repeat("x", 10<<20)
+	for _, seed := range []string{
+		"account,email\nAcme,a@example.com\n", "\xef\xbb\xbfaccount,email\nAcme,a@example.com\n", "\xff\xfea\x00", "account;email\nA;b\n", "account\temail\nA\tb\n",
+		"account,email,email\nA,b@c.de,b@c.de\n", "account,name,email\nAcme,\"=cmd|' /C calc'!A0\",a@example.com\nAcme,@SUM(1),b@example.com\n",
+		"account,name\nAcme,\"" + long + "\"\n", "account,name\nAcme," + long, "account,name\n\"Acme", "account,name\nStra\xdfe,x\n",
+		`{"account":"Acme","name":"` + long + `"}`, `{"account":"Acme","account":"B"}` + "\n", "account,email\r\nAcme,a@example.com\r\n\r\n,,,\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := newBook(storetest.Open(t, append(Kinds(), ChangeKinds()...)))
+		b.Changes = &Changes{DB: b.DB, Verbs: b.ChangeVerbs(), Log: b.Log}
+		b.mustImport(t, "product", "account_id,name,email\nA,Ann,ann@x.example\n")
+		was, audits := b.view(t, "A"), b.audits(t)
+		send := func() (Report, error) {
+			return b.Import(context.Background(), "stf_test", strings.NewReader(string(data)), ImportOptions{Source: "crm", Snapshot: true})
+		}
+		first, err := send()
+		if err != nil {
+			if fault.Of(err) != fault.Invalid || len(err.Error()) > 4000 {
+				t.Fatalf("%v", err)
+			}
+			if n, _ := b.Count(context.Background()); n != (Counts{1, 0, 1}) || b.audits(t) != audits {
+				t.Fatalf("refused, and something was written: %+v", n)
+			}
+			return
+		}
+		now := b.view(t, "A")
+		if !slices.ContainsFunc(now.Contacts, func(c store.Rec[Contact]) bool { return c.ID == was.Contacts[0].ID }) {
+			t.Fatal("somebody was lost")
+		}
+		if first.Waiting != nil {
+			return
+		}
+		audits = b.audits(t)
+		second, err := send()
+		if err != nil || second.Created+second.Updated > 0 || b.audits(t) != audits {
+			t.Fatalf("the same again: %+v, %v, after %+v", second, err, first)
 		}
 	})
 }
