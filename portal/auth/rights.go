@@ -88,7 +88,7 @@ const (
 	ContactUnmask Right = "contact.unmask"
 	ContactImport Right = "contact.import"
 	ContactChange Right = "contact.change" // decide conflicts; propose changes of roles and addresses
-	ProductEvent  Right = "product.event" // what the product reports: sites deleted
+	ProductEvent  Right = "product.event"  // what the product reports: sites deleted
 
 	SecuritySet Right = "security.set" // the security cause of an incident
 
