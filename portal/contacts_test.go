@@ -15,8 +15,8 @@ import (
 )
 
 // sign makes the headers of Standard Webhooks, independently of the code that reads them.
-func sign(secret, id string, at time.Time, body string) map[string]string {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+func sign(key64, id string, at time.Time, body string) map[string]string {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(key64, "whsec_"))
 	if err != nil {
 		panic(err)
 	}
@@ -26,7 +26,7 @@ func sign(secret, id string, at time.Time, body string) map[string]string {
 	return map[string]string{"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))}
 }
 
-func secret(seed byte) string {
+func whsec(seed byte) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string('a'+rune(seed)), 24)))
 }
 
@@ -57,29 +57,29 @@ func TestASignatureIsThatOfTheSpecification(t *testing.T) {
 
 func TestAProductWithASecretSignsItsEvents(t *testing.T) {
 	h := open(t)
-	h.Secrets, _ = ParseSecrets("product=" + secret(1) + " product=" + secret(2))
+	h.Secrets, _ = ParseSecrets("product=" + whsec(1) + " product=" + whsec(2))
 	h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=billing", media: "text/csv", body: theContacts}).want(200)
 	body := `{"type":"site.deleted","site_ids":["S-1"]}`
 	post := func(body string, header map[string]string) answer {
 		return h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/events/product", media: "application/json", body: body, header: header})
 	}
 	post(body, nil).want(403)
-	post(body, sign(secret(3), "msg_1", h.clock.now(), body)).want(403)
-	post(body, sign(secret(1), "msg_1", h.clock.now().Add(-6*time.Minute), body)).want(403)
-	post(body, sign(secret(1), "msg_1", h.clock.now().Add(6*time.Minute), body)).want(403)
-	post(body+" ", sign(secret(1), "msg_1", h.clock.now(), body)).want(403)
+	post(body, sign(whsec(3), "msg_1", h.clock.now(), body)).want(403)
+	post(body, sign(whsec(1), "msg_1", h.clock.now().Add(-6*time.Minute), body)).want(403)
+	post(body, sign(whsec(1), "msg_1", h.clock.now().Add(6*time.Minute), body)).want(403)
+	post(body+" ", sign(whsec(1), "msg_1", h.clock.now(), body)).want(403)
 	// Another source, whose name nobody knows, is no way round.
 	other := `{"type":"site.deleted","source":"sync","site_ids":["S-1"]}`
 	post(other, nil).want(403)
 	post(strings.Replace(other, "sync", "x", 1), nil).want(403)
 
-	good := sign(secret(1), "msg_1", h.clock.now(), body)
+	good := sign(whsec(1), "msg_1", h.clock.now(), body)
 	post(body, good).want(200)
 	h.clock.turn(4 * time.Minute)
 	if a := post(body, good).want(409); !strings.Contains(string(a.body), "received before") {
 		t.Errorf("%s", a.body)
 	}
-	post(body, sign(secret(2), "msg_1", h.clock.now(), body)).want(200) // the sender tries again, with the other key
+	post(body, sign(whsec(2), "msg_1", h.clock.now(), body)).want(200) // the sender tries again, with the other key
 	if strings.Contains(h.logs.String(), "whsec_") {
 		t.Error("a secret was logged")
 	}
@@ -87,17 +87,17 @@ func TestAProductWithASecretSignsItsEvents(t *testing.T) {
 
 func TestASourceWithASecretSignsItsImports(t *testing.T) {
 	h := open(t)
-	h.Secrets, _ = ParseSecrets("crm=" + secret(1))
+	h.Secrets, _ = ParseSecrets("crm=" + whsec(1))
 	post := func(source string, header map[string]string) answer {
 		return h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=" + source, media: "text/csv", body: theContacts, header: header})
 	}
 	post("crm", nil).want(403)
 	post("CRM", nil).want(403)
-	post("crm", sign(secret(1), "msg_1", h.clock.now(), theContacts+"x")).want(403)
+	post("crm", sign(whsec(1), "msg_1", h.clock.now(), theContacts+"x")).want(403)
 	if n, err := h.Book.Count(t.Context()); err != nil || n != (contacts.Counts{}) {
 		t.Fatalf("written before the signature was right: %+v, %v", n, err)
 	}
-	good := sign(secret(1), "msg_1", h.clock.now(), theContacts)
+	good := sign(whsec(1), "msg_1", h.clock.now(), theContacts)
 	post("crm", good).want(200)
 	post("crm", good).want(409)
 	post("billing", nil).want(200) // has none
