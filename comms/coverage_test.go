@@ -21,65 +21,65 @@ func TestOutreachIsOwedUntilEverySiteHasSomebody(t *testing.T) {
 		h.affect(in.ID, "S-1", "S-2", "S-3", "S-4")
 		owed := h.owed(TaskQuery{Incident: in.ID, State: Open})
 		if len(owed) != 2 {
-			t.Fatalf("%+v", owed)
+			h.Fatalf("%+v", owed)
 		}
 		sites := map[int]bool{}
 		for _, task := range owed {
 			var d outreach
 			if err := json.Unmarshal(task.Detail, &d); err != nil {
-				t.Fatal(err)
+				h.Fatal(err)
 			}
 			sites[d.Sites] = d.Reasons[NoApproved] == d.Sites && len(d.Sample) == d.Sites && task.Account != ""
 		}
 		if !sites[1] || !sites[2] {
-			t.Errorf("Acme lacks two and Bolt one: %v", sites)
+			h.Errorf("Acme lacks two and Bolt one: %v", sites)
 		}
 		if due := h.due(CoverageDue); len(due) != 1 || !due[0].Due.Equal(outbreak.Add(24*time.Hour)) || len(h.due(Outreach)) != 0 {
-			t.Errorf("the tasks are due together: %+v", due)
+			h.Errorf("the tasks are due together: %+v", due)
 		}
 		c, err := h.Coverage(ctx, in.ID)
 		if err != nil || c.FullAt != nil || c.LoadedAt == nil || !c.LoadedAt.Equal(outbreak) {
-			t.Errorf("%+v %v", c, err)
+			h.Errorf("%+v %v", c, err)
 		}
 
 		h.clock.turn(time.Hour)
 		h.load("account,account_id,name,role,email,confirmed_at\nBolt,A-2,Eve,owner,eve@bolt.example,2022-04-01\n")
 		for range 2 { // a second look changes nothing
 			if err := h.coverAll(ctx); err != nil {
-				t.Fatal(err)
+				h.Fatal(err)
 			}
 		}
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 1 || left[0].Count != 1 {
-			t.Errorf("%+v", left)
+			h.Errorf("%+v", left)
 		}
 		h.clock.turn(time.Hour)
 		h.load("account,account_id,name,role,email,confirmed_at\nAcme,A-1,Fay,owner,fay@acme.example,2022-04-01\n")
 		if err := h.coverAll(ctx); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		c, err = h.Coverage(ctx, in.ID)
 		if err != nil || c.Covered != 4 || c.FullAt == nil || !c.FullAt.Equal(outbreak.Add(2*time.Hour)) || c.Took != "2h0m0s" {
-			t.Errorf("%+v %v", c, err)
+			h.Errorf("%+v %v", c, err)
 		}
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 0 || len(h.due(CoverageDue)) != 0 {
-			t.Errorf("%+v, %+v", left, h.due(CoverageDue))
+			h.Errorf("%+v, %+v", left, h.due(CoverageDue))
 		}
 		log := h.logged(in.ID)
 		if !slices.Contains(log, "uncovered") || log[len(log)-1] != "covered" {
-			t.Errorf("%v", log)
+			h.Errorf("%v", log)
 		}
 
 		// Whoever opts out leaves a gap again.
 		h.clock.turn(time.Hour)
 		h.optOut("eve@bolt.example")
 		if err := h.coverAll(ctx); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 1 || !strings.Contains(string(left[0].Detail), "opted_out") {
-			t.Errorf("%+v", left)
+			h.Errorf("%+v", left)
 		}
 		if c, err = h.Coverage(ctx, in.ID); err != nil || c.FullAt != nil {
-			t.Errorf("%+v %v", c, err)
+			h.Errorf("%+v %v", c, err)
 		}
 	})
 }
@@ -92,20 +92,20 @@ func TestAnOutreachThatSomebodyEndedIsNotOwedAgain(t *testing.T) {
 		h.affect(in.ID, "S-2")
 		page, _, err := h.Tasks(ctx, TaskQuery{Incident: in.ID})
 		if err != nil || len(page) != 1 {
-			t.Fatalf("%+v %v", page, err)
+			h.Fatalf("%+v %v", page, err)
 		}
 		if _, err := h.Done(ctx, "stf_ann", page[0].ID, 0, "reached by phone"); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		if err := h.coverAll(ctx); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 0 {
-			t.Errorf("owed again: %+v", left)
+			h.Errorf("owed again: %+v", left)
 		}
 		h.affect(in.ID, "S-3")
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 1 || !strings.Contains(string(left[0].Detail), `"sites":2`) {
-			t.Errorf("%+v", left)
+			h.Errorf("%+v", left)
 		}
 	})
 }
@@ -118,17 +118,17 @@ func TestADutyIsDoneByOneReplicaAtATime(t *testing.T) {
 		h.affect(in.ID, "S-1", "S-4")
 		h.load("account,account_id,name,role,email,confirmed_at\nBolt,A-2,Eve,owner,eve@bolt.example,2022-04-01\n")
 		if err := h.turn(ctx, "one"); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		if c, err := h.Coverage(ctx, in.ID); err != nil || c.FullAt == nil {
-			t.Fatalf("the duty was not done: %+v %v", c, err)
+			h.Fatalf("the duty was not done: %+v %v", c, err)
 		}
 		h.optOut("eve@bolt.example")
 		if err := h.turn(ctx, "two"); err != nil { // its time has not come
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		if c, err := h.Coverage(ctx, in.ID); err != nil || c.FullAt == nil {
-			t.Errorf("the duty was done before its time: %+v %v", c, err)
+			h.Errorf("the duty was done before its time: %+v %v", c, err)
 		}
 	})
 }

@@ -18,6 +18,7 @@ const (
 	LaneUrgent    = "a-urgent"    // one-time codes, staff pages
 	LaneDirect    = "b-direct"    // receipts, replies
 	LaneBroadcast = "c-broadcast" // updates
+	LaneCampaign  = "d-campaign"  // questions that nobody waits for: is this address still right
 )
 
 // Notice is something that must be told, written in the transaction of the fact. A worker turns it into pages of deliveries.

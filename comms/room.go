@@ -25,6 +25,9 @@ type Room struct {
 	Edited func() // called when what public pages show has changed; nil: nobody listens
 	Log    *slog.Logger
 
+	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
+	Asking Asking
+
 	bell   bell
 	places store.Kept[place]
 	counts counts
@@ -34,6 +37,6 @@ type Room struct {
 func Kinds() []store.Kind {
 	return []store.Kind{
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
-		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind,
+		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
 	}
 }

@@ -31,14 +31,20 @@ const roundLease = 2 * time.Minute
 type duty struct {
 	name  string
 	every time.Duration // wall time between turns
-	turn  func(context.Context) error
+	turn  func(context.Context, hold) error
 }
+
+// hold proves in a transaction that the duty is still ours.
+type hold func(*store.Tx) error
 
 func (d duty) id() string { return "rnd_" + d.name }
 
 // duties are what this room does of itself.
 func (r *Room) duties() []duty {
-	return []duty{{"coverage", 15 * time.Second, r.coverAll}}
+	return []duty{
+		{"coverage", 15 * time.Second, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
+		{campaignDuty, time.Minute, r.campaignTurn},
+	}
 }
 
 // RunDuties does the room's standing duties until ctx ends, each by one replica at a time.
@@ -71,7 +77,8 @@ func (r *Room) turn(ctx context.Context, holder string) error {
 		m := claims[0]
 		for _, d := range r.duties() {
 			if d.id() == m.ID {
-				if err := d.turn(ctx); err != nil && ctx.Err() == nil {
+				mine := func(tx *store.Tx) error { return rounds.Fence(tx, m.ID, holder, m.Epoch) }
+				if err := d.turn(ctx, mine); err != nil && ctx.Err() == nil {
 					r.Log.Error("a standing duty failed; it is tried again", "duty", d.name, "err", err)
 				}
 				if err := r.endTurn(ctx, d, holder, m.Epoch); err != nil {

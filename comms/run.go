@@ -48,7 +48,7 @@ type Outbox struct {
 }
 
 // shares of the window by lane; their sum is Window.
-var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 50}
+var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 60, LaneCampaign: 10}
 
 // idle waits between looks at the store when nothing rings: fast behind work, slower later.
 const (
@@ -131,7 +131,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	start(&hands, "outbox expander", func() { o.expander(work, lanes) })
 	start(&hands, "outbox deadlines", func() { o.watchDeadlines(work) })
 	for name, ch := range o.Channels {
-		for i := range max(3, o.Room.Policy.Workers) {
+		for i := range max(len(lanes), o.Room.Policy.Workers) {
 			mine := lanes[:min(i+1, len(lanes))]
 			start(&hands, "outbox "+name, func() { o.worker(work, ch, mine) })
 		}

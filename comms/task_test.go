@@ -43,26 +43,26 @@ func TestATaskIsOwedOnceUntilItEnds(t *testing.T) {
 		ctx := context.Background()
 		first := h.owe(Task{What: "finding.source_shrank", Of: "billing", Title: "The source billing lost 3 of 10 accounts", Detail: json.RawMessage(`{"count":3}`)})
 		if _, err := h.Take(ctx, "stf_ann", first, 0); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		h.clock.turn(time.Hour)
 		again := h.owe(Task{What: "finding.source_shrank", Of: "billing", Title: "The source billing lost 5 of 10 accounts", Detail: json.RawMessage(`{"count":5}`), Owner: "stf_bo"})
 		if again != first {
-			t.Errorf("a second task %s beside %s", again, first)
+			h.Errorf("a second task %s beside %s", again, first)
 		}
 		h.owe(Task{What: "finding.source_shrank", Of: "crm", Title: "The source crm lost 1 of 10 accounts"})
 		all := h.owed(TaskQuery{State: Open})
 		if len(all) != 2 || all[0].Count != 2 || all[0].Owner != "stf_ann" || !strings.Contains(all[0].Title, "lost 5") || string(all[0].Detail) != `{"count":5}` ||
 			!all[0].Due.Equal(outbreak.Add(24*time.Hour)) || !all[0].SeenAt.Equal(outbreak.Add(time.Hour)) {
-			t.Fatalf("%+v", all)
+			h.Fatalf("%+v", all)
 		}
 		if _, err := h.Done(ctx, "stf_ann", first, 0, "the source is whole again"); err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
 		_, err := h.Drop(ctx, "stf_ann", first, 0, "no")
 		h.refused(err, fault.Conflict, "done already")
 		if third := h.owe(Task{What: "finding.source_shrank", Of: "billing", Title: "The source billing lost 5 of 10 accounts"}); third == first {
-			t.Error("what ended is owed again as itself")
+			h.Error("what ended is owed again as itself")
 		}
 	})
 }
@@ -76,26 +76,26 @@ func TestATaskIsDue(t *testing.T) {
 		in := h.declare()
 		id := h.owe(Task{What: "outreach", Of: "acc_1", Incident: in.ID, Title: "Reach a customer by hand"})
 		if due := h.due("outreach"); len(due) != 1 || due[0].Of != id || due[0].Title != "Reach a customer by hand" || !due[0].Due.Equal(outbreak.Add(24*time.Hour)) {
-			t.Fatalf("%+v", due)
+			h.Fatalf("%+v", due)
 		}
 		h.clock.turn(25 * time.Hour)
 		for range 2 {
 			if _, err := h.FireDeadlines(ctx, h.clock.now()); err != nil {
-				t.Fatal(err)
+				h.Fatal(err)
 			}
 		}
 		if told := h.notices("deadline"); len(told) != 1 || !strings.Contains(string(told[0].Data), "/desk/tasks/"+id) {
-			t.Errorf("%+v", told)
+			h.Errorf("%+v", told)
 		}
 		if _, err := h.Drop(ctx, "stf_ann", id, 0, ""); fault.Of(err) != fault.Invalid {
-			t.Errorf("dropped without a reason: %v", err)
+			h.Errorf("dropped without a reason: %v", err)
 		}
 		rec, err := h.Drop(ctx, "stf_ann", id, 0, "the customer has left")
 		if err != nil || rec.Value.State != TaskDropped || rec.Value.EndedBy != "stf_ann" {
-			t.Fatalf("%+v, %v", rec, err)
+			h.Fatalf("%+v, %v", rec, err)
 		}
 		if due := h.due("outreach"); len(due) != 0 {
-			t.Errorf("what was dropped is still due: %+v", due)
+			h.Errorf("what was dropped is still due: %+v", due)
 		}
 	})
 }
@@ -112,7 +112,7 @@ func TestTasksAreListedByStateOwnerAndIncident(t *testing.T) {
 			id := h.owe(task)
 			if i%2 == 0 {
 				if _, err := h.Take(ctx, "stf_ann", id, 1); err != nil {
-					t.Fatal(err)
+					h.Fatal(err)
 				}
 			}
 		}
@@ -128,14 +128,14 @@ func TestTasksAreListedByStateOwnerAndIncident(t *testing.T) {
 				got = append(got, task.Of)
 			}
 			if strings.Join(got, " ") != c.want {
-				t.Errorf("%+v: %s, not %s", c.q, got, c.want)
+				h.Errorf("%+v: %s, not %s", c.q, got, c.want)
 			}
 			var paged []string
 			for q := c.q; ; {
 				q.Limit = 1
 				page, next, err := h.Tasks(ctx, q)
 				if err != nil {
-					t.Fatal(err)
+					h.Fatal(err)
 				}
 				for _, rec := range page {
 					paged = append(paged, rec.Value.Of)
@@ -145,7 +145,7 @@ func TestTasksAreListedByStateOwnerAndIncident(t *testing.T) {
 				}
 			}
 			if !slices.Equal(paged, got) {
-				t.Errorf("%+v page by page: %s", c.q, paged)
+				h.Errorf("%+v page by page: %s", c.q, paged)
 			}
 		}
 		_, _, err := h.Tasks(ctx, TaskQuery{State: "late"})
@@ -170,9 +170,9 @@ func TestAFindingAboutContactsIsATask(t *testing.T) {
 	houses(t, func(h house) {
 		h.Book.Found = h.Found
 		find := func(f contacts.Finding) {
-			t.Helper()
+			h.Helper()
 			if err := h.DB.Update(context.Background(), store.Act{By: "tok_auto", Verb: "contacts.product_event"}, func(tx *store.Tx) error { return h.Book.Found(tx, f) }); err != nil {
-				t.Fatal(err)
+				h.Fatal(err)
 			}
 		}
 		vanished := contacts.Finding{What: contacts.SitesVanished, Source: "product", Count: 37, Sample: slices.Repeat([]string{"sit_1"}, 30), Propose: true}
@@ -181,22 +181,22 @@ func TestAFindingAboutContactsIsATask(t *testing.T) {
 		find(contacts.Finding{What: contacts.Shrunk, Source: "billing", Count: 40})
 		all := h.owed(TaskQuery{State: Open})
 		if len(all) != 3 {
-			t.Fatalf("%+v", all)
+			h.Fatalf("%+v", all)
 		}
 		p, ok := all[0].Proposed()
 		if !ok || p.Count != 37 || len(p.Sample) != mostSample || p.Title == "" || !all[0].Due.Equal(outbreak.Add(15*time.Minute)) || !strings.Contains(all[0].Title, "37 sites") {
-			t.Errorf("the proposal: %+v %+v", p, all[0])
+			h.Errorf("the proposal: %+v %+v", p, all[0])
 		}
 		if _, proposes := all[1].Proposed(); proposes {
-			t.Errorf("a source that shrank proposes an incident: %+v", all[1])
+			h.Errorf("a source that shrank proposes an incident: %+v", all[1])
 		}
 		find(contacts.Finding{What: contacts.Shrunk, Source: "billing", Of: "sit_9", Over: true})
 		find(contacts.Finding{What: contacts.PullFailed, Source: "crm", Over: true}) // never was
 		if left := h.owed(TaskQuery{State: Open}); len(left) != 2 {
-			t.Errorf("%+v", left)
+			h.Errorf("%+v", left)
 		}
 		if ended := h.owed(TaskQuery{State: TaskDone}); len(ended) != 1 || ended[0].Account != "acc_9" || ended[0].EndedBy != "system:contacts" {
-			t.Errorf("%+v", ended)
+			h.Errorf("%+v", ended)
 		}
 	})
 }

@@ -66,7 +66,7 @@ func (n Notice) check() error {
 }
 
 // lanes in the order in which workers look at them.
-var lanes = []string{LaneUrgent, LaneDirect, LaneBroadcast}
+var lanes = []string{LaneUrgent, LaneDirect, LaneBroadcast, LaneCampaign}
 
 // stop ends a notice by a person's word: what is queued or waits for another try is not sent any more. Messages under way when
 // the stop commits may still arrive; the rest is recorded as suppressed within seconds.

@@ -127,6 +127,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 		}}}
 	book.Merging = h.Desk.Merging()
 	h.Changes = &contacts.Changes{DB: db, Verbs: append(book.ChangeVerbs(), h.Desk.ChangeVerbs()...), Log: log}
+	room.Asking = comms.Asking{Sign: func(subject string) string { return key.SignLink(LinkConfirm, subject) }, Live: func(string) bool { return true }, From: "status@vendor.example", Number: "+12025550100"}
 	for _, m := range mend {
 		m(h.Portal)
 	}

@@ -43,6 +43,12 @@ var mayUse = map[string]string{
 	"GET /api/v1/updates/:id/reach":           readers,
 	"GET /api/v1/updates/:id/deliveries":      readers,
 
+	"GET /c/:token":                         "public",
+	"POST /c/:token":                        "public",
+	"GET /card":                             "public",
+	"GET /card.vcf":                         "public",
+	"POST /api/v1/confirmations/:id/unmask": "commander support security",
+
 	"GET /api/v1/tasks":           pages,
 	"GET /api/v1/tasks/:id":       pages,
 	"POST /api/v1/tasks/:id/take": workers,

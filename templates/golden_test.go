@@ -227,6 +227,8 @@ func everyMessage(t *testing.T, locale string) string {
 		data any
 	}{
 		{MsgTicketAck, TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD"}},
+		{MsgConfirm, Confirm{URL: "https://status.acme.example/c/01h455vb4pex5vsknk084sn02q.1.AbCdEfGhIjKlMnOpQrStUv", Card: "https://status.acme.example/card.vcf", From: "status@acme.example", Number: "+12025550100", Account: "Example Ltd"}},
+		{MsgConfirm, Confirm{URL: "https://status.acme.example/c/x", Card: "https://status.acme.example/card.vcf", Again: true}},
 		{MsgDeadline, DeadlineNotice{What: "next_update", Of: "Customer sites deleted", Since: april(5, 10, 0), URL: url, Rung: 2}},
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1}},
 		{MsgDeadline, DeadlineNotice{What: "second_reading", URL: url}},

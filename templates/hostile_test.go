@@ -59,6 +59,7 @@ func checkMessage(t *testing.T, name, words string) {
 	data := map[string]any{
 		MsgTicketAck: TicketAck{Number: words, URL: words}, MsgDeadline: DeadlineNotice{What: words, Of: words, URL: words},
 		MsgDeclared:      Declared{Title: words, Severity: words, Category: words, Summary: words, Impact: words, URL: words},
+		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
 		MsgSecondReading: SecondReading{Title: words, Severity: words, Headline: words, URL: words},
 	}[name]
 	for _, channel := range []string{Email, SMS} {

@@ -16,6 +16,7 @@ const (
 	MsgDeadline      = "deadline"       // DeadlineNotice
 	MsgSecondReading = "second_reading" // SecondReading
 	MsgDeclared      = "declared"       // Declared
+	MsgConfirm       = "confirm"        // Confirm
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -55,6 +56,16 @@ type Declared struct {
 	Drill    bool      `json:"drill"`
 }
 
+// Confirm asks a customer's contact, before any incident, whether an address still reaches the right person.
+type Confirm struct {
+	URL     string `json:"url"`     // of the page that only this address was told
+	Card    string `json:"card"`    // URL of the contact card
+	From    string `json:"from"`    // our mail sender; "": not said
+	Number  string `json:"number"`  // our SMS sender; "": not said
+	Account string `json:"account"` // the customer's name; "": not said
+	Again   bool   `json:"again"`   // it is the reminder
+}
+
 // kinds gives each message the type of its data.
 func messageData(name string) (any, bool) {
 	switch name {
@@ -66,13 +77,15 @@ func messageData(name string) (any, bool) {
 		return &SecondReading{}, true
 	case MsgDeclared:
 		return &Declared{}, true
+	case MsgConfirm:
+		return &Confirm{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck}
+	return []string{MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.
@@ -189,8 +202,10 @@ func blocks(text string, letter Letter) []Block {
 func addresses(letter Letter) []string {
 	all := []string{letter.Vendor.Support, letter.Vendor.URL}
 	v := reflect.Indirect(reflect.ValueOf(letter.Data))
-	if f := v.FieldByName("URL"); f.IsValid() {
-		all = append(all, f.String())
+	for _, name := range []string{"URL", "Card"} {
+		if f := v.FieldByName(name); f.IsValid() {
+			all = append(all, f.String())
+		}
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return !isLink(s) })
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // the longest first: one may begin with another

@@ -64,6 +64,8 @@ func sampleMessage(name string) any {
 		return TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD"}
 	case MsgDeadline:
 		return DeadlineNotice{What: "next_update", Of: "Sites deleted", Since: at, URL: "https://status.acme.example/desk", Rung: 1}
+	case MsgConfirm:
+		return Confirm{URL: "https://status.acme.example/c/x", Card: "https://status.acme.example/card.vcf", From: "status@acme.example", Number: "+12025550100", Account: "Example Ltd", Again: true}
 	case MsgSecondReading:
 		return SecondReading{Title: "Sites deleted", Severity: "P0", Headline: "Some sites cannot be opened", SentAt: at, By: at.Add(time.Hour), URL: "https://status.acme.example/desk"}
 	}

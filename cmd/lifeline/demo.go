@@ -88,6 +88,7 @@ func runDemo(ctx context.Context, e env, dir string, exit bool) error {
 	}
 	defer h.close()
 	h.demo = true
+	h.comms.Policy.Confirm.Off = true // it replays what was said, and nothing else
 
 	serving, stop := context.WithCancel(ctx)
 	defer stop()

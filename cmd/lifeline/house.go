@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/mail"
 	"net/url"
 	"os"
 	"strings"
@@ -198,9 +199,25 @@ func (h *house) openChannels() error {
 			}
 		}
 	}
+	h.comms.Asking = h.asking()
 	host, _ := os.Hostname() // an empty name is made up for below
 	h.outbox = &comms.Outbox{Room: h.comms, Channels: h.channels, Log: h.log, Metrics: h.metrics, Holder: fmt.Sprintf("%s/%d", host, os.Getpid())}
 	return nil
+}
+
+// asking is what campaigns need: links that the portal knows as its own, and as whom we write.
+func (h *house) asking() comms.Asking {
+	a := comms.Asking{
+		Sign: func(subject string) string { return h.gate.Key.SignLink(portal.LinkConfirm, subject) },
+		Live: func(channel string) bool { c := h.channels[channel]; return c != nil && c.Live() },
+	}
+	if from, err := mail.ParseAddress(h.cfg.get("LIFELINE_MAIL_FROM")); err == nil {
+		a.From = from.Address
+	}
+	if provider, err := url.Parse(h.cfg.get("LIFELINE_TWILIO")); err == nil {
+		a.Number = provider.Query().Get("from") // a service has many numbers, and none to name
+	}
+	return a
 }
 
 func (h *house) sending() portal.Sending {
