@@ -40,3 +40,26 @@ func (p Policy) FreshnessOf(c Contact, now time.Time) Freshness {
 func (b *Book) AllContacts(tx *store.Tx) iter.Seq2[store.Rec[Contact], error] {
 	return people.Scan(tx, store.Query{})
 }
+
+// AllAccounts walks the ids of all accounts.
+func (b *Book) AllAccounts(tx *store.Tx) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for m, err := range accounts.ScanMeta(tx, store.Query{}) {
+			if !yield(m.ID, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// SitesByAccount counts the sites of each account.
+func (b *Book) SitesByAccount(tx *store.Tx) (map[string]int, error) {
+	n := map[string]int{}
+	for rec, err := range sites.Scan(tx, store.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		n[rec.Value.Account]++
+	}
+	return n, nil
+}

@@ -43,6 +43,9 @@ var mayUse = map[string]string{
 	"GET /api/v1/updates/:id/reach":           readers,
 	"GET /api/v1/updates/:id/deliveries":      readers,
 
+	"GET /api/v1/contacts/report":           desks,
+	"POST /api/v1/contacts/report":          "commander support",
+	"GET /api/v1/contacts/recoverability":   desks,
 	"GET /c/:token":                         "public",
 	"POST /c/:token":                        "public",
 	"GET /card":                             "public",

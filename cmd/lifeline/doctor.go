@@ -135,6 +135,12 @@ func (d *doctor) store(ctx context.Context, e env) {
 	for _, why := range health.Unsafe {
 		d.say("store", "bad", why, "an acknowledged write could be lost: change the database's settings")
 	}
+	if m := health.Mail; m.People > m.Supports {
+		d.say("mail volume", "warning", fmt.Sprintf("%d people are reached by mail; the most that was sent in one of the last 30 days is %d, which supports a broadcast to %d (ten times as many, at least 500)", m.People, m.LargestDay, m.Supports),
+			"let the confirmation campaign run (comms.confirm), or warm the relay up; receivers hold back what leaps")
+	} else {
+		d.say("mail volume", "ok", fmt.Sprintf("what was sent lately supports a broadcast to %d people; %d are reached by mail", m.Supports, m.People), "")
+	}
 	if health.Held != "" {
 		d.say("sending", "bad", "held: "+health.Held, "look at what waits, then: lifeline backup release --reason ...")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"lifeline/comms"
 	"lifeline/portal"
 	"lifeline/store"
 	"lifeline/store/backup"
@@ -126,6 +127,7 @@ type storeHealth struct {
 	Audit  store.AuditReport `json:"audit"`
 
 	Journal store.JournalState `json:"journal"`
+	Mail    comms.MailVolume   `json:"mail"`
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
@@ -146,6 +148,9 @@ func (h *house) health(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	if out.Journal, err = h.db.Journal(ctx); err != nil {
+		return nil, err
+	}
+	if out.Mail, err = h.comms.MailVolume(ctx); err != nil {
 		return nil, err
 	}
 	known, err := h.cfg.knownHeads()

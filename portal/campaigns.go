@@ -1,0 +1,84 @@
+package portal
+
+import (
+	"bytes"
+	"encoding/csv"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/comms"
+	"lifeline/portal/auth"
+)
+
+// campaignRoutes tell how well the contacts are known.
+func (p *Portal) campaignRoutes() []route {
+	return []route{
+		{method: "GET", path: "/api/v1/contacts/report", right: auth.AccountRead, tag: "contacts", summary: "the contacts by freshness, and what changed since the audit that was kept last", answer: comms.Audit{}, do: func(k *call) error {
+			a, err := p.Comms.ContactsReport(k.UserContext())
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, a)
+		}},
+		{method: "POST", path: "/api/v1/contacts/report", right: auth.TicketWrite, tag: "contacts", summary: "keep the report of now as the audit, and end the task that asked for it", answer: comms.Audit{}, do: func(k *call) error {
+			a, err := p.Comms.KeepReport(k.UserContext(), k.person.ID)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, a)
+		}},
+		{method: "GET", path: "/api/v1/contacts/recoverability", right: auth.AccountRead, tag: "contacts", summary: "how well each customer could be recovered, the worst first; format=csv for a table", query: []string{"after", "limit", "format"},
+			answer: comms.Recoverability{}, do: func(k *call) error {
+				limit, err := limitParam(k.Ctx)
+				if err != nil {
+					return err
+				}
+				r, err := p.Comms.Recoverability(k.UserContext(), k.Query("after"), limit)
+				if err != nil {
+					return err
+				}
+				if k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv" {
+					return k.sendCSV(recoverabilityRows(r))
+				}
+				return send(k.Ctx, 200, r)
+			}},
+	}
+}
+
+func recoverabilityRows(r comms.Recoverability) [][]string {
+	rows := [][]string{{"account_id", "recoverable", "reasons", "sites", "confirmed_contacts", "approved_contacts", "mail_domains", "channels", "phone", "recovery_codes", "verified_domain"}}
+	for _, a := range r.Items {
+		rows = append(rows, []string{a.Account, strconv.FormatBool(a.Recoverable), strings.Join(a.Reasons, ";"), itoa(a.Sites), itoa(a.Confirmed), itoa(a.Approved),
+			itoa(a.Domains), itoa(a.Channels), strconv.FormatBool(a.Phone), itoa(a.Codes), strconv.FormatBool(a.Domain)})
+	}
+	return rows
+}
+
+// sendCSV answers with a table. A cell that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection).
+func (k *call) sendCSV(rows [][]string) error {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	for _, row := range rows {
+		safe := make([]string, len(row))
+		for i, cell := range row {
+			safe[i] = harmless(cell)
+		}
+		if err := w.Write(safe); err != nil {
+			return err
+		}
+	}
+	if w.Flush(); w.Error() != nil {
+		return w.Error()
+	}
+	k.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
+	return k.Send(b.Bytes())
+}
+
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}

@@ -1,0 +1,41 @@
+package portal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/portal/auth"
+)
+
+func TestHowWellCustomersCouldBeRecovered(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	var r comms.Recoverability
+	h.get(auth.Auditor, "/api/v1/contacts/recoverability?limit=1").want(200).into(&r)
+	if r.Accounts != 2 || r.AccountsPercent != "50.0" || r.Sites != 4 || r.SitesPercent != "75.0" || len(r.Items) != 1 || r.Items[0].Recoverable || r.Items[0].Reasons[0] != "no_approved_contact" || r.Next == "" {
+		t.Fatalf("%+v", r)
+	}
+	h.get(auth.Auditor, "/api/v1/contacts/recoverability?limit=1&after="+r.Next).want(200).into(&r)
+	if len(r.Items) != 1 || !r.Items[0].Recoverable || r.Next != "" {
+		t.Errorf("%+v", r)
+	}
+	h.get(auth.Auditor, "/api/v1/contacts/recoverability?after=x").want(422)
+	var a comms.Audit
+	h.get(auth.Auditor, "/api/v1/contacts/report").want(200).into(&a)
+	if a.Contacts != 3 || a.Last != nil {
+		t.Errorf("%+v", a)
+	}
+	h.post(auth.Support, "/api/v1/contacts/report", nil).want(200)
+	h.clock.turn(400 * 24 * time.Hour)
+	h.get(auth.Auditor, "/api/v1/contacts/report").want(200).says(`"fresh":-3`, `"stale":3`)
+	for cell, want := range map[string]string{"=1+1": "'=1+1", "@x": "'@x", "-2": "'-2", "plain": "plain", "": ""} {
+		if got := harmless(cell); got != want {
+			t.Errorf("%q became %q", cell, got)
+		}
+	}
+	if rows := recoverabilityRows(r); !strings.HasPrefix(strings.Join(rows[0], ","), "account_id,recoverable,reasons") || len(rows) != 2 {
+		t.Errorf("%v", rows)
+	}
+}
