@@ -31,8 +31,9 @@ import (
 
 func main() {
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
+	known := flag.Int("known", 100_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
-	rows := flag.Int("contacts", 10_000, "contacts that are imported")
+	rows := flag.Int("known", 10_000, "contacts that are imported")
 	only := flag.String("only", "", "engines, contacts, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
@@ -47,7 +48,7 @@ func main() {
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, contactRows: *rows, each: *each, only: *only, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -58,6 +59,7 @@ func main() {
 
 type bench struct {
 	people      int
+	known       int
 	contactRows int
 	each        time.Duration
 	only        string
@@ -117,7 +119,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}, {"search", b.search}} {
 		if !b.wants(m.name) {
 			continue
 		}

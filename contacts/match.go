@@ -359,7 +359,7 @@ func (c *matching) company(name string) {
 	if len(exact)+len(former) > 0 || len(plain(name)) < 3 {
 		return
 	}
-	got, _ := c.book.ask(c.sight, name, mostProposals)
+	got, _ := c.book.ask(c.sight, name, mostProposals, 1)
 	got = slices.DeleteFunc(got, func(g sighting) bool { return g.field != inAccount && g.field != inFormerName })
 	c.say("similar_name", "", got)
 }

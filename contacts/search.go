@@ -30,7 +30,7 @@ type Found struct {
 const (
 	searchLimit = 200     // hits at the most
 	mostWords   = 6       // of one search; more are left out
-	mostPosts   = 200_000 // records looked at for one word
+	mostPosts   = 100_000 // records looked at for one word
 	fewSimilar  = 3       // so few that words two edits away are looked for as well
 	mostSimilar = 60      // similar words of one word
 )
@@ -71,7 +71,7 @@ func (b *Book) Search(ctx context.Context, q string, limit int) (found Found, er
 	if err != nil {
 		return found, err
 	}
-	got, more := b.ask(sight, q, limit)
+	got, more := b.ask(sight, q, limit, 2)
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		found = Found{Partial: more || !sight.whole || !fresh, Read: sight.percent()}
 		if err := b.known(tx, q, &found); err != nil {
@@ -224,8 +224,9 @@ func (b *Book) readings(q string) (all []reading) {
 }
 
 // ask finds the accounts that match best, best first; more says that there are others.
-func (b *Book) ask(s *sight, q string, limit int) (got []sighting, more bool) {
+func (b *Book) ask(s *sight, q string, limit, edits int) (got []sighting, more bool) {
 	f := b.index.finder(s)
+	f.edits = edits
 	defer b.index.release(f)
 	for _, r := range b.readings(q) {
 		f.read(r)
@@ -262,6 +263,11 @@ func queryWords(s *sight, q string) []string {
 	return out
 }
 
+// has says whether a word stands in the index as it is.
+func (s *sight) has(word string) bool {
+	return slices.ContainsFunc(s.segments, func(seg *segment) bool { lo, hi := seg.exactly(word); return lo < hi })
+}
+
 func (s *sight) knows(start string) bool {
 	return slices.ContainsFunc(s.segments, func(seg *segment) bool { lo, hi := seg.beginning(start); return lo < hi })
 }
@@ -295,6 +301,7 @@ type finder struct {
 	marked   [][]uint32
 	want     uint8 // the words that a hit has to have
 	best     uint8
+	edits    int  // so many typos in a word
 	cut      bool // not everything was looked at
 }
 
@@ -364,7 +371,7 @@ func (f *finder) direct(segment int, posts []uint32, score int, left *int) {
 // similar takes who has an address that is only similar.
 func (f *finder) similar(address string) {
 	left := mostPosts
-	for _, s := range f.sight.similar(address) {
+	for _, s := range f.sight.similar(address, 1) {
 		f.direct(s.segment, f.sight.segments[s.segment].postings(s.term, s.term+1), asTypo-10*(s.edits-1), &left)
 	}
 }
@@ -387,6 +394,16 @@ func (f *finder) mention(account uint32) *mention {
 
 // words takes the accounts that all words match, each somewhere. With typos also by what is only similar.
 func (f *finder) words(all []string, typos bool) {
+	lacking := 0 // words that nobody has: they are the ones that were misspelt
+	for _, word := range all {
+		if typos && !f.sight.has(word) {
+			lacking++
+		}
+	}
+	edits := f.edits
+	if lacking == 0 {
+		edits = 1
+	}
 	for i, word := range all {
 		f.want |= 1 << i
 		left := mostPosts
@@ -399,8 +416,8 @@ func (f *finder) words(all []string, typos bool) {
 			}
 			f.word(n, i, seg.postings(lo, hi), asStart, &left)
 		}
-		if typos {
-			for _, s := range f.sight.similar(word) {
+		if typos && (lacking == 0 || !f.sight.has(word)) {
+			for _, s := range f.sight.similar(word, edits) {
 				f.word(s.segment, i, f.sight.segments[s.segment].postings(s.term, s.term+1), asTypo-10*(s.edits-1), &left)
 			}
 		}
@@ -502,7 +519,7 @@ type similarTerm struct{ segment, term, edits int }
 
 // similar finds terms that are an edit away from words of four letters and more, or two from words of eight and more if the first letter is
 // right. The nearest and rarest come first.
-func (s *sight) similar(word string) (all []similarTerm) {
+func (s *sight) similar(word string, most int) (all []similarTerm) {
 	n := utf8.RuneCountInString(word)
 	if first, _ := utf8.DecodeRuneInString(word); n < 4 || bigrammed(first) {
 		return nil
@@ -514,7 +531,7 @@ func (s *sight) similar(word string) (all []similarTerm) {
 			}
 		})
 	}
-	if n >= 8 && len(all) < fewSimilar {
+	if most > 1 && n >= 8 && len(all) < fewSimilar {
 		for i, seg := range s.segments {
 			seg.near(word, 2, 1, func(term, edits int) {
 				if edits == 2 {

@@ -443,7 +443,7 @@ func (k *call) ticketPage(status int, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := ticketDesk{shell: k.shell("ticket.title"), Open: open}
+	v := ticketDesk{shell: k.shell("ticket.title"), Open: open, Belongs: k.belongs(open)}
 	if refused != nil {
 		v.refused(refused)
 		v.Text = k.FormValue("text")
@@ -453,8 +453,9 @@ func (k *call) ticketPage(status int, refused error) error {
 
 type ticketDesk struct {
 	shell
-	Open desk.View
-	Text string
+	Open    desk.View
+	Text    string
+	Belongs belongs
 }
 
 // Facts are what the person told about herself, labelled; nothing of it is proved.

@@ -150,7 +150,7 @@ func (p *Portal) cookie() string {
 func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		p.contactRoutes(), p.conflictRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(), p.confirmRoutes(), p.campaignRoutes(),
+		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(), p.confirmRoutes(), p.campaignRoutes(),
 	} {
 		all = append(all, some...)
 	}

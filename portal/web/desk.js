@@ -13,6 +13,14 @@
     box.querySelectorAll('.log, pre').forEach(function (e, i) { e.scrollTop = scrolled[i] || 0; });
   }
 
+  // A slash goes to the search box, as on most sites that have one; not while somebody types.
+  var find = document.getElementById('find');
+  if (find) document.addEventListener('keydown', function (ev) {
+    if (ev.key !== '/' || ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select, [contenteditable]')) return;
+    ev.preventDefault();
+    find.focus();
+  });
+
   var live = document.getElementById('live');
   if (live) {
     var shown = null;
