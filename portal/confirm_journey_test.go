@@ -90,7 +90,7 @@ func TestSomebodyConfirmsHerAddressFromTheMail(t *testing.T) {
 // look takes the pictures of a page for people to look at.
 func (w *town) look(r *reader, path string) {
 	w.Helper()
-	name := strings.NewReplacer("/", "_", "?", "_").Replace(path[:min(len(path), 14)])
+	name := strings.NewReplacer("/", "_", "?", "_").Replace(path[:min(len(path), 6)] + path[max(0, len(path)-8):])
 	for _, look := range []webshot.Look{{Width: 1280}, {Width: 390}, {Width: 1280, Dark: true}, {Width: 390, Dark: true}} {
 		file := filepath.Join(*pictures, fmt.Sprintf("confirm%s-%d-%v.png", name, look.Width, look.Dark))
 		if _, err := webshot.Shot(r.ctx, w.url+path, look, file); err != nil {
