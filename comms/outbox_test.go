@@ -608,6 +608,41 @@ func TestAChannelThatHangsHoldsUpNothingElse(t *testing.T) {
 	})
 }
 
+// A stranger's ticket makes a receipt; a stream of them must not keep everybody else from being told.
+func TestAStreamOfReceiptsDoesNotHoldUpABroadcast(t *testing.T) {
+	towns(t, func(w *town) {
+		w.people(50)
+		mail := mails()
+		var told atomic.Bool // everybody was
+		receipt := func() {
+			err := w.DB.Update(context.Background(), store.Act{}, func(tx *store.Tx) error {
+				_, err := w.Tell(tx, Notice{Lane: LaneDirect, Name: templates.MsgTicketAck, Data: []byte(`{"number":"T-1","url":"https://status.vendor.example/t/T-1"}`),
+					To: []Direct{{Channel: ChannelEmail, Address: "someone@else.example", Name: "N"}}})
+				return err
+			})
+			if err != nil {
+				w.Error(err)
+			}
+		}
+		mail.answer = func(_ context.Context, m Message, _ int) Outcome {
+			if m.To == "someone@else.example" && !told.Load() { // each that leaves makes two more: they never run out
+				receipt()
+				receipt()
+			}
+			return Outcome{State: Sent}
+		}
+		for range 40 {
+			receipt()
+		}
+		update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
+		w.start(outbox(w.Room, mail))
+		if reach := w.done(update); reach.States[Sent] != 100 {
+			w.Errorf("states %v", reach.States)
+		}
+		told.Store(true)
+	})
+}
+
 func TestOutcomes(t *testing.T) {
 	towns(t, func(w *town) {
 		w.people(6)

@@ -24,8 +24,9 @@ import (
 // Message-ID. A shutdown in order repeats nothing.
 //
 // Each lane and channel has workers of its own, and a share of the window: one worker per channel looks at the urgent lane
-// only, one at the urgent and the direct one, the rest at all, the higher lane first. So neither a broadcast nor a relay that hangs
-// holds up a page to staff, or the other channel. In a restored store nothing leaves until a person has released it: see [store.Held].
+// only, one at the urgent and the direct one, one at the broadcasts first, the rest at all, the higher lane first. So neither a broadcast
+// nor a relay that hangs holds up a page to staff, or the other channel; and no stream of receipts, which strangers can make, holds up a
+// broadcast. In a restored store nothing leaves until a person has released it: see [store.Held].
 type Outbox struct {
 	Room     *Room
 	Channels map[string]Channel // by name; deliveries on a channel that is not here wait
@@ -128,11 +129,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 	start(&settler, "outbox settler", func() { o.settle(work) })
 	start(&hands, "outbox expander", func() { o.expander(work, lanes[:2]) })
-	start(&hands, "outbox expander", func() { o.expander(work, lanes) })
+	start(&hands, "outbox expander", func() { o.expander(work, broadcastFirst) })
 	start(&hands, "outbox deadlines", func() { o.watchDeadlines(work) })
 	for name, ch := range o.Channels {
 		for i := range max(len(lanes), o.Room.Policy.Workers) {
-			mine := lanes[:min(i+1, len(lanes))]
+			mine := looks(i)
 			start(&hands, "outbox "+name, func() { o.worker(work, ch, mine) })
 		}
 	}
@@ -145,6 +146,20 @@ func (o *Outbox) Run(ctx context.Context) error {
 	close(o.items)
 	settler.Wait()
 	return nil
+}
+
+// broadcastFirst is the lanes in the order of those whose first duty is that a broadcast goes on.
+var broadcastFirst = []string{LaneBroadcast, LaneUrgent, LaneDirect, LaneCampaign}
+
+// looks is the lanes at which a channel's i-th worker looks, in this order.
+func looks(i int) []string {
+	switch i {
+	case 0, 1:
+		return lanes[:i+1]
+	case 2:
+		return broadcastFirst
+	}
+	return lanes
 }
 
 // Stop ends the outbox in order: no more claims, messages under way finish, their outcomes are recorded, leases go back. When ctx
