@@ -128,12 +128,23 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 			return err
 		}
 		err = errors.Join(m.do(ctx, name, e), e.Close())
+		b.stored(name, m.name)
 		stop()
 		if err != nil {
 			return fmt.Errorf("%s on %s: %w", m.name, name, err)
 		}
 	}
 	return nil
+}
+
+// stored says how large the embedded store's file has become.
+func (b bench) stored(engine, what string) {
+	files, _ := filepath.Glob(filepath.Join(b.dir, "bolt-*", "lifeline.db"))
+	for _, name := range files {
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintf(b.out, "file       %-9s %.1f MiB after %s\n", engine, float64(info.Size())/(1<<20), what)
+		}
+	}
 }
 
 func (b bench) bolt(context.Context) (store.Engine, func(), error) {
