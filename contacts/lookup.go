@@ -218,6 +218,7 @@ type View struct {
 	Tier         int
 	Sites        []store.Rec[Site]
 	Contacts     []store.Rec[Contact]
+	Arrivals     Arrivals
 	MoreSites    bool
 	MoreContacts bool
 }
@@ -238,7 +239,10 @@ func (b *Book) AccountView(ctx context.Context, anyID string) (v View, err error
 		if v.Sites, v.MoreSites, err = some(b.SitesOf(tx, v.Account.ID)); err != nil {
 			return err
 		}
-		v.Contacts, v.MoreContacts, err = some(b.ContactsOf(tx, v.Account.ID))
+		if v.Contacts, v.MoreContacts, err = some(b.ContactsOf(tx, v.Account.ID)); err != nil {
+			return err
+		}
+		v.Arrivals, err = b.Arrivals(tx, v.Account.ID)
 		return err
 	})
 	return v, err

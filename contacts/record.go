@@ -210,6 +210,8 @@ type address struct {
 	Account string `json:"account"`
 	Channel string `json:"channel"`
 	Key     string `json:"key"` // the value, letter case folded
+
+	Arrived Arrival `json:"arrived,omitzero"` // see [Book.Arrived]
 }
 
 // kept is how long a deleted account, site or contact can be brought back.

@@ -172,7 +172,7 @@ func (k *call) accountPage() (err error) {
 	v.Title = v.View.Account.Value.Name
 	if k.person.Can(auth.ContactRead) == nil {
 		for _, c := range v.View.Contacts {
-			v.People = append(v.People, contactOf(c))
+			v.People = append(v.People, contactOf(c, v.View.Arrivals))
 		}
 	}
 	v.View.Contacts = nil

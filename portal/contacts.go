@@ -71,6 +71,9 @@ type reachAddress struct {
 	Source    string     `json:"source"`
 	How       string     `json:"how"`
 	FirstSeen *time.Time `json:"first_seen"`
+
+	LastDelivered *time.Time `json:"last_delivered_at"`              // of a message that is known to have got there, to the day
+	LastState     string     `json:"last_delivered_state,omitempty"` // "delivered", or "accepted": a mail relay took it, and no more is known
 }
 
 type accountView struct {
@@ -97,10 +100,11 @@ func siteOf(r store.Rec[contacts.Site]) siteAnswer {
 	return siteAnswer{objectOf(r.Meta), s.Account, s.Name, s.URL, s.ProductIDs, s.Products, s.Region, s.DeletedInProduct}
 }
 
-func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
+// contactOf makes the answer of a contact, with when a message last got to each of her addresses.
+func contactOf(r store.Rec[contacts.Contact], last contacts.Arrivals) contactAnswer {
 	c := r.Value
 	a := contactAnswer{object: objectOf(r.Meta), Account: c.Account, Sites: c.Sites, Name: c.Name, Roles: c.Roles, Approved: c.Approved(),
-		Emails: masked("email", c.Emails), Phones: masked("sms", c.Phones), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: c.Waiting()}
+		Emails: masked(r.ID, contacts.Email, c.Emails, last), Phones: masked(r.ID, contacts.SMS, c.Phones, last), Locale: c.Locale, Confirmed: given(c.ConfirmedAt), Conflicts: c.Waiting()}
 	for _, g := range c.AllGrants() {
 		a.Grants = append(a.Grants, grantAnswer{g.Role, g.Sites, g.State, originOf(g.Origin)})
 	}
@@ -110,12 +114,24 @@ func contactOf(r store.Rec[contacts.Contact]) contactAnswer {
 	return a
 }
 
-func masked(channel string, all []contacts.Address) []reachAddress {
+func masked(contact, channel string, all []contacts.Address, last contacts.Arrivals) []reachAddress {
 	out := []reachAddress{}
 	for _, a := range all {
-		out = append(out, reachAddress{maskAddress(channel, a.Value), a.Bounced, a.OptedOut, given(a.ConfirmedAt), a.Source, a.How.String(), given(a.FirstSeen)})
+		r := reachAddress{Value: maskAddress(channel, a.Value), Bounced: a.Bounced, OptedOut: a.OptedOut, Confirmed: given(a.ConfirmedAt),
+			Source: a.Source, How: a.How.String(), FirstSeen: given(a.FirstSeen)}
+		if at := last.At(contact, channel, a.Value); !at.At.IsZero() {
+			r.LastDelivered, r.LastState = &at.At, lastState(at)
+		}
+		out = append(out, r)
 	}
 	return out
+}
+
+func lastState(a contacts.Arrival) string {
+	if a.Accepted {
+		return "accepted"
+	}
+	return "delivered"
 }
 
 func maskAddress(channel, value string) string { return contacts.Mask(channel, value) }
@@ -197,7 +213,7 @@ func (p *Portal) contactRoutes() []route {
 				out.Sites = append(out.Sites, siteOf(s))
 			}
 			for _, c := range v.Contacts {
-				out.Contacts = append(out.Contacts, contactOf(c))
+				out.Contacts = append(out.Contacts, contactOf(c, v.Arrivals))
 			}
 			return send(k.Ctx, 200, out)
 		}},
@@ -212,14 +228,18 @@ func (p *Portal) contactRoutes() []route {
 					who = contacts.ApprovedOnly
 				}
 				var all []store.Rec[contacts.Contact]
+				var last contacts.Arrivals
 				err = p.DB.View(k.UserContext(), func(tx *store.Tx) (err error) {
-					all, err = p.Book.ContactsOfSite(tx, k.Params("id"), who)
+					if all, err = p.Book.ContactsOfSite(tx, k.Params("id"), who); err != nil || len(all) == 0 {
+						return err
+					}
+					last, err = p.Book.Arrivals(tx, all[0].Value.Account)
 					return err
 				})
 				if err != nil {
 					return err
 				}
-				return sendList(k, all, "", contactOf)
+				return sendList(k, all, "", func(c store.Rec[contacts.Contact]) contactAnswer { return contactOf(c, last) })
 			}},
 		{method: "POST", path: "/api/v1/tokens", right: auth.TokenIssue, tag: "staff", summary: "issue a token, or a sign-in link", status: 201, body: tokenBody{}, answer: tokenAnswer{}, do: p.issueToken},
 		{method: "DELETE", path: "/api/v1/tokens/:id", right: auth.TokenIssue, tag: "staff", summary: "revoke a token or session", status: 204, do: func(k *call) error {
