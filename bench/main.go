@@ -31,10 +31,10 @@ import (
 
 func main() {
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
-	known := flag.Int("known", 100_000, "contacts in the book that is searched")
+	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "engines, contacts, tickets, deliveries, claims, page, disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "engines, contacts, tickets, deliveries, claims, search, page, disk: measure only what is named, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
 	if *profile != "" {
