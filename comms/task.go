@@ -52,6 +52,7 @@ var tasks = store.Table[Task]{
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 		{Name: "owner", Fields: []store.Field{{Name: "owner", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 		{Name: "incident", Fields: []store.Field{{Name: "incident", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
+		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 	}},
 	Tuples: func(t Task) store.Tuples {
 		all := store.Tuples{"state": {t.State, t.Due}}
@@ -63,6 +64,9 @@ var tasks = store.Table[Task]{
 		}
 		if t.Incident != "" {
 			all["incident"] = []any{t.Incident, t.State, t.Due}
+		}
+		if t.Account != "" {
+			all["account"] = []any{t.Account, t.State, t.Due}
 		}
 		return all
 	},

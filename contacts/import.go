@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -35,7 +36,15 @@ type Report struct {
 	RejectedMore int        `json:"rejected_more,omitempty"`
 	Missing      int        `json:"missing,omitempty"` // records that the source named before and its full snapshot leaves out; they stay
 	DryRun       bool       `json:"dry_run,omitempty"`
+	Sample       []Would    `json:"sample,omitempty"`  // of a dry run: the first rows that would make or change something
 	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first, and then send the file again
+}
+
+// Would is a row of a dry run that would make or change something.
+type Would struct {
+	Line int    `json:"line"`
+	New  bool   `json:"new"`  // it would make at least one record
+	Says string `json:"says"` // addresses masked
 }
 
 // Rejected names a row that was refused.
@@ -339,7 +348,27 @@ func (im *importer) count(batch []checked, done []outcome) {
 		default:
 			r.Unchanged++
 		}
+		if im.dry && len(bad) == 0 && (d.created || d.changed) && len(r.Sample) < MaxSample {
+			r.Sample = append(r.Sample, Would{Line: batch[i].row.line, New: d.created, Says: batch[i].row.says()})
+		}
 	}
+}
+
+// says shows a row to whoever decides about its file, addresses masked.
+func (r row) says() string {
+	var parts []string
+	for _, s := range []string{cmp.Or(r.account, r.accountID), cmp.Or(r.site, r.siteID, r.siteURL), r.name} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	for _, a := range r.emails {
+		parts = append(parts, MaskEmail(a))
+	}
+	for _, a := range r.phones {
+		parts = append(parts, MaskPhone(a))
+	}
+	return strings.Join(append(parts, r.roles...), " · ")
 }
 
 func (r *Report) reject(bad []Rejected) {

@@ -232,6 +232,10 @@ func TestDryRunCountsWhatAnImportDoes(t *testing.T) {
 			t.Errorf("progress: %v", steps)
 		}
 		dry.DryRun = false
+		if len(dry.Sample) != MaxSample || dry.Sample[0] != (Would{Line: 2, New: true, Says: "Company 0 · Site · Person 0 · p…@example.com · owner"}) {
+			t.Errorf("it shows %+v", dry.Sample)
+		}
+		dry.Sample = nil
 		if fmt.Sprint(dry) != fmt.Sprint(real) {
 			t.Errorf("dry run said\n%+v\nthe import did\n%+v", dry, real)
 		}

@@ -89,7 +89,6 @@ func (p *Portal) accountRoutes() []route {
 		}},
 		{method: "POST", path: "/desk/tickets/:number/account", page: true, right: auth.TicketWrite, do: (*call).linkByForm},
 		{method: "GET", path: "/desk/search", page: true, right: auth.AccountRead, do: (*call).searchPage},
-		{method: "GET", path: "/desk/accounts/:id", page: true, right: auth.AccountRead, do: (*call).accountPage},
 	}
 }
 
@@ -152,36 +151,6 @@ func (k *call) searchPage() error {
 		}
 	}
 	return k.p.render(k.Ctx, status, "desk_search", v)
-}
-
-// accountDesk is an account with its sites, its contacts, masked, and its tickets.
-type accountDesk struct {
-	shell
-	View    contacts.View
-	People  []contactAnswer
-	Tickets []store.Rec[desk.Ticket]
-}
-
-const accountTickets = 50
-
-func (k *call) accountPage() (err error) {
-	v := accountDesk{shell: k.shell("desk.account")}
-	if v.View, err = k.p.Book.AccountView(k.UserContext(), k.Params("id")); err != nil {
-		return err
-	}
-	v.Title = v.View.Account.Value.Name
-	if k.person.Can(auth.ContactRead) == nil {
-		for _, c := range v.View.Contacts {
-			v.People = append(v.People, contactOf(c, v.View.Arrivals))
-		}
-	}
-	v.View.Contacts = nil
-	if k.person.Can(auth.TicketRead) == nil {
-		if v.Tickets, _, err = k.p.Desk.Tickets(k.UserContext(), desk.Filter{Account: v.View.Account.ID, Limit: accountTickets}); err != nil {
-			return err
-		}
-	}
-	return k.p.render(k.Ctx, fiber.StatusOK, "desk_account", v)
 }
 
 // belongs is what the ticket page says of accounts: the one that it hangs on, or the ones that it may belong to.

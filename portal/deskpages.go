@@ -25,6 +25,8 @@ type shell struct {
 	Flash  string   // what was just refused, in words
 	Fields []fault.Field
 	Now    time.Time
+
+	Refresh int // seconds after which the page is asked for again where no script runs; 0: it stands
 }
 
 func (k *call) shell(title string) shell {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -199,7 +200,7 @@ func TestEveryPageHoldsUpWithoutAMouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := w.signsIn(auth.Commander, "Ada", 390)
-	for _, path := range pages(in.ID, in.Value.Short, draft.ID, ticket.Number) {
+	for _, path := range append(pages(in.ID, in.Value.Short, draft.ID, ticket.Number), bookPages(in.ID, w.disputed())...) {
 		r.goes(path)
 		r.fits()
 		if wrong := find[[]string](r, soundness); len(wrong) > 0 {
@@ -236,6 +237,41 @@ func pages(incident, short, draft, ticket string) []string {
 	}
 }
 
+// bookPages are the pages about customers.
+func bookPages(incident, change string) []string {
+	return []string{
+		"/desk/accounts/A-3", "/desk/accounts/A-0?lang=ja", "/desk/conflicts", "/desk/changes", "/desk/changes/" + change, "/desk/incidents/" + incident + "/coverage",
+	}
+}
+
+// Somebody brings a file, looks at what it would do, imports it, and decides what it disputes, with the keyboard alone.
+func TestAFileIsBroughtAndItsConflictsDecidedByKeyboard(t *testing.T) {
+	w := settle(t)
+	file := filepath.Join(t.TempDir(), "crm.csv")
+	const rows = "account_id,account,name,email,role,confirmed_at\nA-3,Customer Three,Person 3,person3@customer3.example,owner,2026-01-02\n,,nobody,not an address,owner,\n"
+	if err := os.WriteFile(file, []byte(rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := w.signsIn(auth.Admin, "Ada", 390)
+	r.goes("/desk/import")
+	r.fits()
+	r.do(chromedp.SetUploadFiles("#file", []string{file}), chromedp.SendKeys("#source", "product-2\r"), chromedp.WaitReady("#live"))
+	r.sees("#live", "What the file would do")
+	r.sees("#rejected + .scroll", "email")
+	r.fits()
+	r.do(chromedp.Click("button[value=run]"), chromedp.WaitReady("#live"))
+	r.sees("#live", "Imported")
+	r.do(chromedp.Click("#live a.button.strong"), chromedp.WaitReady(".conflict"))
+	r.fits()
+	r.do(chromedp.SendKeys(".conflict input[name=reason]", "asked the customer\t"))
+	r.do(chromedp.KeyEvent("t"))
+	r.sees("main", "Decided")
+	r.sees("main", "Nothing to decide")
+	r.goes("/desk/accounts/A-3")
+	r.sees("h1", "Customer Three")
+	r.content()
+}
+
 var pictures = flag.String("pictures", "", "write pictures of every page to this directory")
 
 // TestPictures takes the pictures that people look at before a landing: go test ./portal -run Pictures -pictures DIR.
@@ -255,9 +291,20 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, path := range pages(in.ID, in.Value.Short, draft.ID, ticket.Number) {
+	all := append(pages(in.ID, in.Value.Short, draft.ID, ticket.Number), bookPages(in.ID, w.disputed())...)
+	for i, path := range all {
 		w.picture(r, i+1, path)
 	}
+	admin := w.signsIn(auth.Admin, "Ada", 1280)
+	file := filepath.Join(t.TempDir(), "crm.csv")
+	if err := os.WriteFile(file, []byte("account_id,account,name,email,role\nA-3,Customer,Person 3,person3@customer3.example,owner\nA-99,New,Eve,eve@new.example,owner\n,,nobody,not an address,owner\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.picture(admin, len(all)+1, "/desk/import")
+	admin.goes("/desk/import")
+	admin.do(chromedp.SetUploadFiles("#file", []string{file}), chromedp.SendKeys("#source", "product\r"), chromedp.WaitReady("#live"))
+	admin.sees("#live", "What the file would do")
+	w.picture(admin, len(all)+2, find[string](admin, "location.pathname"))
 }
 
 // picture looks at a page wide and narrow, light and dark.

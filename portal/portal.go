@@ -52,6 +52,7 @@ type Portal struct {
 
 	requests *prometheus.CounterVec
 	views    views
+	imports  imports
 }
 
 // Sending says whether people are being told.
@@ -216,7 +217,7 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 // long says whether a request may take minutes: files that are read as they come.
 func long(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
-	return path == "/api/v1/contacts/imports" || path == "/api/v1/contacts/export" || strings.HasPrefix(path, "/api/v1/incidents/") && (strings.HasSuffix(path, "/affected") || strings.HasSuffix(path, "/sites"))
+	return path == "/api/v1/contacts/imports" || path == "/desk/import" || path == "/api/v1/contacts/export" || strings.HasPrefix(path, "/api/v1/incidents/") && (strings.HasSuffix(path, "/affected") || strings.HasSuffix(path, "/sites"))
 }
 
 // quiet keeps fasthttp's own lines (strangers' broken requests) out of the log unless somebody debugs.

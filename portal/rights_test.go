@@ -70,7 +70,25 @@ var mayUse = map[string]string{
 	"DELETE /api/v1/tickets/:number/account": "commander support",
 	"POST /desk/tickets/:number/account":     "commander support",
 	"GET /desk/search":                       desks,
-	"GET /desk/accounts/:id":                 desks,
+
+	"GET /desk/accounts/:id":           desks,
+	"POST /desk/accounts/:id/delete":   "commander support",
+	"POST /desk/accounts/:id/restore":  "commander support",
+	"POST /desk/accounts/:id/contacts": "commander support",
+	"POST /desk/accounts/:id/roles":    "commander support",
+	"POST /desk/accounts/:id/merge":    "commander support",
+	"GET /desk/import":                 "automation",
+	"POST /desk/import":                "automation",
+	"GET /desk/import/:id":             "automation",
+	"GET /desk/import/:id/live":        "automation",
+	"POST /desk/import/:id":            "automation",
+	"GET /desk/conflicts":              desks,
+	"POST /desk/conflicts":             "commander support",
+	"GET /desk/changes":                changers,
+	"POST /desk/changes":               "commander",
+	"GET /desk/changes/:id":            changers,
+	"POST /desk/changes/:id":           changers,
+	"GET /desk/incidents/:id/coverage": pages,
 
 	"POST /api/v1/contacts/imports":             "automation",
 	"POST /api/v1/events/product":               "automation",
@@ -133,6 +151,7 @@ const (
 	writers   = "commander comms support"
 	approvers = "commander approver"
 	workers   = "commander comms support engineer security"
+	changers  = "commander comms approver support security auditor"
 	desks     = "commander comms support security auditor"
 )
 

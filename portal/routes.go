@@ -2,6 +2,7 @@ package portal
 
 import (
 	"cmp"
+	"io"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type route struct {
 	needs        []string // fields of body that always have to be there
 	forms        bool     // body may also come as a form
 	max          int      // bytes of a body that is not read as it comes; 0: maxJSON
+	file         string   // the field of a form that is a file, read as it comes behind the others; "": none
 	own          bool     // the route itself sees to how much a stranger may post
 	status       int      // of success; 0: 200
 	answer       any      // a value whose type is the answer's
@@ -40,6 +42,8 @@ type call struct {
 	p      *Portal
 	person auth.Person
 	csrf   string
+	fields map[string]string // of a form with a file: what stood in front of it
+	file   io.Reader         // the file
 }
 
 // serve wraps a route with who is asking, whether she may, how much she may send, and the idempotency of POST.
@@ -68,7 +72,11 @@ func (p *Portal) serve(r route) fiber.Handler {
 		if r.method == fiber.MethodGet {
 			return r.do(k)
 		}
-		if r.media == "" { // whatever the handler looks for in the body, there is no more of it than this
+		if r.file != "" {
+			if err := k.openForm(r.file, p.mostImported()); err != nil {
+				return err
+			}
+		} else if r.media == "" { // whatever the handler looks for in the body, there is no more of it than this
 			if _, err := read(c, cmp.Or(r.max, maxJSON)); err != nil {
 				return err
 			}
@@ -78,7 +86,7 @@ func (p *Portal) serve(r route) fiber.Handler {
 				return err
 			}
 		}
-		if r.method != fiber.MethodPost || r.media != "" { // a file read as it comes changes nothing when it comes again
+		if r.method != fiber.MethodPost || r.media != "" || r.file != "" { // a file read as it comes changes nothing when it comes again
 			return r.do(k)
 		}
 		return p.once(c, caller, func() error { return r.do(k) })
@@ -116,7 +124,11 @@ func (k *call) identify(page bool) error {
 // carry the session's token.
 func (k *call) sameSite(r route) error {
 	token := k.Get("X-CSRF-Token")
-	if token == "" && r.media == "" {
+	switch {
+	case token != "" || r.media != "":
+	case r.file != "":
+		token = k.fields["csrf"]
+	default:
 		token = k.FormValue("csrf")
 	}
 	if k.foreign() || !auth.SameToken(token, k.csrf) {
@@ -150,7 +162,7 @@ func (p *Portal) cookie() string {
 func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(), p.confirmRoutes(), p.campaignRoutes(),
+		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.bookPages(),
 	} {
 		all = append(all, some...)
 	}

@@ -26,6 +26,7 @@ type views struct {
 var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_receipt.html", "form_ticket.html", "form_error.html",
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "confirm.html",
+	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {
@@ -52,6 +53,13 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"paragraphs": paragraphs,
 			"reasons":    reasons,
 			"logline":    logLine,
+			"day":        day,
+			"mask":       maskAddress,
+			"labelled":   func(words templates.Catalog, id string) labelled { return labelled{words, id} },
+			"person":     customerDesk.part,
+			"side":       func(words templates.Catalog, s sideDesk) sided { return sided{words, s} },
+			"counted":    counted,
+			"changesays": changeSays,
 		}, viewFiles...)
 	})
 	if v.err != nil {

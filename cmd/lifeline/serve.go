@@ -169,6 +169,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })
+	run("imports", func() { h.portal.RunImports(work) })
 	run("changes", func() { h.goOn(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
 	if h.backups != nil {

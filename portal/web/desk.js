@@ -35,6 +35,18 @@
     }, 2000);
   }
 
+  // In a box with choices a letter presses its button, as long as the focus is in the box and nobody types.
+  document.addEventListener('keydown', function (ev) {
+    var box = ev.target.closest('.conflict');
+    if (!box || ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select')) return;
+    var button = Array.prototype.find.call(box.querySelectorAll('[data-press]'), function (b) { return b.getAttribute('data-press') === ev.key.toLowerCase(); });
+    if (!button) return;
+    ev.preventDefault();
+    button.click();
+  });
+  var next = document.querySelector('[data-next] .conflict [data-press]');
+  if (next) next.focus();
+
   var form = document.getElementById('editor');
   if (!form || !form.hasAttribute('data-copy')) return;
   var saved = document.getElementById('saved'), unsaved = document.getElementById('unsaved'), check = document.getElementById('check');
