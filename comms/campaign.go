@@ -28,6 +28,7 @@ const (
 // Confirm is the policy of asking.
 type Confirm struct {
 	Off      bool          `yaml:"off" json:"off"`
+	Every    time.Duration `yaml:"every" json:"every"`                   // a turn: what came of messages is looked at, and the next go
 	Interval time.Duration `yaml:"interval" json:"interval"`             // the same address is asked once in it, and its link lives as long
 	Settle   time.Duration `yaml:"settle" json:"settle"`                 // contacts so young are left alone, so that an import can be looked at first
 	PerHour  int           `yaml:"per_hour" json:"per_hour"`             // messages at most
@@ -49,6 +50,9 @@ func (c Confirm) bad(f []fault.Field) []fault.Field {
 	}
 	if c.Remind+c.Text+c.Outreach >= c.Interval {
 		f = append(f, wrong("comms.confirm.interval", "must be longer than remind_after, text_after and outreach_after together"))
+	}
+	if c.Every < shortestTurn {
+		f = append(f, wrong("comms.confirm.every", "must be at least %s", shortestTurn))
 	}
 	if c.Settle < 0 {
 		f = append(f, wrong("comms.confirm.settle", "must not be below 0"))

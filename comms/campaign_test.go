@@ -283,7 +283,7 @@ func TestTheConfirmPolicyIsChecked(t *testing.T) {
 	}
 	p.Confirm = Confirm{FromHour: 20, ToHour: 8, Settle: -1}
 	err := p.Check()
-	for _, field := range []string{"interval", "remind_after", "text_after", "outreach_after", "audit_every", "settle", "per_hour", "from_hour"} {
+	for _, field := range []string{"every", "interval", "remind_after", "text_after", "outreach_after", "audit_every", "settle", "per_hour", "from_hour"} {
 		if err == nil || !strings.Contains(err.Error(), "comms.confirm."+field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

@@ -20,6 +20,7 @@ type Policy struct {
 	PageOnly   time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
 	NoAnswer   time.Duration            `yaml:"no_answer" json:"no_answer"`             // a passed site counts as handed back after it
 	TaskDue    map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
+	CoverEvery time.Duration            `yaml:"cover_every" json:"cover_every"`         // how often affected sets are compared with whom the book can reach
 	Confirm    Confirm                  `yaml:"confirm" json:"confirm"`                 // how contacts are asked whether we still reach them
 	Retry      Retry                    `yaml:"retry" json:"retry"`
 	Lease      time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
@@ -68,7 +69,8 @@ func DefaultPolicy() Policy {
 		NoAnswer:   72 * time.Hour,
 		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, "finding": 24 * time.Hour,
 			"finding.sites_vanished": 15 * time.Minute},
-		Confirm: Confirm{Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,
+		CoverEvery: 15 * time.Second,
+		Confirm: Confirm{Every: time.Minute, Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,
 			FirstDay: 50, Growth: 1.5, Audit: 91 * day},
 		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
 			Unknown: map[string]int{"email": 1}},
@@ -98,6 +100,9 @@ func (p Policy) Check() error {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}
+	}
+	if p.CoverEvery < shortestTurn {
+		bad("cover_every", "must be at least %s", shortestTurn)
 	}
 	for what, d := range p.TaskDue {
 		if d <= 0 {

@@ -17,6 +17,7 @@ func TestAPolicyThatCannotWorkIsRefusedByName(t *testing.T) {
 		"comms.categories":              func(p *Policy) { p.Categories = nil },
 		"comms.next_update.P9":          func(p *Policy) { p.NextUpdate["P9"] = time.Hour },
 		"comms.second_reading":          func(p *Policy) { p.SecondRead = 0 },
+		"comms.cover_every":             func(p *Policy) { p.CoverEvery = time.Millisecond },
 		"comms.workers":                 func(p *Policy) { p.Workers = 0 },
 		"comms.retry":                   func(p *Policy) { p.Retry.Waits = nil },
 		"comms.internal[0].address":     func(p *Policy) { p.Internal = mail("duty") },

@@ -34,6 +34,9 @@ type duty struct {
 	turn  func(context.Context, hold) error
 }
 
+// shortestTurn is how often somebody looks whether a duty is due.
+const shortestTurn = time.Second
+
 // hold proves in a transaction that the duty is still ours.
 type hold func(*store.Tx) error
 
@@ -42,15 +45,15 @@ func (d duty) id() string { return "rnd_" + d.name }
 // duties are what this room does of itself.
 func (r *Room) duties() []duty {
 	return []duty{
-		{"coverage", 15 * time.Second, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
-		{campaignDuty, time.Minute, r.campaignTurn},
+		{"coverage", r.Policy.CoverEvery, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
+		{campaignDuty, r.Policy.Confirm.Every, r.campaignTurn},
 	}
 }
 
 // RunDuties does the room's standing duties until ctx ends, each by one replica at a time.
 func (r *Room) RunDuties(ctx context.Context) error {
 	holder := "duties " + rand.Text()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(shortestTurn)
 	defer tick.Stop()
 	for {
 		if err := r.turn(ctx, holder); err != nil && ctx.Err() == nil {
