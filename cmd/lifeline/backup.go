@@ -320,7 +320,7 @@ func toRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) (shelf 
 		return
 	}
 	o.By, o.Reason = byOperator, text(fs, "reason")
-	if o.Reason == "" {
+	if o.Reason == "" && text(fs, "dry-run") != "true" {
 		return shelf, entry, o, usage{"backup: restore needs a --reason; it is kept in the audit log"}
 	}
 	var at time.Time

@@ -101,7 +101,7 @@ func problemError(status int, answer []byte) error {
 		return fmt.Errorf("the server answered %d: %.300s", status, answer)
 	}
 	lines := []string{p.Title}
-	if p.Detail != "" {
+	if p.Detail != "" && !strings.EqualFold(p.Detail, p.Title) {
 		lines[0] += ": " + p.Detail
 	}
 	for _, f := range p.Errors {

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"lifeline/contacts"
 )
 
 func exportCommand() command {
@@ -20,7 +22,7 @@ empty store, from a source that may say who speaks for a customer, gives the sam
 deleted are not in it: a backup has all that. In CSV a cell that a spreadsheet could take for a formula begins with an apostrophe, which
 import takes off again. The audit log says that an export was taken. Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.String("format", "csv", "csv or jsonl")
+			fs.String("format", contacts.FormatCSV, "`csv|jsonl`")
 			fs.String("out", "", "`file` to write")
 		},
 		run: runExport,
@@ -30,6 +32,9 @@ import takes off again. The audit log says that an export was taken. Works wheth
 func runExport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if fs.NArg() != 0 {
 		return usage{"export: takes no arguments; --out names the file"}
+	}
+	if f := text(fs, "format"); f != contacts.FormatCSV && f != contacts.FormatJSONLines {
+		return usage{fmt.Sprintf("export: --format is csv or jsonl, not %q", f)}
 	}
 	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {

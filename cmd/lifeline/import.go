@@ -21,13 +21,15 @@ func importCommand() command {
 		name: "import", args: "FILE --source NAME", short: "read accounts, sites and contacts from a CSV or JSON lines file",
 		long: `Reads contacts from FILE ("-" is standard input), CSV with a header or JSON lines, and merges them into the store.
 Columns, in any order: account, account_id, domain, site, site_id, site_url, products, region, tier, name, role, email, phone,
-locale, time_zone, channels, confirmed_at, invoices, old_tickets, former_names. ";" separates several values (arrays in JSON lines).
+locale, time_zone, channels, confirmed_at, invoices, old_tickets, former_names, former_account_ids, former_site_ids. ";" separates several values
+(arrays in JSON lines).
 role is one or more of owner, site_admin, billing, technical, executive.
 
 Bad rows are named by line, field and reason, and the good ones kept. Nothing is overwritten by a staler or weaker source. Importing the
 same file again changes nothing. A file that is all its source knows is named so with --snapshot: then what it leaves out is looked at,
 and a person is told when it is much; nothing is ever removed by it. An import that would add addresses to many known customers (over 1 % of
-all addresses, and over 20) writes nothing and names a change: somebody else approves that, and then you import the same file again. Works whether or not the server is running.`,
+all addresses, and over 20) writes nothing and names a change: somebody else approves that, and then you import the same file again.
+Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.String("source", "", "`name` of where the file comes from: billing, crm, product, outreach ... (required)")
 			fs.Bool("dry-run", false, "say what would change, and change nothing")

@@ -132,7 +132,7 @@ func help(args []string, w io.Writer) error {
 	all := commands()
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
 	if i < 0 {
-		return usage{fmt.Sprintf("there is no command %q", args[0])}
+		return usage{fmt.Sprintf("there is no command %q; `lifeline help` lists them", args[0])}
 	}
 	c := all[i]
 	fmt.Fprintf(w, "lifeline %s\n\n%s\n", strings.TrimSpace(c.name+" "+c.args), strings.TrimSpace(c.long))

@@ -33,6 +33,9 @@ Nothing is deleted by a migration but indexes that are no longer asked; records 
 }
 
 func runMigrate(ctx context.Context, e env, fs *flag.FlagSet) error {
+	if fs.NArg() != 0 {
+		return usage{"migrate: takes no arguments; it migrates what LIFELINE_DATA or LIFELINE_STORE names, and --dry-run only looks"}
+	}
 	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {
 		return err

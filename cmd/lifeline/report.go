@@ -27,7 +27,7 @@ since the report that was kept last. With --keep this one becomes the audit, and
 
 func runReport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if fs.NArg() != 1 || fs.Arg(0) != "contacts" {
-		return usage{"report: say which: contacts"}
+		return usage{"report: say which; there is one: lifeline report contacts"}
 	}
 	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {

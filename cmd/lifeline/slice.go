@@ -55,16 +55,12 @@ func restoreAccounts(ctx context.Context, e env, fs *flag.FlagSet, cfg config) e
 	if text(fs, "json") == "true" {
 		return printJSON(e, done)
 	}
-	var kinds []string
-	for _, kind := range slices.Sorted(maps.Keys(done.Restored)) {
-		kinds = append(kinds, fmt.Sprintf("%s %d", kind, done.Restored[kind]))
-	}
 	verb := "are"
 	if done.Dry {
 		verb = "would be"
 	}
 	fmt.Fprintf(e.stdout, "%d accounts as of %s: %d records %s put back (%d of them were gone), %d are as they were. %s\n",
-		len(ids), entry.Taken.UTC().Format(time.RFC3339), done.Total(), verb, done.Gone, done.Same, strings.Join(kinds, ", "))
+		len(ids), entry.Taken.UTC().Format(time.RFC3339), done.Total(), verb, done.Gone, done.Same, byKind(done.Restored))
 	if done.Dry {
 		for _, id := range done.Sample {
 			fmt.Fprintln(e.stdout, "  "+id)
@@ -73,6 +69,15 @@ func restoreAccounts(ctx context.Context, e env, fs *flag.FlagSet, cfg config) e
 	}
 	fmt.Fprintf(e.stdout, "It took %s.\n", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// byKind says how many records of each kind: "account 1, contact 3".
+func byKind(n map[string]int) string {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(n)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, n[kind]))
+	}
+	return strings.Join(kinds, ", ")
 }
 
 // accountIDs is the accounts named by --account and --accounts, each once.

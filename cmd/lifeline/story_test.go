@@ -66,6 +66,7 @@ func stories(t *testing.T, engine, other func(testing.TB) string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": cmdReady, "api": cmdAPI, "json": cmdJSON, "save": cmdSave, "setjwt": cmdJWT, "mails": cmdMails, "texts": cmdTexts,
 			"mailhas": cmdMailHas, "texthas": cmdTextHas, "many": cmdMany, "told": cmdTold, "until": cmdUntil, "afternow": cmdAfterNow, "page": cmdPage, "agekey": cmdAgeKey, "opsget": cmdOpsGet, "revoke": cmdRevoke, "arrives": cmdArrives, "eachmissing": cmdEachMissing,
+			"expand": cmdExpand, "refuse": cmdRefuse, "maillink": cmdMailLink,
 		},
 	})
 }
@@ -332,8 +333,8 @@ func cmdTextHas(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no text to %s has %s: %q", args[0], args[1], seen)
 }
 
-// until -as NAME PATH JSONPATH VALUE: a GET answers that value in the end.
-func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
+// until -as NAME PATH JSONPATH VALUE: a GET answers that value in the end; with ! another one.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	w := the(ts)
 	header := http.Header{"Authorization": {"Bearer " + w.jwt[args[1]]}}
 	eventually(ts, strings.Join(args[2:], " "), func() bool {
@@ -343,7 +344,7 @@ func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		w.last = body
 		got, err := at(body, args[3])
-		return err == nil && got == args[4]
+		return err == nil && (got == args[4]) != neg
 	})
 }
 
@@ -352,6 +353,36 @@ func cmdAfterNow(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	ts.Setenv(args[1], time.Now().Add(d).UTC().Truncate(time.Second).Format(time.RFC3339))
+}
+
+// expand FILE puts the values of variables into a file.
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
+// refuse ADDRESS: from now on the mail server says that there is no such mailbox (RFC 3463: 5.1.1).
+func cmdRefuse(ts *testscript.TestScript, _ bool, args []string) {
+	the(ts).smtp.SetScript(smtptest.Refuse(550, [3]int{5, 1, 1}, "no such mailbox", args[0]))
+}
+
+// maillink ADDRESS PREFIX VAR keeps the path of the link in the one mail to that address whose path begins so.
+func cmdMailLink(ts *testscript.TestScript, _ bool, args []string) {
+	link := regexp.MustCompile(regexp.QuoteMeta(ts.Getenv("URL")) + `(` + regexp.QuoteMeta(args[1]) + `\S+)`)
+	var found []string
+	for _, m := range the(ts).smtp.Received() {
+		if m.To[0] != args[0] {
+			continue
+		}
+		p, err := m.Parse()
+		ts.Check(err)
+		if at := link.FindStringSubmatch(p.Text); at != nil {
+			found = append(found, at[1])
+		}
+	}
+	if len(found) != 1 {
+		ts.Fatalf("%d mails to %s have a link to %s", len(found), args[0], args[1])
+	}
+	ts.Setenv(args[2], found[0])
 }
 
 // opsget PATH: what the operations listener answers is stdout.
