@@ -46,7 +46,7 @@ func (p *Portal) bookPages() []route {
 		{method: "POST", path: one + "/roles", page: true, right: auth.ContactChange, do: (*call).proposeRole},
 		{method: "POST", path: one + "/merge", page: true, right: auth.RecordMerge, do: (*call).proposeMerge},
 	}
-	return slices.Concat(all, p.importPages(), p.conflictPages(), p.changePages(), p.coveragePages())
+	return slices.Concat(all, p.importPages(), p.conflictPages(), p.changePages(), p.coveragePages(), p.stalePages())
 }
 
 // May says whether the person who looks has a right, so that a page offers only what will not be refused.
@@ -60,6 +60,7 @@ type customerDesk struct {
 	Account   contacts.Account
 	Tier      int
 	Recovery  recovery
+	Weak      []string // on how few threads it hangs that she can be recovered, the worst first
 	Sites     []siteDesk
 	People    []personDesk // who may speak for the customer
 	Others    []personDesk // whom to tell only
@@ -212,6 +213,11 @@ func (v *customerDesk) fill(view contacts.View, known comms.Customer, policy con
 		places[p.Site] = append(places[p.Site], p)
 	}
 	v.Recovery = recoveryOf(view, policy, now)
+	all := make([]contacts.Contact, len(view.Contacts))
+	for i, rec := range view.Contacts {
+		all[i] = rec.Value
+	}
+	v.Weak, _ = policy.StandbyOf(all, now).Weaknesses()
 	for _, s := range view.Sites {
 		r := v.Recovery.at[s.ID]
 		v.Sites = append(v.Sites, siteDesk{ID: s.ID, Site: s.Value, Places: places[s.ID], Why: r.why, Stale: r.stale})

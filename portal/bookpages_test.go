@@ -385,6 +385,23 @@ func (h *house) page(as auth.Role, path string) {
 	}
 }
 
+// The headline says how many customers could be recovered, and the worst come first.
+func TestWhoCouldNotBeRecoveredStandsInFront(t *testing.T) {
+	h := open(t)
+	desk := h.sits(auth.Support)
+	desk.page("/desk/stale").want(200).says("Nothing in this list")
+	h.loadContacts()
+	page := desk.page("/desk/stale").want(200)
+	page.says("Recoverable: 50.0 % of customers, 75.0 % of sites", "of 2 customers and 4 sites", "nobody confirmed may speak", "no phone", "format=csv")
+	page.silent("ann@acme.example", "⟦")
+	if bad, good := bytes.Index(page.body, []byte(">Bolt<")), bytes.Index(page.body, []byte(">Acme<")); bad < 0 || good < bad {
+		t.Errorf("Bolt, of whom nobody may speak, stands at %d and Acme at %d", bad, good)
+	}
+	desk.page("/desk/stale?after=x").want(422)
+	desk.page("/desk/accounts/A-2").want(200).says("nobody confirmed may speak")
+	h.sits(auth.Engineer).page("/desk/stale").want(403)
+}
+
 func TestHowFarACustomerCanBeReached(t *testing.T) {
 	now := outbreak
 	policy := contacts.DefaultPolicy()

@@ -240,7 +240,7 @@ func pages(incident, short, draft, ticket string) []string {
 // bookPages are the pages about customers.
 func bookPages(incident, change string) []string {
 	return []string{
-		"/desk/accounts/A-3", "/desk/accounts/A-0?lang=ja", "/desk/conflicts", "/desk/changes", "/desk/changes/" + change, "/desk/incidents/" + incident + "/coverage",
+		"/desk/accounts/A-3", "/desk/accounts/A-0?lang=ja", "/desk/conflicts", "/desk/stale", "/desk/changes", "/desk/changes/" + change, "/desk/incidents/" + incident + "/coverage",
 	}
 }
 

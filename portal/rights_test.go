@@ -82,6 +82,7 @@ var mayUse = map[string]string{
 	"GET /desk/import/:id":             "automation",
 	"GET /desk/import/:id/live":        "automation",
 	"POST /desk/import/:id":            "automation",
+	"GET /desk/stale":                  desks,
 	"GET /desk/conflicts":              desks,
 	"POST /desk/conflicts":             "commander support",
 	"GET /desk/changes":                changers,
