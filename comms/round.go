@@ -47,6 +47,7 @@ func (r *Room) duties() []duty {
 	return []duty{
 		{"coverage", r.Policy.CoverEvery, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
 		{campaignDuty, r.Policy.Confirm.Every, r.campaignTurn},
+		{arrivalDuty, arrivalsEvery, r.noteArrivals},
 	}
 }
 
