@@ -19,7 +19,13 @@ const (
 	degradedHeld    = "held"    // nothing is sent until somebody has looked
 	degradedJournal = "journal" // what must hold after a restore does not get out of this machine
 	degradedDisk    = "disk"    // little room is left under LIFELINE_DATA
+	degradedAlone   = "alone"   // several database servers are named, and no commit waits for a second one
 )
+
+// degradations are all of them.
+func degradations() []string {
+	return []string{degradedEscrow, degradedHeld, degradedJournal, degradedDisk, degradedAlone}
+}
 
 // journalLate is how long facts may wait before that is worth a word; as a rule it is seconds.
 const journalLate = time.Minute
@@ -58,15 +64,28 @@ func (h *house) degraded(ctx context.Context) (what []string) {
 	if _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); short {
 		what = append(what, degradedDisk)
 	}
+	if h.unreplicated(ctx) != "" {
+		what = append(what, degradedAlone)
+	}
 	if err != nil && ctx.Err() == nil {
 		h.log.Warn("nobody can say what needs care", "err", err)
 	}
 	return what
 }
 
+// unreplicated says why what the database acknowledges could be lost with its server, though others are named; "": it is not, or it is no database.
+func (h *house) unreplicated(ctx context.Context) string {
+	if engine, ok := h.engine.(interface {
+		Unreplicated(context.Context) string
+	}); ok {
+		return engine.Unreplicated(ctx)
+	}
+	return ""
+}
+
 // watchCare shows the same as figures.
 func (h *house) watchCare() {
-	for _, name := range []string{degradedEscrow, degradedHeld, degradedJournal, degradedDisk} {
+	for _, name := range degradations() {
 		h.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "lifeline_degraded", Help: "1 while something is not as it must be, though everything is served.", ConstLabels: prometheus.Labels{"what": name},
 		}, func() float64 {

@@ -135,6 +135,9 @@ func (d *doctor) store(ctx context.Context, e env) {
 	for _, why := range health.Unsafe {
 		d.say("store", "bad", why, "an acknowledged write could be lost: change the database's settings")
 	}
+	if health.Alone != "" {
+		d.say("replication", "bad", health.Alone, "add a standby and set synchronous_standby_names, on a promoted one as well")
+	}
 	if m := health.Mail; m.People > m.Supports {
 		d.say("mail volume", "warning", fmt.Sprintf("%d people are reached by mail; the most that was sent in one of the last 30 days is %d, which supports a broadcast to %d (ten times as many, at least 500)", m.People, m.LargestDay, m.Supports),
 			"let the confirmation campaign run (comms.confirm), or warm the relay up; receivers hold back what leaps")

@@ -114,6 +114,9 @@ func (h *house) openEngine(ctx context.Context, dir string) error {
 	for _, unsafe := range e.Unsafe(ctx) {
 		h.log.Warn("the database is not safe for acknowledged data", "why", unsafe)
 	}
+	if why := e.Unreplicated(ctx); why != "" {
+		h.log.Warn("the database is not replicated", "why", why)
+	}
 	return nil
 }
 

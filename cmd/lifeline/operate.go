@@ -122,6 +122,7 @@ func (h *house) prove(ctx context.Context, who string, files map[string][]byte) 
 type storeHealth struct {
 	Now    time.Time         `json:"now"`
 	Unsafe []string          `json:"unsafe"`
+	Alone  string            `json:"alone"` // why the database is not replicated as its URL promises
 	Held   string            `json:"held"`
 	Keys   keyState          `json:"keys"`
 	Audit  store.AuditReport `json:"audit"`
@@ -131,7 +132,7 @@ type storeHealth struct {
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
-	out := storeHealth{Now: time.Now(), Unsafe: []string{}}
+	out := storeHealth{Now: time.Now(), Unsafe: []string{}, Alone: h.unreplicated(ctx)}
 	if engine, ok := h.engine.(interface {
 		Unsafe(context.Context) []string
 	}); ok {

@@ -7,7 +7,7 @@
 //     but the transaction. Claims run read committed and skip what another worker has locked.
 //   - Small Updates whose functions read nothing share a transaction, and so its outcome, with others of the process.
 //   - An error while the answer to COMMIT is awaited, a cancelled context included, is of kind fault.Unknown.
-//   - An acknowledged write is only as durable as the server is set to make it: see [Engine.Unsafe].
+//   - An acknowledged write is only as durable as the server is set to make it: see [Engine.Unsafe] and [Engine.Unreplicated].
 //   - Nothing here needs advisory locks, LISTEN or sequences, so that compatible distributed databases can serve.
 package postgres
 
@@ -35,22 +35,21 @@ type Options struct {
 	Conns      int32         // connections for reading and writing; 0: the URL's pool_max_conns, else 16
 	ClaimConns int32         // connections kept apart for claims, so that intake cannot starve the workers; 0: 2
 	Patience   time.Duration // how long a caller waits for a connection, and for its turn among conflicting writers; 0: 2 s
-	Replicated bool          // a synchronous standby is part of the promise: Unsafe says when none is asked for
 }
 
 // Engine keeps records in one PostgreSQL database. It implements store.Engine.
 type Engine struct {
-	pool       *pgxpool.Pool
-	claims     *pgxpool.Pool
-	log        *slog.Logger
-	patience   time.Duration
-	replicated bool
-	tables     atomic.Pointer[map[string]*table]
-	follows    atomic.Bool  // there is an index of changes
-	trimmed    atomic.Int64 // when this process last trimmed it, Unix seconds
-	queue      chan *call   // small writers that wait for a shared commit
-	done       chan struct{}
-	once       sync.Once
+	pool     *pgxpool.Pool
+	claims   *pgxpool.Pool
+	log      *slog.Logger
+	patience time.Duration
+	several  bool // the URL names more than one server
+	tables   atomic.Pointer[map[string]*table]
+	follows  atomic.Bool  // there is an index of changes
+	trimmed  atomic.Int64 // when this process last trimmed it, Unix seconds
+	queue    chan *call   // small writers that wait for a shared commit
+	done     chan struct{}
+	once     sync.Once
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -64,12 +63,13 @@ func Open(ctx context.Context, url string, o Options) (*Engine, error) {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Second
 	}
-	e := &Engine{log: o.Log, patience: o.Patience, replicated: o.Replicated, queue: make(chan *call, longest), done: make(chan struct{})}
+	e := &Engine{log: o.Log, patience: o.Patience, queue: make(chan *call, longest), done: make(chan struct{})}
 	e.tables.Store(&map[string]*table{})
 	var err error
 	if e.pool, err = connect(ctx, url, o.Conns, 16, sessionSettings); err != nil {
 		return nil, err
 	}
+	e.several = several(e.pool.Config().ConnConfig)
 	claimConns := o.ClaimConns
 	if claimConns == 0 {
 		claimConns = 2

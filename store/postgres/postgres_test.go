@@ -113,9 +113,6 @@ func TestUnsafeSettingsAreNamed(t *testing.T) {
 	if problems := e.Unsafe(t.Context()); len(problems) != 0 {
 		t.Errorf("a safe server: %q", problems)
 	}
-	if problems := open(t, server, postgres.Options{Replicated: true}).Unsafe(t.Context()); len(problems) != 1 || !strings.Contains(problems[0], "synchronous_standby_names") {
-		t.Errorf("without its standby: %q", problems)
-	}
 	lax := open(t, server+"&synchronous_commit=off", postgres.Options{})
 	if problems := lax.Unsafe(t.Context()); len(problems) != 1 || !strings.Contains(problems[0], "synchronous_commit") {
 		t.Errorf("asynchronous commits: %q", problems)

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Unsafe names each setting of the server that would let an acknowledged write be lost, and says when it takes none; empty when all is
@@ -13,10 +15,10 @@ func (e *Engine) Unsafe(ctx context.Context) []string {
 		return []string{err.Error()}
 	}
 	defer conn.Release()
-	var commit, fsync, pages, standbys string
+	var commit, fsync, pages string
 	var recovery bool
 	err = conn.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),
-		current_setting('synchronous_standby_names'), pg_is_in_recovery()`).Scan(&commit, &fsync, &pages, &standbys, &recovery)
+		pg_is_in_recovery()`).Scan(&commit, &fsync, &pages, &recovery)
 	if err != nil {
 		return []string{"the database does not say how durable it is: " + err.Error()}
 	}
@@ -33,8 +35,35 @@ func (e *Engine) Unsafe(ctx context.Context) []string {
 	if recovery {
 		problems = append(problems, "the database is a standby in recovery: it takes no writes")
 	}
-	if e.replicated && standbys == "" {
-		problems = append(problems, "a synchronous standby is declared, but the database has no synchronous_standby_names")
-	}
 	return problems
+}
+
+// Unreplicated says why a write that this server acknowledges is lost with it, though the URL names several servers, which promises the contrary;
+// "" when a commit waits for another server, one server alone is named, or nobody answers. Unlike what Unsafe says this is no reason to send people
+// away: a standby that was just promoted has no standby of its own, and it is all that there is. Several servers behind one name are not
+// seen to be several.
+func (e *Engine) Unreplicated(ctx context.Context) string {
+	if !e.several {
+		return ""
+	}
+	conn, err := e.acquire(ctx, e.pool)
+	if err != nil {
+		return "" // Unsafe says so
+	}
+	defer conn.Release()
+	var standbys string
+	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names')").Scan(&standbys); err != nil || standbys != "" {
+		return ""
+	}
+	return "several database servers are named, but the one in use has no synchronous_standby_names: what it acknowledges is lost with it"
+}
+
+// several says whether a URL leads to more than one server. A server is named once for each way to speak to it, with TLS and without.
+func several(c *pgx.ConnConfig) bool {
+	for _, f := range c.Fallbacks {
+		if f.Host != c.Host || f.Port != c.Port {
+			return true
+		}
+	}
+	return false
 }

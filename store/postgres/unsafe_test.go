@@ -35,3 +35,43 @@ func TestEachSettingThatCouldLoseAnAcknowledgedWriteIsNamed(t *testing.T) {
 		t.Errorf("of a standby: %q", problems)
 	}
 }
+
+// Whoever names several servers wants each commit to be on two of them. A standby that was promoted has nobody to wait for: that is said, and
+// it serves.
+func TestServersThatKeepNothingForEachOtherAreNamed(t *testing.T) {
+	pgtest.URL(t) // says so when there is no PostgreSQL
+	primary, err := pgtest.StartServer("", pgtest.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(primary.Stop)
+	standby, err := primary.Standby(pgtest.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Stop)
+	alone, both := open(t, primary.URL(), postgres.Options{}), open(t, pgtest.Either(primary, standby), postgres.Options{})
+	wants := func(what string, e *postgres.Engine, named bool) {
+		t.Helper()
+		if why := e.Unreplicated(t.Context()); strings.Contains(why, "synchronous_standby_names") != named {
+			t.Errorf("%s: %q", what, why)
+		}
+		if problems := e.Unsafe(t.Context()); len(problems) != 0 {
+			t.Errorf("%s is said to be unsafe: %q", what, problems)
+		}
+	}
+	wants("one server", alone, false)
+	wants("two, the standby not awaited", both, true)
+	if err := primary.Synchronous(); err != nil {
+		t.Fatal(err)
+	}
+	wants("two, the standby awaited", both, false)
+	primary.Stop()
+	if why := both.Unreplicated(t.Context()); why != "" {
+		t.Errorf("nobody answers: %q", why)
+	}
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	wants("promoted", open(t, pgtest.Either(primary, standby), postgres.Options{}), true)
+}
