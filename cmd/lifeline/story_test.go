@@ -33,16 +33,17 @@ func TestMain(m *testing.M) {
 }
 
 func TestStories(t *testing.T) {
-	if os.Getenv("LIFELINE_TEST_POSTGRES") == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
-		server, stop, err := pgtest.Start("", pgtest.Durable) // a portal on a database that may lose commits never gets ready
-		if err != nil {
+	server := os.Getenv("LIFELINE_TEST_POSTGRES")
+	if server == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
+		var stop func()
+		var err error
+		if server, stop, err = pgtest.Start("", pgtest.Durable); err != nil { // a portal on a database that may lose commits never gets ready
 			t.Fatal(err)
 		}
 		t.Cleanup(stop)
-		t.Setenv("LIFELINE_TEST_POSTGRES", server)
 	}
 	onBolt := func(testing.TB) string { return "bolt:" }
-	onPostgres := func(t testing.TB) string { return pgtest.URL(t) }
+	onPostgres := func(t testing.TB) string { return pgtest.On(t, server) }
 	t.Run("bolt", func(t *testing.T) { stories(t, onBolt, onPostgres) })
 	t.Run("postgres", func(t *testing.T) { stories(t, onPostgres, onBolt) })
 }

@@ -22,12 +22,17 @@ import (
 // The zero value is ready for use and safe for concurrent use.
 type Lots struct {
 	mu   sync.Mutex
-	held map[string]*lot
+	held map[string]*held
+}
+
+// held is a lot and whose turn it is to look at it.
+type held struct {
+	turn chan struct{}
+	lot
 }
 
 // lot is what a process holds of one limit.
 type lot struct {
-	turn  chan struct{} // held by whoever looks at it
 	size  int
 	left  int
 	since time.Time
@@ -62,14 +67,14 @@ func (l *Lots) Take(ctx context.Context, db *store.DB, key string, n int, per ti
 	return nil
 }
 
-func (l *Lots) of(key string) *lot {
+func (l *Lots) of(key string) *held {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held == nil {
-		l.held = map[string]*lot{}
+		l.held = map[string]*held{}
 	}
 	if l.held[key] == nil {
-		l.held[key] = &lot{turn: make(chan struct{}, 1)}
+		l.held[key] = &held{turn: make(chan struct{}, 1)}
 	}
 	return l.held[key]
 }
@@ -77,12 +82,12 @@ func (l *Lots) of(key string) *lot {
 // renew gives back what is left and takes the next lot, in one transaction.
 func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per time.Duration) error {
 	was := *l
-	*l = lot{turn: l.turn} // until the outcome is known nothing is held, and nothing can be given back twice
+	*l = lot{} // until the outcome is known nothing is held, and nothing can be given back twice
 	var next lot
 	var err error
 	for try := 0; try <= tries; try++ {
 		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			next = lot{turn: l.turn, size: was.next(tx.Now(), n), since: tx.Now(), until: tx.Now().Add(per / exact)}
+			next = lot{size: was.next(tx.Now(), n), since: tx.Now(), until: tx.Now().Add(per / exact)}
 			t, err := find(tx, key)
 			if err != nil {
 				return err

@@ -42,17 +42,29 @@ var shared = sync.OnceValues(func() (string, error) {
 // held keeps the shared server's tether reachable: the garbage collector would close it, and that ends the server.
 var held func()
 
-// URL is that of a fresh, empty database, which is dropped when the test ends.
+// URL is that of a fresh, empty database, which is dropped when the test ends. Its server is one for the whole process, and does not sync.
 func URL(t testing.TB) string {
+	t.Helper()
+	skipWithout(t)
+	server, err := shared()
+	if err != nil {
+		t.Fatalf("PostgreSQL is needed (install it, name one in LIFELINE_TEST_POSTGRES, or set LIFELINE_TEST_NO_POSTGRES=1 to go without): %v", err)
+	}
+	return On(t, server)
+}
+
+func skipWithout(t testing.TB) {
 	t.Helper()
 	if os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "1" {
 		fmt.Fprintf(os.Stderr, "\n*** NOT TESTED ON POSTGRESQL (LIFELINE_TEST_NO_POSTGRES=1): %s ***\n", t.Name())
 		t.Skip("not tested on PostgreSQL: LIFELINE_TEST_NO_POSTGRES=1")
 	}
-	server, err := shared()
-	if err != nil {
-		t.Fatalf("PostgreSQL is needed (install it, name one in LIFELINE_TEST_POSTGRES, or set LIFELINE_TEST_NO_POSTGRES=1 to go without): %v", err)
-	}
+}
+
+// On is URL on a server of the test's own, such as one that is [Durable]; "": there is none, as where nothing is tested on PostgreSQL.
+func On(t testing.TB, server string) string {
+	t.Helper()
+	skipWithout(t)
 	u, err := url.Parse(server)
 	if err != nil || u.Scheme == "" {
 		t.Fatalf("LIFELINE_TEST_POSTGRES must be a postgres:// URL")
