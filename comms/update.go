@@ -568,7 +568,7 @@ func (r *Room) mayPublish(tx *store.Tx, by string, u store.Rec[Update], in store
 	if f := errorsOf(found); len(f) > 0 {
 		return fault.BadFields(f...)
 	}
-	given, err := store.Approvals(tx, u.ID, r.digest(u.Value, in.Value))
+	given, ids, err := store.ApprovalsGiven(tx, u.ID, r.digest(u.Value, in.Value))
 	if err != nil {
 		return err
 	}
@@ -578,6 +578,7 @@ func (r *Room) mayPublish(tx *store.Tx, by string, u store.Rec[Update], in store
 	given = slices.DeleteFunc(given, func(a store.Approval) bool { return a.By == u.Value.Author })
 	switch store.Judge(given, k.crowd.People, 1) {
 	case store.Approved:
+		tx.On(ids...)
 		return nil
 	case store.Grown:
 		return fault.New(fault.Conflict, "it would now reach %d people, over 2 %% more than were approved; have it approved again", k.crowd.People)

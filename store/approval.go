@@ -33,8 +33,9 @@ func Approve(tx *Tx, a Approval) error {
 		return fault.New(fault.Forbidden, "the author of an act cannot approve it; a second person must")
 	}
 	a.At = tx.Now()
-	tx.On(a.Of)
-	err := approvals.Put(tx, approvals.NewID(), a, 0)
+	id := approvals.NewID()
+	tx.On(a.Of, id)
+	err := approvals.Put(tx, id, a, 0)
 	if err != nil {
 		return err
 	}
