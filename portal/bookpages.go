@@ -130,7 +130,8 @@ type grantDesk struct {
 type addressDesk struct {
 	Channel string
 	contacts.Address
-	Told *comms.Told // the last message to it
+	Told *comms.Told      // the last message to it
+	Last contacts.Arrival // when one last got there
 }
 
 const shownAtOnce = 50
@@ -237,7 +238,7 @@ func (v *customerDesk) fill(view contacts.View, known comms.Customer, policy con
 		}
 		for channel, all := range orderly(map[string][]contacts.Address{contacts.Email: c.Value.Emails, contacts.SMS: c.Value.Phones}) {
 			for _, a := range all {
-				line := addressDesk{Channel: channel, Address: a, Told: told[c.ID+" "+channel+" "+a.Value]}
+				line := addressDesk{Channel: channel, Address: a, Told: told[c.ID+" "+channel+" "+a.Value], Last: view.Arrivals.At(c.ID, channel, a.Value)}
 				line.Value = maskAddress(channel, a.Value)
 				p.Addresses = append(p.Addresses, line)
 			}
