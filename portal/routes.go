@@ -162,11 +162,12 @@ func (p *Portal) cookie() string {
 func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.docRoutes(), p.taskRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.bookPages(),
+		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.changeRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.bookPages(),
+		p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.docRoutes(),
 	} {
 		all = append(all, some...)
 	}
-	return append(all, p.changeRoutes()...)
+	return all
 }
 
 // object is what every answer about a record has.
