@@ -116,7 +116,7 @@ func TestConflictsAreDecidedByAPerson(t *testing.T) {
 	var page struct {
 		Items []struct {
 			ID, Of, Field, Have, Offered, Source string
-			Account                              string `json:"account_id"`
+			Account                              string                       `json:"account_id"`
 			From                                 struct{ Source, How string } `json:"have_from"`
 			Decisions                            []string
 		}
