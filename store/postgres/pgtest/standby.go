@@ -57,7 +57,7 @@ func (s *Server) Synchronous() error {
 
 // CatchUp returns once the standby has synced all that was committed before.
 func (s *Server) CatchUp() error {
-	return s.until("SELECT bool_and(flush_lsn >= pg_current_wal_flush_lsn()) FROM pg_stat_replication WHERE application_name = 'standby'")
+	return s.until("SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_flush_lsn()), false) FROM pg_stat_replication WHERE application_name = 'standby'")
 }
 
 // Detach stops a standby from hearing of anything new, as a line that is cut does.
