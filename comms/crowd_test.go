@@ -78,8 +78,8 @@ func together(n int, do func(i int)) {
 	all.Wait()
 }
 
-func TestASetOfThousandsIsLoadedMovedAndCounted(t *testing.T) {
-	const sites, customers = 1200, 700
+func TestASetOfHundredsIsLoadedMovedAndCounted(t *testing.T) {
+	const sites, customers = 600, 350
 	houses(t, func(h house) {
 		ctx := context.Background()
 		var book, set, moves strings.Builder

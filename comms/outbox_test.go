@@ -567,7 +567,7 @@ func TestOneThatKills(t *testing.T) {
 
 func TestAChannelThatHangsHoldsUpNothingElse(t *testing.T) {
 	towns(t, func(w *town) {
-		w.people(300)
+		w.people(130)
 		mail, sms := mails(), texts()
 		free := make(chan struct{})
 		mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
@@ -584,9 +584,9 @@ func TestAChannelThatHangsHoldsUpNothingElse(t *testing.T) {
 		w.start(outbox(w.Room, mail, sms))
 		w.await("every text", func() bool {
 			r := w.reach(update)
-			return r.ByChannel[ChannelSMS][Sent] == 300 && !r.Expanding
+			return r.ByChannel[ChannelSMS][Sent] == 130 && !r.Expanding
 		})
-		if got := w.audit(update).ByChannel[ChannelEmail]; got[Queued] != 600 {
+		if got := w.audit(update).ByChannel[ChannelEmail]; got[Queued] != 260 {
 			w.Errorf("mails while the relay hangs: %v", got)
 		}
 		// A page to staff goes through the same relay's hanging broadcast.
@@ -602,7 +602,7 @@ func TestAChannelThatHangsHoldsUpNothingElse(t *testing.T) {
 			return slices.ContainsFunc(mail.all(), func(m Message) bool { return m.To == "duty@vendor.example" })
 		})
 		close(free)
-		if reach := w.done(update); reach.States[Sent] != 600 {
+		if reach := w.done(update); reach.States[Sent] != 260 {
 			w.Errorf("states %v", reach.States)
 		}
 	})
@@ -870,13 +870,13 @@ func TestReportsOfTheProvider(t *testing.T) {
 
 func TestTwoOutboxesSendNothingTwice(t *testing.T) {
 	towns(t, func(w *town) {
-		w.people(400)
+		w.people(150)
 		update, _ := w.publish()
 		mail, sms := mails(), texts()
 		w.start(outbox(w.Room, mail, sms))
 		w.start(outbox(w.open(w.engine), mail, sms))
 		reach := w.done(update)
-		if reach.States[Sent] != 800 {
+		if reach.States[Sent] != 300 {
 			w.Errorf("states %v", reach.States)
 		}
 		for _, p := range []*pipe{mail, sms} {
@@ -889,7 +889,7 @@ func TestTwoOutboxesSendNothingTwice(t *testing.T) {
 
 func TestShutdownInOrderRepeatsNothing(t *testing.T) {
 	towns(t, func(w *town) {
-		w.people(300)
+		w.people(160)
 		update, notice := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		mail := mails()
 		o := outbox(w.Room, mail)
@@ -922,7 +922,7 @@ func TestShutdownInOrderRepeatsNothing(t *testing.T) {
 		mail.answer = nil
 		w.start(outbox(w.Room, mail))
 		w.done(update)
-		if n, of := mail.counts(); n != of || of != 600 {
+		if n, of := mail.counts(); n != of || of != 320 {
 			w.Errorf("%d messages to %d people", n, of)
 		}
 	})

@@ -155,7 +155,7 @@ func (s *site) doctor(what string) finding {
 // A disk that fails a sync leaves nobody knowing what it holds. The store then keeps nothing more and says so, what is sent stops within
 // the window, and the page stays; a restart goes on with all that was acknowledged, and whoever got no answer learns it by asking again.
 func TestAFailingDiskStopsWhatIsSentAndLosesNothing(t *testing.T) {
-	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 3000)
+	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 900)
 	storetest.FailSync(t, b.r.cmd.Process, 1)
 	within(t, "tickets are refused", func() bool { return b.refused(503) > 10 })
 	within(t, "readiness says that a restart is needed", func() bool {
