@@ -78,6 +78,7 @@ func (b *busy) ends() {
 // A disk that is full is said to whoever asks for something to be kept, and to the operator; nothing that was acknowledged is lost, the page
 // stays, and all goes on by itself once there is room.
 func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
+	t.Parallel()
 	disk := storetest.SmallDisk(t, 64<<20)
 	data := filepath.Join(disk, "data")
 	b := newBusy(t, data, 1000)
@@ -155,6 +156,7 @@ func (s *site) doctor(what string) finding {
 // A disk that fails a sync leaves nobody knowing what it holds. The store then keeps nothing more and says so, what is sent stops within
 // the window, and the page stays; a restart goes on with all that was acknowledged, and whoever got no answer learns it by asking again.
 func TestAFailingDiskStopsWhatIsSentAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 900)
 	storetest.FailSync(t, b.r.cmd.Process, 1)
 	within(t, "tickets are refused", func() bool { return b.refused(503) > 10 })

@@ -391,6 +391,7 @@ func (r *replica) told(jwt, update string, mail *smtptest.Server) (people, repea
 // the standby is promoted they go on by themselves: nothing that was acknowledged is lost, nobody is left out, at most the stated number
 // are told twice, and the public page was there all the time.
 func TestReplicasOutliveTheirDatabasesPrimary(t *testing.T) {
+	t.Parallel()
 	pgtest.URL(t) // says so when there is no PostgreSQL
 	primary, err := pgtest.StartServer("", pgtest.Durable)
 	if err != nil {

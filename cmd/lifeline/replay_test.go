@@ -12,6 +12,7 @@ import (
 // On 14 April 112 sites were back: of the 700 known then, and of the 883 that it turned out to be. Each figure names its unit, its whole and its time,
 // and the customers stand beside the sites; "53 %", whose unit nobody knows, appears nowhere.
 func TestTheReplayNamesUnitWholeAndTime(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("NOT REPLAYED: a replay sends thousands of messages to files")
 	}
