@@ -2,7 +2,6 @@ package comms
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -50,15 +49,9 @@ func (r *Room) noteSome(ctx context.Context, mine hold) (more bool, err error) {
 	var was, now arrivalState
 	var got []arrival
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		v, _, err := rounds.Get(tx, "rnd_"+arrivalDuty)
-		if err != nil {
-			return err
-		}
 		was, got, more = arrivalState{}, nil, false
-		if len(v.State) > 0 {
-			if err := json.Unmarshal(v.State, &was); err != nil {
-				return err
-			}
+		if err := readRound(tx, arrivalDuty, &was); err != nil {
+			return err
 		}
 		now, got, more, err = arrivalsFrom(tx, was)
 		return err
@@ -69,25 +62,13 @@ func (r *Room) noteSome(ctx context.Context, mine hold) (more bool, err error) {
 	if now == was {
 		return false, nil
 	}
-	state, err := json.Marshal(now)
-	if err != nil {
-		return false, err
-	}
 	err = r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
 		for _, a := range got {
 			if err := r.Book.Arrived(tx, a.contact, a.channel, a.address, a.Arrival); err != nil {
 				return err
 			}
 		}
-		v, m, err := rounds.Get(tx, "rnd_"+arrivalDuty)
-		if err != nil {
-			return err
-		}
-		v.State = state
-		if err := rounds.Put(tx, m.ID, v, m.Version); err != nil {
-			return err
-		}
-		return mine(tx)
+		return keepRound(tx, arrivalDuty, now, mine)
 	})
 	if err != nil {
 		return false, fmt.Errorf("note what was delivered: %w", err)

@@ -527,7 +527,7 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec
 	}
 	for _, site := range a.sites {
 		c.Sites++
-		reason := whyUncovered(site, approved)
+		reason := WhyUncovered(site, approved)
 		if reason == "" {
 			c.Covered++
 			continue
@@ -544,8 +544,8 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec
 	return nil
 }
 
-// whyUncovered says why none of an account's approved contacts can be reached about a site; "" when one can.
-func whyUncovered(site string, approved []contacts.Standing) string {
+// WhyUncovered says why none of an account's approved contacts can be reached about a site; "" when one can.
+func WhyUncovered(site string, approved []contacts.Standing) string {
 	reason := NoApproved
 	for _, c := range approved {
 		if !c.ApprovedFor(site) {

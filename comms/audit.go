@@ -97,7 +97,7 @@ func (r *Room) audit(tx *store.Tx) (a Audit, err error) {
 			}
 		}
 	}
-	c, _, err := readCampaign(tx)
+	c, err := readCampaign(tx)
 	if err != nil {
 		return a, err
 	}
@@ -150,7 +150,7 @@ func (a Audit) changes() map[string]int {
 // oweAudit owes the audit when the last one is too long ago. A book that was never audited has its first quarter from when the duty began.
 func (r *Room) oweAudit(ctx context.Context, mine hold) error {
 	return asItWas(r.DB.Update(ctx, store.Act{By: "system:campaign", Verb: "contacts.audit_due"}, func(tx *store.Tx) error {
-		c, _, err := readCampaign(tx)
+		c, err := readCampaign(tx)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -196,7 +197,7 @@ type MailVolume struct {
 // MailVolume reads what the campaign has counted.
 func (r *Room) MailVolume(ctx context.Context) (v MailVolume, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		c, _, err := readCampaign(tx)
+		c, err := readCampaign(tx)
 		if err != nil {
 			return err
 		}
@@ -215,40 +216,20 @@ func (r *Room) MailVolume(ctx context.Context) (v MailVolume, err error) {
 	return v, err
 }
 
-func readCampaign(tx *store.Tx) (c campaign, m store.Meta, err error) {
-	v, m, err := rounds.Get(tx, "rnd_"+campaignDuty)
-	if fault.Of(err) == fault.NotFound {
-		return campaign{Pass: passApproved}, m, nil
-	}
-	if err == nil && len(v.State) > 0 {
-		err = json.Unmarshal(v.State, &c)
-	}
-	if c.Pass == 0 {
-		c.Pass = passApproved
-	}
-	return c, m, err
+func readCampaign(tx *store.Tx) (c campaign, err error) {
+	err = readRound(tx, campaignDuty, &c)
+	c.Pass = cmp.Or(c.Pass, passApproved)
+	return c, err
 }
 
 // moveCampaign changes the campaign's state in a transaction that proves to hold the duty.
 func moveCampaign(tx *store.Tx, mine hold, change func(*campaign)) error {
-	c, m, err := readCampaign(tx)
+	c, err := readCampaign(tx)
 	if err != nil {
 		return err
 	}
 	change(&c)
-	state, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	v, _, err := rounds.Get(tx, m.ID)
-	if err != nil {
-		return err
-	}
-	v.State = state
-	if err := rounds.Put(tx, m.ID, v, m.Version); err != nil {
-		return err
-	}
-	return mine(tx)
+	return keepRound(tx, campaignDuty, c, mine)
 }
 
 // mostLooked bounds the contacts that one turn looks at, mostCounted the notices that it counts.
@@ -281,7 +262,7 @@ func (r *Room) campaignTurn(ctx context.Context, mine hold) error {
 // mayAsk says why nobody is asked now, or how many messages may go.
 func (r *Room) mayAsk(ctx context.Context) (why string, left int, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		c, _, err := readCampaign(tx)
+		c, err := readCampaign(tx)
 		if err != nil {
 			return err
 		}
@@ -371,7 +352,7 @@ func (r *Room) askNext(ctx context.Context, mine hold, left int) error {
 	rest := false
 	err := r.DB.View(ctx, func(tx *store.Tx) error {
 		due, rest = nil, false
-		c, _, err := readCampaign(tx)
+		c, err := readCampaign(tx)
 		if err != nil {
 			return err
 		}
@@ -621,7 +602,7 @@ func (r *Room) countSent(ctx context.Context, mine hold) error {
 	err := r.DB.View(ctx, func(tx *store.Tx) error {
 		clear(sent)
 		dead = nil
-		c, _, err := readCampaign(tx)
+		c, err := readCampaign(tx)
 		if err != nil {
 			return err
 		}
@@ -667,7 +648,7 @@ func (r *Room) countSent(ctx context.Context, mine hold) error {
 		}
 	}
 	return asItWas(r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-		if c, _, err := readCampaign(tx); err != nil || c.Seen == seen {
+		if c, err := readCampaign(tx); err != nil || c.Seen == seen {
 			return orAsItWas(err)
 		}
 		return moveCampaign(tx, mine, func(c *campaign) {

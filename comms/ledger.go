@@ -220,27 +220,14 @@ type SiteQuery struct {
 
 // Sites lists an incident's affected sites in the order of their ids.
 func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []store.Rec[Row], next string, err error) {
-	most := limit(q.Limit)
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		page, next = nil, ""
 		in, err := findIncident(tx, incident)
 		if err != nil {
 			return err
 		}
-		for rec, err := range rows.Scan(tx, store.Query{Prefix: rowPrefix(in.ID), After: q.After}) {
-			if err != nil {
-				return err
-			}
-			if q.State != "" && rec.Value.State != q.State {
-				continue
-			}
-			if len(page) == most {
-				next = page[most-1].Cursor()
-				return nil
-			}
-			page = append(page, rec)
-		}
-		return nil
+		page, next, err = rows.ListOf(tx, store.Query{Prefix: rowPrefix(in.ID), After: q.After, Limit: limit(q.Limit)},
+			func(row Row) bool { return q.State == "" || row.State == q.State })
+		return err
 	})
 	return page, next, err
 }

@@ -95,22 +95,55 @@ func (r *Room) turn(ctx context.Context, holder string) error {
 
 // beginRounds makes the record of every duty that has none yet.
 func (r *Room) beginRounds(ctx context.Context) error {
-	for _, d := range r.duties() {
-		err := r.DB.View(ctx, func(tx *store.Tx) error {
-			_, _, err := rounds.Get(tx, d.id())
-			return err
-		})
-		if fault.Of(err) == fault.NotFound {
-			err = r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return rounds.Put(tx, d.id(), round{Due: time.Unix(1, 0).UTC()}, 0) })
-			if fault.Of(err) == fault.Exists { // another replica was faster
-				err = nil
+	var missing []duty
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		missing = nil
+		for _, d := range r.duties() {
+			if _, _, err := rounds.Get(tx, d.id()); fault.Of(err) == fault.NotFound {
+				missing = append(missing, d)
+			} else if err != nil {
+				return err
 			}
 		}
-		if err != nil {
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for duties to begin: %w", err)
+	}
+	for _, d := range missing {
+		err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return rounds.Put(tx, d.id(), round{Due: time.Unix(1, 0).UTC()}, 0) })
+		if err != nil && fault.Of(err) != fault.Exists { // another replica was faster
 			return fmt.Errorf("begin the duty %s: %w", d.name, err)
 		}
 	}
 	return nil
+}
+
+// readRound reads how far a duty has come; a duty that was never begun leaves state as it is.
+func readRound(tx *store.Tx, duty string, state any) error {
+	v, _, err := rounds.Get(tx, "rnd_"+duty)
+	if err == nil && len(v.State) > 0 {
+		err = json.Unmarshal(v.State, state)
+	}
+	if fault.Of(err) == fault.NotFound {
+		err = nil
+	}
+	return err
+}
+
+// keepRound notes how far a duty has come, in a transaction that proves to hold it.
+func keepRound(tx *store.Tx, duty string, state any, mine hold) error {
+	v, m, err := rounds.Get(tx, "rnd_"+duty)
+	if err != nil {
+		return err
+	}
+	if v.State, err = json.Marshal(state); err != nil {
+		return err
+	}
+	if err := rounds.Put(tx, m.ID, v, m.Version); err != nil {
+		return err
+	}
+	return mine(tx)
 }
 
 func (r *Room) endTurn(ctx context.Context, d duty, holder string, epoch int64) error {

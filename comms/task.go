@@ -255,7 +255,7 @@ func (r *Room) Tasks(ctx context.Context, q TaskQuery) (page []store.Rec[Task], 
 		}
 		q.Incident = in.ID
 	}
-	walk, most := store.Query{After: q.After}, limit(q.Limit)
+	walk := store.Query{After: q.After, Limit: limit(q.Limit)}
 	switch {
 	case q.Incident != "":
 		walk.Index, walk.Equal = "incident", []any{q.Incident}
@@ -268,21 +268,8 @@ func (r *Room) Tasks(ctx context.Context, q TaskQuery) (page []store.Rec[Task], 
 		walk.Equal = append(walk.Equal, q.State)
 	}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		page, next = nil, ""
-		for rec, err := range tasks.Scan(tx, walk) {
-			if err != nil {
-				return err
-			}
-			if !q.wants(rec.Value) {
-				continue
-			}
-			if len(page) == most {
-				next = page[most-1].Cursor()
-				return nil
-			}
-			page = append(page, rec)
-		}
-		return nil
+		page, next, err = tasks.ListOf(tx, walk, q.wants)
+		return err
 	})
 	return page, next, err
 }

@@ -362,13 +362,9 @@ func (c *Changes) judge(ctx context.Context, act store.Act, id string, decide fu
 		}
 		tx.On(id)
 		change, err := decide(tx, rec)
-		if err != nil {
-			return err
+		if err == nil {
+			rec, err = replace(tx, rec, change)
 		}
-		if err := changes.Put(tx, id, change, rec.Version); err != nil {
-			return err
-		}
-		rec, err = read(tx, id)
 		return err
 	})
 	if err == nil && (rec.Value.State == ChangeVoid || rec.Value.State == ChangeExpired) {
@@ -539,16 +535,20 @@ func (c *Changes) batch(ctx context.Context, id string) (rec store.Rec[Change], 
 		default:
 			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			rec, err = replace(tx, rec, change)
 		}
-		if err := changes.Put(tx, id, change, rec.Version); err != nil {
-			return err
-		}
-		rec, err = read(tx, id)
 		return err
 	})
 	return rec, err
+}
+
+// replace writes what became of a change, and reads how it stands then.
+func replace(tx *store.Tx, was store.Rec[Change], now Change) (store.Rec[Change], error) {
+	if err := changes.Put(tx, was.ID, now, was.Version); err != nil {
+		return was, err
+	}
+	return read(tx, was.ID)
 }
 
 // stepsFrom reads the steps of a change behind n, or from n backwards.
@@ -629,9 +629,6 @@ func (v Verb) do(tx *store.Tx, rec store.Rec[Change], s *Step) error {
 	return nil
 }
 
-// errTried ends a transaction that was only a trial.
-var errTried = errors.New("tried")
-
 // Undo takes a change back: everything that it did so far, or nothing. It tries all of it first.
 func (c *Changes) Undo(ctx context.Context, by, id, reason string) (store.Rec[Change], error) {
 	rec, err := c.Change(ctx, id)
@@ -689,13 +686,10 @@ func (c *Changes) tryBack(ctx context.Context, id string) error {
 				return err
 			}
 		}
-		return errTried
+		return store.ErrNothing
 	})
 	var stop *standstill
-	switch {
-	case errors.Is(err, errTried):
-		return nil
-	case errors.As(err, &stop):
+	if errors.As(err, &stop) {
 		return fault.New(fault.Conflict, "it cannot be undone any more: %v", stop)
 	}
 	return err

@@ -3,7 +3,6 @@ package contacts
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -58,7 +57,7 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 				}
 			}
 			if !w.changed() {
-				return errNothing
+				return store.ErrNothing
 			}
 			if err := w.flush(); err != nil || e.Type != SiteDeleted {
 				return err
@@ -66,9 +65,6 @@ func (b *Book) ProductEvent(ctx context.Context, by string, e Event) (EventResul
 			return b.vanished(tx, e.From(), w.sites.dirty)
 		})
 	})
-	if errors.Is(err, errNothing) {
-		err = nil
-	}
 	return done, err
 }
 

@@ -265,9 +265,6 @@ func again(ctx context.Context, do func() error) error {
 	}
 }
 
-// errNothing ends a transaction that has nothing to write, so that it leaves no audit row either.
-var errNothing = errors.New("nothing to write")
-
 func (im *importer) try(ctx context.Context, batch []checked) (done []outcome, err error) {
 	if im.dry {
 		err = im.book.DB.View(ctx, func(tx *store.Tx) error {
@@ -294,13 +291,10 @@ func (im *importer) try(ctx context.Context, batch []checked) (done []outcome, e
 			return err
 		}
 		if !w.changed() {
-			return errNothing
+			return store.ErrNothing
 		}
 		return w.flush()
 	})
-	if errors.Is(err, errNothing) {
-		err = nil
-	}
 	return done, err
 }
 

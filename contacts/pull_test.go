@@ -54,12 +54,6 @@ func newOrigin(t *testing.T, path string) *origin {
 	return o
 }
 
-// atPace is a domain clock that a test moves. Leases run on the wall clock, and all of it lies long before that.
-type atPace struct{ at atomic.Int64 }
-
-func (p *atPace) now() time.Time       { return day.Add(time.Duration(p.at.Load())) }
-func (p *atPace) turn(d time.Duration) { p.at.Add(int64(d)) }
-
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 func (b *Book) puller(p ...Pull) *Puller {
@@ -139,7 +133,7 @@ func TestASourceIsFetchedWhenItChanged(t *testing.T) {
 		if f := b.feed(t, "billing"); !f.Due.IsZero() || o.asked.Load() != asked {
 			t.Errorf("%+v", f)
 		}
-	}, storetest.Clock((&atPace{}).now))
+	}, storetest.Clock(func() time.Time { return day })) // leases run on the wall clock, and it lies long before that
 }
 
 func TestOneReplicaFetchesAtATime(t *testing.T) {

@@ -398,33 +398,25 @@ func recoveryOf(view contacts.View, policy contacts.Policy, now time.Time) recov
 	return r
 }
 
-// spokenFor looks for the best of those who may speak for a site ("": for the account anywhere).
+// spokenFor says how well those who may speak for a site ("": for the account anywhere) can be reached, by the rule of an incident's coverage.
 func spokenFor(site string, all []store.Rec[contacts.Contact], policy contacts.Policy, now time.Time) spoken {
-	best := spoken{why: comms.NoApproved}
+	var approved []contacts.Standing
+	stale := true
 	for _, rec := range all {
-		c := rec.Value
-		if site == "" && !c.Approved() || site != "" && !c.ApprovedFor(site) {
+		s := rec.Value.Standing()
+		if site == "" {
+			s.Speaks = nil
+		}
+		if !s.ApprovedFor(site) {
 			continue
 		}
-		_, mail := contacts.Reach(c, contacts.Email)
-		_, text := contacts.Reach(c, contacts.SMS)
-		switch {
-		case mail != "" && text != "":
-			if best.why != "" && (best.why == comms.NoApproved || mail != contacts.NoAddress) {
-				best.why = mail
-				if mail == contacts.NoAddress {
-					best.why = text
-				}
-			}
-		case policy.Stale(c, now):
-			if best.why != "" {
-				best = spoken{stale: true}
-			}
-		default:
-			return spoken{}
+		approved = append(approved, s)
+		if s.NoEmail == "" || s.NoSMS == "" {
+			stale = stale && policy.Stale(rec.Value, now)
 		}
 	}
-	return best
+	why := comms.WhyUncovered(site, approved)
+	return spoken{why: why, stale: why == "" && stale}
 }
 
 // changesOf are the changes that have not ended and name the account or what belongs to it.

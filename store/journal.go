@@ -258,14 +258,9 @@ func (db *DB) Retry(ctx context.Context, by Applies) (n int, err error) {
 			}
 		}
 		if n == 0 {
-			return errNothing
+			return ErrNothing
 		}
 		return nil
 	})
-	if err == errNothing {
-		return 0, nil
-	}
 	return n, err
 }
-
-var errNothing = fault.New(fault.Conflict, "nothing changed")

@@ -15,6 +15,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -33,6 +34,10 @@ var (
 	ErrFenced      error = &fault.Error{Kind: fault.Fenced}
 	ErrUnavailable error = &fault.Error{Kind: fault.Unavailable}
 )
+
+// ErrNothing ends the function of an Update that turned out to have nothing to do, or was only a trial: nothing is written, no audit row either,
+// and Update returns nil.
+var ErrNothing = errors.New("nothing to write")
 
 // Type is what a field of an index holds.
 type Type int
@@ -215,7 +220,7 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-// Update runs fn and applies what it wrote, all or nothing. fn may run again.
+// Update runs fn and applies what it wrote, all or nothing. fn may run again, and may end with ErrNothing.
 func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 	var after []func()
 	once, _ := ctx.Value(onceKey{}).(*onceUse)
@@ -238,6 +243,9 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 		after = tx.after
 		return tx.writes(), nil
 	})
+	if errors.Is(err, ErrNothing) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -275,9 +275,23 @@ func (t Table[T]) List(tx *Tx, q Query) (page []Rec[T], next string, err error) 
 	if limit > 0 {
 		q.Limit++
 	}
+	return t.fill(tx, q, limit, func(T) bool { return true })
+}
+
+// ListOf is List of the records that are wanted among those that q chooses. It reads all that lie between them.
+func (t Table[T]) ListOf(tx *Tx, q Query, wants func(T) bool) (page []Rec[T], next string, err error) {
+	limit := q.Limit
+	q.Limit = 0
+	return t.fill(tx, q, limit, wants)
+}
+
+func (t Table[T]) fill(tx *Tx, q Query, limit int, wants func(T) bool) (page []Rec[T], next string, err error) {
 	for rec, err := range t.Scan(tx, q) {
 		if err != nil {
 			return nil, "", err
+		}
+		if !wants(rec.Value) {
+			continue
 		}
 		if limit > 0 && len(page) == limit {
 			return page, page[limit-1].cursor, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,6 +52,15 @@ func connect(ctx context.Context, e env, cfg config) (*client, error) {
 			h.close()
 		},
 	}, nil
+}
+
+// reach is connect with the configuration that a command names.
+func reach(ctx context.Context, e env, fs *flag.FlagSet) (*client, error) {
+	cfg, err := readConfig(text(fs, "config"), e.environ)
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, e, cfg)
 }
 
 // call sends a request and reads a JSON answer into out; a problem document becomes an error that names its fields.

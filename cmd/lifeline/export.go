@@ -36,11 +36,7 @@ func runExport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if f := text(fs, "format"); f != contacts.FormatCSV && f != contacts.FormatJSONLines {
 		return usage{fmt.Sprintf("export: --format is csv or jsonl, not %q", f)}
 	}
-	cfg, err := readConfig(text(fs, "config"), e.environ)
-	if err != nil {
-		return err
-	}
-	c, err := connect(ctx, e, cfg)
+	c, err := reach(ctx, e, fs)
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,7 @@ func runPurge(ctx context.Context, e env, fs *flag.FlagSet) error {
 	case change == "" && text(fs, "reason") == "":
 		return usage{"purge: give a --reason: whoever approves this, or looks for it later, has to know why"}
 	}
-	cfg, err := readConfig(text(fs, "config"), e.environ)
-	if err != nil {
-		return err
-	}
-	c, err := connect(ctx, e, cfg)
+	c, err := reach(ctx, e, fs)
 	if err != nil {
 		return err
 	}

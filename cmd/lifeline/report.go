@@ -29,11 +29,7 @@ func runReport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if fs.NArg() != 1 || fs.Arg(0) != "contacts" {
 		return usage{"report: say which; there is one: lifeline report contacts"}
 	}
-	cfg, err := readConfig(text(fs, "config"), e.environ)
-	if err != nil {
-		return err
-	}
-	c, err := connect(ctx, e, cfg)
+	c, err := reach(ctx, e, fs)
 	if err != nil {
 		return err
 	}

@@ -25,11 +25,7 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 			if fs.NArg() != 1 || fs.Arg(0) != "issue" || role == "" || name == "" {
 				return usage{"token: write `lifeline token issue --role ROLE --name NAME`"}
 			}
-			cfg, err := readConfig(text(fs, "config"), e.environ)
-			if err != nil {
-				return err
-			}
-			c, err := connect(ctx, e, cfg)
+			c, err := reach(ctx, e, fs)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -240,7 +239,7 @@ func PutSlice(ctx context.Context, db *store.DB, r io.Reader, o SliceOptions) (d
 			}
 		}
 		if o.Dry || len(back) == 0 {
-			return errNothing
+			return store.ErrNothing
 		}
 		waiting, err := tx.WaitingFacts()
 		if err != nil {
@@ -248,11 +247,8 @@ func PutSlice(ctx context.Context, db *store.DB, r io.Reader, o SliceOptions) (d
 		}
 		return tx.Reapply(o.Applies, slices.Concat(facts, waiting), may)
 	})
-	if err == nil {
+	if err == nil && !o.Dry && len(back) > 0 {
 		err = o.applyLater(ctx, db, facts, may)
-	}
-	if errors.Is(err, errNothing) {
-		err = nil
 	}
 	if err != nil {
 		return Sliced{}, fmt.Errorf("restore a slice: %w", err)
@@ -309,5 +305,3 @@ func (p piece) stands(keys *store.Keys, old store.Raw) (bool, error) {
 	value, err := keys.Open(p.kind, old.ID, old.Body)
 	return err == nil && bytes.Equal(value, p.value) && old.Deleted.Equal(p.raw.Deleted), err
 }
-
-var errNothing = errors.New("nothing is to be done")

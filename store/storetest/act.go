@@ -48,6 +48,25 @@ func (e *losesAnswers) Update(ctx context.Context, fn func(store.Snapshot) (stor
 }
 
 var actTests = []test{
+	{"an act that finds nothing to do leaves no trace and is no error", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		r := openRoom(t, fresh)
+		id, told := things.NewID(), false
+		err := r.Update(t.Context(), store.Act{By: "stf_ada", Verb: "thing.make"}, func(tx *store.Tx) error {
+			tx.After(func() { told = true })
+			if err := things.Put(tx, id, thing{Name: "a"}, 0); err != nil {
+				return err
+			}
+			return store.ErrNothing
+		})
+		if err != nil || told || len(auditRows(t, r.DB)) > 0 {
+			t.Errorf("%v, told %v, rows %+v", err, told, auditRows(t, r.DB))
+		}
+		r.see(func(tx *store.Tx) error {
+			_, _, err := things.Get(tx, id)
+			wantKind(t, err, fault.NotFound)
+			return nil
+		})
+	}},
 	{"an act and its audit row are one", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		r := openRoom(t, fresh)
 		id := things.NewID()
