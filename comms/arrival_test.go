@@ -84,7 +84,7 @@ func TestWhenAMessageLastGotToEachAddress(t *testing.T) {
 			w.Errorf("noted while reports come: %v", got)
 		}
 
-		w.clock.turn(reportsCome)
+		w.clock.Turn(reportsCome)
 		w.note()
 		want := map[string]contacts.Arrival{"+12025500000": {At: outbreak}, "+12025500059": {At: outbreak}}
 		for i := range customers {
@@ -123,15 +123,15 @@ func TestWhenAMessageLastGotToEachAddress(t *testing.T) {
 				}
 				return len(all) == 2
 			})
-			w.clock.turn(reportsCome)
+			w.clock.Turn(reportsCome)
 			w.note()
 		}
 		direct()
 		if got, _ := w.arrived(); !maps.Equal(got, want) {
 			w.Errorf("noted again within a day: %v", got)
 		}
-		w.clock.turn(day)
-		at := w.clock.now()
+		w.clock.Turn(day)
+		at := w.clock.Now()
 		direct()
 		want["owner0002@c0002.example"] = contacts.Arrival{At: at, Accepted: true}
 		if got, _ := w.arrived(); !maps.Equal(got, want) {

@@ -20,7 +20,7 @@ import (
 func (h house) asking() {
 	h.Asking = Asking{Sign: func(subject string) string { return subject }, Live: func(string) bool { return true }, From: "status@vendor.example", Number: "+12025550100"}
 	h.Policy.Confirm.PerHour = 600 // ten a minute, so that a turn asks all of them
-	h.clock.turn(400*24*time.Hour + 2*time.Hour)
+	h.clock.Turn(400*24*time.Hour + 2*time.Hour)
 }
 
 func (h house) campaign() {
@@ -90,31 +90,31 @@ func TestACampaignAsksStepByStep(t *testing.T) {
 		h.wantAsked("those who may speak come first", ann)
 		h.campaign()
 		h.wantAsked("then the others", ann, bo, dai)
-		h.clock.turn(2 * time.Hour)
+		h.clock.Turn(2 * time.Hour)
 		h.campaign()
 		h.campaign()
 		h.wantAsked("nobody twice", ann, bo, dai)
 
-		h.clock.turn(7 * day)
+		h.clock.Turn(7 * day)
 		h.campaign()
 		h.wantAsked("the reminder", ann, bo, dai, "again "+ann, "again "+bo, "again "+dai)
-		h.clock.turn(7 * day)
+		h.clock.Turn(7 * day)
 		h.campaign()
 		h.wantAsked("the second channel, where there is one", ann, bo, dai, "again "+ann, "again "+bo, "again "+dai, annSM)
 		if owed := h.owed(TaskQuery{State: Open}); len(owed) != 0 {
 			h.Errorf("too early: %+v", owed)
 		}
-		h.clock.turn(4 * day)
+		h.clock.Turn(4 * day)
 		h.campaign()
 		if owed := h.owed(TaskQuery{State: Open}); len(owed) != 1 || owed[0].What != OutreachConfirm {
 			h.Errorf("the outreach to her who may speak, and to nobody else: %+v", owed)
 		}
-		h.clock.turn(60 * day)
+		h.clock.Turn(60 * day)
 		h.campaign()
 		if n := len(h.asked()); n != 7 {
 			h.Errorf("asked again within the interval: %d", n)
 		}
-		h.clock.turn(31 * day)
+		h.clock.Turn(31 * day)
 		h.campaign()
 		h.campaign()
 		if n := len(h.asked()); n != 10 {
@@ -133,11 +133,11 @@ func TestACampaignStandsStillInAnIncidentAndAtNight(t *testing.T) {
 		if _, err := h.Amend(context.Background(), "stf_ann", in.ID, 0, Amend{Severity: &lower, Reason: "few are hit"}); err != nil {
 			h.Fatal(err)
 		}
-		h.clock.turn(9 * time.Hour) // 19:17
+		h.clock.Turn(9 * time.Hour) // 19:17
 		h.campaign()
 		h.wantAsked("it is evening")
 		h.Asking.Live = func(string) bool { return false }
-		h.clock.turn(14 * time.Hour)
+		h.clock.Turn(14 * time.Hour)
 		h.campaign()
 		h.wantAsked("nothing is sent")
 		h.Asking.Live = func(string) bool { return true }
@@ -147,7 +147,7 @@ func TestACampaignStandsStillInAnIncidentAndAtNight(t *testing.T) {
 		h.Policy.Confirm.Off = false
 		h.load("account,account_id,name,role,email\nNew,A-7,Gil,owner,gil@new.example\n")
 		h.campaign()
-		h.clock.turn(2 * time.Hour)
+		h.clock.Turn(2 * time.Hour)
 		h.campaign()
 		h.wantAsked("everybody but who came yesterday", bo, dai, ann)
 	})
@@ -159,7 +159,7 @@ func TestWhatIsAnsweredToACampaign(t *testing.T) {
 		ctx := context.Background()
 		h.asking()
 		h.load("account,account_id,name,role,email,confirmed_at\nBolt,A-2,Ann at Bolt,technical,ANN@acme.example,2022-04-01\n")
-		h.clock.turn(24 * time.Hour)
+		h.clock.Turn(24 * time.Hour)
 		h.campaign()
 		h.campaign()
 		h.wantAsked("one mailbox is asked once, whoever has it", ann, bo, dai)
@@ -178,7 +178,7 @@ func TestWhatIsAnsweredToACampaign(t *testing.T) {
 				h.Errorf("%d have it", len(have))
 			}
 			for _, who := range have {
-				if !who.Value.Emails[0].ConfirmedAt.Equal(h.clock.now()) || h.Book.Policy.FreshnessOf(who.Value, tx.Now()) != contacts.Fresh {
+				if !who.Value.Emails[0].ConfirmedAt.Equal(h.clock.Now()) || h.Book.Policy.FreshnessOf(who.Value, tx.Now()) != contacts.Fresh {
 					h.Errorf("%+v", who.Value)
 				}
 			}
@@ -219,10 +219,10 @@ func TestWhatIsAnsweredToACampaign(t *testing.T) {
 			h.Errorf("%+v %v", full, err)
 		}
 
-		h.clock.turn(8 * day)
+		h.clock.Turn(8 * day)
 		h.campaign()
 		h.wantAsked("who answered hears nothing more", ann, bo, dai)
-		h.clock.turn(90 * day)
+		h.clock.Turn(90 * day)
 		_, err = h.AskedBy(ctx, h.link("ann@acme.example"))
 		h.refused(err, fault.NotFound)
 		h.refused(h.Answer(ctx, "nonsense", Answered{Answer: AnswerYes}), fault.NotFound)
@@ -235,9 +235,9 @@ func TestACampaignHearsOfOtherProofs(t *testing.T) {
 		h.asking()
 		h.campaign()
 		h.wantAsked("", ann)
-		h.clock.turn(day)
-		h.load("account,account_id,name,role,email,confirmed_at\nAcme,A-1,Ann Lee,owner,ann@acme.example," + h.clock.now().Format(time.RFC3339) + "\n")
-		h.clock.turn(7 * day)
+		h.clock.Turn(day)
+		h.load("account,account_id,name,role,email,confirmed_at\nAcme,A-1,Ann Lee,owner,ann@acme.example," + h.clock.Now().Format(time.RFC3339) + "\n")
+		h.clock.Turn(7 * day)
 		h.campaign()
 		if slices.Contains(h.asked(), "again "+ann) {
 			h.Errorf("%q", h.asked())

@@ -42,7 +42,7 @@ func TestOutreachIsOwedUntilEverySiteHasSomebody(t *testing.T) {
 			h.Errorf("%+v %v", c, err)
 		}
 
-		h.clock.turn(time.Hour)
+		h.clock.Turn(time.Hour)
 		h.load("account,account_id,name,role,email,confirmed_at\nBolt,A-2,Eve,owner,eve@bolt.example,2022-04-01\n")
 		for range 2 { // a second look changes nothing
 			if err := h.coverAll(ctx); err != nil {
@@ -52,7 +52,7 @@ func TestOutreachIsOwedUntilEverySiteHasSomebody(t *testing.T) {
 		if left := h.owed(TaskQuery{Incident: in.ID, State: Open}); len(left) != 1 || left[0].Count != 1 {
 			h.Errorf("%+v", left)
 		}
-		h.clock.turn(time.Hour)
+		h.clock.Turn(time.Hour)
 		h.load("account,account_id,name,role,email,confirmed_at\nAcme,A-1,Fay,owner,fay@acme.example,2022-04-01\n")
 		if err := h.coverAll(ctx); err != nil {
 			h.Fatal(err)
@@ -70,7 +70,7 @@ func TestOutreachIsOwedUntilEverySiteHasSomebody(t *testing.T) {
 		}
 
 		// Whoever opts out leaves a gap again.
-		h.clock.turn(time.Hour)
+		h.clock.Turn(time.Hour)
 		h.optOut("eve@bolt.example")
 		if err := h.coverAll(ctx); err != nil {
 			h.Fatal(err)

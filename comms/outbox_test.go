@@ -23,7 +23,7 @@ import (
 type town struct {
 	testing.TB
 	*Room
-	clock    *dial
+	clock    *storetest.Dial
 	engine   *shutter
 	keys     *store.Keys
 	incident string
@@ -64,7 +64,7 @@ func towns(t *testing.T, story func(w *town)) {
 
 func newTown(t testing.TB, engine store.Engine) *town {
 	t.Helper()
-	w := &town{TB: t, clock: &dial{at: outbreak}, engine: &shutter{Engine: engine}, keys: storetest.Keys(t)}
+	w := &town{TB: t, clock: storetest.NewDial(outbreak), engine: &shutter{Engine: engine}, keys: storetest.Keys(t)}
 	w.Room = w.open(w.engine)
 	if !testing.Short() {
 		t.Cleanup(func() {
@@ -83,7 +83,7 @@ func (w *town) open(engine store.Engine) *Room {
 	if err != nil {
 		w.Fatal(err)
 	}
-	db, err := store.Open(context.Background(), engine, store.Options{Keys: w.keys, Kinds: townKinds(), Clock: w.clock.now})
+	db, err := store.Open(context.Background(), engine, store.Options{Keys: w.keys, Kinds: townKinds(), Clock: w.clock.Now})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -25,9 +25,9 @@ func (h house) ladder(what string, rungs map[time.Duration]string) {
 func (h house) fires(after time.Duration) (who []string) {
 	h.Helper()
 	before := len(h.notices(templates.MsgDeadline))
-	h.clock.turn(after)
+	h.clock.Turn(after)
 	for range 2 {
-		if _, err := h.FireDeadlines(context.Background(), h.clock.now()); err != nil {
+		if _, err := h.FireDeadlines(context.Background(), h.clock.Now()); err != nil {
 			h.Fatal(err)
 		}
 	}
@@ -55,7 +55,7 @@ func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 		h.ladder(FullScope, map[time.Duration]string{0: "scope@vendor.example"})
 		in := h.declare()
 		h.say(in.ID, h.said(func(s *templates.Statement) {
-			s.Timeline.FullScopeBy = templates.Moment{At: h.clock.now().Add(95 * time.Minute)}
+			s.Timeline.FullScopeBy = templates.Moment{At: h.clock.Now().Add(95 * time.Minute)}
 		}))
 		h.told("before its time", h.fires(time.Hour-time.Second))
 		h.told("at its time", h.fires(time.Second), "owner@vendor.example")
@@ -73,7 +73,7 @@ func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 
 		// Words end both: the extent is known now, and the next promise stands by itself.
 		h.say(in.ID, h.said(func(s *templates.Statement) {
-			s.Headline, s.Affected.Status, s.Timeline.FullScopeBy = "All sites are listed", "final", templates.Moment{At: h.clock.now()}
+			s.Headline, s.Affected.Status, s.Timeline.FullScopeBy = "All sites are listed", "final", templates.Moment{At: h.clock.Now()}
 		}))
 		if open := h.due(FullScope); len(open) != 0 {
 			h.Errorf("the extent is known, and still due: %+v", open)
@@ -122,7 +122,7 @@ func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 		}
 		var last store.Rec[Update]
 		for _, headline := range []string{"One", "Two", "Three", "Four", "Five"} {
-			h.clock.turn(time.Minute)
+			h.clock.Turn(time.Minute)
 			last = h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = headline }))
 			says(last.ID, facts)
 		}
@@ -150,7 +150,7 @@ func TestTheFirstNoticeSaysWhatReadersAreOwed(t *testing.T) {
 		if told := h.notices(templates.MsgDeclared); len(told) != 1 || told[0].To[0].Address != "duty@vendor.example" || len(h.notices(nameUpdate)) != 0 {
 			h.Errorf("told inside: %+v", told)
 		}
-		n := FirstNotice{Products: []string{"Wiki"}, NextUpdateBy: templates.Moment{At: h.clock.now().Add(time.Hour)}}
+		n := FirstNotice{Products: []string{"Wiki"}, NextUpdateBy: templates.Moment{At: h.clock.Now().Add(time.Hour)}}
 		for _, locale := range templates.Locales() {
 			words := h.Words.Catalog(locale)
 			for _, channel := range []string{ChannelEmail, ChannelPage, ChannelTicket, ChannelSMS} {

@@ -19,29 +19,11 @@ import (
 	"lifeline/templates"
 )
 
-// dial is a domain clock that a test turns.
-type dial struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (d *dial) now() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at
-}
-
-func (d *dial) turn(by time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at = d.at.Add(by)
-}
-
 // house is a room on a real store, with a clock to turn and two customers: acme with S-1 to S-3, and bolt with S-4.
 type house struct {
 	*Room
 	*testing.T
-	clock *dial
+	clock *storetest.Dial
 }
 
 var outbreak = time.Date(2022, 4, 5, 8, 17, 0, 0, time.UTC)
@@ -57,12 +39,10 @@ Bolt,A-2,Bolt,S-4,Dai Ito,billing,dai@bolt.example,,ja,2022-04-01
 
 func houses(t *testing.T, story func(h house)) {
 	t.Helper()
-	clock := &dial{}
+	clock := storetest.NewDial(outbreak)
 	kinds := append(contacts.Kinds(), Kinds()...)
 	storetest.Each(t, kinds, func(t *testing.T, db *store.DB) {
-		clock.mu.Lock()
-		clock.at = outbreak
-		clock.mu.Unlock()
+		clock.Set(outbreak)
 		words, err := theWords()
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +55,7 @@ func houses(t *testing.T, story func(h house)) {
 			Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}}}
 		h.load(theContacts)
 		story(h)
-	}, storetest.Clock(clock.now))
+	}, storetest.Clock(clock.Now))
 }
 
 func (h house) load(csv string) {
@@ -115,7 +95,7 @@ func (h house) move(m Mover, incident string, lines ...string) MoveReport {
 
 // said is a statement in which every field is filled.
 func (h house) said(mend ...func(*templates.Statement)) templates.Statement {
-	s := whole(h.clock.now())
+	s := whole(h.clock.Now())
 	for _, m := range mend {
 		m(&s)
 	}
@@ -294,7 +274,7 @@ func TestSeverityChangesAreKeptInOrder(t *testing.T) {
 		_, err = h.Amend(ctx, "stf_bob", in.ID, 0, Amend{Severity: &p1})
 		h.refused(err, fault.Invalid, "category is missing", "reason is missing")
 		for _, s := range []string{"P1", "P0"} {
-			h.clock.turn(time.Minute)
+			h.clock.Turn(time.Minute)
 			if in, err = h.Amend(ctx, "stf_bob", in.ID, in.Version, Amend{Severity: &s, Category: &data, Reason: "more reports"}); err != nil {
 				h.Fatal(err)
 			}
@@ -389,7 +369,7 @@ func TestTheLedgerCountsSitesAndCustomersApart(t *testing.T) {
 		if !slices.Equal(codes, want) || report.Moved != 2 || report.Unchanged != 1 || report.Rejected != 6 {
 			h.Errorf("%q", codes)
 		}
-		h.clock.turn(time.Hour)
+		h.clock.Turn(time.Hour)
 		for _, site := range []string{"S-2", "S-3", "S-4"} {
 			h.move(auto, in.ID, `{"site_id":"`+site+`","state":"rebuilt"}`)
 		}
@@ -402,13 +382,13 @@ func TestTheLedgerCountsSitesAndCustomersApart(t *testing.T) {
 		h.move(boss, in.ID, `{"site_id":"S-4","state":"passed","reason":"seen by two"}`, `{"site_id":"S-4","state":"handed_back","reason":"customer said so on the phone"}`,
 			`{"site_id":"S-1","state":"passed","reason":"seen by two"}`)
 		f, err = h.Ledger(ctx, in.ID)
-		if err != nil || f.Sites.Percent != "25.0" || f.Customers.Restored != 1 || f.Customers.Percent != "50.0" || f.Sites.Checked != 2 || f.Sites.Confirmed != 1 || !f.AsOf.Equal(h.clock.now()) {
+		if err != nil || f.Sites.Percent != "25.0" || f.Customers.Restored != 1 || f.Customers.Percent != "50.0" || f.Sites.Checked != 2 || f.Sites.Confirmed != 1 || !f.AsOf.Equal(h.clock.Now()) {
 			h.Errorf("%+v %v", f, err)
 		}
 		closed := Closed
 		_, err = h.Amend(ctx, "stf_boss", in.ID, 0, Amend{State: &closed, Reason: "done"})
 		h.refused(err, fault.Conflict, "3 are not", "Acme")
-		h.clock.turn(73 * time.Hour) // silence
+		h.clock.Turn(73 * time.Hour) // silence
 		f, _ = h.Ledger(ctx, in.ID)
 		if f.Sites.NoAnswer != 1 || f.Sites.Restored != 2 || f.Sites.Percent != "50.0" || f.Sites.Confirmed != 1 {
 			h.Errorf("%+v", f)
@@ -499,14 +479,14 @@ func TestAnUpdateTakesTwoPeopleAndSaysItOnce(t *testing.T) {
 			h.Fatal(err)
 		}
 		v := u.Value
-		if v.State != Published || v.People != 3 || v.Figures == nil || v.Figures.Sites.Total != 3 || v.Digest == "" || !v.PublishedAt.Equal(h.clock.now()) {
+		if v.State != Published || v.People != 3 || v.Figures == nil || v.Figures.Sites.Total != 3 || v.Digest == "" || !v.PublishedAt.Equal(h.clock.Now()) {
 			h.Errorf("%+v", v)
 		}
 		n := h.notice(v.Notice)
 		if n.Update != u.ID || n.Audience != AudienceAffected || !slices.Equal(n.Channels, []string{ChannelEmail, ChannelSMS}) || n.Lane != LaneBroadcast {
 			h.Errorf("%+v", n)
 		}
-		if due := h.due(NextUpdate); len(due) != 1 || due[0].Of != in.ID || !due[0].Due.Equal(h.clock.now().Add(time.Hour)) {
+		if due := h.due(NextUpdate); len(due) != 1 || due[0].Of != in.ID || !due[0].Due.Equal(h.clock.Now().Add(time.Hour)) {
 			h.Errorf("%+v", due)
 		}
 		if now := h.edition(); now <= was {
@@ -535,7 +515,7 @@ func TestNothingNewIsNotSaidTwice(t *testing.T) {
 		ctx := context.Background()
 		in := h.declare()
 		h.say(in.ID, h.said())
-		h.clock.turn(30 * time.Minute)
+		h.clock.Turn(30 * time.Minute)
 		again := h.draft(in.ID, h.said())
 		_, err := h.Approve(ctx, "stf_bob", again.ID)
 		h.refused(err, fault.Invalid, "nothing that update 1 did not say")
@@ -551,7 +531,7 @@ func TestNothingNewIsNotSaidTwice(t *testing.T) {
 		if _, err := h.Publish(ctx, "stf_cat", again.ID, PublishOptions{}); err != nil {
 			h.Fatal(err)
 		}
-		if due := h.due(NextUpdate); len(due) != 1 || !due[0].Due.Equal(h.clock.now().Add(time.Hour)) {
+		if due := h.due(NextUpdate); len(due) != 1 || !due[0].Due.Equal(h.clock.Now().Add(time.Hour)) {
 			h.Errorf("one promise is open: %+v", due)
 		}
 		// What the ledger says is new, too.
@@ -602,7 +582,7 @@ func TestAP0GoesToThePageAloneWhenNobodyIsAwake(t *testing.T) {
 		alone := PublishOptions{PageOnly: true}
 		_, err := h.Publish(ctx, "stf_ann", u.ID, alone)
 		h.refused(err, fault.Forbidden, "15m")
-		h.clock.turn(16 * time.Minute)
+		h.clock.Turn(16 * time.Minute)
 		_, err = h.Publish(ctx, "stf_bob", u.ID, alone)
 		h.refused(err, fault.Forbidden, "only the author")
 		if u, err = h.Publish(ctx, "stf_ann", u.ID, alone); err != nil {
@@ -759,7 +739,7 @@ func TestTheFirstNoticeTakesOnePersonOnApprovedWords(t *testing.T) {
 	houses(t, func(h house) {
 		ctx := context.Background()
 		in := h.declare()
-		n := FirstNotice{Products: []string{"Wiki"}, NextUpdateBy: templates.Moment{At: h.clock.now().Add(time.Hour)}}
+		n := FirstNotice{Products: []string{"Wiki"}, NextUpdateBy: templates.Moment{At: h.clock.Now().Add(time.Hour)}}
 		_, err := h.FirstNotice(ctx, "stf_ann", in.ID, n)
 		h.refused(err, fault.Forbidden, "2 persons and has 0")
 		if _, err := h.ApproveFirstNotice(ctx, "stf_ann"); err != nil {

@@ -45,7 +45,7 @@ func TestATaskIsOwedOnceUntilItEnds(t *testing.T) {
 		if _, err := h.Take(ctx, "stf_ann", first, 0); err != nil {
 			h.Fatal(err)
 		}
-		h.clock.turn(time.Hour)
+		h.clock.Turn(time.Hour)
 		again := h.owe(Task{What: "finding.source_shrank", Of: "billing", Title: "The source billing lost 5 of 10 accounts", Detail: json.RawMessage(`{"count":5}`), Owner: "stf_bo"})
 		if again != first {
 			h.Errorf("a second task %s beside %s", again, first)
@@ -78,9 +78,9 @@ func TestATaskIsDue(t *testing.T) {
 		if due := h.due("outreach"); len(due) != 1 || due[0].Of != id || due[0].Title != "Reach a customer by hand" || !due[0].Due.Equal(outbreak.Add(24*time.Hour)) {
 			h.Fatalf("%+v", due)
 		}
-		h.clock.turn(25 * time.Hour)
+		h.clock.Turn(25 * time.Hour)
 		for range 2 {
-			if _, err := h.FireDeadlines(ctx, h.clock.now()); err != nil {
+			if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil {
 				h.Fatal(err)
 			}
 		}

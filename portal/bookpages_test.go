@@ -369,7 +369,7 @@ func TestCoverageHasAPage(t *testing.T) {
 	desk.page(at).want(200).says("Covered 1 of 2 sites", "Bolt", "S-4", "nobody may speak for it", "/desk/tasks/tsk_", "nobody yet")
 	desk.page("/desk/accounts/A-2").want(200).says("Reach a customer by hand", "Nobody may speak for this customer")
 	h.bring("billing", "account_id,name,email,role\nA-2,Eve,eve@bolt.example,owner\n")
-	h.clock.turn(time.Hour)
+	h.clock.Turn(time.Hour)
 	if err := h.Comms.Cover(context.Background(), inc); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestHowWellCustomersCouldBeRecovered(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	h.post(auth.Support, "/api/v1/contacts/report", nil).want(200)
-	h.clock.turn(400 * 24 * time.Hour)
+	h.clock.Turn(400 * 24 * time.Hour)
 	h.get(auth.Auditor, "/api/v1/contacts/report").want(200).says(`"fresh":-3`, `"stale":3`)
 	for cell, want := range map[string]string{"=1+1": "'=1+1", "@x": "'@x", "-2": "'-2", "plain": "plain", "": ""} {
 		if got := harmless(cell); got != want {

@@ -118,7 +118,7 @@ func TestATicketIsDeletedWithItsConversationAndComesBack(t *testing.T) {
 
 	// Kept its time, it is purged by two, with what was said.
 	h.remove(ticket+"?reason=spam", "").want(200)
-	h.clock.turn(6 * 365 * 24 * time.Hour)
+	h.clock.Turn(6 * 365 * 24 * time.Hour)
 	for _, role := range auth.Roles() {
 		h.tokens[role] = h.issue(role, "The "+string(role))
 	}
@@ -197,7 +197,7 @@ func TestAnExportTakesTwoPeople(t *testing.T) {
 	}
 	h.get(auth.Commander, fetch+"&format=pdf").want(422)
 	h.get(auth.Admin, fetch).want(403) // not hers
-	h.clock.turn(2 * time.Hour)
+	h.clock.Turn(2 * time.Hour)
 	h.get(auth.Commander, fetch).want(409)
 }
 

@@ -31,7 +31,7 @@ func (h *house) asks(out *sent) string {
 func TestAnAddressIsConfirmedByAButtonAndByNoScanner(t *testing.T) {
 	h := open(t)
 	h.loadContacts()
-	h.clock.turn(400*24*time.Hour + time.Hour)
+	h.clock.Turn(400*24*time.Hour + time.Hour)
 	link := h.asks(h.send())
 	press := func(path string, form url.Values) answer {
 		return h.do(ask{method: "POST", path: path, media: "application/x-www-form-urlencoded", body: form.Encode(), header: map[string]string{"Origin": h.URL}})
@@ -58,7 +58,7 @@ func TestAnAddressIsConfirmedByAButtonAndByNoScanner(t *testing.T) {
 		t.Error("what was refused changed something")
 	}
 	press(link, url.Values{"answer": {"yes"}}).want(200).says("Thank you", "/card.vcf")
-	if after := contact(); after == before || !strings.Contains(after, h.clock.now().UTC().Format("2006-01-02T15:04")) {
+	if after := contact(); after == before || !strings.Contains(after, h.clock.Now().UTC().Format("2006-01-02T15:04")) {
 		t.Errorf("not confirmed: %s", after)
 	}
 	h.do(ask{method: "GET", path: link, header: map[string]string{"Accept-Language": "ja"}}).want(200).says("ありがとうございます")
@@ -68,7 +68,7 @@ func TestAnAddressIsConfirmedByAButtonAndByNoScanner(t *testing.T) {
 func TestAnotherAddressIsShownToStaffForAReason(t *testing.T) {
 	h := open(t)
 	h.loadContacts()
-	h.clock.turn(400*24*time.Hour + time.Hour)
+	h.clock.Turn(400*24*time.Hour + time.Hour)
 	link := h.asks(h.send())
 	h.do(ask{method: "POST", path: link, media: "application/x-www-form-urlencoded", body: url.Values{"answer": {"other"}, "address": {"new@acme.example"}}.Encode(),
 		header: map[string]string{"Origin": h.URL}}).want(200)

@@ -64,22 +64,22 @@ func TestAProductWithASecretSignsItsEvents(t *testing.T) {
 		return h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/events/product", media: "application/json", body: body, header: header})
 	}
 	post(body, nil).want(403)
-	post(body, sign(whsec(3), "msg_1", h.clock.now(), body)).want(403)
-	post(body, sign(whsec(1), "msg_1", h.clock.now().Add(-6*time.Minute), body)).want(403)
-	post(body, sign(whsec(1), "msg_1", h.clock.now().Add(6*time.Minute), body)).want(403)
-	post(body+" ", sign(whsec(1), "msg_1", h.clock.now(), body)).want(403)
+	post(body, sign(whsec(3), "msg_1", h.clock.Now(), body)).want(403)
+	post(body, sign(whsec(1), "msg_1", h.clock.Now().Add(-6*time.Minute), body)).want(403)
+	post(body, sign(whsec(1), "msg_1", h.clock.Now().Add(6*time.Minute), body)).want(403)
+	post(body+" ", sign(whsec(1), "msg_1", h.clock.Now(), body)).want(403)
 	// Another source, whose name nobody knows, is no way round.
 	other := `{"type":"site.deleted","source":"sync","site_ids":["S-1"]}`
 	post(other, nil).want(403)
 	post(strings.Replace(other, "sync", "x", 1), nil).want(403)
 
-	good := sign(whsec(1), "msg_1", h.clock.now(), body)
+	good := sign(whsec(1), "msg_1", h.clock.Now(), body)
 	post(body, good).want(200)
-	h.clock.turn(4 * time.Minute)
+	h.clock.Turn(4 * time.Minute)
 	if a := post(body, good).want(409); !strings.Contains(string(a.body), "received before") {
 		t.Errorf("%s", a.body)
 	}
-	post(body, sign(whsec(2), "msg_1", h.clock.now(), body)).want(200) // the sender tries again, with the other key
+	post(body, sign(whsec(2), "msg_1", h.clock.Now(), body)).want(200) // the sender tries again, with the other key
 	if strings.Contains(h.logs.String(), "whsec_") {
 		t.Error("a secret was logged")
 	}
@@ -93,11 +93,11 @@ func TestASourceWithASecretSignsItsImports(t *testing.T) {
 	}
 	post("crm", nil).want(403)
 	post("CRM", nil).want(403)
-	post("crm", sign(whsec(1), "msg_1", h.clock.now(), theContacts+"x")).want(403)
+	post("crm", sign(whsec(1), "msg_1", h.clock.Now(), theContacts+"x")).want(403)
 	if n, err := h.Book.Count(t.Context()); err != nil || n != (contacts.Counts{}) {
 		t.Fatalf("written before the signature was right: %+v, %v", n, err)
 	}
-	good := sign(whsec(1), "msg_1", h.clock.now(), theContacts)
+	good := sign(whsec(1), "msg_1", h.clock.Now(), theContacts)
 	post("crm", good).want(200)
 	post("crm", good).want(409)
 	post("billing", nil).want(200) // has none

@@ -16,7 +16,7 @@ import (
 
 // stranger posts one body and gives the answer.
 func (h *house) stranger(app fasthttp.RequestHandler, path, media string, body []byte) *fasthttp.Response {
-	h.clock.turn(3 * time.Second) // more than 30 of them are no flood
+	h.clock.Turn(3 * time.Second) // more than 30 of them are no flood
 	var c fasthttp.RequestCtx
 	var req fasthttp.Request
 	req.Header.SetMethod("POST")

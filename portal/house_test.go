@@ -32,29 +32,11 @@ import (
 type house struct {
 	testing.TB
 	*Portal
-	clock  *dial
+	clock  *storetest.Dial
 	logs   *logs
 	client *http.Client
 	doc    *document
 	tokens map[auth.Role]string // one person of each role, named after it
-}
-
-// dial is a domain clock that a test turns.
-type dial struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (d *dial) now() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at
-}
-
-func (d *dial) turn(by time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at = d.at.Add(by)
 }
 
 // logs keeps what was logged, from any goroutine.
@@ -98,13 +80,13 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{TB: t, clock: &dial{at: outbreak}, logs: &logs{}, tokens: map[auth.Role]string{}}
+	h := &house{TB: t, clock: storetest.NewDial(outbreak), logs: &logs{}, tokens: map[auth.Role]string{}}
 	log := slog.New(slog.NewTextHandler(h.logs, nil))
 	var kinds []store.Kind
 	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
 		kinds = append(kinds, some...)
 	}
-	db := storetest.Open(t, kinds, storetest.Clock(h.clock.now))
+	db := storetest.Open(t, kinds, storetest.Clock(h.clock.Now))
 	words, err := theWords()
 	if err != nil {
 		t.Fatal(err)
@@ -362,7 +344,7 @@ func (h *house) statement(mend ...func(map[string]any)) map[string]any {
 		"timeline":  map[string]any{"kind": "direction", "text": "days, not hours", "confidence": "low", "full_scope_by": "not_known"},
 		"data_loss": map[string]any{"kind": "at_most", "at_most": "PT5M", "confidence": "medium"},
 		"known":     []string{"The list of sites is held."}, "unknown": []string{"How long each site takes."}, "unknown_none": false,
-		"next_update_by": h.clock.now().Add(time.Hour).Format(time.RFC3339), "audience": "affected",
+		"next_update_by": h.clock.Now().Add(time.Hour).Format(time.RFC3339), "audience": "affected",
 		"channels": []string{"email", "sms", "page"}, "locales": []string{"en", "zh-CN", "ja"},
 	}
 	for _, m := range mend {

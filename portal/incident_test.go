@@ -158,7 +158,7 @@ func TestLedgerFigures(t *testing.T) {
 		t.Helper()
 		var f templates.Figures
 		h.get(auth.Auditor, "/api/v1/incidents/"+incident+"/ledger").want(200).into(&f)
-		if !f.AsOf.Equal(h.clock.now()) {
+		if !f.AsOf.Equal(h.clock.Now()) {
 			t.Errorf("as of %s", f.AsOf)
 		}
 		return f
@@ -178,9 +178,9 @@ func TestLedgerFigures(t *testing.T) {
 	want("two passed", 2, 2, 0, 0, "0.0", 0, "0.0")
 	h.moves(auth.Commander, incident, finish("S-1", "handed_back"))
 	want("one handed back", 2, 2, 1, 0, "25.0", 0, "0.0")
-	h.clock.turn(72*time.Hour - time.Second)
+	h.clock.Turn(72*time.Hour - time.Second)
 	want("a second before", 2, 2, 1, 0, "25.0", 0, "0.0")
-	h.clock.turn(time.Second)
+	h.clock.Turn(time.Second)
 	want("no answer for 72 h", 2, 2, 1, 1, "50.0", 1, "50.0") // Bolt's only site
 	h.moves(auth.Commander, incident, `{"site_id":"S-2","state":"failed","reason":"x"}`)
 	want("one failed", 2, 2, 1, 1, "50.0", 1, "50.0")

@@ -193,11 +193,11 @@ func TestASourceThatPostsTooMuchWaitsAlone(t *testing.T) {
 	h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents", body: map[string]any{"title": "x", "severity": "P1", "category": "data", "impact": "y"},
 		header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(201) // staff behind the same address work on
 	h.do(ask{method: "GET", path: "/support", header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(200)
-	h.clock.turn(59 * time.Second)
+	h.clock.Turn(59 * time.Second)
 	if a := from("203.0.113.9").want(429); a.Header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
 	}
-	h.clock.turn(time.Second)
+	h.clock.Turn(time.Second)
 	from("203.0.113.9").want(201)
 	for i := range intakePerMinute { // an IPv6 source is its network
 		from(fmt.Sprintf("2001:db8::%x", i+1)).want(201)
@@ -305,12 +305,12 @@ func TestReceiptsToOneAddressAreFew(t *testing.T) {
 		if got := told(); got != "" {
 			t.Errorf("another receipt within %s: %q", each, got)
 		}
-		h.clock.turn(each)
+		h.clock.Turn(each)
 	}
 	if got := told(); got != "" {
 		t.Errorf("more than %d receipts in a day: %q", daily, got)
 	}
-	h.clock.turn(24 * time.Hour)
+	h.clock.Turn(24 * time.Hour)
 	if got := told(); got != "email" {
 		t.Errorf("the next day: %q", got)
 	}
@@ -334,7 +334,7 @@ func TestTicketsWaitInTheQueueOfWhatIsGoingOn(t *testing.T) {
 	if got := h.items("/api/v1/tickets?queue=" + incident); len(got) != 1 || got[0]["number"] != hit.Number {
 		t.Errorf("the queue: %v", got)
 	}
-	h.clock.turn(10 * time.Minute)
+	h.clock.Turn(10 * time.Minute)
 	path := "/api/v1/tickets/" + hit.Number + "/messages"
 	same(t, "fields", h.post(auth.Support, path, map[string]any{}).want(422).named(), []string{"text"})
 	var a ticketAnswer

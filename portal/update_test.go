@@ -214,7 +214,7 @@ func TestTheFirstNoticeIsOnePersonsWord(t *testing.T) {
 	h := open(t)
 	incident := h.world()
 	path := "/api/v1/incidents/" + incident + "/first-notice"
-	notice := map[string]any{"products": []string{"Wiki"}, "next_update_by": h.clock.now().Add(time.Hour).Format(time.RFC3339)}
+	notice := map[string]any{"products": []string{"Wiki"}, "next_update_by": h.clock.Now().Add(time.Hour).Format(time.RFC3339)}
 	h.post(auth.Support, path, notice).want(403) // its words are not approved yet
 	h.post(auth.Commander, "/api/v1/first-notice/approve", nil).want(200)
 	h.post(auth.Commander, "/api/v1/first-notice/approve", nil)
@@ -246,7 +246,7 @@ func TestAWorkingCopyKeepsAnything(t *testing.T) {
 		var got copyAnswer
 		h.get(auth.Auditor, path).want(200).into(&got)
 		same(t, "kept", got.Text, rawJSON(typed))
-		if got.By == "" || !got.At.Equal(h.clock.now()) {
+		if got.By == "" || !got.At.Equal(h.clock.Now()) {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -376,7 +376,7 @@ func TestAnIdempotencyKeyActsOnce(t *testing.T) {
 	same(t, "a long key", declare(auth.Commander, strings.Repeat("k", 256), "a").want(422).named(), []string{"Idempotency-Key"})
 	declare(auth.Commander, "refused", "").want(422)
 	declare(auth.Commander, "refused", "c").want(201) // what was refused was not done
-	h.clock.turn(24*time.Hour + time.Second)
+	h.clock.Turn(24*time.Hour + time.Second)
 	if id := declare(auth.Commander, "k", "a").want(201).text("id"); id == first.text("id") {
 		t.Error("a key is remembered for longer than a day")
 	}

@@ -392,17 +392,7 @@ func (r *replica) told(jwt, update string, mail *smtptest.Server) (people, repea
 // are told twice, and the public page was there all the time.
 func TestReplicasOutliveTheirDatabasesPrimary(t *testing.T) {
 	t.Parallel()
-	pgtest.URL(t) // says so when there is no PostgreSQL
-	primary, err := pgtest.StartServer("", pgtest.Durable)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(primary.Stop)
-	standby, err := primary.Standby(pgtest.Durable)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(standby.Stop)
+	primary, standby := pgtest.Pair(t)
 	if err := primary.Synchronous(); err != nil {
 		t.Fatal(err)
 	}

@@ -39,17 +39,7 @@ func TestEachSettingThatCouldLoseAnAcknowledgedWriteIsNamed(t *testing.T) {
 // Whoever names several servers wants each commit to be on two of them. A standby that was promoted has nobody to wait for: that is said, and
 // it serves.
 func TestServersThatKeepNothingForEachOtherAreNamed(t *testing.T) {
-	pgtest.URL(t) // says so when there is no PostgreSQL
-	primary, err := pgtest.StartServer("", pgtest.Durable)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(primary.Stop)
-	standby, err := primary.Standby(pgtest.Durable)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(standby.Stop)
+	primary, standby := pgtest.Pair(t)
 	alone, both := open(t, primary.URL(), postgres.Options{}), open(t, pgtest.Either(primary, standby), postgres.Options{})
 	wants := func(what string, e *postgres.Engine, named bool) {
 		t.Helper()

@@ -203,7 +203,7 @@ var actTests = []test{
 				t.Errorf("another caller's or route's key: %v", err)
 			}
 		}
-		r.clock.move(store.ReplyKept + time.Second)
+		r.clock.Turn(store.ReplyKept + time.Second)
 		if replay(once) != nil {
 			t.Error("a key is remembered too long")
 		}

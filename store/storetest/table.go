@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -70,35 +69,17 @@ var errands = store.Table[errand]{
 
 func kinds() []store.Kind { return []store.Kind{things.Kind, scraps.Kind, errands.Kind} }
 
-// dial is a clock that stands until it is moved.
-type dial struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (d *dial) read() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.now
-}
-
-func (d *dial) move(by time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.now = d.now.Add(by)
-}
-
 // room is a store under test and the clock that it tells.
 type room struct {
 	*store.DB
 	t     *testing.T
-	clock *dial
+	clock *Dial
 }
 
 func openRoom(t *testing.T, fresh func(testing.TB) store.Engine) room {
 	t.Helper()
-	d := &dial{now: time.Date(2022, 4, 5, 7, 38, 0, 123456789, time.UTC)}
-	return room{open(t, fresh(t), kinds(), []Option{Clock(d.read)}), t, d}
+	d := NewDial(time.Date(2022, 4, 5, 7, 38, 0, 123456789, time.UTC))
+	return room{open(t, fresh(t), kinds(), []Option{Clock(d.Now)}), t, d}
 }
 
 func (r room) update(fn func(*store.Tx) error) error {
@@ -195,7 +176,7 @@ var tableTests = []test{
 			})
 		}
 		want(1, false, 1)
-		r.clock.move(time.Hour)
+		r.clock.Turn(time.Hour)
 		r.must(func(tx *store.Tx) error { return things.Put(tx, id, thing{Name: "a", Rank: 2}, 1) })
 		want(2, false, 2)
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Put(tx, id, thing{}, 1) }), fault.Stale)
@@ -204,7 +185,7 @@ var tableTests = []test{
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Undelete(tx, id, 2) }), fault.Conflict)
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Purge(tx, id) }), fault.Conflict)
 		want(2, false, 2)
-		r.clock.move(time.Hour)
+		r.clock.Turn(time.Hour)
 		r.must(func(tx *store.Tx) error { return things.Delete(tx, id, 2) })
 		want(3, true, 2)
 		for _, q := range []store.Query{{}, {Index: "name"}, {Index: "rank"}, {Index: "flag"}} {
@@ -213,14 +194,14 @@ var tableTests = []test{
 		r.wantNames(store.Query{Deleted: true}, "a")
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Put(tx, id, thing{}, 3) }), fault.NotFound)
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Delete(tx, id, 3) }), fault.NotFound)
-		r.clock.move(time.Hour)
+		r.clock.Turn(time.Hour)
 		r.must(func(tx *store.Tx) error { return things.Undelete(tx, id, 3) })
 		want(4, false, 2)
 		r.wantNames(store.Query{Index: "name", Equal: []any{"a"}}, "a")
 		r.must(func(tx *store.Tx) error { return things.Delete(tx, id, 4) })
-		r.clock.move(kept - time.Microsecond)
+		r.clock.Turn(kept - time.Microsecond)
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Purge(tx, id) }), fault.Conflict)
-		r.clock.move(time.Microsecond)
+		r.clock.Turn(time.Microsecond)
 		r.must(func(tx *store.Tx) error { return things.Purge(tx, id) })
 		r.wantNames(store.Query{Deleted: true})
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Undelete(tx, id, 5) }), fault.NotFound)
@@ -344,7 +325,7 @@ var tableTests = []test{
 		engine := fresh(t)
 		keys := Keys(t)
 		db := open(t, engine, kinds(), []Option{WithKeys(keys)})
-		r := room{db, t, &dial{}}
+		r := room{db, t, &Dial{}}
 		const mail, name = "ada@customer.example", "Countess of Lovelace"
 		r.add(thing{Name: "c", Mail: mail, At: r.Now()}, thing{Name: "b", Mail: "bob@customer.example"}, thing{Name: "a", Mail: mail}, thing{})
 		id := scraps.Prefix + "_1"
@@ -376,7 +357,7 @@ var tableTests = []test{
 	}},
 	{"other keys are refused", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		engine, keys := fresh(t), Keys(t)
-		r := room{open(t, engine, kinds(), []Option{WithKeys(keys)}), t, &dial{}}
+		r := room{open(t, engine, kinds(), []Option{WithKeys(keys)}), t, &Dial{}}
 		id := r.add(thing{Name: "a"})[0]
 		if _, err := store.Open(t.Context(), engine, store.Options{Keys: Keys(t), Kinds: kinds()}); err == nil || !strings.Contains(err.Error(), "keys") {
 			t.Errorf("opened with other keys: %v", err)
@@ -398,7 +379,7 @@ var tableTests = []test{
 	}},
 	{"a body moved to another record does not open", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		engine := fresh(t)
-		r := room{open(t, engine, kinds(), []Option{Unchecked()}), t, &dial{}}
+		r := room{open(t, engine, kinds(), []Option{Unchecked()}), t, &Dial{}}
 		ids := r.add(thing{Name: "a"}, thing{Name: "b"})
 		err := engine.Update(t.Context(), func(s store.Snapshot) (store.Writes, error) {
 			a, err := s.Get("thing", ids[0])

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,6 +39,22 @@ func (s *Server) Standby(settings ...Setting) (*Server, error) {
 		return nil, fmt.Errorf("start a standby of PostgreSQL: %w", err)
 	}
 	return standby, nil
+}
+
+// Pair starts a server that syncs every commit and a standby of it, which end with the test.
+func Pair(t testing.TB) (primary, standby *Server) {
+	t.Helper()
+	skipWithout(t)
+	primary, err := StartServer("", Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(primary.Stop)
+	if standby, err = primary.Standby(Durable); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Stop)
+	return primary, standby
 }
 
 // Synchronous lets every commit of this server wait, from now on, until its standby has synced it too.
