@@ -74,11 +74,15 @@ var tickets = store.Table[Ticket]{
 // Message is one entry of a ticket's conversation.
 type Message struct {
 	Ticket   string    `json:"ticket"`
-	From     string    `json:"from"` // customer, staff; update: said to everybody, and not kept here
+	From     string    `json:"from"` // customer, staff, system; update: said to everybody, and not kept here
 	By       string    `json:"by"`   // the staff member; "" for the customer
 	Text     string    `json:"text"`
 	At       time.Time `json:"at"`
-	Internal bool      `json:"internal"` // for staff only
+	Internal bool      `json:"internal"`        // for staff only
+	Via      string    `json:"via,omitempty"`   // how it came: web, api, email, sms, phone
+	Files    []string  `json:"files,omitempty"` // ids of the blobs that came with it
+	Held     string    `json:"held,omitempty"`  // why nobody but staff sees it; "" once a person released it
+	Ref      string    `json:"ref,omitempty"`   // Message-ID of the mail that it came or went as
 }
 
 var messages = store.Table[Message]{

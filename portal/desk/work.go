@@ -50,7 +50,7 @@ func (d *Desk) Open(ctx context.Context, number, plain string) (View, error) {
 	}
 	shown := v.Messages[:0]
 	for _, m := range v.Messages {
-		if !m.Internal {
+		if !m.Internal && m.Held == "" {
 			m.By = ""
 			shown = append(shown, m)
 		}
