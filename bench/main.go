@@ -34,7 +34,8 @@ func main() {
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "engines, contacts, tickets, deliveries, claims, search, page, disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "contacts, tickets, deliveries, claims, search, page, disk: measure only what is named, separated by commas")
+	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
 	if *profile != "" {
@@ -48,7 +49,7 @@ func main() {
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, engines: *engines, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -63,6 +64,7 @@ type bench struct {
 	contactRows int
 	each        time.Duration
 	only        string
+	engines     string
 	dir         string
 	keys        *store.Keys
 	out         io.Writer
@@ -116,6 +118,9 @@ func run(ctx context.Context, out io.Writer, b bench) (err error) {
 
 // engine measures everything that a store carries. Each measure gets a fresh store.
 func (b bench) engine(ctx context.Context, name string, open func(context.Context) (store.Engine, func(), error)) error {
+	if kind, _, _ := strings.Cut(name, " "); !strings.Contains(b.engines, kind) {
+		return nil
+	}
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error

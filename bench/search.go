@@ -30,14 +30,15 @@ func (b bench) search(ctx context.Context, name string, e store.Engine) error {
 	}
 	town := newTown(b.known)
 	book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: slog.New(slog.DiscardHandler)}
-	began := time.Now()
+	began, peak := time.Now(), own()
 	file, write := io.Pipe()
 	go func() { write.CloseWithError(town.write(write)) }()
-	report, err := book.Import(ctx, "system:bench", file, contacts.ImportOptions{Source: "bench"})
+	report, err := book.Import(ctx, "system:bench", file, contacts.ImportOptions{Source: "bench", Progress: func(int) { peak = max(peak, own()) }})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "search     %-8s %d contacts of %d accounts with %d sites imported in %.0f s\n", name, b.known, town.accounts, town.sites, time.Since(began).Seconds())
+	fmt.Fprintf(b.out, "search     %-8s %d contacts of %d accounts with %d sites imported: %.0f rows/s, at most %d MiB\n", name, b.known, town.accounts, town.sites,
+		float64(report.Rows)/time.Since(began).Seconds(), peak)
 	if report.RejectedRows > 0 {
 		return fmt.Errorf("%d rows were refused: %+v", report.RejectedRows, report.Rejected[0])
 	}
