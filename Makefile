@@ -4,6 +4,9 @@ SHELL := /bin/bash
 GO ?= go
 export CGO_ENABLED ?= 1
 
+# The packages whose tests take longest begin first, or the last of them would run alone.
+LONGEST = ./cmd/lifeline ./comms ./store/storetest ./contacts ./portal
+
 .PHONY: help demo run test crash lint bench fuzz cover image tools clean
 
 help: ## list these
@@ -20,7 +23,7 @@ bin/lifeline: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/lifeline ./cmd/lifeline
 
 test: tools lint ## the whole suite under -race, with what it needs installed
-	$(GO) test -race -p 4 -timeout 15m ./... # much of a test is waiting, so more than one package for each core
+	$(GO) test -race -p 4 -timeout 15m $(LONGEST) ./... # much of a test is waiting, so more than one package for each core
 
 crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, failovers, full and failing disks, and backups in a bucket that refuses to delete
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStories(t *testing.T) {
+	t.Parallel()
 	server := os.Getenv("LIFELINE_TEST_POSTGRES")
 	if server == "" && os.Getenv("LIFELINE_TEST_NO_POSTGRES") == "" {
 		var stop func()
