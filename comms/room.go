@@ -28,6 +28,9 @@ type Room struct {
 	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
 	Asking Asking
 
+	// Also are standing duties of rooms that this one knows nothing of.
+	Also []Duty
+
 	bell   bell
 	places store.Kept[place]
 	counts counts

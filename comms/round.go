@@ -42,13 +42,17 @@ type hold func(*store.Tx) error
 
 func (d duty) id() string { return "rnd_" + d.name }
 
-// duties are what this room does of itself.
+// duties are what this room does of itself, and what others gave it to do.
 func (r *Room) duties() []duty {
-	return []duty{
+	all := []duty{
 		{"coverage", r.Policy.CoverEvery, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
 		{campaignDuty, r.Policy.Confirm.Every, r.campaignTurn},
 		{arrivalDuty, arrivalsEvery, r.noteArrivals},
 	}
+	for _, d := range r.Also {
+		all = append(all, duty{d.Name, d.Every, func(ctx context.Context, _ hold) error { return d.Turn(ctx) }})
+	}
+	return all
 }
 
 // RunDuties does the room's standing duties until ctx ends, each by one replica at a time.
