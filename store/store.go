@@ -74,6 +74,7 @@ type Kind struct {
 	Leased   bool          // records can be claimed by workers
 	Composed bool          // ids are built by the room (Prefix + "_" + parts), not made by NewID
 	Followed bool          // what is written stands in the index of changes: see DB.Changes
+	Large    bool          // records of hundreds of KiB: a walk fetches few at a time
 	Indexes  []Index
 }
 

@@ -22,6 +22,7 @@ import (
 	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/backup"
+	"lifeline/store/blob"
 	"lifeline/store/bolt"
 	"lifeline/store/limit"
 	"lifeline/store/postgres"
@@ -54,7 +55,7 @@ type house struct {
 // kinds is every kind of record that this binary keeps.
 func kinds() []store.Kind {
 	var all []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds(), blob.Kinds()} {
 		all = append(all, some...)
 	}
 	return all

@@ -49,18 +49,19 @@ func (o PickOptions) owns(kind string) bool {
 // mostSliced bounds one slice, which is one transaction.
 const mostSliced = 100_000
 
-// Pick proves a backup and writes the slice of it that belongs to the roots into w. It walks the file three times and keeps nothing but ids. Roots
+// Pick proves a backup and writes the slice of it that belongs to the roots into w. It walks the file several times and keeps nothing but ids. Roots
 // that the backup does not know are an error that names them.
 func (s Shelf) Pick(ctx context.Context, e Entry, o PickOptions, w io.Writer) (counts map[string]int, err error) {
 	if err := s.Prove(ctx, e, o.RestoreOptions); err != nil {
 		return nil, err
 	}
 	belong, err := s.roots(ctx, e, o)
-	if err == nil {
-		// Owners come in any order: this walk finds who belongs to the roots, so that the next finds who belongs to those.
+	// Owners come in any order: each walk finds who belongs to those that are known, until nobody new is found.
+	for known := 0; err == nil && len(belong) > known; {
+		known = len(belong)
 		step := o.progress(e)
-		err = s.walk(ctx, e, o, func(store.Kind, store.Raw) bool { step(); return true }, func(k store.Kind, raw store.Raw, value json.RawMessage) error {
-			if o.owns(k.Name) && belong[ownerOf(o.Owners[k.Name], value)] {
+		err = s.walk(ctx, e, o, func(k store.Kind, _ store.Raw) bool { step(); return o.owns(k.Name) }, func(k store.Kind, raw store.Raw, value json.RawMessage) error {
+			if belong[ownerOf(o.Owners[k.Name], value)] {
 				belong[raw.ID] = true
 			}
 			return nil

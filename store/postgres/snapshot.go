@@ -85,8 +85,11 @@ func (s *snapshot) Get(kind, id string) (store.Raw, error) {
 	return raw, nil
 }
 
-// pageRows is how many records a walk fetches at a time.
-const pageRows = 256
+// pageRows is how many records a walk fetches at a time, largeRows how many of a kind whose records are large.
+const (
+	pageRows  = 256
+	largeRows = 8
+)
 
 // Scan implements store.Snapshot.
 func (s *snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
@@ -94,6 +97,9 @@ func (s *snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 		left := r.Limit
 		for {
 			page := pageRows
+			if t, err := s.table(r.Kind); err == nil && t.kind.Large {
+				page = largeRows
+			}
 			if r.Limit > 0 {
 				page = min(page, left)
 			}
