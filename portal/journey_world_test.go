@@ -84,6 +84,7 @@ func settle(t *testing.T) *town {
 		t.Fatal(err)
 	}
 	w.gate = &auth.Gate{DB: db, Key: key, Issuer: w.url, Log: log}
+	w.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	mail, err := email.Open(email.Config{Relays: []string{w.relay.URL()}, From: "status@vendor.example", Log: log})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,8 @@ type Desk struct {
 	Policy Policy
 	Log    *slog.Logger
 
+	Signing Signing // of links and visits
+
 	receipts limit.Lots // of what strangers may be sent in all
 }
 
@@ -36,6 +38,8 @@ type Policy struct {
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
 	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
 	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
+	LinkFor      time.Duration            `yaml:"link_for" json:"link_for"`             // a mailed link opens its ticket for this long
+	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
 }
 
 // DefaultPolicy is what is in force when the policy file says nothing. Forty-five minutes is the longest that the first answer took in
@@ -48,6 +52,8 @@ func DefaultPolicy() Policy {
 		AckHourly:    20_000,
 		AckSMSHourly: 500,
 		OpenTries:    10,
+		LinkFor:      7 * 24 * time.Hour,
+		VisitFor:     12 * time.Hour,
 	}
 }
 
@@ -70,8 +76,10 @@ func (p Policy) Check() error {
 			bad("first_answer", "names a priority that is none of P0, P1, P2, P3")
 		}
 	}
-	if p.AckEach <= 0 {
-		bad("ack_each", "must be a duration above 0")
+	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor} {
+		if t <= 0 {
+			bad(field, "must be a duration above 0")
+		}
 	}
 	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "open_tries": p.OpenTries} {
 		if n < 1 {

@@ -159,7 +159,7 @@ func (d *Desk) acknowledge(tx *store.Tx, t Ticket, ack ack) error {
 	if channel == "sms" {
 		address = t.Phone
 	}
-	data, err := json.Marshal(templates.TicketAck{Number: t.Number, URL: d.url(t.Number)})
+	data, err := json.Marshal(templates.TicketAck{Number: t.Number, URL: d.Link(t, channel, tx.Now())})
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
-	"lifeline/store/limit"
 	"lifeline/store/secret"
 )
 
@@ -26,37 +25,10 @@ func noTicket() error {
 	return fault.New(fault.NotFound, "no ticket opens with this number and secret; check both, or file a new one")
 }
 
-// Open shows a ticket to whoever holds its secret, without what staff noted for themselves. Only wrong secrets are counted: whoever knows
-// no more than a number cannot keep its owner out, and 130 random bits need no limit to be out of reach of guessing.
+// Open shows a ticket to whoever holds its secret.
 func (d *Desk) Open(ctx context.Context, number, plain string) (View, error) {
-	number = secret.NormalNumber(number)
-	var v View
-	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
-		v, err = d.read(tx, number)
-		return err
-	})
-	hash := v.Ticket.Secret
-	if fault.Of(err) == fault.NotFound {
-		hash, err = secret.Hash("no ticket"), nil // the same work as for a known number
-	}
-	if err != nil {
-		return View{}, err
-	}
-	if !secret.Match(plain, hash) || v.ID == "" {
-		if err := limit.Take(ctx, d.DB, "open ticket "+number, d.Policy.OpenTries, 15*time.Minute); err != nil {
-			return View{}, err
-		}
-		return View{}, noTicket()
-	}
-	shown := v.Messages[:0]
-	for _, m := range v.Messages {
-		if !m.Internal && m.Held == "" {
-			m.By = ""
-			shown = append(shown, m)
-		}
-	}
-	v.Messages = shown
-	return v, nil
+	v, _, err := d.Enter(ctx, number, Key{Secret: plain})
+	return v, err
 }
 
 func (d *Desk) read(tx *store.Tx, number string) (View, error) {
