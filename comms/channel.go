@@ -15,7 +15,10 @@ type Message struct {
 	Text     string        // e-mail's text part, or the whole SMS
 	HTML     string        // e-mail only
 	ID       string        // Message-ID without angle brackets, stable over retries
-	Root     string        // Message-ID of the incident's thread for this person; "" or equal to ID when this is the first
+	Root     string        // Message-ID of the thread that it belongs to for this person; "" or equal to ID when this is the first
+	Answers  string        // Message-ID of a mail of hers that it answers, as she wrote it; ""
+	ReplyTo  string        // address at which an answer is taken; "": the sender's
+	Return   string        // address to which it comes back when it cannot be delivered; "": the sender's
 	Auto     string        // Auto-Submitted (RFC 3834): auto-generated or auto-replied
 	List     string        // List-Id (RFC 2919), or ""
 	Unsub    string        // https URL of one-click unsubscribe (RFC 8058), or ""

@@ -11,6 +11,22 @@ import (
 // optedOut records that a provider sends nothing to a delivery's address any more, since whoever has it said so. The contact keeps that,
 // and the delivery goes on to her next address on the channel; without one, or once the notice was stopped, it ends.
 func (b *board) optedOut(r *Room, key, reason string, attempts int, ref string) error {
+	d, err := b.delivery(key)
+	if err != nil {
+		return err
+	}
+	return b.lost(r, key, r.optOut(b.tx, d.Delivery, reason), verdict{State: Suppressed, Reason: reason}, attempts, ref)
+}
+
+func (r *Room) optOut(tx *store.Tx, d Delivery, reason string) func(contact string) (bool, error) {
+	return func(contact string) (bool, error) {
+		return true, r.Book.OptOut(tx, contact, d.Channel, d.Address, reason)
+	}
+}
+
+// lost records that a delivery's address is of no use. Lose marks it on the contact, and says whether it did: then the delivery goes on to her
+// next address on the channel; without one, or once the notice was stopped, it ends with the verdict.
+func (b *board) lost(r *Room, key string, lose func(contact string) (bool, error), end verdict, attempts int, ref string) error {
 	k, err := parseKey(key)
 	if err != nil {
 		return err
@@ -27,15 +43,15 @@ func (b *board) optedOut(r *Room, key, reason string, attempts int, ref string) 
 	if err != nil {
 		return err
 	}
-	next, err := r.nextAddress(b.tx, k, d.Delivery, reason)
+	next, err := r.nextAddress(b.tx, k, d.Delivery, lose)
 	if err != nil {
 		return err
 	}
-	if next == "" || n.State == StoppedHere || !overtakes(Suppressed, d.Delivery) {
-		return b.record(key, verdict{State: Suppressed, Reason: reason}, attempts, ref)
+	if next == "" || n.State == StoppedHere || !overtakes(end.State, d.Delivery) {
+		return b.record(key, end, attempts, ref)
 	}
 	now := time.Now().UTC()
-	if err := b.record(key, verdict{State: Deferred, Reason: reason, Next: now, To: next}, attempts, ref); err != nil {
+	if err := b.record(key, verdict{State: Deferred, Reason: end.Reason, Next: now, To: next}, attempts, ref); err != nil {
 		return err
 	}
 	if p.meta.Holder != "" {
@@ -45,16 +61,16 @@ func (b *board) optedOut(r *Room, key, reason string, attempts int, ref string) 
 	return b.finish(p, now)
 }
 
-// nextAddress marks a delivery's address as opted out on its contact, and says which of hers comes next on the channel; "": none.
-func (r *Room) nextAddress(tx *store.Tx, k deliveryKey, d Delivery, reason string) (string, error) {
+// nextAddress has a delivery's address marked on its contact, and says which of hers comes next on the channel; "": none.
+func (r *Room) nextAddress(tx *store.Tx, k deliveryKey, d Delivery, lose func(contact string) (bool, error)) (string, error) {
 	if k.Account == "0" { // named by the notice itself
 		return "", nil
 	}
 	contact := "con_" + k.Contact
-	err := r.Book.OptOut(tx, contact, d.Channel, d.Address, reason)
+	lost, err := lose(contact)
 	if fault.Of(err) == fault.NotFound { // deleted since, or the address was
 		return "", nil
-	} else if err != nil {
+	} else if err != nil || !lost {
 		return "", err
 	}
 	rec, err := r.Book.Contact(tx, contact)

@@ -29,9 +29,10 @@ type Notice struct {
 	Audience string   `json:"audience"` // as in the statement, or "" when To says it
 	Only     string   `json:"only"`     // audience of a correction: those who got this notice
 	Channels []string `json:"channels"`
-	To       []Direct `json:"to"`       // addresses given one by one
-	Data     []byte   `json:"data"`     // JSON of the message's data, for messages that are no update
-	ReplyTo  bool     `json:"reply_to"` // answers something: Auto-Submitted auto-replied
+	To       []Direct `json:"to"`             // addresses given one by one
+	Data     []byte   `json:"data"`           // JSON of the message's data, for messages that are no update
+	ReplyTo  bool     `json:"reply_to"`       // answers something: Auto-Submitted auto-replied
+	Talk     *Talk    `json:"talk,omitempty"` // the conversation that it belongs to; nil: none
 
 	State     string    `json:"state"`            // expanding, sending, done, stopped
 	Unsent    State     `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told

@@ -25,6 +25,9 @@ type Room struct {
 	Edited func() // called when what public pages show has changed; nil: nobody listens
 	Log    *slog.Logger
 
+	// Returns is where mail that cannot be delivered comes back to.
+	Returns Returns
+
 	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
 	Asking Asking
 

@@ -292,6 +292,12 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	if r.n.ReplyTo {
 		m.Auto = "auto-replied"
 	}
+	if r.page.Channel == ChannelEmail {
+		m.Return = room.Returns.address(t.key, t.d)
+	}
+	if r.n.Talk != nil {
+		r.n.Talk.thread(&m, r.host)
+	}
 	if w.incident != "" {
 		who := k.Account + "." + k.Contact
 		if k.Account == "0" {

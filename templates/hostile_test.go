@@ -60,6 +60,7 @@ func checkMessage(t *testing.T, name, words string) {
 		MsgTicketAck: TicketAck{Number: words, URL: words}, MsgDeadline: DeadlineNotice{What: words, Of: words, URL: words},
 		MsgDeclared:      Declared{Title: words, Severity: words, Category: words, Summary: words, Impact: words, URL: words},
 		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
+		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},
 		MsgSecondReading: SecondReading{Title: words, Severity: words, Headline: words, URL: words},
 	}[name]
 	for _, channel := range []string{Email, SMS} {

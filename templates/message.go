@@ -13,6 +13,7 @@ import (
 // The messages that are no update, and their data.
 const (
 	MsgTicketAck     = "ticket_ack"     // TicketAck
+	MsgTicketAnswer  = "ticket_answer"  // TicketAnswer
 	MsgDeadline      = "deadline"       // DeadlineNotice
 	MsgSecondReading = "second_reading" // SecondReading
 	MsgDeclared      = "declared"       // Declared
@@ -23,6 +24,17 @@ const (
 type TicketAck struct {
 	Number string `json:"number"`
 	URL    string `json:"url"`
+}
+
+// TicketAnswer tells a customer what staff answered. A text message says only that there is an answer: it is shown on locked screens, and numbers
+// change hands.
+type TicketAnswer struct {
+	Number string   `json:"number"`
+	URL    string   `json:"url"`    // of the ticket, for this address alone
+	Phrase string   `json:"phrase"` // by which she knows that it is us
+	Lines  []string `json:"lines"`  // what staff wrote
+	Files  int      `json:"files"`  // that came with it; they are on the page
+	Reply  bool     `json:"reply"`  // an answer on this channel is read
 }
 
 // DeadlineNotice tells staff that something is due or late.
@@ -71,6 +83,8 @@ func messageData(name string) (any, bool) {
 	switch name {
 	case MsgTicketAck:
 		return &TicketAck{}, true
+	case MsgTicketAnswer:
+		return &TicketAnswer{}, true
 	case MsgDeadline:
 		return &DeadlineNotice{}, true
 	case MsgSecondReading:
@@ -85,7 +99,7 @@ func messageData(name string) (any, bool) {
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck}
+	return []string{MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.
@@ -249,8 +263,15 @@ func typedData(name string, data any) (any, error) {
 	}
 	v := reflect.ValueOf(want).Elem()
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.String {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
 			f.SetString(oneLine(f.String()))
+		case reflect.Slice: // of lines
+			lines := slices.Clone(f.Interface().([]string))
+			for i := range lines {
+				lines[i] = oneLine(lines[i])
+			}
+			f.Set(reflect.ValueOf(lines))
 		}
 	}
 	return want, nil

@@ -81,6 +81,11 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 		return envelope{}, nil, fmt.Errorf("bad address: %w", err)
 	}
 	env := envelope{from: m.sender, to: to, utf8: utf8 || !ascii(m.sender)}
+	if msg.Return != "" {
+		if env.from, _, err = mailbox(msg.Return); err != nil {
+			return envelope{}, nil, fmt.Errorf("bad return address: %w", err)
+		}
+	}
 	if msg.Auto == "auto-replied" {
 		env.from = "<>" // RFC 3834 3.3: an answer to an answer goes nowhere
 	}
@@ -106,6 +111,13 @@ func (m *Mailer) write(buf *bytes.Buffer, msg comms.Message, to string) error {
 	}
 	field("Date", m.cfg.Now().Format(time.RFC1123Z))
 	field("To", folded((&mail.Address{Name: oneLine(msg.Name, maxName), Address: unquoted(to)}).String(), len("To: ")))
+	if msg.ReplyTo != "" {
+		reply, _, err := mailbox(msg.ReplyTo)
+		if err != nil {
+			return fmt.Errorf("bad Reply-To: %w", err)
+		}
+		field("Reply-To", reply)
+	}
 	if err := thread(field, msg); err != nil {
 		return err
 	}
@@ -222,8 +234,9 @@ func without(msg []byte, names ...string) []byte {
 	return append(out, msg...)
 }
 
-// thread writes what holds an incident's messages together (RFC 5322 3.6.4), each on the line of its name: several well-known systems
-// read a Message-ID that begins on the next line as none.
+// thread writes what holds the messages of a thread together (RFC 5322 3.6.4), each on the line of its name: several well-known systems
+// read a Message-ID that begins on the next line as none. The id of a mail of hers is a stranger's text: one that is not in the plain form is left
+// out.
 func thread(field func(name, value string), msg comms.Message) error {
 	if !messageID(msg.ID) {
 		return errors.New("the message id must look like left@right")
@@ -234,6 +247,11 @@ func thread(field func(name, value string), msg comms.Message) error {
 	}
 	if !messageID(msg.Root) {
 		return errors.New("the thread's message id must look like left@right")
+	}
+	if messageID(msg.Answers) {
+		field("In-Reply-To", "<"+msg.Answers+">")
+		field("References", "<"+msg.Root+">\r\n <"+msg.Answers+">")
+		return nil
 	}
 	field("In-Reply-To", "<"+msg.Root+">")
 	field("References", "<"+msg.Root+">")

@@ -29,7 +29,7 @@ type DKIM struct {
 // second one; those of RFC 8058 must be covered, or one click does not count.
 var signed = []string{
 	"From", "From", "To", "To", "Subject", "Subject", "Date", "Date", "Message-ID", "Message-ID",
-	"In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Language",
+	"Reply-To", "In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Language",
 	"Auto-Submitted", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post",
 }
 
