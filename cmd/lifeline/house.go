@@ -147,6 +147,7 @@ func applies() store.Applies {
 func owners() map[string]store.Owner {
 	all := contacts.Owners()
 	maps.Copy(all, desk.Owners())
+	maps.Copy(all, desk.FileOwners())
 	return all
 }
 
@@ -156,7 +157,8 @@ func (h *house) wire(keyDir string) error {
 	h.book = &contacts.Book{DB: h.db, Policy: h.cfg.policy.Contacts, Log: h.log, Spool: absolute(h.cfg.get("LIFELINE_DATA"))}
 	h.comms = &comms.Room{DB: h.db, Book: h.book, Words: h.words, Policy: h.cfg.policy.Comms, Vendor: vendor, Barred: h.cfg.barred(), Log: h.log}
 	h.book.Found = h.comms.Found
-	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log}
+	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log,
+		Short: func() bool { _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); return short }}
 	key, err := auth.OpenKey(keyDir, true)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 	"lifeline/portal"
 	"lifeline/portal/page"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
 	"lifeline/store/outbound"
@@ -169,6 +170,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })
+	run("file checks", func() { h.desk.RunChecks(work, h.outbox.Holder) })
 	run("imports", func() { h.portal.RunImports(work) })
 	run("changes", func() { h.goOn(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
@@ -219,6 +221,9 @@ func (h *house) sweep(ctx context.Context) {
 			}
 			if _, err := limit.Forget(ctx, h.db, 10_000); err != nil {
 				h.log.Warn("limits that ended were not removed", "err", err)
+			}
+			if _, err := blob.Sweep(ctx, h.db, 1000); err != nil {
+				h.log.Warn("files that nobody kept were not removed", "err", err)
 			}
 			if _, err := h.gate.Forget(ctx, 10_000); err != nil {
 				h.log.Warn("ended sessions and tokens were not removed", "err", err)

@@ -27,7 +27,10 @@ type Desk struct {
 
 	Signing Signing // of links and visits
 
+	Short func() bool // the disk is nearly full: files are refused before tickets are; nil: it is not
+
 	receipts limit.Lots // of what strangers may be sent in all
+	sent     limit.Lots // of what strangers may send in files
 }
 
 // Policy is the desk's section of the policy file.
@@ -38,6 +41,7 @@ type Policy struct {
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
 	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
 	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
+	Files        FilePolicy               `yaml:"files" json:"files"`                   // that come with messages
 	LinkFor      time.Duration            `yaml:"link_for" json:"link_for"`             // a mailed link opens its ticket for this long
 	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
 }
@@ -52,6 +56,7 @@ func DefaultPolicy() Policy {
 		AckHourly:    20_000,
 		AckSMSHourly: 500,
 		OpenTries:    10,
+		Files:        defaultFiles(),
 		LinkFor:      7 * 24 * time.Hour,
 		VisitFor:     12 * time.Hour,
 	}
@@ -71,6 +76,7 @@ func (p Policy) Check() error {
 			bad("first_answer."+priority, "must be a duration above 0")
 		}
 	}
+	p.Files.check(bad)
 	for priority := range p.FirstAnswer {
 		if !slices.Contains([]string{"P0", "P1", "P2", "P3"}, priority) {
 			bad("first_answer", "names a priority that is none of P0, P1, P2, P3")

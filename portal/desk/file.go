@@ -15,16 +15,17 @@ import (
 
 // Receipt is what the person sees at once, and the only time that she sees the secret.
 type Receipt struct {
-	ID       string `json:"id"`
-	Number   string `json:"number"`
-	Secret   string `json:"secret"`
-	URL      string `json:"url"`
-	Phrase   string `json:"phrase"`
-	Level    string `json:"level"`
-	Priority string `json:"-"`
-	Queue    string `json:"-"`
-	Locale   string `json:"-"`
-	Told     string `json:"-"` // "email" or "sms" when a receipt is on its way, "" when the address has had enough of them
+	ID       string   `json:"id"`
+	Number   string   `json:"number"`
+	Secret   string   `json:"secret"`
+	URL      string   `json:"url"`
+	Phrase   string   `json:"phrase"`
+	Level    string   `json:"level"`
+	Priority string   `json:"-"`
+	Queue    string   `json:"-"`
+	Locale   string   `json:"-"`
+	Unkept   []Unkept `json:"-"` // files that came and were not kept
+	Told     string   `json:"-"` // "email" or "sms" when a receipt is on its way, "" when the address has had enough of them
 }
 
 // File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt and the audit row. It
@@ -71,7 +72,11 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		if err := tickets.Put(tx, id, t, 0); err != nil {
 			return err
 		}
-		if err := messages.Put(tx, messages.NewID(), Message{Ticket: id, From: "customer", Text: in.Message, At: tx.Now()}, 0); err != nil {
+		var came Message
+		if err := in.Files.keep(tx, id, &came, 0); err != nil {
+			return err
+		}
+		if err := messages.Put(tx, messages.NewID(), Message{Ticket: id, Files: came.Files, Unkept: came.Unkept, From: "customer", Text: in.Message, At: tx.Now()}, 0); err != nil {
 			return err
 		}
 		if err := d.Comms.Promise(tx, comms.Deadline{What: "first_answer", Of: id, Incident: incident, Due: t.AnswerBy}); err != nil {
@@ -82,6 +87,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		tx.On(id)
 		return d.acknowledge(tx, t, seen.ack)
 	})
+	receipt.Unkept = in.Files.Unkept()
 	return receipt, err
 }
 

@@ -11,19 +11,20 @@ import (
 
 // Intake is what a person in distress typed. Message and one of Email and Phone are enough.
 type Intake struct {
-	Message   string `json:"message"`
-	Email     string `json:"email,omitempty"`
-	Phone     string `json:"phone,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Company   string `json:"company,omitempty"`
-	SiteURL   string `json:"site_url,omitempty"`
-	SiteName  string `json:"site_name,omitempty"`
-	Domain    string `json:"domain,omitempty"`
-	Invoice   string `json:"invoice,omitempty"`
-	OldTicket string `json:"old_ticket,omitempty"`
-	Impact    string `json:"impact,omitempty"`
-	Locale    string `json:"locale,omitempty"`
-	Route     string `json:"-"`
+	Message   string    `json:"message"`
+	Email     string    `json:"email,omitempty"`
+	Phone     string    `json:"phone,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Company   string    `json:"company,omitempty"`
+	SiteURL   string    `json:"site_url,omitempty"`
+	SiteName  string    `json:"site_name,omitempty"`
+	Domain    string    `json:"domain,omitempty"`
+	Invoice   string    `json:"invoice,omitempty"`
+	OldTicket string    `json:"old_ticket,omitempty"`
+	Impact    string    `json:"impact,omitempty"`
+	Locale    string    `json:"locale,omitempty"`
+	Route     string    `json:"-"`
+	Files     *Attached `json:"-"` // that came with it
 }
 
 const (

@@ -116,6 +116,9 @@ func runPurge(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (json
 	if m.Version != s.Version {
 		return nil, fault.New(fault.Stale, "%s was changed meanwhile", s.On)
 	}
+	if err := removeFiles(tx, s.On); err != nil {
+		return nil, err
+	}
 	said, err := contacts.DeletedWith(tx, s.Of, messages.Kind)
 	if err != nil {
 		return nil, err

@@ -83,6 +83,9 @@ type Message struct {
 	Files    []string  `json:"files,omitempty"` // ids of the blobs that came with it
 	Held     string    `json:"held,omitempty"`  // why nobody but staff sees it; "" once a person released it
 	Ref      string    `json:"ref,omitempty"`   // Message-ID of the mail that it came or went as
+
+	Unkept   []Unkept  `json:"unkept,omitempty"` // files that came with it and were not kept
+	Attached *Attached `json:"-"`                // files that come with it: say keeps them
 }
 
 var messages = store.Table[Message]{

@@ -18,6 +18,7 @@ type View struct {
 	Updated  time.Time
 	Ticket   Ticket
 	Messages []Message
+	Files    map[string]Attachment // that came with the messages, by id: see FilesOf
 }
 
 // noTicket is the one answer to a wrong number and to a wrong secret, so that neither can be told from the other.
@@ -42,6 +43,9 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 			return View{}, err
 		}
 		v.Messages = append(v.Messages, m.Value)
+	}
+	if err := v.readFiles(tx); err != nil {
+		return View{}, err
 	}
 	if v.Ticket.Incident == "" {
 		return v, nil
@@ -117,7 +121,7 @@ func (d *Desk) Answer(ctx context.Context, by, number, words string, internal bo
 func (d *Desk) say(ctx context.Context, by string, v View, m Message) (View, error) {
 	m.Text = text(m.Text)
 	switch {
-	case m.Text == "":
+	case m.Text == "" && m.Attached.None():
 		return View{}, fault.BadField("text", "is missing")
 	case len(m.Text) > maxMessage:
 		return View{}, fault.BadField("text", "is longer than 64 KiB")
@@ -131,6 +135,9 @@ func (d *Desk) say(ctx context.Context, by string, v View, m Message) (View, err
 			return fault.New(fault.Conflict, "ticket %s is closed; file a new one and name it", t.Number)
 		}
 		m.Ticket, m.At = v.ID, tx.Now()
+		if err := d.keepFiles(tx, v.ID, &m); err != nil {
+			return err
+		}
 		if err := messages.Put(tx, messages.NewID(), m, 0); err != nil {
 			return err
 		}

@@ -126,40 +126,49 @@ func Put(ctx context.Context, db *store.DB, u Upload) (Loose, error) {
 		if l.Size > u.Max {
 			return l, fault.New(fault.TooLarge, "the file is larger than %s", Bytes(u.Max))
 		}
+		if end {
+			l.Sum = hex.EncodeToString(sum.Sum(nil))
+		}
 		if err := l.write(ctx, db, parts); err != nil {
 			return l, fmt.Errorf("keep a file: %w", err)
 		}
 	}
-	l.Sum = hex.EncodeToString(sum.Sum(nil))
 	return l, nil
 }
 
-// write adds parts, the first time with the head, by which a sweep finds them.
+// write adds parts: with the first of them the head, by which a sweep finds them, and with the last what makes it whole.
 func (l *Loose) write(ctx context.Context, db *store.DB, parts [][]byte) error {
-	first := l.meta.Version == 0
-	if !first && len(parts) == 0 {
-		return nil
-	}
+	now := *l
 	err := db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-		if first {
-			l.Made = tx.Now()
-			if err := heads.PutKnown(tx, store.Meta{ID: l.meta.ID}, l.Head); err != nil {
+		now = *l
+		for _, part := range parts {
+			if err := chunks.PutKnown(tx, store.Meta{ID: chunkID(l.meta.ID, now.Chunks)}, chunk{l.meta.ID, part}); err != nil {
 				return err
 			}
+			now.Chunks++
 		}
-		for i, part := range parts {
-			if err := chunks.PutKnown(tx, store.Meta{ID: chunkID(l.meta.ID, l.Chunks+i)}, chunk{l.meta.ID, part}); err != nil {
-				return err
-			}
+		if l.meta.Version > 0 && l.Sum == "" {
+			return nil
 		}
-		return nil
+		if l.meta.Version == 0 {
+			now.Made = tx.Now()
+		}
+		now.meta.Version, now.meta.Created = l.meta.Version+1, now.Made
+		return heads.PutKnown(tx, l.meta, now.Head)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		*l = now
 	}
-	l.Chunks += len(parts)
-	l.meta.Version, l.meta.Created = 1, l.Made
-	return nil
+	return err
+}
+
+// Find is a whole upload that nobody has kept yet.
+func Find(tx *store.Tx, id string) (Loose, error) {
+	h, m, err := heads.Get(tx, id)
+	if err == nil && (h.Of != "" || h.Sum == "") {
+		err = fault.New(fault.NotFound, "there is no upload %.80q", id)
+	}
+	return Loose{h, m}, err
 }
 
 // Keep makes it a file of the record of, in the transaction that writes that record. It reads nothing. When the sweep was faster, a day

@@ -131,7 +131,14 @@ func TestNothingOfALargeFileIsKeptOrShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range []blob.Loose{broken, loose} {
+	for l, whole := range map[blob.Loose]bool{broken: false, loose: true} {
+		err := db.View(t.Context(), func(tx *store.Tx) error {
+			_, err := blob.Find(tx, l.ID())
+			return err
+		})
+		if (err == nil) != whole {
+			t.Errorf("an upload that is whole (%v) was found: %v", whole, err)
+		}
 		if _, err := get(t, db, l.ID()); fault.Of(err) != fault.NotFound {
 			t.Errorf("a file that nobody keeps is shown: %v", err)
 		}

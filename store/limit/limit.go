@@ -63,7 +63,7 @@ func Take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 		return fault.New(fault.TooMany, "this is not allowed here")
 	}
 	if n < wide {
-		return take(ctx, db, key, n, per)
+		return take(ctx, db, key, 1, n, per)
 	}
 	var err error
 	first := rand.IntN(shards)
@@ -73,7 +73,7 @@ func Take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 		if at < n%shards {
 			share++
 		}
-		err = take(ctx, db, key+"\x00"+string(rune('a'+at)), share, per)
+		err = take(ctx, db, key+"\x00"+string(rune('a'+at)), 1, share, per)
 		if fault.Of(err) != fault.TooMany {
 			return err
 		}
@@ -81,10 +81,22 @@ func Take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 	return err
 }
 
-func take(ctx context.Context, db *store.DB, key string, n int, per time.Duration) error {
+// TakeSome takes some of the n things at once, or none of them. It counts what comes in sizes, such as the bytes that a source sends; n is not
+// split, however large.
+func TakeSome(ctx context.Context, db *store.DB, key string, some, n int, per time.Duration) error {
+	if some <= 0 {
+		return nil
+	}
+	if some > n || per <= 0 {
+		return fault.New(fault.TooMany, "so many are not allowed here")
+	}
+	return take(ctx, db, key, some, n, per)
+}
+
+func take(ctx context.Context, db *store.DB, key string, some, n int, per time.Duration) error {
 	var t Taking
 	err := db.View(ctx, func(tx *store.Tx) (err error) {
-		t, err = Look(tx, key, Rule{n, per})
+		t, err = look(tx, key, some, Rule{n, per})
 		return err
 	})
 	if err != nil {
@@ -94,7 +106,7 @@ func take(ctx context.Context, db *store.DB, key string, n int, per time.Duratio
 		err := db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
 			if try > 0 { // another took at the same moment: now look in the transaction that takes
 				var err error
-				if t, err = Look(tx, key, Rule{n, per}); err != nil {
+				if t, err = look(tx, key, some, Rule{n, per}); err != nil {
 					return err
 				}
 			}
@@ -117,6 +129,7 @@ type Rule struct {
 
 // Taking is one thing that a key allows, found free and not taken yet.
 type Taking struct {
+	some  int
 	at    store.Meta
 	found counter
 	rules []Rule
@@ -125,13 +138,15 @@ type Taking struct {
 // Look finds out whether every one of the rules allows one more under a key; else it fails with fault.TooMany as Take does. Nothing is
 // taken before the caller has [Taking.In] a transaction of its own. A key must always be used with the same rules, none of which is so large
 // that Take would split it.
-func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) {
+func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) { return look(tx, key, 1, rules...) }
+
+func look(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error) {
 	t, err := find(tx, key)
 	if err != nil {
 		return t, err
 	}
-	t.rules = rules
-	_, wait := add(t.found.Marks, want{tx.Now(), 1, 0}, rules...)
+	t.rules, t.some = rules, some
+	_, wait := add(t.found.Marks, want{tx.Now(), some, 0}, rules...)
 	if wait > 0 {
 		return t, tooMany(wait)
 	}
@@ -141,7 +156,7 @@ func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) {
 // In takes it in the transaction of what it is taken for. It reads nothing, and so does not make that transaction collide with others;
 // when another took under the key since Look, the transaction fails and [Lost] says so of its error: look again.
 func (t Taking) In(tx *store.Tx) error {
-	marks, wait := add(t.found.Marks, want{tx.Now(), 1, 0}, t.rules...)
+	marks, wait := add(t.found.Marks, want{tx.Now(), t.some, 0}, t.rules...)
 	if wait > 0 { // the clock was set back since
 		return tooMany(wait)
 	}

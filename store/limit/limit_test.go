@@ -220,3 +220,29 @@ func TestALongKeyIsNoTrouble(t *testing.T) {
 	}
 	wait(t, limit.Take(t.Context(), db, key, 1, time.Minute))
 }
+
+// What comes in sizes is taken whole or not at all, and in no stretch of the period more than is allowed.
+func TestSomeAreTakenAtOnceOrNone(t *testing.T) {
+	c := newClock()
+	db := storetest.Open(t, limit.Kinds(), c.option())
+	take := func(some int) error { return limit.TakeSome(t.Context(), db, "bytes from ::/64", some, 200, time.Hour) }
+	for _, some := range []int{0, 120, 70, 10} {
+		if err := take(some); err != nil {
+			t.Fatalf("%d of 200: %v", some, err)
+		}
+		c.pass(10 * time.Minute)
+	}
+	if got := wait(t, take(1)); got != 30*time.Minute {
+		t.Errorf("wait %v, want 30m: the 120 end then", got)
+	}
+	c.pass(30 * time.Minute)
+	if got := wait(t, take(121)); got != 10*time.Minute {
+		t.Errorf("wait %v, want 10m: the 70 end then", got)
+	}
+	if err := take(120); err != nil {
+		t.Error(err)
+	}
+	if err := take(201); fault.Of(err) != fault.TooMany {
+		t.Errorf("more than there ever is: %v", err)
+	}
+}
