@@ -22,6 +22,7 @@ type Policy struct {
 	TaskDue    map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
 	CoverEvery time.Duration            `yaml:"cover_every" json:"cover_every"`         // how often affected sets are compared with whom the book can reach
 	Confirm    Confirm                  `yaml:"confirm" json:"confirm"`                 // how contacts are asked whether we still reach them
+	Reviews    []Review                 `yaml:"reviews" json:"reviews"`                 // what people look at each quarter, say
 	Retry      Retry                    `yaml:"retry" json:"retry"`
 	Lease      time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
 	Workers    int                      `yaml:"workers" json:"workers"` // pages worked on at once
@@ -68,7 +69,8 @@ func DefaultPolicy() Policy {
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
 		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, "finding": 24 * time.Hour,
-			"finding.sites_vanished": 15 * time.Minute},
+			"finding.sites_vanished": 15 * time.Minute, reviewFamily: 14 * day},
+		Reviews:    defaultReviews(),
 		CoverEvery: 15 * time.Second,
 		Confirm: Confirm{Every: time.Minute, Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,
 			FirstDay: 50, Growth: 1.5, Audit: 91 * day},
@@ -119,6 +121,7 @@ func (p Policy) Check() error {
 		bad("retry", "needs waits above 0, a jitter from 0 to 1, and at least 1 attempt")
 	}
 	f = p.Confirm.bad(f)
+	f = p.badReviews(f)
 	f = badDirect(f, "comms.internal", p.Internal)
 	for what, ladder := range p.Ladders {
 		for i, rung := range ladder {

@@ -48,6 +48,7 @@ func (r *Room) duties() []duty {
 		{"coverage", r.Policy.CoverEvery, func(ctx context.Context, _ hold) error { return r.coverAll(ctx) }},
 		{campaignDuty, r.Policy.Confirm.Every, r.campaignTurn},
 		{arrivalDuty, arrivalsEvery, r.noteArrivals},
+		{reviewDuty, reviewsEvery, r.reviewTurn},
 	}
 	for _, d := range r.Also {
 		all = append(all, duty{d.Name, d.Every, func(ctx context.Context, _ hold) error { return d.Turn(ctx) }})

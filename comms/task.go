@@ -180,12 +180,15 @@ func (r *Room) Take(ctx context.Context, by, id string, version int64) (store.Re
 	})
 }
 
-// Done ends a task as done; note, which may be empty, says what was done.
+// Done ends a task as done; note says what was done, and may be empty but for a review.
 func (r *Room) Done(ctx context.Context, by, id string, version int64, note string) (store.Rec[Task], error) {
 	if f := (prose{most: 1000, lines: true}).bad(nil, "reason", note); len(f) > 0 {
 		return store.Rec[Task]{}, fault.BadFields(f...)
 	}
 	return r.withTask(ctx, store.Act{By: by, Verb: "task.done"}, id, version, func(tx *store.Tx, rec store.Rec[Task]) (store.Rec[Task], error) {
+		if err := rec.Value.reviewed(note); err != nil {
+			return rec, err
+		}
 		return r.endTask(tx, rec, TaskDone, by, note)
 	})
 }
