@@ -282,16 +282,44 @@ func (s *Server) await() error {
 
 // Kill ends the postmaster as SIGKILL does: nothing is flushed, no client is told, and its children end by themselves.
 func (s *Server) Kill() error {
+	pid, err := s.postmaster()
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// Shut ends the server in order, as its administrator does for work that was planned: clients are sent away, and what was written is with its
+// standbys before it is gone.
+func (s *Server) Shut() error {
+	pid, err := s.postmaster()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := s.postmaster(); errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		<-tick.C
+	}
+}
+
+func (s *Server) postmaster() (int, error) {
 	file, err := os.ReadFile(filepath.Join(s.base, "data", "postmaster.pid"))
 	if err != nil {
-		return fmt.Errorf("kill PostgreSQL: %w", err)
+		return 0, fmt.Errorf("end PostgreSQL: %w", err)
 	}
 	first, _, _ := strings.Cut(string(file), "\n")
 	pid, err := strconv.Atoi(first)
 	if err != nil || pid <= 1 {
-		return fmt.Errorf("kill PostgreSQL: postmaster.pid begins with %q", first)
+		return 0, fmt.Errorf("end PostgreSQL: postmaster.pid begins with %q", first)
 	}
-	return syscall.Kill(pid, syscall.SIGKILL)
+	return pid, nil
 }
 
 // Restart starts a server that was killed or has ended, and returns once it has recovered and answers. The children of the one before
