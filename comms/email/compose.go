@@ -242,19 +242,20 @@ func thread(field func(name, value string), msg comms.Message) error {
 		return errors.New("the message id must look like left@right")
 	}
 	field("Message-ID", "<"+msg.ID+">")
-	if msg.Root == "" || msg.Root == msg.ID {
-		return nil
-	}
-	if !messageID(msg.Root) {
-		return errors.New("the thread's message id must look like left@right")
+	var refs []string
+	if msg.Root != "" && msg.Root != msg.ID {
+		if !messageID(msg.Root) {
+			return errors.New("the thread's message id must look like left@right")
+		}
+		refs = append(refs, "<"+msg.Root+">")
 	}
 	if messageID(msg.Answers) {
-		field("In-Reply-To", "<"+msg.Answers+">")
-		field("References", "<"+msg.Root+">\r\n <"+msg.Answers+">")
-		return nil
+		refs = append(refs, "<"+msg.Answers+">")
 	}
-	field("In-Reply-To", "<"+msg.Root+">")
-	field("References", "<"+msg.Root+">")
+	if len(refs) > 0 {
+		field("In-Reply-To", refs[len(refs)-1])
+		field("References", strings.Join(refs, "\r\n "))
+	}
 	return nil
 }
 

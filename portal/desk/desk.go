@@ -26,6 +26,7 @@ type Desk struct {
 	Log    *slog.Logger
 
 	Signing Signing // of links and visits
+	Inbox   Inbox   // of what customers answer
 
 	Short func() bool // the disk is nearly full: files are refused before tickets are; nil: it is not
 

@@ -76,7 +76,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		if err := in.Files.keep(tx, id, &came, 0); err != nil {
 			return err
 		}
-		if err := messages.Put(tx, messages.NewID(), Message{Ticket: id, Files: came.Files, Unkept: came.Unkept, From: "customer", Text: in.Message, At: tx.Now()}, 0); err != nil {
+		if err := messages.Put(tx, messages.NewID(), Message{Ticket: id, Files: came.Files, Unkept: came.Unkept, From: "customer", Text: in.Message, At: tx.Now(), Via: in.Route, Ref: in.Ref}, 0); err != nil {
 			return err
 		}
 		if err := d.Comms.Promise(tx, comms.Deadline{What: "first_answer", Of: id, Incident: incident, Due: t.AnswerBy}); err != nil {
@@ -85,7 +85,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: t.Level,
 			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.channel}
 		tx.On(id)
-		return d.acknowledge(tx, t, seen.ack)
+		return d.acknowledge(tx, id, t, in.Ref, seen.ack)
 	})
 	receipt.Unkept = in.Files.Unkept()
 	return receipt, err
@@ -153,7 +153,7 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	return s, nil
 }
 
-func (d *Desk) acknowledge(tx *store.Tx, t Ticket, ack ack) error {
+func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ack ack) error {
 	channel := ack.channel
 	if channel == "" {
 		return nil
@@ -169,8 +169,10 @@ func (d *Desk) acknowledge(tx *store.Tx, t Ticket, ack ack) error {
 	if err != nil {
 		return err
 	}
+	talk := d.talk(id, t)
+	talk.Begins, talk.Answers = true, answers
 	_, err = d.Comms.Tell(tx, comms.Notice{
-		Lane: comms.LaneDirect, Name: "ticket_ack", Channels: []string{channel}, ReplyTo: true, Data: data,
+		Lane: comms.LaneDirect, Name: "ticket_ack", Channels: []string{channel}, ReplyTo: true, Data: data, Talk: &talk,
 		To: []comms.Direct{{Channel: channel, Address: address, Locale: t.Locale}}, // no name: the text of a stranger goes nowhere
 	})
 	return err

@@ -25,6 +25,7 @@ type Intake struct {
 	Locale    string    `json:"locale,omitempty"`
 	Route     string    `json:"-"`
 	Files     *Attached `json:"-"` // that came with it
+	Ref       string    `json:"-"` // Message-ID of the mail that it came as
 }
 
 const (

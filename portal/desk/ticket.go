@@ -28,7 +28,9 @@ type Ticket struct {
 	Priority  string `json:"priority"`
 	Reviewed  bool   `json:"reviewed"` // a person set the priority
 	State     string `json:"state"`
-	Account   string `json:"account,omitempty"` // once a person confirmed it
+	MailLost  bool   `json:"mail_lost,omitempty"` // the last mail to her came back
+	NoText    bool   `json:"no_text,omitempty"`   // she wants no text messages
+	Account   string `json:"account,omitempty"`   // once a person confirmed it
 
 	FiledAt   time.Time `json:"filed_at"`
 	AnswerBy  time.Time `json:"answer_by"` // the first answer is due

@@ -153,6 +153,9 @@ func (d *Desk) say(ctx context.Context, by string, v View, m Message) (View, err
 			}
 		case "staff":
 			t.State = Waiting
+			if err := d.tellAnswer(tx, v.ID, t, m); err != nil {
+				return err
+			}
 			if t.AnswerAt.IsZero() {
 				t.AnswerAt = tx.Now()
 				if err := d.Comms.Keep(tx, v.ID, "first_answer", by); err != nil {
