@@ -19,6 +19,8 @@ type Deadline struct {
 	Of       string    `json:"of"`   // the record it is about
 	Incident string    `json:"incident"`
 	Title    string    `json:"title,omitempty"` // what people call it; "": the incident's title
+	Page     string    `json:"page,omitempty"`  // path of the page on which it is done; "": the incident's, or the desk
+	Many     bool      `json:"many,omitempty"`  // one of so many that no list of what is due holds them: whose they are shows them
 	Due      time.Time `json:"due"`             // when the promise passes
 	Fire     time.Time `json:"fire"`            // when the next rung is told; zero: done or no rung left
 	Rung     int       `json:"rung"`            // rungs told so far
@@ -35,7 +37,7 @@ var deadlines = store.Table[Deadline]{
 	}},
 	Tuples: func(d Deadline) store.Tuples {
 		t := store.Tuples{"of": {d.Of, d.What}}
-		if d.DoneAt.IsZero() {
+		if d.DoneAt.IsZero() && !d.Many {
 			t["open"] = []any{d.Due}
 		}
 		if !d.Fire.IsZero() {
@@ -57,7 +59,7 @@ func (p Policy) ladder(d Deadline) Ladder {
 }
 
 // Promise notes that something is due. The rungs of the policy's ladder for d.What are told when it passes; without a ladder the
-// incident's log still shows the breach. Of d it takes What, Of, Incident, Title and Due.
+// incident's log still shows the breach. Of d it takes What, Of, Incident, Title, Page, Many and Due.
 func (r *Room) Promise(tx *store.Tx, d Deadline) error { return r.promise(tx, d) }
 
 func (r *Room) promise(tx *store.Tx, d Deadline) error {
@@ -67,11 +69,49 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 	case d.Due.IsZero():
 		return fault.BadField("due", "must be a time")
 	}
-	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Title: d.Title, Due: d.Due, Fire: d.Due}
-	if ladder := r.Policy.ladder(d); len(ladder) > 0 {
+	return deadlines.Put(tx, deadlines.NewID(), r.Policy.armed(d), 0)
+}
+
+// armed is a promise before any rung of its ladder was told.
+func (p Policy) armed(d Deadline) Deadline {
+	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Title: d.Title, Page: d.Page, Many: d.Many, Due: d.Due, Fire: d.Due}
+	if ladder := p.ladder(d); len(ladder) > 0 {
 		d.Fire = d.Due.Add(ladder[0].After)
 	}
-	return deadlines.Put(tx, deadlines.NewID(), d, 0)
+	return d
+}
+
+// Move gives the open promise of d.What and d.Of another time, and its ladder begins anew; with none open it is Promise.
+func (r *Room) Move(tx *store.Tx, d Deadline) error {
+	rec, err := r.openPromise(tx, d.Of, d.What)
+	if fault.Of(err) == fault.NotFound {
+		return r.promise(tx, d)
+	}
+	if err != nil {
+		return err
+	}
+	return deadlines.Put(tx, rec.ID, r.Policy.armed(d), rec.Version)
+}
+
+// Withdraw forgets the open promise of a sort, because it no longer holds. With none open it does nothing.
+func (r *Room) Withdraw(tx *store.Tx, of, what string) error {
+	rec, err := r.openPromise(tx, of, what)
+	if fault.Of(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return deadlines.Delete(tx, rec.ID, rec.Version)
+}
+
+func (r *Room) openPromise(tx *store.Tx, of, what string) (store.Rec[Deadline], error) {
+	for rec, err := range deadlines.Scan(tx, store.Query{Index: "of", Equal: []any{of, what}}) {
+		if err != nil || rec.Value.DoneAt.IsZero() {
+			return rec, err
+		}
+	}
+	return store.Rec[Deadline]{}, fault.New(fault.NotFound, "%s of %s is not promised", what, of)
 }
 
 // Keep marks every open promise of that sort as done, late or not. With none open it does nothing.
@@ -94,6 +134,23 @@ func (r *Room) keep(tx *store.Tx, of, what, by string) error {
 	return nil
 }
 
+// Promises are the open deadlines of a record.
+func (r *Room) Promises(ctx context.Context, of string) (list []Due, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		list = nil
+		for rec, err := range deadlines.Scan(tx, store.Query{Index: "of", Equal: []any{of}}) {
+			if err != nil {
+				return err
+			}
+			if rec.Value.DoneAt.IsZero() {
+				list = append(list, Due{rec.ID, rec.Value})
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
 // Due is an open deadline.
 type Due struct {
 	ID string
@@ -103,7 +160,7 @@ type Due struct {
 // mostDue bounds a list of what is open, and the deadlines fired at one go.
 const mostDue = 500
 
-// DueList is the open deadlines, the one that passes or passed first in front; at most 500.
+// DueList is the open deadlines but those of which there are many, the one that passes or passed first in front; at most 500.
 func (r *Room) DueList(ctx context.Context) (list []Due, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		list = nil
@@ -196,6 +253,8 @@ func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error
 	switch {
 	case d.Task():
 		p.URL = r.Vendor.URL + "/desk/tasks/" + d.Of
+	case d.Page != "":
+		p.URL = r.Vendor.URL + d.Page
 	case d.Incident != "":
 		p.URL = r.deskURL(d.Incident)
 	}

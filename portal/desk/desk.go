@@ -6,8 +6,8 @@
 package desk
 
 import (
+	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"lifeline/comms"
@@ -37,6 +37,10 @@ type Desk struct {
 // Policy is the desk's section of the policy file.
 type Policy struct {
 	FirstAnswer  map[string]time.Duration `yaml:"first_answer" json:"first_answer"`     // by priority
+	NextAnswer   map[string]time.Duration `yaml:"next_answer" json:"next_answer"`       // by priority, from when the customer wrote again
+	Resolution   map[string]time.Duration `yaml:"resolution" json:"resolution"`         // by priority; the time we wait for the customer does not count
+	Tiers        map[int]Times            `yaml:"tiers" json:"tiers"`                   // shorter times, by the tier of the account that a ticket was confirmed to be of
+	Hours        Hours                    `yaml:"hours" json:"hours"`                   // when the clocks of what can wait run
 	AckEach      time.Duration            `yaml:"ack_each" json:"ack_each"`             // one receipt to an address in this time
 	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
@@ -52,6 +56,8 @@ type Policy struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		FirstAnswer:  map[string]time.Duration{"P0": 45 * time.Minute, "P1": time.Hour, "P2": 8 * time.Hour, "P3": 24 * time.Hour},
+		NextAnswer:   map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 48 * time.Hour},
+		Resolution:   map[string]time.Duration{"P0": 24 * time.Hour, "P1": 72 * time.Hour, "P2": 10 * 24 * time.Hour, "P3": 30 * 24 * time.Hour},
 		AckEach:      15 * time.Minute,
 		AckDaily:     3,
 		AckHourly:    20_000,
@@ -72,17 +78,20 @@ func (p Policy) Check() error {
 	bad := func(field, reason string) {
 		f = append(f, fault.Field{Field: "desk." + field, Code: "invalid", Reason: reason})
 	}
-	for _, priority := range []string{"P0", "P1", "P2", "P3"} {
+	for _, priority := range priorities {
 		if p.FirstAnswer[priority] <= 0 {
 			bad("first_answer."+priority, "must be a duration above 0")
 		}
 	}
 	p.Files.check(bad)
-	for priority := range p.FirstAnswer {
-		if !slices.Contains([]string{"P0", "P1", "P2", "P3"}, priority) {
-			bad("first_answer", "names a priority that is none of P0, P1, P2, P3")
+	f = append(f, Times{p.FirstAnswer, p.NextAnswer, p.Resolution}.bad("desk")...)
+	for tier, times := range p.Tiers {
+		if tier < 0 || tier > 3 {
+			bad("tiers", "names a tier that is none of 0, 1, 2, 3")
 		}
+		f = append(f, times.bad(fmt.Sprintf("desk.tiers.%d", tier))...)
 	}
+	f = append(f, p.Hours.bad()...)
 	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor} {
 		if t <= 0 {
 			bad(field, "must be a duration above 0")

@@ -66,8 +66,9 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
 			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
 			Incident: incident, Priority: priority, State: New,
-			FiledAt: tx.Now(), ChangedAt: tx.Now(), AnswerBy: tx.Now().Add(d.firstAnswer(priority)),
+			FiledAt: tx.Now(), ChangedAt: tx.Now(),
 		}
+		t = d.Policy.filed(t, tx.Now())
 		id := tickets.NewID()
 		if err := tickets.Put(tx, id, t, 0); err != nil {
 			return err
@@ -79,7 +80,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		if err := messages.Put(tx, messages.NewID(), Message{Ticket: id, Files: came.Files, Unkept: came.Unkept, From: "customer", Text: in.Message, At: tx.Now(), Via: in.Route, Ref: in.Ref}, 0); err != nil {
 			return err
 		}
-		if err := d.Comms.Promise(tx, comms.Deadline{What: "first_answer", Of: id, Incident: incident, Due: t.AnswerBy}); err != nil {
+		if err := d.Comms.Promise(tx, firstPromise(id, t)); err != nil { // it looks for none that stands
 			return err
 		}
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: t.Level,
@@ -92,13 +93,6 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 }
 
 func (d *Desk) url(number string) string { return d.Comms.Vendor.URL + "/t/" + number }
-
-func (d *Desk) firstAnswer(priority string) time.Duration {
-	if t, ok := d.Policy.FirstAnswer[priority]; ok {
-		return t
-	}
-	return 24 * time.Hour
-}
 
 func (d *Desk) openIncidents(tx *store.Tx) ([]open, error) {
 	all, err := d.Comms.OpenIncidents(tx)

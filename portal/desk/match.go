@@ -52,7 +52,11 @@ func (d *Desk) Confirm(ctx context.Context, by string, l Link) (View, error) {
 		if t.Account != "" && t.Account != a.ID {
 			return fault.New(fault.Conflict, "ticket %s hangs on another account; take it off that first", t.Number)
 		}
+		was := t.Account
 		t.Account = a.ID
+		if was == "" && a.Value.Tier != nil {
+			*t = d.Policy.tiered(*t, *a.Value.Tier, tx.Now())
+		}
 		return nil
 	})
 }
@@ -77,15 +81,12 @@ func (d *Desk) relink(ctx context.Context, act store.Act, l Link, decide func(*s
 	}
 	number := secret.NormalNumber(l.Ticket)
 	err := d.DB.Update(ctx, act, func(tx *store.Tx) error {
-		rec, err := tickets.First(tx, store.Query{Index: "number", Equal: []any{number}})
-		if fault.Of(err) == fault.NotFound {
-			return fault.New(fault.NotFound, "there is no ticket %.40q", number)
+		rec, err := byNumber(tx, number)
+		if err == nil {
+			err = unchanged(rec, l.Version)
 		}
 		if err != nil {
 			return err
-		}
-		if l.Version != 0 && l.Version != rec.Version {
-			return fault.New(fault.Stale, "ticket %s was changed meanwhile: version %d, not %d", number, rec.Version, l.Version)
 		}
 		t, was := rec.Value, rec.Value.Account
 		if err := decide(tx, &t); err != nil {
@@ -98,7 +99,7 @@ func (d *Desk) relink(ctx context.Context, act store.Act, l Link, decide func(*s
 				break
 			}
 		}
-		return tickets.Put(tx, rec.ID, t, rec.Version)
+		return d.put(tx, act.By, rec, t)
 	})
 	if err != nil {
 		return View{}, err

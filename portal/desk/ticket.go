@@ -30,19 +30,74 @@ type Ticket struct {
 	State     string `json:"state"`
 	MailLost  bool   `json:"mail_lost,omitempty"` // the last mail to her came back
 	NoText    bool   `json:"no_text,omitempty"`   // she wants no text messages
-	Account   string `json:"account,omitempty"`   // once a person confirmed it
+	Account   string `json:"account,omitempty"` // once a person confirmed it
+	Tier      *int   `json:"tier,omitempty"`    // of the account, as it was when it was confirmed
+	Site      string `json:"site,omitempty"`    // our id of the site that it is about, once that is known for certain
 
-	FiledAt   time.Time `json:"filed_at"`
-	AnswerBy  time.Time `json:"answer_by"` // the first answer is due
-	AnswerAt  time.Time `json:"answer_at"` // the first human answer was given
-	ChangedAt time.Time `json:"changed_at"`
+	// What only staff see.
+	Owner    string   `json:"owner,omitempty"` // id of who works on it
+	Category string   `json:"category,omitempty"`
+	Labels   []string `json:"labels,omitempty"`  // the team's own words, sorted
+	Reviews  []Review `json:"reviews,omitempty"` // how people changed the priority, the newest last
+	Held     int      `json:"held,omitempty"`    // messages that wait for a person to release them
+	Into     string   `json:"into,omitempty"`    // id of the ticket that it was merged into
+	SplitOff string   `json:"split_off,omitempty"`
+
+	Solution *Solution `json:"solution,omitempty"` // what staff say is the end of it, and what she says to that
+	Ending   *Ending   `json:"ending,omitempty"`   // how it was closed the last time
+
+	FiledAt   time.Time     `json:"filed_at"`
+	AnswerBy  time.Time     `json:"answer_by"`         // the first answer is due
+	AnswerAt  time.Time     `json:"answer_at"`         // the first human answer was given
+	AskedAt   time.Time     `json:"asked_at,omitzero"` // since when she waits for the next answer; zero: she does not
+	NextBy    time.Time     `json:"next_by,omitzero"`  // when that is due
+	RunsAt    time.Time     `json:"runs_at,omitzero"`  // since when the clock of the solution runs; zero: it stands
+	Worked    time.Duration `json:"worked,omitzero"`   // what it ran before
+	SolveBy   time.Time     `json:"solve_by,omitzero"` // when the solution is due; zero: the clock stands, or there is none
+	ChangedAt time.Time     `json:"changed_at"`
 }
+
+// Review is a person's word about how urgent a ticket is.
+type Review struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	Reason string    `json:"reason"`
+}
+
+// Solution is what staff hold to be the end of a ticket. She agrees, says no, or is silent until the policy's rule closes it.
+type Solution struct {
+	By      string    `json:"by"`
+	Text    string    `json:"text"`
+	At      time.Time `json:"at"`
+	Asked   int       `json:"asked"`             // how often she was asked whether she agrees
+	AskedAt time.Time `json:"asked_at"`          // the last time
+	Next    time.Time `json:"next"`              // when she is asked again, or her silence counts; zero: it never does
+	Refused int       `json:"refused,omitempty"` // how often she said no before
+}
+
+// Ending is how a ticket was closed.
+type Ending struct {
+	How string    `json:"how"`
+	By  string    `json:"by"` // customer, a staff member's id, system
+	At  time.Time `json:"at"`
+	Was string    `json:"was"` // the state before
+}
+
+// The ways in which a ticket ends.
+const (
+	ByConsent = "consent" // she said that it is solved
+	BySilence = "silence" // the policy's rule for silence
+	ByMerging = "merged"  // it goes on in another
+)
 
 // The states of a ticket.
 const (
 	New     = "new"     // nobody has answered
 	Waiting = "waiting" // for the customer
 	Asked   = "asked"   // the customer wrote last
+	Solved  = "solved"  // staff say so; she has not said yet whether she agrees
 	Closed  = "closed"
 )
 
@@ -58,16 +113,24 @@ func (t Ticket) Queue() string {
 }
 
 var tickets = store.Table[Ticket]{
-	Kind: store.Kind{Name: "ticket", Prefix: "tic", Schema: 1, Keep: 5 * 365 * 24 * time.Hour, Indexes: []store.Index{
+	Kind: store.Kind{Name: "ticket", Prefix: "tic", Schema: 1, Keep: 5 * 365 * 24 * time.Hour, Followed: true, Indexes: []store.Index{
 		{Name: "number", Fields: []store.Field{{Name: "number", Type: store.Text}}, Unique: true},
 		{Name: "queue", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
+		{Name: "into", Fields: []store.Field{{Name: "into", Type: store.Text}}},
+		{Name: "silence", Fields: []store.Field{{Name: "next", Type: store.Time}}},
 	}},
 	Tuples: func(t Ticket) store.Tuples {
 		tuples := store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
 		if t.Account != "" {
 			tuples["account"] = []any{t.Account, t.FiledAt}
+		}
+		if t.Into != "" {
+			tuples["into"] = []any{t.Into}
+		}
+		if t.State == Solved && t.Solution != nil && !t.Solution.Next.IsZero() {
+			tuples["silence"] = []any{t.Solution.Next}
 		}
 		return tuples
 	},
@@ -75,16 +138,19 @@ var tickets = store.Table[Ticket]{
 
 // Message is one entry of a ticket's conversation.
 type Message struct {
+	ID       string    `json:"-"` // as it is kept under; filled when it is read
 	Ticket   string    `json:"ticket"`
 	From     string    `json:"from"` // customer, staff, system; update: said to everybody, and not kept here
 	By       string    `json:"by"`   // the staff member; "" for the customer
 	Text     string    `json:"text"`
 	At       time.Time `json:"at"`
-	Internal bool      `json:"internal"`        // for staff only
-	Via      string    `json:"via,omitempty"`   // how it came: web, api, email, sms, phone
-	Files    []string  `json:"files,omitempty"` // ids of the blobs that came with it
-	Held     string    `json:"held,omitempty"`  // why nobody but staff sees it; "" once a person released it
-	Ref      string    `json:"ref,omitempty"`   // Message-ID of the mail that it came or went as
+	Internal bool      `json:"internal"`         // for staff only
+	Via      string    `json:"via,omitempty"`    // how it came: web, api, email, sms, phone
+	Files    []string  `json:"files,omitempty"`  // ids of the blobs that came with it
+	Held     string    `json:"held,omitempty"`   // why nobody but staff sees it; "" once a person released it
+	Ref      string    `json:"ref,omitempty"`    // Message-ID of the mail that it came or went as
+	Sender   string    `json:"sender,omitempty"` // address that it came from, when that is none of the ticket's
+	Was      string    `json:"was,omitempty"`    // id of the ticket that it was split from
 
 	Unkept   []Unkept  `json:"unkept,omitempty"` // files that came with it and were not kept
 	Attached *Attached `json:"-"`                // files that come with it: say keeps them

@@ -42,6 +42,7 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 		if err != nil {
 			return View{}, err
 		}
+		m.Value.ID = m.ID
 		v.Messages = append(v.Messages, m.Value)
 	}
 	if err := v.readFiles(tx); err != nil {
@@ -98,75 +99,4 @@ func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket],
 		return err
 	})
 	return page, next, err
-}
-
-// Add appends what the customer writes with her secret.
-func (d *Desk) Add(ctx context.Context, number, plain, words string) (View, error) {
-	v, err := d.Open(ctx, number, plain)
-	if err != nil {
-		return View{}, err
-	}
-	return d.say(ctx, "customer", v, Message{From: "customer", Text: words})
-}
-
-// Answer appends what staff write; the first one that the customer can see keeps the promise of a first answer.
-func (d *Desk) Answer(ctx context.Context, by, number, words string, internal bool) (View, error) {
-	v, err := d.Ticket(ctx, number)
-	if err != nil {
-		return View{}, err
-	}
-	return d.say(ctx, by, v, Message{From: "staff", By: by, Text: words, Internal: internal})
-}
-
-func (d *Desk) say(ctx context.Context, by string, v View, m Message) (View, error) {
-	m.Text = text(m.Text)
-	switch {
-	case m.Text == "" && m.Attached.None():
-		return View{}, fault.BadField("text", "is missing")
-	case len(m.Text) > maxMessage:
-		return View{}, fault.BadField("text", "is longer than 64 KiB")
-	}
-	err := d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.message"}, func(tx *store.Tx) error {
-		t, meta, err := tickets.Get(tx, v.ID)
-		if err != nil {
-			return err
-		}
-		if t.State == Closed {
-			return fault.New(fault.Conflict, "ticket %s is closed; file a new one and name it", t.Number)
-		}
-		m.Ticket, m.At = v.ID, tx.Now()
-		if err := d.keepFiles(tx, v.ID, &m); err != nil {
-			return err
-		}
-		if err := messages.Put(tx, messages.NewID(), m, 0); err != nil {
-			return err
-		}
-		tx.On(v.ID)
-		if m.Internal {
-			return nil
-		}
-		t.ChangedAt = tx.Now()
-		switch m.From {
-		case "customer":
-			if t.State == Waiting {
-				t.State = Asked
-			}
-		case "staff":
-			t.State = Waiting
-			if err := d.tellAnswer(tx, v.ID, t, m); err != nil {
-				return err
-			}
-			if t.AnswerAt.IsZero() {
-				t.AnswerAt = tx.Now()
-				if err := d.Comms.Keep(tx, v.ID, "first_answer", by); err != nil {
-					return err
-				}
-			}
-		}
-		return tickets.Put(tx, v.ID, t, meta.Version)
-	})
-	if err != nil {
-		return View{}, err
-	}
-	return d.Ticket(ctx, v.Ticket.Number)
 }

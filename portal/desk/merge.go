@@ -1,0 +1,4 @@
+package desk
+
+// mostMerged bounds how many tickets lead one into another.
+const mostMerged = 20
