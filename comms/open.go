@@ -7,3 +7,8 @@ func (r *Room) OpenIncidents(tx *store.Tx) ([]store.Rec[Incident], error) {
 	all, _, err := incidents.List(tx, store.Query{Index: "state", Equal: []any{Open}, Reverse: true})
 	return all, err
 }
+
+// IncidentIn finds an incident by either of its ids, in a transaction of the caller's.
+func (r *Room) IncidentIn(tx *store.Tx, id string) (store.Rec[Incident], error) {
+	return findIncident(tx, id)
+}

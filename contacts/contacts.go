@@ -55,6 +55,9 @@ type Book struct {
 	// Found takes a finding, in the transaction of the fact; nil: findings are only logged.
 	Found func(*store.Tx, Finding) error
 
+	// Lost hears, in the transaction of the fact, that an address of a contact does not work any more; nil: nobody does.
+	Lost func(tx *store.Tx, contactID, channel, value string) error
+
 	// Changes is where what needs a second person is proposed; nil: nothing can be.
 	Changes *Changes
 

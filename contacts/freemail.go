@@ -15,6 +15,9 @@ const (
 	Disposable = "disposable"
 )
 
+// MailForAnyone says whether anyone can have an address at a domain, so that a mailbox there says nothing of whom she belongs to.
+func MailForAnyone(domain string) bool { return mailProvider(domain) != "" }
+
 // mailProvider says whether anyone can have an address at a domain, so that it says nothing of whom she belongs to: Freemail, Disposable or "".
 func mailProvider(domain string) string {
 	whole, _, ok := registrable(domain)

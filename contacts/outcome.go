@@ -15,13 +15,17 @@ const maxReason = 200
 
 // Bounced notes that an address of a contact does not work. The address stays, and is passed over until it is confirmed.
 func (b *Book) Bounced(tx *store.Tx, contactID, channel, value, reason string) error {
-	return mark(tx, contactID, channel, value, func(a *Address) bool {
-		if a.Bounced {
-			return false
+	fresh := false
+	err := mark(tx, contactID, channel, value, func(a *Address) bool {
+		if fresh = !a.Bounced; fresh {
+			a.Bounced, a.BounceReason = true, cleanReason(reason)
 		}
-		a.Bounced, a.BounceReason = true, cleanReason(reason)
-		return true
+		return fresh
 	})
+	if err != nil || !fresh || b.Lost == nil {
+		return err
+	}
+	return b.Lost(tx, contactID, channel, value)
 }
 
 // OptOut notes that nothing may be sent to an address any more, which a restore from before it does not undo. It takes no right from the contact.

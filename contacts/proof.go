@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,4 +24,31 @@ func (a Address) Proves(incidentBegan, now time.Time) (ok bool, why string) {
 		return false, fmt.Sprintf("it came by an import within the last %d days", provesAfter/(24*time.Hour))
 	}
 	return true, ""
+}
+
+// DomainProves says whether control of a domain, or a mailbox there, can be evidence of belonging to the account: it has to have been on file before the
+// incident began, and for a while where an import brought it.
+func (a Account) DomainProves(domain string, incidentBegan, now time.Time) bool {
+	if !slices.Contains(a.Domains, domain) {
+		return false
+	}
+	origin := a.OriginOf(colDomain.String(), domain)
+	switch {
+	case origin.Seen.IsZero():
+		return false
+	case !incidentBegan.IsZero() && !origin.Seen.Before(incidentBegan):
+		return false
+	case origin.How == ByImport && now.Sub(origin.Seen) < provesAfter:
+		return false
+	}
+	return true
+}
+
+// Address finds an address of a contact, however it is spelt.
+func (c Contact) Address(channel, value string) (Address, bool) {
+	a, err := c.address(channel, value)
+	if err != nil {
+		return Address{}, false
+	}
+	return *a, true
 }

@@ -427,6 +427,7 @@ func (k *call) deliveryList() error {
 type ticketListView struct {
 	shell
 	Tickets []store.Rec[desk.Ticket]
+	Levels  map[string]desk.Level
 	Filter  desk.Filter
 	Next    string
 }
@@ -435,6 +436,9 @@ func (k *call) ticketList() error {
 	v := ticketListView{shell: k.shell("desk.tickets"), Filter: desk.Filter{Queue: k.Query("queue"), State: k.Query("state"), After: k.Query("after"), Limit: 50}}
 	var err error
 	if v.Tickets, v.Next, err = k.p.Desk.Tickets(k.UserContext(), v.Filter); err != nil {
+		return err
+	}
+	if v.Levels, err = k.p.Desk.Levels(k.UserContext(), v.Tickets); err != nil {
 		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_tickets", v)

@@ -75,8 +75,8 @@ type messageBody struct {
 	Internal bool   `json:"internal,omitempty"`
 }
 
-func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticket, said []desk.Message) ticketAnswer {
-	a := ticketAnswer{object: object{id, version, created, updated}, Number: t.Number, State: t.State, Level: t.Level, Verified: t.Level != "L0",
+func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticket, level desk.Level, said []desk.Message) ticketAnswer {
+	a := ticketAnswer{object: object{id, version, created, updated}, Number: t.Number, State: t.State, Level: level.String(), Verified: level > desk.L0,
 		Priority: t.Priority, Reviewed: t.Reviewed, Queue: t.Queue(), Incident: t.Incident, Account: t.Account, Phrase: t.Phrase,
 		Name: t.Name, Email: t.Email, Phone: t.Phone, Company: t.Company, SiteURL: t.SiteURL, SiteName: t.SiteName, Domain: t.Domain,
 		Invoice: t.Invoice, Old: t.OldTicket, Impact: t.Impact, Locale: t.Locale, Route: t.Route, FiledAt: t.FiledAt, AnswerBy: t.AnswerBy}
@@ -121,8 +121,12 @@ func (p *Portal) ticketRoutes() []route {
 				if err != nil {
 					return err
 				}
+				levels, err := p.Desk.Levels(k.UserContext(), page)
+				if err != nil {
+					return err
+				}
 				return sendList(k, page, next, func(r store.Rec[desk.Ticket]) ticketAnswer {
-					return ticketOf(r.ID, r.Version, r.Created, r.Updated, r.Value, nil)
+					return ticketOf(r.ID, r.Version, r.Created, r.Updated, r.Value, levels[r.ID], nil)
 				})
 			}},
 		{method: "GET", path: base + "/:number", right: auth.TicketRead, tag: "tickets", summary: "one ticket with its conversation", answer: ticketAnswer{}, do: func(k *call) error {
@@ -130,7 +134,7 @@ func (p *Portal) ticketRoutes() []route {
 			if err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Messages))
+			return send(k.Ctx, 200, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages))
 		}},
 		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only", status: 201, needs: []string{"text"},
 			body: messageBody{}, answer: ticketAnswer{}, do: func(k *call) error {
@@ -142,7 +146,7 @@ func (p *Portal) ticketRoutes() []route {
 				if err != nil {
 					return err
 				}
-				return send(k.Ctx, 201, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Messages))
+				return send(k.Ctx, 201, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages))
 			}},
 	}
 }

@@ -18,6 +18,7 @@ const (
 	MsgSecondReading = "second_reading" // SecondReading
 	MsgDeclared      = "declared"       // Declared
 	MsgConfirm       = "confirm"        // Confirm
+	MsgCode          = "code"           // Code
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -78,6 +79,14 @@ type Confirm struct {
 	Again   bool   `json:"again"`   // it is the reminder
 }
 
+// Code goes to an address that may be anybody's: it has no room for a stranger's text.
+type Code struct {
+	Code    string `json:"code"`    // "": nothing is known at this address, and the message says so
+	Minutes int    `json:"minutes"` // for which it holds
+	Number  string `json:"number"`  // of the ticket; "": it opens her own page
+	URL     string `json:"url"`     // confirms the same by a button; "": nothing does
+}
+
 // kinds gives each message the type of its data.
 func messageData(name string) (any, bool) {
 	switch name {
@@ -93,13 +102,15 @@ func messageData(name string) (any, bool) {
 		return &Declared{}, true
 	case MsgConfirm:
 		return &Confirm{}, true
+	case MsgCode:
+		return &Code{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

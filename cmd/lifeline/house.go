@@ -137,7 +137,7 @@ func (h *house) stand(ctx context.Context) error {
 // applies is who lets what is newer than a backup hold again.
 func applies() store.Applies {
 	all := store.Applies{}
-	for _, some := range []store.Applies{contacts.Applies(), auth.Applies()} {
+	for _, some := range []store.Applies{contacts.Applies(), auth.Applies(), desk.Applies()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -167,7 +167,7 @@ func (h *house) wire(keyDir string) error {
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
 	h.page = &page.Server{}
-	h.book.Merging = h.desk.Merging()
+	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
 	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}
 	h.book.Changes = h.changes
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,

@@ -49,6 +49,7 @@ type Policy struct {
 	Files        FilePolicy               `yaml:"files" json:"files"`                   // that come with messages
 	LinkFor      time.Duration            `yaml:"link_for" json:"link_for"`             // a mailed link opens its ticket for this long
 	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
+	Identity     Identity                 `yaml:"identity" json:"identity"`             // who is this person
 }
 
 // DefaultPolicy is what is in force when the policy file says nothing. Forty-five minutes is the longest that the first answer took in
@@ -66,11 +67,14 @@ func DefaultPolicy() Policy {
 		Files:        defaultFiles(),
 		LinkFor:      7 * 24 * time.Hour,
 		VisitFor:     12 * time.Hour,
+		Identity:     defaultIdentity(),
 	}
 }
 
 // Kinds lists the records that the desk keeps.
-func Kinds() []store.Kind { return []store.Kind{tickets.Kind, messages.Kind} }
+func Kinds() []store.Kind {
+	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind}
+}
 
 // Check names every value that cannot be used, by its name in the policy file.
 func (p Policy) Check() error {
@@ -102,6 +106,7 @@ func (p Policy) Check() error {
 			bad(field, "must be at least 1")
 		}
 	}
+	p.Identity.check(bad)
 	if len(f) > 0 {
 		return fault.BadFields(f...)
 	}

@@ -62,7 +62,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file"}, func(tx *store.Tx) error {
 		incident, priority := triage(in.Impact, seen.going)
 		t := Ticket{
-			Number: number, Secret: hash, Phrase: phrase, Level: "L0",
+			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
 			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
 			Incident: incident, Priority: priority, State: New,
@@ -83,7 +83,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		if err := d.Comms.Promise(tx, firstPromise(id, t)); err != nil { // it looks for none that stands
 			return err
 		}
-		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: t.Level,
+		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: L0.String(),
 			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.channel}
 		tx.On(id)
 		return d.acknowledge(tx, id, t, in.Ref, seen.ack)

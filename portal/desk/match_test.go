@@ -35,7 +35,7 @@ func TestAPersonConfirmsTheAccountThatTheDeskProposes(t *testing.T) {
 			c.Errorf("a stale version: %v", err)
 		}
 		v, err := c.Confirm(ctx, "stf_eve", desk.Link{Ticket: filed.Number, Account: "A-1", Reason: "she called from the number on file"})
-		if err != nil || v.Ticket.Account != acme || v.Ticket.Level != "L0" || v.Ticket.Priority != filed.Priority || v.Ticket.State != filed.State {
+		if err != nil || v.Ticket.Account != acme || v.Standing.Level != desk.L0 || v.Ticket.Priority != filed.Priority || v.Ticket.State != filed.State {
 			c.Fatalf("%+v, %v", v.Ticket, err)
 		}
 		other := c.file(desk.Intake{Message: "and ours", Email: "x@y.example"})

@@ -94,6 +94,14 @@ func runDelete(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (jso
 			return nil, err
 		}
 	}
+	for e, err := range evidence.Scan(tx, store.Query{Index: "case", Equal: []any{s.On}}) {
+		if err == nil {
+			err = contacts.Drop(pen, evidence, e)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	t, m, err := tickets.Get(tx, s.On)
 	if err == nil {
 		err = contacts.Drop(pen, tickets, store.Rec[Ticket]{Meta: m, Value: t})
@@ -105,7 +113,7 @@ func runDelete(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (jso
 }
 
 func undoDelete(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) error {
-	return contacts.ShelfOf(tickets).And(contacts.ShelfOf(messages)).Undo(tx, s.Back)
+	return contacts.ShelfOf(tickets).And(contacts.ShelfOf(messages), contacts.ShelfOf(evidence)).Undo(tx, s.Back)
 }
 
 func runPurge(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (json.RawMessage, error) {
@@ -125,6 +133,11 @@ func runPurge(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (json
 	}
 	for _, id := range said {
 		err = cmp.Or(err, messages.Purge(tx, id))
+	}
+	shown, lost := contacts.DeletedWith(tx, s.Of, evidence.Kind)
+	err = cmp.Or(err, lost)
+	for _, id := range shown {
+		err = cmp.Or(err, evidence.Purge(tx, id))
 	}
 	return nil, cmp.Or(err, tickets.Purge(tx, s.On))
 }

@@ -8,10 +8,10 @@ import (
 
 // Ticket is one person's case. Address fields are what she typed: nobody has proved them.
 type Ticket struct {
-	Number    string `json:"number"` // what people quote; not a secret
-	Secret    []byte `json:"secret"` // hash of what opens it
-	Phrase    string `json:"phrase"` // two words that staff quote first
-	Level     string `json:"level"`  // of the identity ladder; L0 until evidence says more
+	Number    string `json:"number"`               // what people quote; not a secret
+	Secret    []byte `json:"secret"`               // hash of what opens it
+	Phrase    string `json:"phrase"`               // two words that staff quote first
+	StartedBy string `json:"started_by,omitempty"` // who filed it: "public:…", or the member of staff, who cannot match it
 	Name      string `json:"name,omitempty"`
 	Email     string `json:"email,omitempty"`
 	Phone     string `json:"phone,omitempty"`
@@ -30,9 +30,9 @@ type Ticket struct {
 	State     string `json:"state"`
 	MailLost  bool   `json:"mail_lost,omitempty"` // the last mail to her came back
 	NoText    bool   `json:"no_text,omitempty"`   // she wants no text messages
-	Account   string `json:"account,omitempty"` // once a person confirmed it
-	Tier      *int   `json:"tier,omitempty"`    // of the account, as it was when it was confirmed
-	Site      string `json:"site,omitempty"`    // our id of the site that it is about, once that is known for certain
+	Account   string `json:"account,omitempty"`   // once a person confirmed it
+	Tier      *int   `json:"tier,omitempty"`      // of the account, as it was when it was confirmed
+	Site      string `json:"site,omitempty"`      // our id of the site that it is about, once that is known for certain
 
 	// What only staff see.
 	Owner    string   `json:"owner,omitempty"` // id of who works on it

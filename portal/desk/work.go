@@ -18,6 +18,7 @@ type View struct {
 	Updated  time.Time
 	Ticket   Ticket
 	Messages []Message
+	Standing Standing              // who its person is taken to be
 	Files    map[string]Attachment // that came with the messages, by id: see FilesOf
 }
 
@@ -38,6 +39,9 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 		return View{}, err
 	}
 	v := View{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Ticket: rec.Value}
+	if v.Standing, err = d.standing(tx, rec.ID); err != nil {
+		return View{}, err
+	}
 	for m, err := range messages.Scan(tx, store.Query{Index: "ticket", Equal: []any{rec.ID}}) {
 		if err != nil {
 			return View{}, err
