@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -174,7 +175,7 @@ func apply(tx *bbolt.Tx, plan []change) (err error) {
 			if i >= len(c.new.Tuples) || c.new.Tuples[i] == nil || c.old != nil && i < len(c.old.Tuples) && bytes.Equal(c.old.Tuples[i], c.new.Tuples[i]) && c.old.Tuples[i] != nil {
 				continue
 			}
-			if err := tx.Bucket(indexBucket(c.kind.Name, ix.Name)).Put(indexKey(c.new.Tuples[i], c.id), []byte(c.id)); err != nil {
+			if err := places(tx, c.kind, ix).Put(indexKey(c.new.Tuples[i], c.id), []byte(c.id)); err != nil {
 				return err
 			}
 		}
@@ -183,11 +184,27 @@ func apply(tx *bbolt.Tx, plan []change) (err error) {
 				return err
 			}
 		}
-		if err := tx.Bucket(recordBucket(c.kind.Name)).Put([]byte(c.id), encode(*c.new)); err != nil {
+		if err := packed(tx.Bucket(recordBucket(c.kind.Name))).Put([]byte(c.id), encode(*c.new)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// packed fills the pages of a bucket whose keys come in order, as ids do. A page that is full is split, and bbolt would leave half of each free
+// for keys in between, of which there are none.
+func packed(b *bbolt.Bucket) *bbolt.Bucket {
+	b.FillPercent = 0.9
+	return b
+}
+
+// places is the bucket of an index. Blind values lie anywhere; all others are ids, states and times, behind which new ones come last.
+func places(tx *bbolt.Tx, k store.Kind, ix store.Index) *bbolt.Bucket {
+	b := tx.Bucket(indexBucket(k.Name, ix.Name))
+	if slices.ContainsFunc(ix.Fields, func(f store.Field) bool { return f.Type == store.Blind }) {
+		return b
+	}
+	return packed(b)
 }
 
 func same(r *store.Raw, i int, tuple []byte) bool {

@@ -269,3 +269,37 @@ func TestADamagedFileIsReported(t *testing.T) {
 		t.Errorf("Unsafe says %q", problems)
 	}
 }
+
+// Ids come in order, and so the pages of records are filled: half empty ones would double the file.
+func TestPagesOfRecordsAreFilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	e := ready(t, path, bolt.Options{})
+	for part := range 20 {
+		var all []store.Write
+		for i := range 100 {
+			w := record("plain", fmt.Sprintf("pln_%08d", 100*part+i))
+			w.Body = make([]byte, 200)
+			all = append(all, w)
+		}
+		if err := write(t.Context(), e, all...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		if s := tx.Bucket([]byte("r/plain")).Stats(); s.KeyN != 2000 || 4*s.LeafInuse < 3*s.LeafAlloc {
+			t.Errorf("%d records take %d of %d bytes", s.KeyN, s.LeafInuse, s.LeafAlloc)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
