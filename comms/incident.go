@@ -27,6 +27,11 @@ type Incident struct {
 	ScopeEstimate string     `json:"scope_estimate"`
 	DetectedAt    time.Time  `json:"detected_at"`
 	DetectedBy    string     `json:"detected_by"`
+	FoundBy       string     `json:"found_by"`      // monitoring, customer_ticket, staff, third_party, social; "": nobody said
+	Customer      string     `json:"customer"`      // of one customer's incident: who
+	System        string     `json:"system"`        // or host, if it is one
+	ClassifiedAt  *time.Time `json:"classified_at"` // when somebody judged it on all facts
+	ClassifiedBy  string     `json:"classified_by"`
 	DeclaredAt    time.Time  `json:"declared_at"`
 	DeclaredBy    string     `json:"declared_by"`
 	State         string     `json:"state"` // open, resolved, closed
@@ -99,6 +104,7 @@ type Declare struct {
 	ScopeEstimate string    `json:"scope_estimate"`
 	DetectedAt    time.Time `json:"detected_at"` // zero: now
 	DetectedBy    string    `json:"detected_by"`
+	FoundBy       string    `json:"found_by,omitempty"` // one of FoundBys; "": as DetectedBy says, when that is one of them
 	Drill         bool      `json:"drill"`
 }
 
@@ -118,6 +124,9 @@ func (p Policy) badDeclare(d Declare, now time.Time) (f []fault.Field) {
 	f = impactProse.bad(f, "impact", d.Impact)
 	f = impactProse.bad(f, "scope_estimate", d.ScopeEstimate)
 	f = shortProse.bad(f, "detected_by", d.DetectedBy)
+	if d.FoundBy != "" {
+		f = oneOf(f, "found_by", d.FoundBy, foundBy...)
+	}
 	if d.DetectedAt.After(now.Add(time.Minute)) {
 		f = append(f, wrong("detected_at", "lies ahead"))
 	}
@@ -137,9 +146,14 @@ func (p Policy) badCategory(f []fault.Field, severity, category string) []fault.
 
 // Declare opens an incident. Everything that is missing or wrong is named at once; the people whom the policy names internally are told
 // by a notice of the same transaction.
-func (r *Room) Declare(ctx context.Context, by string, d Declare) (rec store.Rec[Incident], err error) {
+func (r *Room) Declare(ctx context.Context, by string, d Declare) (store.Rec[Incident], error) {
+	return r.DeclareWith(ctx, by, d, func(*store.Tx, string) error { return nil })
+}
+
+// DeclareWith declares an incident, and in the same transaction does what else belongs to it.
+func (r *Room) DeclareWith(ctx context.Context, by string, d Declare, also func(tx *store.Tx, incident string) error) (rec store.Rec[Incident], err error) {
 	for range 5 { // two declarations at once want the same number
-		rec, err = r.declare(ctx, by, d)
+		rec, err = r.declare(ctx, by, d, also)
 		if fault.Of(err) != fault.Exists {
 			break
 		}
@@ -147,7 +161,7 @@ func (r *Room) Declare(ctx context.Context, by string, d Declare) (rec store.Rec
 	return rec, err
 }
 
-func (r *Room) declare(ctx context.Context, by string, d Declare) (rec store.Rec[Incident], err error) {
+func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *store.Tx, incident string) error) (rec store.Rec[Incident], err error) {
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "incident.declare"}, func(tx *store.Tx) error {
 		if f := r.Policy.badDeclare(d, tx.Now()); len(f) > 0 {
 			return fault.BadFields(f...)
@@ -159,7 +173,7 @@ func (r *Room) declare(ctx context.Context, by string, d Declare) (rec store.Rec
 		in := Incident{
 			Number: number, Short: strings.ToLower(rand.Text()[:12]), State: Open,
 			Title: strings.TrimSpace(d.Title), Severity: d.Severity, Category: d.Category, Summary: d.Summary, Impact: d.Impact,
-			ScopeEstimate: d.ScopeEstimate, DetectedAt: d.DetectedAt.UTC(), DetectedBy: d.DetectedBy,
+			ScopeEstimate: d.ScopeEstimate, DetectedAt: d.DetectedAt.UTC(), DetectedBy: d.DetectedBy, FoundBy: cmp.Or(d.FoundBy, foundAs(d.DetectedBy)),
 			DeclaredAt: tx.Now(), DeclaredBy: by, Commander: by, Drill: d.Drill,
 		}
 		if d.DetectedAt.IsZero() || d.DetectedAt.After(tx.Now()) {
@@ -171,6 +185,14 @@ func (r *Room) declare(ctx context.Context, by string, d Declare) (rec store.Rec
 			return err
 		}
 		if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
+			return err
+		}
+		if in.unclassified() {
+			if err := r.promise(tx, Deadline{What: Classification, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Classify)}); err != nil {
+				return err
+			}
+		}
+		if err := also(tx, id); err != nil {
 			return err
 		}
 		return r.tellInternal(tx, templates.MsgDeclared, templates.Declared{Title: in.Title, Severity: in.Severity, Category: in.Category, Summary: in.Summary,
@@ -319,7 +341,7 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if to.State != Closed {
 		return nil
 	}
-	for _, what := range []string{FullScope, CoverageDue} {
+	for _, what := range []string{FullScope, CoverageDue, Classification} {
 		if err := r.keep(tx, id, what, by); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ type Policy struct {
 	NextUpdate map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
 	Ladders    map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
 	SecondRead time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
+	Classify   time.Duration            `yaml:"classify" json:"classify"`               // of a P0 or P1 that was declared without all facts
 	PageOnly   time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
 	NoAnswer   time.Duration            `yaml:"no_answer" json:"no_answer"`             // a passed site counts as handed back after it
 	TaskDue    map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
@@ -66,6 +67,7 @@ func DefaultPolicy() Policy {
 		NextUpdate: map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 24 * time.Hour},
 		Ladders:    map[string]Ladder{},
 		SecondRead: time.Hour,
+		Classify:   time.Hour,
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
 		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, "finding": 24 * time.Hour,
@@ -98,7 +100,7 @@ func (p Policy) Check() error {
 			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
 		}
 	}
-	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid} {
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid} {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"lifeline/store"
@@ -53,9 +52,10 @@ var tasks = store.Table[Task]{
 		{Name: "owner", Fields: []store.Field{{Name: "owner", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 		{Name: "incident", Fields: []store.Field{{Name: "incident", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
+		{Name: "family", Fields: []store.Field{{Name: "family", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 	}},
 	Tuples: func(t Task) store.Tuples {
-		all := store.Tuples{"state": {t.State, t.Due}}
+		all := store.Tuples{"state": {t.State, t.Due}, "family": {t.family(), t.State, t.Due}}
 		if t.State == Open {
 			all["open"] = []any{t.What, t.Of}
 		}
@@ -136,8 +136,7 @@ func openTask(what, of string) store.Query {
 
 // taskDue is how long a task of a sort may take: by its What, else by its family, else as any other.
 func (p Policy) taskDue(what string) time.Duration {
-	family, _, _ := strings.Cut(what, ".")
-	for _, name := range []string{what, family} {
+	for _, name := range []string{what, Task{What: what}.family()} {
 		if d, ok := p.TaskDue[name]; ok {
 			return d
 		}
@@ -162,8 +161,10 @@ func (r *Room) endTask(tx *store.Tx, rec store.Rec[Task], state, by, reason stri
 	t := rec.Value
 	t.State, t.Reason, t.EndedAt, t.EndedBy = state, reason, tx.Now(), by
 	tx.On(rec.ID)
-	if err := r.keep(tx, rec.ID, t.What, by); err != nil {
-		return rec, err
+	for _, what := range []string{t.What, Soon} {
+		if err := r.keep(tx, rec.ID, what, by); err != nil {
+			return rec, err
+		}
 	}
 	return put(tx, tasks, rec.ID, t, rec.Version)
 }

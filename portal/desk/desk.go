@@ -25,6 +25,8 @@ type Desk struct {
 	Policy Policy
 	Log    *slog.Logger
 
+	sites followed // up to where affected sites have their tickets
+
 	Signing Signing // of links and visits
 	Inbox   Inbox   // of what customers answer
 
@@ -36,6 +38,7 @@ type Desk struct {
 
 // Policy is the desk's section of the policy file.
 type Policy struct {
+	Cases        CasePolicy               `yaml:"cases" json:"cases"`                   // affected sites, bursts, calls
 	FirstAnswer  map[string]time.Duration `yaml:"first_answer" json:"first_answer"`     // by priority
 	NextAnswer   map[string]time.Duration `yaml:"next_answer" json:"next_answer"`       // by priority, from when the customer wrote again
 	Resolution   map[string]time.Duration `yaml:"resolution" json:"resolution"`         // by priority; the time we wait for the customer does not count
@@ -56,6 +59,7 @@ type Policy struct {
 // April 2022.
 func DefaultPolicy() Policy {
 	return Policy{
+		Cases:        defaultCases(),
 		FirstAnswer:  map[string]time.Duration{"P0": 45 * time.Minute, "P1": time.Hour, "P2": 8 * time.Hour, "P3": 24 * time.Hour},
 		NextAnswer:   map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 48 * time.Hour},
 		Resolution:   map[string]time.Duration{"P0": 24 * time.Hour, "P1": 72 * time.Hour, "P2": 10 * 24 * time.Hour, "P3": 30 * 24 * time.Hour},
@@ -82,6 +86,7 @@ func (p Policy) Check() error {
 	bad := func(field, reason string) {
 		f = append(f, fault.Field{Field: "desk." + field, Code: "invalid", Reason: reason})
 	}
+	p.Cases.check(bad)
 	for _, priority := range priorities {
 		if p.FirstAnswer[priority] <= 0 {
 			bad("first_answer."+priority, "must be a duration above 0")

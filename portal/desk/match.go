@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"lifeline/contacts"
@@ -37,6 +38,7 @@ func traces(v View) contacts.Traces {
 type Link struct {
 	Ticket  string // number
 	Account string // any id
+	Site    string // any id of one of the account's sites; "": nobody said
 	Reason  string // optional; kept in the audit log
 	Version int64  // of the ticket that the person saw; 0: whatever stands
 }
@@ -57,6 +59,17 @@ func (d *Desk) Confirm(ctx context.Context, by string, l Link) (View, error) {
 		if was == "" && a.Value.Tier != nil {
 			*t = d.Policy.tiered(*t, *a.Value.Tier, tx.Now())
 		}
+		if l.Site == "" {
+			return nil
+		}
+		site, err := d.Book.Site(tx, l.Site)
+		switch {
+		case err != nil:
+			return err
+		case site.Value.Account != a.ID:
+			return fault.BadField("site_id", "is a site of another account")
+		}
+		t.Site = site.ID
 		return nil
 	})
 }
@@ -67,7 +80,7 @@ func (d *Desk) Unlink(ctx context.Context, by string, l Link) (View, error) {
 		if t.Account == "" {
 			return fault.New(fault.Conflict, "ticket %s hangs on no account", t.Number)
 		}
-		t.Account = ""
+		t.Account, t.Site, t.Twin = "", "", ""
 		return nil
 	})
 }
@@ -92,6 +105,9 @@ func (d *Desk) relink(ctx context.Context, act store.Act, l Link, decide func(*s
 		if err := decide(tx, &t); err != nil {
 			return err
 		}
+		if err := d.seatAt(tx, rec, &t); err != nil {
+			return err
+		}
 		tx.On(rec.ID)
 		for _, id := range []string{was, t.Account} {
 			if id != "" {
@@ -99,7 +115,18 @@ func (d *Desk) relink(ctx context.Context, act store.Act, l Link, decide func(*s
 				break
 			}
 		}
-		return d.put(tx, act.By, rec, t)
+		if err := d.put(tx, act.By, rec, t); err != nil {
+			return err
+		}
+		for _, id := range slices.Compact([]string{was, t.Account}) {
+			if id == "" {
+				continue
+			}
+			if err := d.arrangeOpen(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return View{}, err

@@ -28,6 +28,20 @@ type counter struct {
 
 func counters(t *testing.T, story func(c counter)) {
 	t.Helper()
+	behind(t, storetest.Each, story)
+}
+
+// onBolt is for what no engine makes different.
+func onBolt(t *testing.T, story func(c counter)) {
+	t.Helper()
+	behind(t, func(t *testing.T, kinds []store.Kind, fn func(*testing.T, *store.DB), opts ...storetest.Option) {
+		fn(t, storetest.Open(t, kinds, opts...))
+	}, story)
+}
+
+// behind opens a counter on each store that there is to be.
+func behind(t *testing.T, each func(*testing.T, []store.Kind, func(*testing.T, *store.DB), ...storetest.Option), story func(c counter)) {
+	t.Helper()
 	words, err := templates.Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +54,7 @@ func counters(t *testing.T, story func(c counter)) {
 	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), limit.Kinds()} {
 		kinds = append(kinds, some...)
 	}
-	storetest.Each(t, kinds, func(t *testing.T, db *store.DB) {
+	each(t, kinds, func(t *testing.T, db *store.DB) {
 		passed.Store(0)
 		log := slog.New(slog.DiscardHandler)
 		book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: log}

@@ -10,6 +10,7 @@ import (
 type Ticket struct {
 	Number    string `json:"number"`               // what people quote; not a secret
 	Secret    []byte `json:"secret"`               // hash of what opens it
+	Twin      string `json:"twin,omitempty"`       // the ticket that stands for Site in its incident, when this is a further one about it
 	Phrase    string `json:"phrase"`               // two words that staff quote first
 	StartedBy string `json:"started_by,omitempty"` // who filed it: "public:…", or the member of staff, who cannot match it
 	Name      string `json:"name,omitempty"`
@@ -115,6 +116,7 @@ func (t Ticket) Queue() string {
 var tickets = store.Table[Ticket]{
 	Kind: store.Kind{Name: "ticket", Prefix: "tic", Schema: 1, Keep: 5 * 365 * 24 * time.Hour, Followed: true, Indexes: []store.Index{
 		{Name: "number", Fields: []store.Field{{Name: "number", Type: store.Text}}, Unique: true},
+		{Name: "site", Fields: []store.Field{{Name: "site", Type: store.Text}, {Name: "incident", Type: store.Text}}, Unique: true},
 		{Name: "queue", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
@@ -123,6 +125,9 @@ var tickets = store.Table[Ticket]{
 	}},
 	Tuples: func(t Ticket) store.Tuples {
 		tuples := store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
+		if t.Site != "" && t.Incident != "" && t.Twin == "" && t.Into == "" {
+			tuples["site"] = []any{t.Site, t.Incident}
+		}
 		if t.Account != "" {
 			tuples["account"] = []any{t.Account, t.FiledAt}
 		}

@@ -71,6 +71,12 @@ func (d *Desk) Ticket(ctx context.Context, number string) (v View, err error) {
 		if fault.Of(err) == fault.NotFound {
 			return fault.New(fault.NotFound, "there is no ticket %.40q", number)
 		}
+		if err != nil {
+			return err
+		}
+		where, err := d.Stages(tx, v.Ticket)
+		v.Messages = append(v.Messages, where...)
+		slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
 		return err
 	})
 	return v, err

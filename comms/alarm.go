@@ -1,0 +1,141 @@
+package comms
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// Families of tasks that other rooms owe; what stands behind the dot says more.
+const (
+	Burst      = "burst"      // many people say the same within a short time; of: what they say
+	Escalation = "escalation" // with its route behind the dot; of: the ticket that it hangs on
+	Call       = "call"       // a talk that was promised; of: the ticket that it hangs on
+)
+
+// Soon is the sort of the deadline that reminds of a task before it is due.
+const Soon = "soon"
+
+// family is what stands before the dot of a task's sort.
+func (t Task) family() string {
+	name, _, _ := strings.Cut(t.What, ".")
+	return name
+}
+
+// Alarm is Owe for what somebody must look at now: it is due at once, so its ladder is told; where the policy has none, the people whom it names
+// internally are. While such a task is open nothing is told again.
+func (r *Room) Alarm(tx *store.Tx, t Task) (string, error) {
+	t.Due = tx.Now()
+	id, err := r.Owe(tx, t)
+	if err != nil || len(r.Policy.ladder(Deadline{What: t.What, Of: id})) > 0 {
+		return id, err
+	}
+	return id, r.tellInternal(tx, templates.MsgDeadline, templates.DeadlineNotice{What: t.What, Of: t.Title, Since: t.Due, URL: r.Vendor.URL + "/desk/tasks/" + id, Rung: 1})
+}
+
+// Remind promises that the ladder of Soon is told at a time before a task is due. It is over when the task is.
+func (r *Room) Remind(tx *store.Tx, task string, t Task, at time.Time) error {
+	return r.promise(tx, Deadline{What: Soon, Of: task, Incident: t.Incident, Title: t.Title, Due: at})
+}
+
+// Owing finds the open task of a What and Of; fault.NotFound says that there is none.
+func (r *Room) Owing(tx *store.Tx, what, of string) (store.Rec[Task], error) {
+	return tasks.First(tx, openTask(what, of))
+}
+
+// TaskIn reads one task in somebody's transaction.
+func (r *Room) TaskIn(tx *store.Tx, id string) (store.Rec[Task], error) {
+	t, m, err := tasks.Get(tx, id)
+	return store.Rec[Task]{Meta: m, Value: t}, err
+}
+
+// EndTask ends an open task in somebody's transaction; state is TaskDone or TaskDropped.
+func (r *Room) EndTask(tx *store.Tx, id, state, by, reason string) error {
+	t, m, err := tasks.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	if t.State != Open {
+		return fault.New(fault.Conflict, "this task is %s already", t.State)
+	}
+	_, err = r.endTask(tx, store.Rec[Task]{Meta: m, Value: t}, state, by, reason)
+	return err
+}
+
+// Changed rewrites what an open task says of itself: title, detail, owner. Its time stays.
+func (r *Room) Changed(tx *store.Tx, rec store.Rec[Task]) error {
+	if f := rec.Value.bad(); len(f) > 0 {
+		return fault.BadFields(f...)
+	}
+	tx.On(rec.ID)
+	return tasks.Put(tx, rec.ID, rec.Value, rec.Version)
+}
+
+// lookedBack bounds how many tasks that ended are looked at for the last of its kind.
+const lookedBack = 50
+
+// LastEnded is when a task of a What and Of ended last; zero: never, or long ago.
+func (r *Room) LastEnded(tx *store.Tx, what, of string) (at time.Time, err error) {
+	family := Task{What: what}.family()
+	for _, state := range []string{TaskDone, TaskDropped} {
+		for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, state}, Reverse: true, Limit: lookedBack}) {
+			if err != nil {
+				return at, err
+			}
+			if t := rec.Value; t.What == what && t.Of == of && t.EndedAt.After(at) {
+				at = t.EndedAt
+			}
+		}
+	}
+	return at, nil
+}
+
+// Family walks the tasks of a family in a state, the one due first in front.
+func (r *Room) Family(tx *store.Tx, family, state, after string, most int) (page []store.Rec[Task], next string, err error) {
+	return tasks.List(tx, store.Query{Index: "family", Equal: []any{family, state}, After: after, Limit: limit(most)})
+}
+
+// OfAccount lists what is and was owed to an account (our id) in a state, the one due first in front.
+func (r *Room) OfAccount(tx *store.Tx, account, state, after string, most int) (page []store.Rec[Task], next string, err error) {
+	return tasks.List(tx, store.Query{Index: "account", Equal: []any{account, state}, After: after, Limit: limit(most)})
+}
+
+// mostTallied bounds how many tasks a count by route and owner looks at.
+const mostTallied = 20_000
+
+// Tally counts the tasks of a family in a state by what stands behind the dot of their sort, and by owner ("": nobody's).
+type Tally struct {
+	All     int            `json:"all"`
+	Late    int            `json:"late"`
+	BySort  map[string]int `json:"by_route"`
+	ByOwner map[string]int `json:"by_owner"`
+}
+
+// CountFamily counts the open tasks of a family, of one incident (our id) or of all.
+func (r *Room) CountFamily(ctx context.Context, family, incident string) (c Tally, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		c = Tally{BySort: map[string]int{}, ByOwner: map[string]int{}}
+		for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, Open}, Limit: mostTallied}) {
+			if err != nil {
+				return err
+			}
+			t := rec.Value
+			if incident != "" && t.Incident != incident {
+				continue
+			}
+			_, sort, _ := strings.Cut(t.What, ".")
+			c.All++
+			c.BySort[sort]++
+			c.ByOwner[t.Owner]++
+			if tx.Now().After(t.Due) {
+				c.Late++
+			}
+		}
+		return nil
+	})
+	return c, err
+}
