@@ -17,11 +17,6 @@ type Duty struct {
 	Turn  func(context.Context) error
 }
 
-// IncidentIn reads an incident, by its id or its short public one, in somebody's transaction.
-func (r *Room) IncidentIn(tx *store.Tx, id string) (store.Rec[Incident], error) {
-	return findIncident(tx, id)
-}
-
 // Affected is a site of an incident's affected set, as other rooms need to know it.
 type Affected struct {
 	Site, Account string
