@@ -160,7 +160,7 @@ func (d *Desk) arrange(tx *store.Tx, incident, account string, most int) (made i
 			return 0, false, err
 		}
 	}
-	own, err := d.claims(tx, incident, account, places)
+	own, err := d.bids(tx, incident, account, places)
 	if err != nil {
 		return 0, false, err
 	}
@@ -203,14 +203,14 @@ type place struct {
 	Names  []string
 }
 
-// claim is a ticket that belongs to the account and stands for no site of the incident yet.
-type claim struct {
+// bid is a ticket that belongs to the account and stands for no site of the incident yet.
+type bid struct {
 	Ticket string
 	Site   string   // the site that staff said it is about; "" nobody did
 	Typed  []string // what its writer called her site, as names are compared
 }
 
-// seated is what becomes of a claim: its ticket stands for the site, or it is another one about the same site.
+// seated is what becomes of a bid: its ticket stands for the site, or it is another one about the same site.
 type seated struct {
 	Ticket, Site string
 	Twin         bool
@@ -220,7 +220,7 @@ type seated struct {
 // seat decides for which site each ticket of an account stands. One that names a site, or whose account has one affected site, stands for that;
 // the next about the same is its twin, and keeps its own conversation, for two people of one company are two people. One that speaks of the
 // account as a whole stands for the first site that nobody speaks for, and further ones are left as they are: nobody knows what they are about.
-func seat(places []place, claims []claim) (all []seated) {
+func seat(places []place, bids []bid) (all []seated) {
 	taken := map[string]string{}
 	silent := map[string]string{}
 	for _, p := range places {
@@ -230,7 +230,7 @@ func seat(places []place, claims []claim) (all []seated) {
 			taken[p.Site] = p.Ticket
 		}
 	}
-	stand := func(c claim, site string) {
+	stand := func(c bid, site string) {
 		if taken[site] != "" {
 			all = append(all, seated{Ticket: c.Ticket, Site: site, Twin: true})
 			return
@@ -238,8 +238,8 @@ func seat(places []place, claims []claim) (all []seated) {
 		taken[site] = c.Ticket
 		all = append(all, seated{Ticket: c.Ticket, Site: site, Instead: silent[site]})
 	}
-	var whole []claim
-	for _, c := range claims {
+	var whole []bid
+	for _, c := range bids {
 		if site := c.about(places); site != "" {
 			stand(c, site)
 		} else {
@@ -253,7 +253,7 @@ func seat(places []place, claims []claim) (all []seated) {
 }
 
 // about is the site that a ticket is about; "": it does not say, and there are several.
-func (c claim) about(places []place) string {
+func (c bid) about(places []place) string {
 	if len(places) == 1 {
 		return places[0].Site
 	}
@@ -293,9 +293,9 @@ func names(all ...string) (out []string) {
 	return out
 }
 
-// claims are the account's tickets that may stand for its sites in an incident, the oldest first. Only what a person confirmed hangs on an account.
+// bids are the account's tickets that may stand for its sites in an incident, the oldest first. Only what a person confirmed hangs on an account.
 // When there are any and several sites, places learn what their sites are called.
-func (d *Desk) claims(tx *store.Tx, incident, account string, places []place) (all []claim, err error) {
+func (d *Desk) bids(tx *store.Tx, incident, account string, places []place) (all []bid, err error) {
 	for rec, err := range tickets.Scan(tx, store.Query{Index: "account", Equal: []any{account}}) {
 		if err != nil {
 			return nil, err
@@ -304,7 +304,7 @@ func (d *Desk) claims(tx *store.Tx, incident, account string, places []place) (a
 		if t.State == Closed || t.Into != "" || t.Site != "" && t.Incident != "" && (t.Incident != incident || t.seatedAt(rec.ID, places)) {
 			continue
 		}
-		all = append(all, claim{Ticket: rec.ID, Site: t.Site, Typed: names(t.SiteURL, t.SiteName)})
+		all = append(all, bid{Ticket: rec.ID, Site: t.Site, Typed: names(t.SiteURL, t.SiteName)})
 	}
 	if len(all) == 0 || len(places) == 1 {
 		return all, nil
