@@ -44,6 +44,9 @@ func (a Account) DomainProves(domain string, incidentBegan, now time.Time) bool 
 	return true
 }
 
+// ParseDomain gives a domain name the one form in which it is kept: ASCII, lower case.
+func ParseDomain(s string) (string, error) { return parseDomain(s) }
+
 // Address finds an address of a contact, however it is spelt.
 func (c Contact) Address(channel, value string) (Address, bool) {
 	a, err := c.address(channel, value)

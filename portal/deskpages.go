@@ -257,6 +257,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/tasks?incident=" + d.Incident
 	case "first_answer":
 		return "/desk/tickets?state=new"
+	case "way_back":
+		return "/desk/tickets/" + d.Title
 	case "second_reading":
 		return "/desk/incidents/" + d.Incident + "/editor?update=" + d.Of
 	}

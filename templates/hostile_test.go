@@ -59,6 +59,7 @@ func checkMessage(t *testing.T, name, words string) {
 	data := map[string]any{
 		MsgTicketAck: TicketAck{Number: words, URL: words}, MsgDeadline: DeadlineNotice{What: words, Of: words, URL: words},
 		MsgDeclared:      Declared{Title: words, Severity: words, Category: words, Summary: words, Impact: words, URL: words},
+		MsgAccount:       AccountNotice{What: words, Number: words, URL: words},
 		MsgCode:          Code{Code: words, Minutes: 10, Number: words, URL: words},
 		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
 		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},

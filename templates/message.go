@@ -19,6 +19,7 @@ const (
 	MsgDeclared      = "declared"       // Declared
 	MsgConfirm       = "confirm"        // Confirm
 	MsgCode          = "code"           // Code
+	MsgAccount       = "account"        // AccountNotice
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -87,6 +88,21 @@ type Code struct {
 	URL     string `json:"url"`     // confirms the same by a button; "": nothing does
 }
 
+// AccountNotice tells every address on file of a customer what is being done in its name, so that the right people can say no.
+type AccountNotice struct {
+	What   string    `json:"what"`   // NoticePair, NoticeChange, NoticeRecovery
+	Number string    `json:"number"` // of the ticket in which it was asked for; "": in none
+	From   time.Time `json:"from"`   // when it takes effect; zero: it has
+	URL    string    `json:"url"`    // where to say no
+}
+
+// What is being done in a customer's name.
+const (
+	NoticePair     = "pair"     // somebody is about to be recognised as a contact
+	NoticeChange   = "change"   // contacts, domains or ways to recover are about to be changed
+	NoticeRecovery = "recovery" // saved recovery codes were made
+)
+
 // kinds gives each message the type of its data.
 func messageData(name string) (any, bool) {
 	switch name {
@@ -104,13 +120,15 @@ func messageData(name string) (any, bool) {
 		return &Confirm{}, true
 	case MsgCode:
 		return &Code{}, true
+	case MsgAccount:
+		return &AccountNotice{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

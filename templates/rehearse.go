@@ -64,6 +64,8 @@ func sampleMessage(name string) any {
 		return TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD"}
 	case MsgTicketAnswer:
 		return TicketAnswer{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD?k=x", Phrase: "amber river", Lines: []string{"We have found your site.", "", "It comes back this afternoon."}, Files: 2, Reply: true}
+	case MsgAccount:
+		return AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: at, URL: "https://status.acme.example/support"}
 	case MsgCode:
 		return Code{Code: "314159", Minutes: 10, Number: "K7Q-42M-9XD", URL: "https://status.acme.example/v/x"}
 	case MsgDeadline:

@@ -288,7 +288,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	if _, err := loaded.Update("pigeon", "en", named("02_identified").update, acme); err == nil {
 		t.Error("a channel that does not exist has words")
 	}
-	if _, err := loaded.Message(Email, "greeting", "en", nil, acme); err == nil || !strings.Contains(err.Error(), "there are code, confirm") {
+	if _, err := loaded.Message(Email, "greeting", "en", nil, acme); err == nil || !strings.Contains(err.Error(), "there are account, code, confirm") {
 		t.Error(err)
 	}
 	if _, err := loaded.Message(Email, MsgTicketAck, "en", []byte(`{"number":"1","url":"x","name":"Eve"}`), acme); err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/mail"
 	"net/url"
 	"os"
@@ -159,6 +160,7 @@ func (h *house) wire(keyDir string) error {
 	h.book.Found = h.comms.Found
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log,
 		Short: func() bool { _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); return short }}
+	h.desk.LookupTXT = (&net.Resolver{PreferGo: true}).LookupTXT
 	key, err := auth.OpenKey(keyDir, true)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@
 package desk
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -31,6 +32,8 @@ type Desk struct {
 	Inbox   Inbox   // of what customers answer
 
 	Short func() bool // the disk is nearly full: files are refused before tickets are; nil: it is not
+
+	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
 	receipts limit.Lots // of what strangers may be sent in all
 	sent     limit.Lots // of what strangers may send in files

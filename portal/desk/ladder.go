@@ -265,8 +265,8 @@ func (p Identity) authorised(c Case, s *Standing) bool {
 	if c.Own {
 		return false // nobody has matched it
 	}
-	for _, claim := range p.claims(c, s) {
-		shown, ok := claim.shown(c)
+	for _, on := range p.grounds(c, s) {
+		shown, ok := on.shown(c)
 		if !ok {
 			continue
 		}
@@ -278,35 +278,35 @@ func (p Identity) authorised(c Case, s *Standing) bool {
 		if s.Level == L3 && !until.After(s.Until) {
 			continue
 		}
-		s.Level, s.By, s.Contact, s.Until, s.Shown, s.Override, s.Asleep = L3, claim.by, claim.contact, until, shown, claim.by == "override", false
+		s.Level, s.By, s.Contact, s.Until, s.Shown, s.Override, s.Asleep = L3, on.by, on.contact, until, shown, on.by == "override", false
 	}
 	return s.Level == L3
 }
 
-// claim is a way in which a case would carry L3.
-type claim struct {
+// ground is a way in which a case would carry L3.
+type ground struct {
 	by      string
 	contact string
 	since   time.Time // when the last thing that it needs was there
 	rests   []Proof   // on what
 }
 
-// shown is when the person last showed what a claim rests on: with it, or since by a code to the channel that it proved. When the incident is over,
+// shown is when the person last showed what a ground rests on: with it, or since by a code to the channel that it proved. When the incident is over,
 // nothing renews it.
-func (cl claim) shown(c Case) (at time.Time, ok bool) {
-	if !c.Over.IsZero() && cl.since.After(c.Over) {
+func (g ground) shown(c Case) (at time.Time, ok bool) {
+	if !c.Over.IsZero() && g.since.After(c.Over) {
 		return at, false
 	}
-	at = cl.since
+	at = g.since
 	var channels []Proof
-	for _, p := range cl.rests {
+	for _, p := range g.rests {
 		if p.Address != "" && p.class() {
 			channels = append(channels, p)
 		}
 	}
 	if channels == nil { // by the way back or an override: where she could be reached then
 		for _, p := range c.Proofs {
-			if p.channel() && !p.At.After(cl.since) {
+			if p.channel() && !p.At.After(g.since) {
 				channels = append(channels, p)
 			}
 		}
@@ -315,7 +315,7 @@ func (cl claim) shown(c Case) (at time.Time, ok bool) {
 		again := p.channel() && slices.ContainsFunc(channels, func(q Proof) bool {
 			return q.Channel == p.Channel && sameAddress(p.Channel, q.Address, p.Address)
 		})
-		other := p.tied() && p.Contact == cl.contact
+		other := p.tied() && p.Contact == g.contact
 		if p.counts() && (again || other) && p.At.After(at) && (c.Over.IsZero() || !p.At.After(c.Over)) {
 			at = p.At
 		}
@@ -323,41 +323,34 @@ func (cl claim) shown(c Case) (at time.Time, ok bool) {
 	return at, true
 }
 
-// claims are all ways in which a case would carry L3 now. It notes in s how long a hold lasts.
-func (p Identity) claims(c Case, s *Standing) (all []claim) {
+// grounds are all ways in which a case would carry L3 now. It notes in s how long a hold lasts.
+func (p Identity) grounds(c Case, s *Standing) (all []ground) {
 	for _, m := range c.Proofs {
 		if m.Class != ClassMatch || !m.counts() || m.By == c.StartedBy {
 			continue
 		}
 		if m.Contact != "" && m.Speaks {
-			all = append(all, p.claimsOf(c, m, s)...)
+			all = append(all, p.groundsOf(c, m, s)...)
 		}
 		all = append(all, c.wayBack(m)...)
 	}
 	for _, o := range c.Proofs {
 		if o.Class == ClassOverride && o.counts() && o.Second != "" && o.Second != o.By && c.Account != "" {
-			all = append(all, claim{"override", o.Contact, o.SecondAt, []Proof{o}})
+			all = append(all, ground{"override", o.Contact, o.SecondAt, []Proof{o}})
 		}
 	}
 	return all
 }
 
-// claimsOf are the claims that the classes make for the contact of a match.
-func (p Identity) claimsOf(c Case, m Proof, s *Standing) (all []claim) {
-	first := map[Class]Proof{}
-	for _, proof := range c.Proofs {
-		if proof.counts() && proof.class() && (!proof.tied() || proof.Contact == m.Contact) {
-			if _, there := first[proof.Class]; !there { // what comes later renews it: a word that was given for this one stays bound to it
-				first[proof.Class] = proof
-			}
-		}
-	}
+// groundsOf are the grounds that the classes make for the contact of a match.
+func (p Identity) groundsOf(c Case, m Proof, s *Standing) (all []ground) {
+	first := firstOf(c, m)
 	if rests, ok := uncorrelated(first); ok {
 		by := "pair"
 		if slices.ContainsFunc(rests, func(q Proof) bool { return q.Class == ClassF }) {
 			by = "vouch"
 		}
-		return []claim{{by, m.Contact, latestOf(append(slices.Clone(rests), m)), rests}}
+		return []ground{{by, m.Contact, latestOf(append(slices.Clone(rests), m)), rests}}
 	}
 	for _, rests := range correlatedPairs(first) {
 		for _, w := range c.Proofs { // a second member of staff agrees to exactly this
@@ -369,10 +362,21 @@ func (p Identity) claimsOf(c Case, m Proof, s *Standing) (all []claim) {
 				s.HoldEnds = ends
 				continue
 			}
-			all = append(all, claim{"correlated", m.Contact, latestOf(append(slices.Clone(rests), m, w)), rests})
+			all = append(all, ground{"correlated", m.Contact, latestOf(append(slices.Clone(rests), m, w)), rests})
 		}
 	}
 	return all
+}
+
+// firstOf is the first evidence of each class for the contact of a match. What comes later renews it: a word that was given for the first stays bound to it.
+func firstOf(c Case, m Proof) map[Class]Proof {
+	first := map[Class]Proof{}
+	for _, p := range c.Proofs {
+		if _, there := first[p.Class]; !there && p.counts() && p.class() && (!p.tied() || p.Contact == m.Contact) {
+			first[p.Class] = p
+		}
+	}
+	return first
 }
 
 // uncorrelated finds classes that count as two, or as three where one is tied to a contact who may have left, and that name a person.
@@ -418,7 +422,7 @@ func correlatedPairs(have map[Class]Proof) (pairs [][]Proof) {
 
 // wayBack: mail dead, phone changed, no recovery code. A DNS record, and a call to a number that another member of staff found in a source older than the
 // incident.
-func (c Case) wayBack(m Proof) (all []claim) {
+func (c Case) wayBack(m Proof) (all []ground) {
 	for _, zone := range c.Proofs {
 		if zone.Class != ClassD || !zone.counts() {
 			continue
@@ -429,7 +433,7 @@ func (c Case) wayBack(m Proof) (all []claim) {
 			}
 			for _, call := range c.Proofs {
 				if call.Class == ClassCalled && call.counts() && call.Of == number.ID && call.By != number.By {
-					all = append(all, claim{"way_back", m.Contact, latestOf([]Proof{zone, number, call, m}), []Proof{zone, call}})
+					all = append(all, ground{"way_back", m.Contact, latestOf([]Proof{zone, number, call, m}), []Proof{zone, call}})
 				}
 			}
 		}
