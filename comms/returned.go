@@ -126,6 +126,19 @@ func (r *Room) takeReport(tx *store.Tx, report Report) (back Returned, err error
 	return back, b.write()
 }
 
+// IsReturn says whether an address is a return address of ours, so that nothing else is taken at its door.
+func (r *Room) IsReturn(ctx context.Context, address string) (ours bool, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		_, _, err := r.sentFrom(tx, address)
+		ours = err == nil
+		if fault.Of(err) == fault.NotFound {
+			return nil
+		}
+		return err
+	})
+	return ours, err
+}
+
 // sentFrom finds the delivery whose return address this is: it is one of the page that the address names.
 func (r *Room) sentFrom(tx *store.Tx, address string) (string, Delivery, error) {
 	local, domain, _ := strings.Cut(strings.ToLower(strings.TrimSpace(address)), "@")

@@ -25,6 +25,19 @@ func (p *Portal) hookRoutes() []route {
 			return err
 		}
 		return k.SendStatus(fiber.StatusNoContent)
+	}}, {method: "POST", path: "/webhooks/twilio/inbound", own: true, max: maxHook, do: func(k *call) error {
+		form, err := p.signed(k)
+		if err != nil {
+			return err
+		}
+		words := ""
+		if in, ok := p.Callback.Inbound(form); ok {
+			if words, err = p.Desk.TakeText(k.UserContext(), in); err != nil {
+				return err // the provider's log shows it, and it can be sent again
+			}
+		}
+		k.Set(fiber.HeaderContentType, "text/xml; charset=utf-8")
+		return k.Send(p.Callback.Answer(words))
 	}}}
 }
 

@@ -104,7 +104,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	h.Portal = &Portal{DB: db, Book: book, Comms: room, Desk: &desk.Desk{DB: db, Book: book, Comms: room, Policy: desk.DefaultPolicy(), Log: log},
 		Gate: &auth.Gate{DB: db, Key: key, Issuer: address, Log: log}, Words: words, Log: log, URL: address, Trusted: loopback(),
 		Sending: func() Sending { return Sending{Email: "off", SMS: "off"} },
-		Callback: Callback{Status: sms.Status, Valid: func(full string, form url.Values, signature string) bool {
+		Callback: Callback{Status: sms.Status, Inbound: sms.Inbound, Answer: sms.Answer, Valid: func(full string, form url.Values, signature string) bool {
 			return sms.ValidSignature(smsToken, full, form, signature)
 		}}}
 	h.Desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}

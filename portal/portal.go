@@ -61,10 +61,13 @@ type Sending struct {
 	Demo       bool
 }
 
-// Callback reads the SMS provider's status callbacks; cmd hands it in, so that this room knows no provider.
+// Callback reads what the SMS provider calls us for; cmd hands it in, so that this room knows no provider.
 type Callback struct {
 	Valid  func(fullURL string, form url.Values, signature string) bool
 	Status func(form url.Values) (ref string, state comms.State, reason string, ok bool)
+
+	Inbound func(form url.Values) (comms.Incoming, bool) // a text that somebody sent us
+	Answer  func(words string) []byte                    // what the provider is answered to it
 }
 
 // Handler is everything that the public listener serves.

@@ -19,6 +19,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal"
 	"lifeline/portal/desk"
+	"lifeline/portal/mailin"
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/outbound"
@@ -43,6 +44,7 @@ var settings = []setting{
 	{"LIFELINE_DKIM_SELECTOR", "its selector", "", false},
 	{"LIFELINE_DKIM_KEY", "its private key, PEM", "", true},
 	{"LIFELINE_TWILIO", "SMS provider, or file:DIR", "", true},
+	{"LIFELINE_INBOUND", "address of the SMTP listener for customers' mail and for what comes back, such as :25; empty: mail is not read", "", false},
 	{"LIFELINE_SOURCE_SECRETS", "sources that sign their events and imports (Standard Webhooks): product=whsec_..., separated by spaces", "", true},
 	{"LIFELINE_PULL_KEYS", "what files are fetched with: SOURCE=TOKEN, or SOURCE=KEY:SECRET for s3, separated by spaces", "", true},
 	{"LIFELINE_ALLOW", "addresses or networks that are not public and may be dialled all the same, such as 10.1.0.0/16", "", false},
@@ -76,6 +78,7 @@ type policy struct {
 	Comms    comms.Policy    `yaml:"comms"`
 	Desk     desk.Policy     `yaml:"desk"`
 	Backup   backup.Policy   `yaml:"backup"`
+	Mail     mailin.Policy   `yaml:"mail"`
 }
 
 func (c config) get(name string) string { return c.values[name] }
@@ -184,6 +187,14 @@ func (c *config) check() error {
 	if c.get("LIFELINE_SMTP") != "" && !strings.HasPrefix(c.get("LIFELINE_SMTP"), "file:") && c.get("LIFELINE_MAIL_FROM") == "" {
 		say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_SMTP")
 	}
+	if inbound := c.get("LIFELINE_INBOUND"); inbound != "" {
+		if _, _, err := net.SplitHostPort(inbound); err != nil {
+			say("LIFELINE_INBOUND", "%q is not host:port", inbound)
+		}
+		if c.get("LIFELINE_MAIL_FROM") == "" {
+			say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_INBOUND: mail comes in at its domain")
+		}
+	}
 	if err := checkHeartbeat(c.get("LIFELINE_HEARTBEAT")); err != nil {
 		say("LIFELINE_HEARTBEAT", "%w", err)
 	}
@@ -206,7 +217,7 @@ func (c *config) check() error {
 	if c.allow, err = outbound.ParseAllow(c.get("LIFELINE_ALLOW")); err != nil {
 		say("LIFELINE_ALLOW", "%w", err)
 	}
-	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy()}
+	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy(), Mail: mailin.DefaultPolicy()}
 	if file := c.get("LIFELINE_POLICY"); file != "" {
 		if err := readPolicy(file, &c.policy); err != nil {
 			say("LIFELINE_POLICY", "%w", err)
@@ -224,7 +235,7 @@ func readPolicy(file string, into *policy) error {
 	if err := yaml.NewDecoder(f, yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check(), into.Backup.Check())
+	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check(), into.Backup.Check(), into.Mail.Check())
 }
 
 // barred says why nothing may be published: real people would get links that only this machine can open.

@@ -205,10 +205,11 @@ func (h *house) openChannels() error {
 				Valid: func(full string, form url.Values, signature string) bool {
 					return sms.ValidSignature(token, full, form, signature)
 				},
-				Status: sms.Status,
+				Status: sms.Status, Inbound: sms.Inbound, Answer: sms.Answer,
 			}
 		}
 	}
+	h.openInbox()
 	h.comms.Asking = h.asking()
 	host, _ := os.Hostname() // an empty name is made up for below
 	h.outbox = &comms.Outbox{Room: h.comms, Channels: h.channels, Log: h.log, Metrics: h.metrics, Holder: fmt.Sprintf("%s/%d", host, os.Getpid())}

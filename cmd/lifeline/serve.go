@@ -117,7 +117,11 @@ type life struct {
 // stopped, messages under way finished and recorded, everything closed.
 func (h *house) serve(ctx context.Context, ready func()) error {
 	var state life
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
+	inbound, err := h.listenInbound()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", h.cfg.get("LIFELINE_LISTEN"))
 	if err != nil {
 		return fmt.Errorf("LIFELINE_LISTEN: %w", err)
@@ -174,6 +178,13 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("imports", func() { h.portal.RunImports(work) })
 	run("changes", func() { h.goOn(work) })
 	run("sealer", func() { _ = (&store.Sealer{DB: h.db, Log: h.log, Sink: h.sink}).Run(work) })
+	if inbound != nil {
+		run("inbound mail", func() {
+			if err := h.inbound().Serve(work, inbound); err != nil {
+				failed <- fmt.Errorf("inbound mail: %w", err)
+			}
+		})
+	}
 	if h.backups != nil {
 		run("backups", func() { _ = h.backups.Run(work) })
 		run("journal", func() { _ = h.backups.RunJournal(work) })

@@ -1,9 +1,11 @@
 package sms
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // the provider's signature is an HMAC with SHA-1
 	"encoding/base64"
+	"encoding/xml"
 	"net/url"
 	"slices"
 	"strconv"
@@ -111,4 +113,37 @@ func first(form url.Values, keys ...string) string {
 		}
 	}
 	return ""
+}
+
+// Inbound reads a text message that somebody sent to one of our numbers. ok is false when the form is none.
+// https://www.twilio.com/docs/messaging/guides/webhook-request
+func Inbound(form url.Values) (in comms.Incoming, ok bool) {
+	in = comms.Incoming{Ref: first(form, "MessageSid", "SmsSid"), From: form.Get("From"), Text: form.Get("Body")}
+	if !sidForm.MatchString(in.Ref) || !numberForm.MatchString(in.From) {
+		return comms.Incoming{}, false
+	}
+	if n, err := strconv.Atoi(form.Get("NumMedia")); err == nil && n > 0 {
+		in.Media = min(n, 100)
+	}
+	switch strings.ToUpper(form.Get("OptOutType")) { // the provider has answered these itself
+	case "STOP":
+		in.Keyword = comms.Stop
+	case "START":
+		in.Keyword = comms.Start
+	case "HELP":
+		in.Keyword = comms.Help
+	}
+	return in, true
+}
+
+// Answer is what the provider is answered: it sends the words to whom it asks for, or nothing when there are none (TwiML).
+func Answer(words string) []byte {
+	if words == "" {
+		return []byte(xml.Header + "<Response/>")
+	}
+	var b bytes.Buffer
+	b.WriteString(xml.Header + "<Response><Message>")
+	_ = xml.EscapeText(&b, []byte(words)) // a buffer takes all
+	b.WriteString("</Message></Response>")
+	return b.Bytes()
 }

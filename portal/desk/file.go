@@ -60,6 +60,11 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 	number := secret.Number()
 	phrase := secret.Phrase()
 	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file"}, func(tx *store.Tx) error {
+		if in.once != nil {
+			if err := in.once.In(tx); err != nil {
+				return err
+			}
+		}
 		incident, priority := triage(in.Impact, seen.going)
 		t := Ticket{
 			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
@@ -135,6 +140,9 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	})
 	if err != nil {
 		return s, err
+	}
+	if in.quiet {
+		return s, nil
 	}
 	if budget == nil {
 		budget = d.receipts.Take(ctx, d.DB, "ack all "+channel, hourly, time.Hour)

@@ -7,6 +7,7 @@ import (
 
 	"lifeline/contacts"
 	"lifeline/store/fault"
+	"lifeline/store/limit"
 )
 
 // Intake is what a person in distress typed. Message and one of Email and Phone are enough.
@@ -26,6 +27,9 @@ type Intake struct {
 	Route     string    `json:"-"`
 	Files     *Attached `json:"-"` // that came with it
 	Ref       string    `json:"-"` // Message-ID of the mail that it came as
+
+	once  *limit.Taking // taken with it: what it came as is here now
+	quiet bool          // no receipt: its address may not be its writer's, or a program wrote it
 }
 
 const (

@@ -122,11 +122,15 @@ var tickets = store.Table[Ticket]{
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "into", Fields: []store.Field{{Name: "into", Type: store.Text}}},
 		{Name: "silence", Fields: []store.Field{{Name: "next", Type: store.Time}}},
+		{Name: "phone", Fields: []store.Field{{Name: "phone", Type: store.Blind}, {Name: "at", Type: store.Time}}},
 	}},
 	Tuples: func(t Ticket) store.Tuples {
 		tuples := store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
 		if t.Site != "" && t.Incident != "" && t.Twin == "" && t.Into == "" {
 			tuples["site"] = []any{t.Site, t.Incident}
+		}
+		if t.Phone != "" {
+			tuples["phone"] = []any{t.Phone, t.FiledAt}
 		}
 		if t.Account != "" {
 			tuples["account"] = []any{t.Account, t.FiledAt}
