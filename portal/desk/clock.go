@@ -118,9 +118,7 @@ func (p Policy) heard(t Ticket, now time.Time) Ticket {
 		}
 		t.State = Asked
 	}
-	if t.Solution != nil {
-		t.Solution = nil
-	}
+	t.Solution = nil
 	return p.run(t, now)
 }
 

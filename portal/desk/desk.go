@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"lifeline/comms"
@@ -36,7 +37,9 @@ type Desk struct {
 	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
 	receipts limit.Lots // of what strangers may be sent in all
-	sent     limit.Lots // of what strangers may send in files
+	board    board
+	followed atomic.Bool // somebody keeps the board all the time
+	sent     limit.Lots  // of what strangers may send in files
 }
 
 // Policy is the desk's section of the policy file.
@@ -47,6 +50,9 @@ type Policy struct {
 	Resolution   map[string]time.Duration `yaml:"resolution" json:"resolution"`         // by priority; the time we wait for the customer does not count
 	Tiers        map[int]Times            `yaml:"tiers" json:"tiers"`                   // shorter times, by the tier of the account that a ticket was confirmed to be of
 	Hours        Hours                    `yaml:"hours" json:"hours"`                   // when the clocks of what can wait run
+	Categories   []string                 `yaml:"categories" json:"categories"`         // of tickets
+	Silence      Silence                  `yaml:"silence" json:"silence"`               // what happens when a customer does not say whether it is solved
+	Macros       []Macro                  `yaml:"macros" json:"macros"`                 // answers that are given often
 	AckEach      time.Duration            `yaml:"ack_each" json:"ack_each"`             // one receipt to an address in this time
 	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
@@ -66,6 +72,8 @@ func DefaultPolicy() Policy {
 		FirstAnswer:  map[string]time.Duration{"P0": 45 * time.Minute, "P1": time.Hour, "P2": 8 * time.Hour, "P3": 24 * time.Hour},
 		NextAnswer:   map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 48 * time.Hour},
 		Resolution:   map[string]time.Duration{"P0": 24 * time.Hour, "P1": 72 * time.Hour, "P2": 10 * 24 * time.Hour, "P3": 30 * 24 * time.Hour},
+		Categories:   []string{"access", "data", "performance", "billing", "question", "other"},
+		Silence:      Silence{Asks: 2, Every: 72 * time.Hour, After: 7 * 24 * time.Hour},
 		AckEach:      15 * time.Minute,
 		AckDaily:     3,
 		AckHourly:    20_000,
@@ -80,7 +88,7 @@ func DefaultPolicy() Policy {
 
 // Kinds lists the records that the desk keeps.
 func Kinds() []store.Kind {
-	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind}
+	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind, presences.Kind}
 }
 
 // Check names every value that cannot be used, by its name in the policy file.
@@ -104,6 +112,8 @@ func (p Policy) Check() error {
 		f = append(f, times.bad(fmt.Sprintf("desk.tiers.%d", tier))...)
 	}
 	f = append(f, p.Hours.bad()...)
+	f = append(f, p.Silence.bad()...)
+	f = append(f, badMacros(p.Macros)...)
 	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor} {
 		if t <= 0 {
 			bad(field, "must be a duration above 0")

@@ -163,10 +163,11 @@ func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ac
 	if err := ack.taking.In(tx); err != nil {
 		return err
 	}
-	address := t.Email
-	if channel == "sms" {
-		address = t.Phone
-	}
+	return d.tellNumber(tx, id, t, channel, answers)
+}
+
+// tellNumber tells the writer of a ticket its number, with a link that opens it and nothing that anybody wrote.
+func (d *Desk) tellNumber(tx *store.Tx, id string, t Ticket, channel, answers string) error {
 	data, err := json.Marshal(templates.TicketAck{Number: t.Number, URL: d.Link(t, channel, tx.Now())})
 	if err != nil {
 		return err
@@ -175,7 +176,7 @@ func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ac
 	talk.Begins, talk.Answers = true, answers
 	_, err = d.Comms.Tell(tx, comms.Notice{
 		Lane: comms.LaneDirect, Name: "ticket_ack", Channels: []string{channel}, ReplyTo: true, Data: data, Talk: &talk,
-		To: []comms.Direct{{Channel: channel, Address: address, Locale: t.Locale}}, // no name: the text of a stranger goes nowhere
+		To: []comms.Direct{{Channel: channel, Address: t.address(channel), Locale: t.Locale}}, // no name: the text of a stranger goes nowhere
 	})
 	return err
 }

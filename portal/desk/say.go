@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"strings"
 
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -62,6 +63,9 @@ func worded(m Message) (Message, error) {
 		return m, fault.BadField("text", "is missing")
 	case len(m.Text) > maxMessage:
 		return m, fault.BadField("text", "is longer than 64 KiB")
+	}
+	if names := unfilled(m.Text); m.From == "staff" && len(names) > 0 {
+		return m, fault.BadField("text", "has a blank that nobody filled: {%s}", strings.Join(names, "}, {"))
 	}
 	return m, nil
 }

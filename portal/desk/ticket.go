@@ -72,10 +72,9 @@ type Solution struct {
 	By      string    `json:"by"`
 	Text    string    `json:"text"`
 	At      time.Time `json:"at"`
-	Asked   int       `json:"asked"`             // how often she was asked whether she agrees
-	AskedAt time.Time `json:"asked_at"`          // the last time
-	Next    time.Time `json:"next"`              // when she is asked again, or her silence counts; zero: it never does
-	Refused int       `json:"refused,omitempty"` // how often she said no before
+	Asked   int       `json:"asked"`    // how often she was asked whether she agrees
+	AskedAt time.Time `json:"asked_at"` // the last time
+	Next    time.Time `json:"next"`     // when she is asked again, or her silence counts; zero: it never does
 }
 
 // Ending is how a ticket was closed.
@@ -160,6 +159,8 @@ type Message struct {
 	Ref      string    `json:"ref,omitempty"`    // Message-ID of the mail that it came or went as
 	Sender   string    `json:"sender,omitempty"` // address that it came from, when that is none of the ticket's
 	Was      string    `json:"was,omitempty"`    // id of the ticket that it was split from
+	WasHeld  string    `json:"was_held,omitempty"`
+	Number   string    `json:"-"` // of the ticket that it was written to, where staff read it in another
 
 	Unkept   []Unkept  `json:"unkept,omitempty"` // files that came with it and were not kept
 	Attached *Attached `json:"-"`                // files that come with it: say keeps them

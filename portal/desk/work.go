@@ -20,6 +20,8 @@ type View struct {
 	Messages []Message
 	Standing Standing              // who its person is taken to be
 	Files    map[string]Attachment // that came with the messages, by id: see FilesOf
+	Merged   []string              // for staff: numbers of the tickets whose conversations are in this one
+	Into     string                // number of the ticket in which it goes on
 }
 
 // noTicket is the one answer to a wrong number and to a wrong secret, so that neither can be told from the other.
@@ -75,9 +77,11 @@ func (d *Desk) Ticket(ctx context.Context, number string) (v View, err error) {
 			return err
 		}
 		where, err := d.Stages(tx, v.Ticket)
+		if err != nil {
+			return err
+		}
 		v.Messages = append(v.Messages, where...)
-		slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
-		return err
+		return d.together(tx, &v)
 	})
 	return v, err
 }

@@ -1,0 +1,357 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// The orders of a list.
+const (
+	ByDue     = "due"     // what is due first in front; without a running clock behind all others
+	ByFiled   = "filed"   // the oldest in front
+	ByChanged = "changed" // the last touched in front
+)
+
+// Nobody stands for the owner of what nobody has taken.
+const Nobody = "nobody"
+
+// Choice chooses tickets; "" is any.
+type Choice struct {
+	Queue    string
+	State    string // one of the states, or "open" for all but closed
+	Priority string
+	Owner    string // a staff member's id, or Nobody
+	Account  string
+	Category string
+	Label    string
+	Overdue  bool   // a clock's time has passed
+	Held     bool   // a message waits for a person to release it
+	Words    string // number, phrase, address, name, company, site, invoice; all of them, whole words
+	Order    string // ByDue, ByFiled, ByChanged; "": ByDue
+	After    string
+	Limit    int
+}
+
+// AnyOpen is every state but Closed.
+const AnyOpen = "open"
+
+func (c Choice) bad() error {
+	var f []fault.Field
+	oneOf := func(field, value string, of ...string) {
+		if value != "" && !slices.Contains(of, value) {
+			f = append(f, fault.Field{Field: field, Code: "invalid", Reason: "must be one of " + strings.Join(of, ", ")})
+		}
+	}
+	oneOf("state", c.State, append([]string{AnyOpen}, boardStates...)...)
+	oneOf("priority", c.Priority, priorities...)
+	oneOf("sort", c.Order, ByDue, ByFiled, ByChanged)
+	if len(c.Words) > maxLine {
+		f = append(f, fault.Field{Field: "q", Code: "too_long", Reason: "is longer than 500 bytes"})
+	}
+	if len(f) > 0 {
+		return fault.BadFields(f...)
+	}
+	return nil
+}
+
+// Chosen is a page of a list.
+type Chosen struct {
+	Items []store.Rec[Ticket]
+	Next  string // cursor behind it
+	Whole bool   // false: closed tickets are still being read, and there may be more
+}
+
+// List lists the tickets that are chosen. It walks the board, and reads of the store what it shows.
+func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
+	if err := c.bad(); err != nil {
+		return page, err
+	}
+	closed := c.Words != "" || c.State == Closed || c.State == ""
+	if err := d.current(ctx, closed && !d.followed.Load()); err != nil {
+		return page, err
+	}
+	limit := c.Limit
+	if limit <= 0 || limit > mostListed {
+		limit = mostListed
+	}
+	words := wanted(c.Words)
+	if c.Words != "" && len(words) == 0 {
+		return Chosen{Whole: true}, nil
+	}
+	after, err := parseRank(c.After)
+	if err != nil {
+		return page, err
+	}
+	ranks, more, whole := d.board.choose(c, words, after, limit, d.DB.Now())
+	page.Whole = whole
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		page.Items = nil
+		for _, p := range ranks {
+			t, meta, err := tickets.Get(tx, p.id)
+			if fault.Of(err) == fault.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if c.wants(t, words) {
+				page.Items = append(page.Items, store.Rec[Ticket]{Meta: meta, Value: t})
+			}
+		}
+		return nil
+	})
+	if more && len(ranks) > 0 {
+		page.Next = ranks[len(ranks)-1].String()
+	}
+	return page, err
+}
+
+const mostListed = 200
+
+// wants looks at a ticket itself, since words meet by their hashes.
+func (c Choice) wants(t Ticket, words []string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	has := findable(t)
+	return !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(has, w) })
+}
+
+// rank is where a ticket stands in a list.
+type rank struct {
+	key, then int64
+	id        string
+}
+
+func (p rank) compare(q rank) int {
+	return cmp.Or(cmp.Compare(p.key, q.key), cmp.Compare(p.then, q.then), strings.Compare(p.id, q.id))
+}
+
+func (p rank) String() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %s", p.key, p.then, p.id))
+}
+
+func parseRank(s string) (p rank, err error) {
+	if s == "" {
+		return p, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		_, err = fmt.Sscanf(string(raw), "%d %d %s", &p.key, &p.then, &p.id)
+	}
+	if err != nil || tickets.CheckID(p.id) != nil {
+		return p, fault.BadField("after", "is not a cursor of this list")
+	}
+	return p, nil
+}
+
+const never = int64(1) << 62
+
+func (c *card) rank(order string) rank {
+	switch order {
+	case ByFiled:
+		return rank{key: c.filed, id: c.id}
+	case ByChanged:
+		return rank{key: -c.changed, id: c.id}
+	}
+	due := c.due
+	if due == 0 {
+		due = never
+	}
+	return rank{key: due, then: int64(c.priority), id: c.id}
+}
+
+// sieve is a choice in the board's own numbers.
+type sieve struct {
+	queue, owner, account, category, label uint32
+	state, priority                        int
+	open, overdue, held                    bool
+	terms                                  []uint32
+	now                                    int64
+}
+
+// sieve makes a choice one; ok is false when nothing can be chosen, because a name stands on no card.
+func (b *board) sieve(c Choice, words []string, now time.Time) (s sieve, ok bool) {
+	s = sieve{state: slices.Index(boardStates, c.State), priority: slices.Index(priorities, c.Priority), open: c.State == AnyOpen, overdue: c.Overdue, held: c.Held,
+		now: now.UnixMicro()}
+	owner := c.Owner
+	if owner == Nobody {
+		owner = ""
+	}
+	label := c.Label
+	if label != "" {
+		label = "label " + strings.ToLower(label)
+	}
+	for at, name := range map[*uint32]string{&s.queue: c.Queue, &s.owner: owner, &s.account: c.Account, &s.category: c.Category, &s.label: label} {
+		n, known := b.number[name]
+		if !known {
+			return s, false
+		}
+		*at = n
+	}
+	for _, w := range words {
+		s.terms = append(s.terms, term(w))
+	}
+	return s, true
+}
+
+func (s sieve) takes(b *board, c *card, nobody bool) bool {
+	switch {
+	case c.id == "",
+		s.queue != 0 && c.queue != s.queue,
+		s.owner != 0 && c.owner != s.owner,
+		nobody && c.owner != 0,
+		s.account != 0 && c.account != s.account,
+		s.category != 0 && c.category != s.category,
+		s.label != 0 && !slices.Contains(c.labels, s.label),
+		s.state >= 0 && int(c.state) != s.state,
+		s.open && int(c.state) == len(boardStates)-1,
+		s.priority >= 0 && int(c.priority) != s.priority,
+		s.overdue && (c.due == 0 || c.due > s.now),
+		s.held && c.held == 0:
+		return false
+	}
+	for _, t := range s.terms {
+		if !slices.Contains(b.terms[c.terms:c.terms+int32(c.n)], t) {
+			return false
+		}
+	}
+	return true
+}
+
+// choose finds the first ones behind one of what is chosen, and says whether there are more.
+func (b *board) choose(c Choice, words []string, after rank, limit int, now time.Time) (first []rank, more, whole bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	whole = b.whole
+	s, ok := b.sieve(c, words, now)
+	if !ok {
+		return nil, false, whole
+	}
+	nobody := c.Owner == Nobody
+	look := func(at int32) {
+		card := &b.cards[at]
+		if !s.takes(b, card, nobody) {
+			return
+		}
+		p := card.rank(c.Order)
+		if after.id != "" && p.compare(after) <= 0 {
+			return
+		}
+		if len(first) == limit {
+			more = true
+			if p.compare(first[limit-1]) >= 0 {
+				return
+			}
+			first = first[:limit-1]
+		}
+		i, _ := slices.BinarySearchFunc(first, p, rank.compare)
+		first = slices.Insert(first, i, p)
+	}
+	if s.open || s.overdue || s.state >= 0 && s.state < len(boardStates)-1 {
+		for at := range b.open {
+			look(at)
+		}
+	} else {
+		for at := range b.cards {
+			look(int32(at))
+		}
+	}
+	return first, more, whole
+}
+
+// Tally counts the open tickets of a queue.
+type Tally struct {
+	Queue      string
+	Open       int
+	State      map[string]int
+	Priority   map[string]int
+	Overdue    int
+	Unassigned int
+	Mine       int
+	Held       int
+	Oldest     time.Time // when the oldest of those was filed that nobody answered; zero: none
+	DueNext    time.Time // when the next clock ends, or ended; zero: none runs
+}
+
+// Tallies counts the open tickets of every queue that has any, and of General, in the order of their names; mine is the staff member whose own are counted.
+func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error) {
+	if err := d.current(ctx, false); err != nil {
+		return nil, err
+	}
+	b := &d.board
+	now := d.DB.Now().UnixMicro()
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	by := map[uint32]*Tally{}
+	tally := func(queue uint32, name string) *Tally {
+		if by[queue] == nil {
+			by[queue] = &Tally{Queue: name, State: map[string]int{}, Priority: map[string]int{}}
+		}
+		return by[queue]
+	}
+	if n, known := b.number[General]; known {
+		tally(n, General)
+	} else {
+		all = append(all, Tally{Queue: General, State: map[string]int{}, Priority: map[string]int{}})
+	}
+	me, known := b.number[mine]
+	for at := range b.open {
+		c := &b.cards[at]
+		t := tally(c.queue, b.names[c.queue])
+		t.Open++
+		t.State[boardStates[c.state]]++
+		t.Priority[priorities[c.priority]]++
+		if c.due != 0 && c.due <= now {
+			t.Overdue++
+		}
+		if c.owner == 0 {
+			t.Unassigned++
+		}
+		if known && mine != "" && c.owner == me {
+			t.Mine++
+		}
+		if c.held > 0 {
+			t.Held++
+		}
+		if filed := time.UnixMicro(c.filed).UTC(); c.state == 0 && (t.Oldest.IsZero() || filed.Before(t.Oldest)) {
+			t.Oldest = filed
+		}
+		if due := time.UnixMicro(c.due).UTC(); c.due != 0 && (t.DueNext.IsZero() || due.Before(t.DueNext)) {
+			t.DueNext = due
+		}
+	}
+	for _, t := range by {
+		all = append(all, *t)
+	}
+	slices.SortFunc(all, func(a, b Tally) int { return strings.Compare(a.Queue, b.Queue) })
+	return all, nil
+}
+
+// Labels are the labels that any ticket has, sorted.
+func (d *Desk) Labels(ctx context.Context) (all []string, err error) {
+	if err := d.current(ctx, false); err != nil {
+		return nil, err
+	}
+	d.board.mu.RLock()
+	defer d.board.mu.RUnlock()
+	used := map[uint32]bool{}
+	for at := range d.board.open {
+		for _, l := range d.board.cards[at].labels {
+			used[l] = true
+		}
+	}
+	for l := range used {
+		all = append(all, strings.TrimPrefix(d.board.names[l], "label "))
+	}
+	slices.Sort(all)
+	return all, nil
+}
