@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"lifeline/contacts"
 	"lifeline/store"
@@ -17,6 +18,8 @@ type Recoverable struct {
 	Recoverable bool     `json:"recoverable"`
 	Reasons     []string `json:"reasons"` // the worst first
 	contacts.Standby
+	AskedAt    time.Time `json:"asked_at,omitzero"`    // when one of its contacts was asked last whether we still reach her
+	AnsweredAt time.Time `json:"answered_at,omitzero"` // when one of them answered last
 }
 
 // Recoverability is the headline and a page of the accounts, the worst first.
@@ -30,7 +33,7 @@ type Recoverability struct {
 }
 
 // Recoverability reads how well each customer could be recovered. It walks the whole book, some seconds at a million contacts, so it is for
-// reports and not for pages that many look at. After is the Next of the page before.
+// reports and not for pages that many look at. After is the Next of the page before; most below 0 is all of them.
 func (r *Room) Recoverability(ctx context.Context, after string, most int) (out Recoverability, err error) {
 	from := 0
 	if after != "" {
@@ -56,7 +59,10 @@ func (r *Room) Recoverability(ctx context.Context, after string, most int) (out 
 	}
 	out.Accounts = len(all)
 	out.AccountsPercent, out.SitesPercent = percent(good, len(all)), percent(goodSites, out.Sites)
-	to := min(len(all), from+limit(most))
+	to := len(all)
+	if most >= 0 {
+		to = min(to, from+limit(most))
+	}
 	out.Items = all[min(from, to):to]
 	if to < len(all) {
 		out.Next = strconv.Itoa(to)
@@ -77,12 +83,27 @@ func (r *Room) recoverable(tx *store.Tx) (all []Recoverable, err error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := map[string]Confirmation{} // by account: the times of the last
+	for rec, err := range confirmations.Scan(tx, store.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		last := asked[rec.Value.Account]
+		if at := rec.Value.AskedAt; at.After(last.AskedAt) {
+			last.AskedAt = at
+		}
+		if at := rec.Value.AnsweredAt; at.After(last.AnsweredAt) {
+			last.AnsweredAt = at
+		}
+		asked[rec.Value.Account] = last
+	}
 	for account, err := range r.Book.AllAccounts(tx) {
 		if err != nil {
 			return nil, err
 		}
 		a := Recoverable{Account: account, Standby: r.Book.Policy.StandbyOf(people[account], tx.Now())}
 		a.Standby.Sites = sites[account]
+		a.AskedAt, a.AnsweredAt = asked[account].AskedAt, asked[account].AnsweredAt
 		a.Reasons, a.Recoverable = a.Weaknesses()
 		all = append(all, a)
 	}

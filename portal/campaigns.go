@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -30,16 +31,20 @@ func (p *Portal) campaignRoutes() []route {
 			return send(k.Ctx, 200, a)
 		}},
 		{method: "GET", path: "/api/v1/contacts/recoverability", right: auth.AccountRead, tag: "contacts", summary: "how well each customer could be recovered, the worst first; format=csv for a table", query: []string{"after", "limit", "format"},
-			answer: comms.Recoverability{}, do: func(k *call) error {
+			answer: comms.Recoverability{}, gives: "text/csv", do: func(k *call) error {
 				limit, err := limitParam(k.Ctx)
 				if err != nil {
 					return err
+				}
+				table := k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv"
+				if table && k.Query("limit") == "" {
+					limit = -1 // a table has no next page to ask for
 				}
 				r, err := p.Comms.Recoverability(k.UserContext(), k.Query("after"), limit)
 				if err != nil {
 					return err
 				}
-				if k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv" {
+				if table {
 					return k.sendCSV(recoverabilityRows(r))
 				}
 				return send(k.Ctx, 200, r)
@@ -48,12 +53,19 @@ func (p *Portal) campaignRoutes() []route {
 }
 
 func recoverabilityRows(r comms.Recoverability) [][]string {
-	rows := [][]string{{"account_id", "recoverable", "reasons", "sites", "confirmed_contacts", "approved_contacts", "mail_domains", "channels", "phone", "recovery_codes", "verified_domain"}}
+	rows := [][]string{{"account_id", "recoverable", "reasons", "sites", "confirmed_contacts", "approved_contacts", "mail_domains", "channels", "phone", "recovery_codes", "verified_domain", "asked_at", "answered_at"}}
 	for _, a := range r.Items {
 		rows = append(rows, []string{a.Account, strconv.FormatBool(a.Recoverable), strings.Join(a.Reasons, ";"), itoa(a.Sites), itoa(a.Confirmed), itoa(a.Approved),
-			itoa(a.Domains), itoa(a.Channels), strconv.FormatBool(a.Phone), itoa(a.Codes), strconv.FormatBool(a.Domain)})
+			itoa(a.Domains), itoa(a.Channels), strconv.FormatBool(a.Phone), itoa(a.Codes), strconv.FormatBool(a.Domain), cellTime(a.AskedAt), cellTime(a.AnsweredAt)})
 	}
 	return rows
+}
+
+func cellTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // sendCSV answers with a table. A cell that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection).

@@ -22,6 +22,11 @@ func TestHowWellCustomersCouldBeRecovered(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	h.get(auth.Auditor, "/api/v1/contacts/recoverability?after=x").want(422)
+	for query, lines := range map[string]int{"format=csv": 3, "format=csv&limit=1": 2} { // a table is whole unless somebody asks for less
+		if got := strings.Count(string(h.get(auth.Auditor, "/api/v1/contacts/recoverability?"+query).want(200).body), "\n"); got != lines {
+			t.Errorf("%s: %d lines", query, got)
+		}
+	}
 	var a comms.Audit
 	h.get(auth.Auditor, "/api/v1/contacts/report").want(200).into(&a)
 	if a.Contacts != 3 || a.Last != nil {

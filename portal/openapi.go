@@ -98,14 +98,14 @@ func (d *openAPI) operation(r route) map[string]any {
 		status = 200
 	}
 	ok := map[string]any{"description": "done"}
+	content := map[string]any{}
 	if r.answer != nil {
-		ok["content"] = map[string]any{"application/json": map[string]any{"schema": d.schema(reflect.TypeOf(r.answer))}}
+		content["application/json"] = map[string]any{"schema": d.schema(reflect.TypeOf(r.answer))}
 	}
-	if r.gives != "" {
-		content := map[string]any{}
-		for _, m := range strings.Split(r.gives, " ") {
-			content[m] = map[string]any{"schema": map[string]any{}}
-		}
+	for _, m := range strings.Fields(r.gives) {
+		content[m] = map[string]any{"schema": map[string]any{}}
+	}
+	if len(content) > 0 {
 		ok["content"] = content
 	}
 	op["responses"] = map[string]any{
