@@ -276,6 +276,9 @@ func writeJSON(out *bufio.Writer, r exportRow) error {
 // their plain ones in some of them.
 const formula = "=+-@\t\r\n＝＋－＠"
 
+// Guarded is a cell of a CSV that no spreadsheet takes for a formula.
+func Guarded(cell string) string { return guarded(cell) }
+
 // guarded puts an apostrophe in front of a cell that a spreadsheet could take for a formula, and of one that looks guarded already.
 func guarded(cell string) string {
 	if cell != "" && strings.ContainsRune(formula+"'", []rune(cell)[0]) {

@@ -40,6 +40,7 @@ type Desk struct {
 	board    board
 	followed atomic.Bool // somebody keeps the board all the time
 	sent     limit.Lots  // of what strangers may send in files
+	waits    waits
 }
 
 // Policy is the desk's section of the policy file.
@@ -62,6 +63,7 @@ type Policy struct {
 	LinkFor      time.Duration            `yaml:"link_for" json:"link_for"`             // a mailed link opens its ticket for this long
 	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
 	Identity     Identity                 `yaml:"identity" json:"identity"`             // who is this person
+	VisitIdle    time.Duration            `yaml:"visit_idle" json:"visit_idle"`         // then what a code showed in the visit counts no more in it
 }
 
 // DefaultPolicy is what is in force when the policy file says nothing. Forty-five minutes is the longest that the first answer took in
@@ -83,6 +85,7 @@ func DefaultPolicy() Policy {
 		LinkFor:      7 * 24 * time.Hour,
 		VisitFor:     12 * time.Hour,
 		Identity:     defaultIdentity(),
+		VisitIdle:    30 * time.Minute,
 	}
 }
 
@@ -114,7 +117,7 @@ func (p Policy) Check() error {
 	f = append(f, p.Hours.bad()...)
 	f = append(f, p.Silence.bad()...)
 	f = append(f, badMacros(p.Macros)...)
-	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor} {
+	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor, "visit_idle": p.VisitIdle} {
 		if t <= 0 {
 			bad(field, "must be a duration above 0")
 		}

@@ -119,6 +119,7 @@ var tickets = store.Table[Ticket]{
 		{Name: "queue", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
+		{Name: "answered", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "at", Type: store.Time}}}, // see Desk.Wait
 		{Name: "into", Fields: []store.Field{{Name: "into", Type: store.Text}}},
 		{Name: "silence", Fields: []store.Field{{Name: "next", Type: store.Time}}},
 		{Name: "phone", Fields: []store.Field{{Name: "phone", Type: store.Blind}, {Name: "at", Type: store.Time}}},
@@ -133,6 +134,9 @@ var tickets = store.Table[Ticket]{
 		}
 		if t.Account != "" {
 			tuples["account"] = []any{t.Account, t.FiledAt}
+		}
+		if !t.AnswerAt.IsZero() {
+			tuples["answered"] = []any{t.Queue(), t.AnswerAt}
 		}
 		if t.Into != "" {
 			tuples["into"] = []any{t.Into}

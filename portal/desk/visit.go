@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,12 +48,19 @@ type Visit struct {
 	Number string
 	Began  time.Time // when she showed her key
 	Seen   time.Time // when she last asked for something
-	By     string    // how it began: secret, email, sms
+	By     string    // how it began: secret, or the channel of the link or code
+	Level  Level     // the most that it may count on, whatever others show for the ticket meanwhile
 	Token  string    // of this visit, as it is carried on
+
+	Standing Standing // of the ticket's person, no higher than Level
+	fresh    bool     // it began with a link young enough to show that its address reaches her
 }
 
-// How a visit begins beside the channels whose link or code begins one.
-const bySecret = "secret"
+// How a visit begins, beside the channels whose link begins one.
+const (
+	bySecret = "secret"
+	byCode   = "code"
+)
 
 // The purposes of tokens name the ticket's secret, so that a new one ends them all, and for a link the address that it goes to, so that it opens nothing
 // once the ticket has another.
@@ -63,7 +71,7 @@ func linkPurpose(t Ticket, channel string) string {
 }
 
 func (v Visit) subject() string {
-	return strings.Join([]string{stamp(v.Began), stamp(v.Seen), v.By}, ".")
+	return strings.Join([]string{stamp(v.Began), stamp(v.Seen), v.By, strconv.Itoa(int(v.Level))}, ".")
 }
 
 // stamp is a time to the second, short.
@@ -76,12 +84,13 @@ func parseStamp(s string) (time.Time, bool) {
 
 func parseVisit(subject string) (v Visit, ok bool) {
 	parts := strings.Split(subject, ".")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		return v, false
 	}
 	began, ok := parseStamp(parts[0])
 	seen, also := parseStamp(parts[1])
-	return Visit{Began: began, Seen: seen, By: parts[2]}, ok && also
+	level, err := strconv.Atoi(parts[3])
+	return Visit{Began: began, Seen: seen, By: parts[2], Level: Level(level)}, ok && also && err == nil
 }
 
 // Link is the address of a ticket for a message to the ticket's own address on a channel: whoever opens it there has shown that she reads that channel.
@@ -107,36 +116,44 @@ func (t Ticket) address(channel string) string {
 
 var linkChannels = map[string]string{"e": "email", "s": "sms"}
 
-// opens says on which channel a link to the ticket was sent; "" when it opens nothing.
-func (d *Desk) opens(t Ticket, token string, now time.Time) (channel string) {
-	if token == "" {
-		return ""
-	}
-	channel = linkChannels[token[:1]]
-	subject, ok := d.Signing.read(linkPurpose(t, channel), token)
-	if !ok || channel == "" || t.address(channel) == "" {
-		return ""
-	}
-	sent, ok := parseStamp(subject[1:])
-	if !ok || !now.Before(sent.Add(d.Policy.LinkFor)) {
-		return ""
-	}
-	return channel
+// letter is a link that opens a ticket: on which channel it went, and when.
+type letter struct {
+	channel string
+	sent    time.Time
 }
 
-// admit decides whether a key opens a ticket. It does the same work for a ticket that does not exist.
-func (d *Desk) admit(t Ticket, key Key, now time.Time) (Visit, bool) {
-	began := Visit{Number: t.Number, Began: now, Seen: now}
+// opens reads a link to the ticket; false when it opens nothing.
+func (d *Desk) opens(t Ticket, token string, now time.Time) (l letter, ok bool) {
+	if token == "" {
+		return l, false
+	}
+	l.channel = linkChannels[token[:1]]
+	subject, ok := d.Signing.read(linkPurpose(t, l.channel), token)
+	if !ok || l.channel == "" || t.address(l.channel) == "" {
+		return l, false
+	}
+	l.sent, ok = parseStamp(subject[1:])
+	return l, ok && now.Before(l.sent.Add(d.Policy.LinkFor))
+}
+
+// admit decides whether a key opens a ticket, and to how much. A secret and a link are things that can be passed on: they open the ticket itself, and what
+// needs more than that needs a code in the same visit. It does the same work for a ticket that does not exist.
+func (d *Desk) admit(t Ticket, key Key, now time.Time) (v Visit, ok bool) {
+	v = Visit{Number: t.Number, Began: now, Seen: now, Level: L1}
 	switch {
 	case key.Secret != "":
-		began.By = bySecret
-		return began, secret.Match(key.Secret, t.Secret) && t.Number != ""
+		v.By = bySecret
+		return v, secret.Match(key.Secret, t.Secret) && t.Number != ""
 	case key.Link != "":
-		began.By = d.opens(t, key.Link, now)
-		return began, began.By != ""
+		l, ok := d.opens(t, key.Link, now)
+		v.By, v.fresh = l.channel, now.Before(l.sent.Add(d.Policy.Identity.Link))
+		return v, ok
 	}
 	subject, ok := d.Signing.read(visitPurpose(t), key.Visit)
 	v, form := parseVisit(subject)
+	if v.Level > L1 && !now.Before(v.Seen.Add(d.Policy.VisitIdle)) {
+		v.Level = L1
+	}
 	v.Number, v.Seen = t.Number, now
 	return v, ok && form && t.Number != "" && now.Before(v.Began.Add(d.Policy.VisitFor))
 }
@@ -168,9 +185,87 @@ func (d *Desk) Enter(ctx context.Context, number string, key Key) (View, Visit, 
 		}
 		return View{}, Visit{}, noTicket()
 	}
-	visit.Token = d.Signing.sign(visitPurpose(v.Ticket), visit.subject())
+	if visit.fresh && v.Standing.Level < L1 {
+		if v.Standing, err = d.Reached(ctx, v.ID, visit.By); err != nil {
+			return View{}, Visit{}, err
+		}
+	}
 	v.Messages = forCustomer(v.Messages)
-	return v, visit, nil
+	return v, d.standAt(v, visit), nil
+}
+
+// standAt is the visit with what it may count on now: what was shown, and not more than in this very visit.
+func (d *Desk) standAt(v View, visit Visit) Visit {
+	visit.Level = min(visit.Level, v.Standing.Level)
+	visit.Standing = v.Standing
+	visit.Standing.Level = visit.Level
+	visit.Token = d.Signing.sign(visitPurpose(v.Ticket), visit.subject())
+	return visit
+}
+
+// May is nil when the visitor may do something, and else says that she has to show more.
+func (v Visit) May(what Deed) error { return v.Standing.may(what, "") }
+
+// Shown is the visit of somebody who has given a code back: a new one, as high as what she has shown by now.
+func (d *Desk) Shown(ctx context.Context, g Given) (View, Visit, error) {
+	v, err := d.Ticket(ctx, g.Number)
+	if err != nil {
+		return View{}, Visit{}, err
+	}
+	now := d.DB.Now()
+	v.Messages = forCustomer(v.Messages)
+	return v, d.standAt(v, Visit{Number: g.Number, Began: now, Seen: now, By: byCode, Level: L4}), nil
+}
+
+// byCustomer is whose act it is in the audit log, whoever she is.
+const byCustomer = "customer"
+
+// againWithin is how long the same words are taken for the same message: a button pressed twice, a page sent again on a bad line.
+const againWithin = 10 * time.Minute
+
+// Write appends what the customer writes in a visit. The same words again within a few minutes are not written twice.
+func (d *Desk) Write(ctx context.Context, v View, visit Visit, m Message) (View, error) {
+	if err := visit.May(AddWords); err != nil {
+		return View{}, err
+	}
+	if !m.Attached.None() {
+		if err := visit.May(AttachFile); err != nil {
+			return View{}, err
+		}
+	}
+	if m.Attached.None() && saidAlready(v.Messages, text(m.Text), d.DB.Now()) {
+		return v, nil
+	}
+	m.From, m.By, m.Internal, m.Held = "customer", "", false, ""
+	said, err := d.Say(ctx, Entry{By: "customer", Number: v.Ticket.Number, Message: m})
+	if err != nil {
+		return v, err
+	}
+	said.Messages = forCustomer(said.Messages)
+	return said, nil
+}
+
+// SayWorks takes a visitor's word on whether it works again. With yes the ticket is closed, unless the rule of its site keeps it open: see [Desk.Consent].
+func (d *Desk) SayWorks(ctx context.Context, v View, visit Visit, yes bool) (View, error) {
+	if err := visit.May(CloseTicket); err != nil {
+		return v, err
+	}
+	now, err := d.Consent(ctx, v.Ticket.Number, yes, "")
+	if err != nil {
+		return v, err
+	}
+	now.Messages = forCustomer(now.Messages)
+	return now, nil
+}
+
+// saidAlready says whether the customer's last words, of just now, are these.
+func saidAlready(all []Message, words string, now time.Time) bool {
+	for _, m := range slices.Backward(all) {
+		if m.From == "customer" {
+			return m.Text == words && now.Sub(m.At) < againWithin
+		}
+	}
+	return false
 }
 
 // forCustomer leaves out what only staff see, and who of them wrote.

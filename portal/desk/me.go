@@ -1,0 +1,259 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Own is what is held about a contact, as she may see it herself, having shown that an address on file is hers.
+type Own struct {
+	Case     string
+	Standing Standing
+	Contact  store.Rec[contacts.Contact]
+	Account  store.Rec[contacts.Account]
+	Sites    []contacts.Site     // that she was named with
+	Tickets  []store.Rec[Ticket] // of her account that were filed from an address of hers, the newest in front
+	Token    string              // of this visit, as it is carried on
+}
+
+const (
+	ownPurpose     = "own page"
+	mostOwnTickets = 50
+	ownTicketsSeen = 1000 // tickets of the account that are looked through for hers
+)
+
+// BeginOwn begins a visit of somebody's own page, by the code that she gave back.
+func (d *Desk) BeginOwn(g Given) (token string) {
+	return d.ownToken(g.Case, d.DB.Now(), d.DB.Now())
+}
+
+func (d *Desk) ownToken(id string, began, seen time.Time) string {
+	return d.Signing.sign(ownPurpose, strings.Join([]string{id, stamp(began), stamp(seen)}, "."))
+}
+
+func errOwnOver() error { return fault.New(fault.NotFound, "this page is closed; ask for a new code") }
+
+// Own reads somebody's own page for a visit. It is NotFound when the visit is over or nobody is left whom the page is about.
+func (d *Desk) Own(ctx context.Context, token string) (own Own, err error) {
+	subject, ok := d.Signing.read(ownPurpose, token)
+	parts := strings.Split(subject, ".")
+	if !ok || len(parts) != 3 {
+		return own, errOwnOver()
+	}
+	began, okBegan := parseStamp(parts[1])
+	seen, okSeen := parseStamp(parts[2])
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		own = Own{Case: parts[0]}
+		if !okBegan || !okSeen || !tx.Now().Before(began.Add(d.Policy.VisitFor)) || !tx.Now().Before(seen.Add(d.Policy.VisitIdle)) {
+			return errOwnOver()
+		}
+		own.Token = d.ownToken(own.Case, began, tx.Now())
+		return d.readOwn(tx, &own)
+	})
+	return own, err
+}
+
+func (d *Desk) readOwn(tx *store.Tx, own *Own) (err error) {
+	own.Standing, err = d.may(tx, Who{Case: own.Case}, SeeOwnRecord)
+	if kind := fault.Of(err); kind == fault.Forbidden || kind == fault.NotFound || err == nil && own.Standing.Contact == "" {
+		return errOwnOver()
+	}
+	if err != nil {
+		return err
+	}
+	if own.Contact, err = d.Book.Contact(tx, own.Standing.Contact); err != nil {
+		return err
+	}
+	if own.Account, err = d.Book.Account(tx, own.Standing.Account); err != nil {
+		return err
+	}
+	own.Sites, own.Tickets = nil, nil
+	for _, id := range own.Contact.Value.Sites {
+		site, err := d.Book.Site(tx, id)
+		if fault.Of(err) == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		own.Sites = append(own.Sites, site.Value)
+	}
+	return d.ownTickets(tx, own)
+}
+
+func (d *Desk) ownTickets(tx *store.Tx, own *Own) error {
+	for rec, err := range tickets.Scan(tx, store.Query{Index: "account", Equal: []any{own.Account.ID}, Reverse: true, Limit: ownTicketsSeen}) {
+		if err != nil {
+			return err
+		}
+		if rec.Value.from(own.Contact.Value) {
+			if own.Tickets = append(own.Tickets, rec); len(own.Tickets) == mostOwnTickets {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// from says whether the ticket was filed from an address of the contact.
+func (t Ticket) from(c contacts.Contact) bool {
+	has := func(channel, value string) bool {
+		_, found := c.Address(channel, value)
+		return value != "" && found
+	}
+	return has(contacts.Email, t.Email) || has(contacts.SMS, t.Phone)
+}
+
+// Showed are the addresses that she has shown to be hers for this page.
+func (o Own) Showed() (all []Proof) {
+	for _, p := range o.Standing.Proofs {
+		if p.Weak == "" && p.Contact == o.Contact.ID && p.Address != "" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// ConfirmOwn notes that what is held about her is right: the addresses that she has shown count as confirmed today.
+func (d *Desk) ConfirmOwn(ctx context.Context, own Own) error {
+	return d.DB.Update(ctx, store.Act{By: "public:own", Verb: "contact.confirm"}, func(tx *store.Tx) error {
+		for _, p := range own.Showed() {
+			if err := d.Book.Confirmed(tx, own.Contact.ID, p.Channel, p.Address, tx.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Wish is what somebody asks of her own record.
+type Wish string
+
+// The wishes. Neither is done by asking: a person looks at it, and what it comes to is a change that others agree to.
+const (
+	WishChange Wish = "change"
+	WishErase  Wish = "erase"
+)
+
+// taskOfWish is the sort of the task that a wish is.
+func taskOfWish(w Wish) string { return "contact." + string(w) }
+
+// WishDetail is the detail of a task of a wish.
+type WishDetail struct {
+	Contact string `json:"contact_id"`
+	Ticket  string `json:"ticket"` // number, where her words are
+}
+
+// AskOwn files a ticket with what she asks of her own record, and makes it a task for staff. It goes the way of every change: the ticket is how she is
+// told, and what she is asked.
+func (d *Desk) AskOwn(ctx context.Context, own Own, w Wish, words, locale string) (Receipt, error) {
+	if w != WishChange && w != WishErase {
+		return Receipt{}, fault.BadField("wish", "must be change or erase")
+	}
+	if text(words) == "" && w == WishChange {
+		return Receipt{}, fault.BadField("words", "is missing: say what should be different")
+	}
+	if err := own.Standing.may(ProposeChange, ""); err != nil {
+		return Receipt{}, err
+	}
+	in := Intake{Message: text(d.Comms.Words.Catalog(locale).T("own.wish."+string(w)) + "\n\n" + words), Name: own.Contact.Value.Name, Company: own.Account.Value.Name,
+		Impact: Question, Locale: locale, Route: "web"}
+	for _, p := range own.Showed() {
+		if p.Channel == contacts.Email {
+			in.Email = p.Address
+		} else {
+			in.Phone = p.Address
+		}
+	}
+	receipt, err := d.File(ctx, "public:own", in)
+	if err != nil {
+		return receipt, err
+	}
+	detail, err := json.Marshal(WishDetail{Contact: own.Contact.ID, Ticket: receipt.Number})
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, d.DB.Update(ctx, store.Act{By: "public:own", Verb: "contact.ask"}, func(tx *store.Tx) error {
+		_, err := d.Comms.Owe(tx, comms.Task{What: taskOfWish(w), Of: own.Contact.ID, Account: own.Account.ID, Title: "a contact asks for her record to be changed or erased: ticket " + receipt.Number, Detail: detail})
+		return err
+	})
+}
+
+// Held is one thing that is held about somebody, and where it came from.
+type Held struct {
+	What      string    `json:"what"` // name, email, phone, locale, time_zone, role, site
+	Value     string    `json:"value"`
+	Source    string    `json:"source"`
+	How       string    `json:"how"`
+	Since     time.Time `json:"since,omitzero"`
+	Confirmed time.Time `json:"confirmed_at,omitzero"`
+	State     string    `json:"state,omitempty"` // bounced, opted_out; of a role: as it stands
+}
+
+// Held lists what is held. Addresses are masked but for those that she has shown: who reads a phone that was left on a table learns no other way to reach her.
+func (o Own) Held() (all []Held) {
+	c := o.Contact.Value
+	single := func(what, value string) {
+		if value != "" {
+			at := c.Origins[what]
+			if at.Source == "" && len(c.Sources) > 0 {
+				at = contacts.Origin{Source: c.Sources[0].Source, Seen: c.Sources[0].FirstSeen}
+			}
+			all = append(all, Held{What: what, Value: value, Source: at.Source, How: at.How.String(), Since: at.Seen, Confirmed: at.ConfirmedAt})
+		}
+	}
+	single("name", c.Name)
+	for channel, list := range map[string][]contacts.Address{contacts.Email: c.Emails, contacts.SMS: c.Phones} {
+		for _, a := range list {
+			all = append(all, o.heldAddress(channel, a))
+		}
+	}
+	single("locale", c.Locale)
+	single("time_zone", c.TimeZone)
+	for _, role := range c.Roles {
+		all = append(all, Held{What: "role", Value: role, Source: c.OriginOf("role", role).Source, How: c.OriginOf("role", role).How.String(), Since: c.OriginOf("role", role).Seen})
+	}
+	for _, s := range o.Sites {
+		all = append(all, Held{What: "site", Value: cmp.Or(s.Name, s.URL)})
+	}
+	slices.SortStableFunc(all, func(a, b Held) int { return slices.Index(heldOrder, a.What) - slices.Index(heldOrder, b.What) })
+	return all
+}
+
+var heldOrder = []string{"name", "email", "phone", "locale", "time_zone", "role", "site"}
+
+func (o Own) heldAddress(channel string, a contacts.Address) Held {
+	what := map[string]string{contacts.Email: "email", contacts.SMS: "phone"}[channel]
+	h := Held{What: what, Value: contacts.Mask(channel, a.Value), Source: a.Source, How: a.How.String(), Since: a.FirstSeen, Confirmed: a.ConfirmedAt}
+	for _, p := range o.Showed() {
+		if p.Channel == channel && sameAddress(channel, p.Address, a.Value) {
+			h.Value = a.Value
+		}
+	}
+	switch {
+	case a.OptedOut:
+		h.State = "opted_out"
+	case a.Bounced:
+		h.State = "bounced"
+	}
+	return h
+}
+
+// Retention is how long what was deleted is kept before it is removed for good: a contact's record, and a ticket.
+func (d *Desk) Retention() (contact, ticket time.Duration) {
+	for _, k := range d.DB.Declared() {
+		if k.Name == "contact" {
+			contact = k.Keep
+		}
+	}
+	return contact, tickets.Keep
+}
