@@ -22,6 +22,7 @@ import (
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/limit"
 	"lifeline/store/storetest"
 	"lifeline/templates"
@@ -83,7 +84,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	h := &house{TB: t, clock: storetest.NewDial(outbreak), logs: &logs{}, tokens: map[auth.Role]string{}}
 	log := slog.New(slog.NewTextHandler(h.logs, nil))
 	var kinds []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds(), blob.Kinds()} {
 		kinds = append(kinds, some...)
 	}
 	db := storetest.Open(t, kinds, storetest.Clock(h.clock.Now))

@@ -28,6 +28,7 @@ import (
 	"lifeline/portal/page"
 	"lifeline/portal/web/webshot"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/limit"
 	"lifeline/store/storetest"
 	"lifeline/templates"
@@ -65,7 +66,7 @@ func settle(t *testing.T) *town {
 	w := &town{T: t, url: "http://" + listener.Addr().String(), relay: smtptest.Start(t, smtptest.Options{}), browser: browser}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var kinds []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds(), blob.Kinds()} {
 		kinds = append(kinds, some...)
 	}
 	db := storetest.Open(t, kinds)

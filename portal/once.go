@@ -14,7 +14,7 @@ import (
 const headerOnce = "Idempotency-Key"
 
 // once honours an Idempotency-Key: the same key, caller, route and body give the same answer for 24 hours, and act once.
-func (p *Portal) once(c *fiber.Ctx, caller string, next func() error) error {
+func (p *Portal) once(c *fiber.Ctx, caller string, body func() []byte, next func() error) error {
 	key := c.Get(headerOnce)
 	if key == "" {
 		return next()
@@ -22,7 +22,7 @@ func (p *Portal) once(c *fiber.Ctx, caller string, next func() error) error {
 	if len(key) > 255 {
 		return fault.BadField(headerOnce, "is longer than 255 characters")
 	}
-	o := store.NewOnce(caller, c.Method()+" "+c.Path(), key, c.Request().Body())
+	o := store.NewOnce(caller, c.Method()+" "+c.Path(), key, body())
 	if done, err := p.replay(c, o); done || err != nil {
 		return err
 	}

@@ -207,7 +207,7 @@ func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 		DisableHeaderNamesNormalizing: false,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 			cfg := fasthttp.RequestConfig{ReadTimeout: 60 * time.Second, WriteTimeout: 30 * time.Second, MaxRequestBodySize: prefetch}
-			if long(string(h.RequestURI())) {
+			if uri := string(h.RequestURI()); long(uri) || givesFile(uri) || bringsFiles(h) {
 				cfg.ReadTimeout, cfg.WriteTimeout = 5*time.Minute, 5*time.Minute
 			}
 			return cfg

@@ -61,10 +61,15 @@ var mayUse = map[string]string{
 	"GET /desk/tasks/:id":         pages,
 	"POST /desk/tasks/:id":        workers,
 
-	"POST /api/v1/tickets":                   "public",
-	"GET /api/v1/tickets":                    desks,
-	"GET /api/v1/tickets/:number":            desks,
-	"POST /api/v1/tickets/:number/messages":  "commander support",
+	"POST /api/v1/tickets":                  "public",
+	"GET /api/v1/tickets":                   desks,
+	"GET /api/v1/tickets/:number":           desks,
+	"POST /api/v1/tickets/:number/messages": "commander support",
+
+	"GET /api/v1/tickets/:number/files/:id":       desks,
+	"GET /desk/tickets/:number/files/:id":         desks,
+	"GET /desk/tickets/:number/files/:id/picture": desks,
+
 	"GET /api/v1/tickets/:number/accounts":   desks,
 	"POST /api/v1/tickets/:number/account":   "commander support",
 	"DELETE /api/v1/tickets/:number/account": "commander support",

@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
 )
@@ -30,6 +31,7 @@ type route struct {
 	max          int      // bytes of a body that is not read as it comes; 0: maxJSON
 	file         string   // the field of a form that is a file, read as it comes behind the others; "": none
 	own          bool     // the route itself sees to how much a stranger may post
+	files        bool     // its form may bring files: see call.takeForm
 	status       int      // of success; 0: 200
 	answer       any      // a value whose type is the answer's
 	gives        string   // media types of an answer that is a file
@@ -44,6 +46,10 @@ type call struct {
 	csrf   string
 	fields map[string]string // of a form with a file: what stood in front of it
 	file   io.Reader         // the file
+
+	files   *desk.Attached // that came with the form
+	digest  []byte         // of a form with files, as it came
+	formErr error          // of a form with files that a route with own reads itself
 }
 
 // serve wraps a route with who is asking, whether she may, how much she may send, and the idempotency of POST.
@@ -76,7 +82,14 @@ func (p *Portal) serve(r route) fiber.Handler {
 			if err := k.openForm(r.file, p.mostImported()); err != nil {
 				return err
 			}
-		} else if r.media == "" { // whatever the handler looks for in the body, there is no more of it than this
+		} else if r.files {
+			k.formErr = k.takeForm(cmp.Or(r.max, maxTicket))
+			defer func() { k.files.Drop(k.UserContext()) }()
+			if k.formErr != nil && !r.own {
+				return k.formErr
+			}
+		}
+		if r.file == "" && r.media == "" && k.digest == nil { // whatever the handler looks for in the body, there is no more of it than this
 			if _, err := read(c, cmp.Or(r.max, maxJSON)); err != nil {
 				return err
 			}
@@ -89,7 +102,7 @@ func (p *Portal) serve(r route) fiber.Handler {
 		if r.method != fiber.MethodPost || r.media != "" || r.file != "" { // a file read as it comes changes nothing when it comes again
 			return r.do(k)
 		}
-		return p.once(c, caller, func() error { return r.do(k) })
+		return p.once(c, caller, k.bodyDigest, func() error { return r.do(k) })
 	}
 }
 
@@ -163,7 +176,7 @@ func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.changeRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.bookPages(),
-		p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.docRoutes(),
+		p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.fileRoutes(), p.supportRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.docRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -20,6 +20,7 @@ type supportView struct {
 	Errors  map[string]string
 	Facts   []fact
 	Impacts []string
+	Files   filesView
 }
 
 // More says that one of the fields behind "more" was filled in, so that it stays in view.
@@ -51,6 +52,7 @@ func (v supportView) Field(name, value, label, hint string) input {
 type receiptView struct {
 	base
 	Receipt desk.Receipt
+	Files   filesView
 	Facts   []fact
 }
 
@@ -115,9 +117,9 @@ func (p *Portal) supportRoutes() []route {
 	return []route{
 		{method: "GET", path: "/support", do: func(k *call) error {
 			locale := p.locale(k.Ctx)
-			return p.render(k.Ctx, 200, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), Facts: p.publicFacts(k.UserContext())})
+			return p.render(k.Ctx, 200, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext())})
 		}},
-		{method: "POST", path: "/support", max: maxTicket, own: true, do: func(k *call) error {
+		{method: "POST", path: "/support", max: maxTicket, own: true, files: true, do: func(k *call) error {
 			if k.foreign() {
 				return fault.New(fault.Forbidden, "this form was sent from another site")
 			}
@@ -137,14 +139,14 @@ func (p *Portal) supportRoutes() []route {
 			}
 			switch fault.Of(err) {
 			case "":
-			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany: // what was typed must not be lost
+			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany, fault.TooLarge: // what was typed must not be lost
 				k.later(err)
 				return p.render(k.Ctx, problemOf(err).Status, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), In: in,
-					Errors: sayErrors(p.Words.Catalog(locale), err), Facts: p.publicFacts(k.UserContext())})
+					Errors: sayErrors(p.Words.Catalog(locale), err), Files: k.filesView(locale, err), Facts: p.publicFacts(k.UserContext())})
 			default:
 				return err
 			}
-			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt,
+			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt, Files: k.filesView(locale, nil),
 				Facts: p.publicFacts(k.UserContext())})
 		}},
 		{method: "GET", path: "/t/:number", do: func(k *call) error {
@@ -203,7 +205,7 @@ func sayErrors(words templates.Catalog, err error) map[string]string {
 			out[f.Field] = words.T("support.error.other")
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && fault.Of(err) != fault.TooLarge { // that one stands at the files
 		out[""] = words.T("support.error.later")
 	}
 	return out

@@ -1,12 +1,8 @@
 package portal
 
 import (
-	"bytes"
-	"cmp"
-	"io"
 	"maps"
 	"mime"
-	"mime/multipart"
 	"net/url"
 	"slices"
 	"time"
@@ -30,6 +26,8 @@ type receiptAnswer struct {
 	Next   string `json:"next"`
 	Told   string `json:"acknowledged_by"`
 	Facts  []fact `json:"facts"`
+
+	Unkept []unkeptAnswer `json:"attachments_not_kept"`
 }
 
 type ticketAnswer struct {
@@ -68,6 +66,9 @@ type messageAnswer struct {
 	Text     string    `json:"text"`
 	At       time.Time `json:"at"`
 	Internal bool      `json:"internal"`
+
+	Files  []attachmentAnswer `json:"attachments"`
+	Unkept []unkeptAnswer     `json:"attachments_not_kept"`
 }
 
 type messageBody struct {
@@ -84,15 +85,41 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 		a.AnswerAt = &t.AnswerAt
 	}
 	for _, m := range said {
-		a.Messages = append(a.Messages, messageAnswer{m.From, m.By, m.Text, m.At, m.Internal})
+		a.Messages = append(a.Messages, messageAnswer{From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Unkept: unkeptOf(m.Unkept)})
 	}
 	return a
+}
+
+// wholeTicket is a ticket with its conversation and the files that came with it.
+func wholeTicket(v desk.View) ticketAnswer {
+	a := ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages)
+	for i, m := range v.Messages {
+		a.Messages[i].Files = attachmentsOf(v.FilesOf(m))
+	}
+	return a
+}
+
+// words reads a message of staff, as JSON or as a form.
+func (k *call) words() (in messageBody, err error) {
+	if media, _, _ := mime.ParseMediaType(k.Get(fiber.HeaderContentType)); media != fiber.MIMEApplicationForm {
+		return in, decode(k.Ctx, &in)
+	}
+	form, err := url.ParseQuery(string(k.Request().Body()))
+	if err != nil {
+		return in, fault.New(fault.Invalid, "the form is malformed")
+	}
+	for name := range form {
+		if name != "text" && name != "internal" {
+			return in, fault.BadField(name, "is not a field of this form")
+		}
+	}
+	return messageBody{Text: form.Get("text"), Internal: form.Get("internal") == "true"}, nil
 }
 
 func (p *Portal) ticketRoutes() []route {
 	const base = "/api/v1/tickets"
 	return []route{
-		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough", status: 201, max: maxTicket, forms: true, needs: []string{"message"},
+		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough; as a form with files in the field attachments", status: 201, max: maxTicket, forms: true, files: true, needs: []string{"message"},
 			body: desk.Intake{}, answer: receiptAnswer{}, do: func(k *call) error {
 				in, err := k.intake()
 				if err != nil {
@@ -108,7 +135,7 @@ func (p *Portal) ticketRoutes() []route {
 				}
 				words := p.Words.Catalog(r.Locale)
 				k.Set(fiber.HeaderLocation, r.URL)
-				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level,
+				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level, Unkept: unkeptOf(r.Unkept),
 					Next: words.T("receipt.next"), Told: r.Told, Facts: p.publicFacts(k.UserContext())})
 			}},
 		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first", query: []string{"queue", "state", "after", "limit"},
@@ -134,19 +161,20 @@ func (p *Portal) ticketRoutes() []route {
 			if err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages))
+			return send(k.Ctx, 200, wholeTicket(v))
 		}},
-		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only", status: 201, needs: []string{"text"},
+		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only; as a form with files in the field attachments", status: 201, needs: []string{"text"}, max: maxTicket, forms: true, files: true,
 			body: messageBody{}, answer: ticketAnswer{}, do: func(k *call) error {
-				var in messageBody
-				if err := decode(k.Ctx, &in); err != nil {
-					return err
-				}
-				v, err := p.Desk.Answer(k.UserContext(), k.person.ID, k.Params("number"), in.Text, in.Internal)
+				in, err := k.words()
 				if err != nil {
 					return err
 				}
-				return send(k.Ctx, 201, ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages))
+				v, err := p.Desk.Say(k.UserContext(), desk.Entry{By: k.person.ID, Number: k.Params("number"),
+					Message: desk.Message{From: "staff", By: k.person.ID, Text: in.Text, Internal: in.Internal, Via: "api", Attached: k.files}})
+				if err != nil {
+					return err
+				}
+				return send(k.Ctx, 201, wholeTicket(v))
 			}},
 	}
 }
@@ -154,14 +182,20 @@ func (p *Portal) ticketRoutes() []route {
 // intake reads a ticket as JSON, or as a form, which is what a page without script sends. With an error comes what could be read.
 func (k *call) intake() (desk.Intake, error) {
 	var in desk.Intake
-	media, params, err := mime.ParseMediaType(k.Get(fiber.HeaderContentType))
+	media, _, err := mime.ParseMediaType(k.Get(fiber.HeaderContentType))
 	if err != nil {
 		return in, fault.New(fault.Unsupported, "the body must be application/json or a form")
 	}
 	switch media {
 	case fiber.MIMEApplicationJSON:
 		return in, decode(k.Ctx, &in)
-	case fiber.MIMEApplicationForm:
+	case fiber.MIMEApplicationForm: // one that brought files is such a form by now
+		in.Files = k.files
+		if k.formErr != nil {
+			form, _ := url.ParseQuery(string(k.Request().Body()))
+			_ = fillIntake(&in, form)
+			return in, k.formErr
+		}
 		body, err := read(k.Ctx, maxJSON)
 		if err != nil {
 			return in, err
@@ -172,36 +206,8 @@ func (k *call) intake() (desk.Intake, error) {
 			return in, fault.New(fault.Invalid, "the form is malformed")
 		}
 		return in, filled
-	case fiber.MIMEMultipartForm:
-		form, err := readMultipart(bytes.NewReader(k.Request().Body()), params["boundary"])
-		return in, cmp.Or(err, fillIntake(&in, form))
 	}
 	return in, fault.New(fault.Unsupported, "the body must be application/json or a form")
-}
-
-// readMultipart takes the text fields. Files are refused until they can be kept safely, and the fields beside them are still read.
-func readMultipart(r io.Reader, boundary string) (form url.Values, err error) {
-	form = url.Values{}
-	mr := multipart.NewReader(r, boundary)
-	for range 100 {
-		part, next := mr.NextPart()
-		if next == io.EOF {
-			return form, err
-		}
-		if next != nil {
-			return form, fault.New(fault.Invalid, "the form is malformed")
-		}
-		if part.FileName() != "" {
-			err = fault.BadField("attachments", "are not taken yet; describe what they show, and we ask for them when we answer")
-			continue
-		}
-		value, broken := io.ReadAll(io.LimitReader(part, maxJSON))
-		if broken != nil {
-			return form, fault.New(fault.Invalid, "the form broke off")
-		}
-		form.Add(part.FormName(), string(value))
-	}
-	return form, fault.New(fault.Invalid, "the form has more than 100 parts")
 }
 
 func fillIntake(in *desk.Intake, form url.Values) error {

@@ -19,7 +19,7 @@ import (
 //
 //	files := d.Receive(ctx, source)          // where it comes from, for what one source may send in an hour
 //	err := files.Add(ctx, name, reader)      // each; only a broken reader is an error
-//	in.Files = files                         // File, Add and Answer take them
+//	in.Files = files                         // of File; Message.Attached of Say and Write
 //	files.Drop(ctx)                          // when nothing was written; else it does nothing
 //
 // A file that is not taken never stops its message: the message says which one it was and why.
@@ -256,6 +256,7 @@ func (a *Attached) Resume(ctx context.Context, token string) error {
 	if !ok {
 		return nil
 	}
+	came := a.files
 	return a.d.DB.View(ctx, func(tx *store.Tx) error {
 		a.files, a.size = nil, 0
 		for _, id := range strings.Split(ids, ".") {
@@ -268,6 +269,17 @@ func (a *Attached) Resume(ctx context.Context, token string) error {
 			}
 			a.files = append(a.files, l)
 			a.size += l.Size
+		}
+		for _, l := range came { // they have room behind those
+			switch p := a.d.Policy.Files; {
+			case len(a.files) >= p.Most:
+				a.unkept = append(a.unkept, Unkept{l.Name, UnkeptTooMany})
+			case a.size+l.Size > int64(p.Message)*mib:
+				a.unkept = append(a.unkept, Unkept{l.Name, UnkeptMessage})
+			default:
+				a.files = append(a.files, l)
+				a.size += l.Size
+			}
 		}
 		return nil
 	})

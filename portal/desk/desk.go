@@ -37,6 +37,7 @@ type Desk struct {
 	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
 	receipts limit.Lots // of what strangers may be sent in all
+	easel    easel
 	board    board
 	followed atomic.Bool // somebody keeps the board all the time
 	sent     limit.Lots  // of what strangers may send in files

@@ -14,6 +14,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal/desk"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/limit"
 	"lifeline/store/storetest"
 	"lifeline/templates"
@@ -51,7 +52,7 @@ func behind(t *testing.T, each func(*testing.T, []store.Kind, func(*testing.T, *
 		return time.Date(2022, 4, 5, 7, 46, 0, 0, time.UTC).Add(time.Duration(passed.Load()))
 	}
 	var kinds []store.Kind
-	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), limit.Kinds()} {
+	for _, some := range [][]store.Kind{contacts.Kinds(), comms.Kinds(), desk.Kinds(), limit.Kinds(), blob.Kinds()} {
 		kinds = append(kinds, some...)
 	}
 	each(t, kinds, func(t *testing.T, db *store.DB) {
