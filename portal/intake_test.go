@@ -220,16 +220,25 @@ func TestASecretOpensItsTicketAndNothingElse(t *testing.T) {
 	h.get("", "/t/"+mine.Number+"?secret="+mine.Secret).want(200).silent("the first words")
 	opened := func(number string, fields url.Values) answer {
 		t.Helper()
+		fields.Set("here", "1") // a browser that keeps no cookies
 		return h.do(ask{method: "POST", path: "/t/" + url.PathEscape(number), media: form, body: fields.Encode()})
 	}
 	for _, typed := range []string{mine.Secret, strings.ToLower(mine.Secret), strings.ReplaceAll(mine.Secret, "-", " ")} {
 		opened(mine.Number, url.Values{"secret": {typed}}).want(200).says("the first words", "we are on it").silent("careful with her", "The support", "stf_")
 	}
 	opened(strings.ToLower(mine.Number), url.Values{"secret": {mine.Secret}}).want(200)
-	opened(mine.Number, url.Values{"secret": {mine.Secret}, "text": {"and another thing"}}).want(200).says("the first words", "and another thing")
+	write := func(visit, text string) answer {
+		t.Helper()
+		return h.do(ask{method: "POST", path: "/t/" + mine.Number + "/words", media: form, body: url.Values{"visit": {visit}, "text": {text}}.Encode()})
+	}
+	visit := visitOf(opened(mine.Number, url.Values{"secret": {mine.Secret}}).want(200))
+	write(visit, "and another thing").want(200).says("the first words", "and another thing")
 
 	long := strings.Repeat("<b>word</b> ", 64<<10/12+1)
-	opened(mine.Number, url.Values{"secret": {mine.Secret}, "text": {long}}).want(422).says("the first words", strings.TrimSpace(html.EscapeString(long)))
+	write(visit, long).want(422).says("the first words", strings.TrimSpace(html.EscapeString(long)))
+	for _, wrong := range []string{"", "x", mine.Secret, visit + "A", strings.Replace(visit, ".", "0.", 1), visitOf(opened(other.Number, url.Values{"secret": {other.Secret}}).want(200))} {
+		write(wrong, "let me in").want(404).silent("first words")
+	}
 
 	// A wrong secret and a number that nobody has are answered alike, byte by byte but for the number itself.
 	alike := map[string]bool{}
@@ -262,7 +271,7 @@ func TestWrongSecretsLockNobodyOut(t *testing.T) {
 	mine := h.file(map[string]any{"message": "help", "email": "ann@acme.example"})
 	try := func(source, secret string) answer {
 		t.Helper()
-		return h.do(ask{method: "POST", path: "/t/" + mine.Number, media: form, body: url.Values{"secret": {secret}}.Encode(), header: map[string]string{"X-Forwarded-For": source}})
+		return h.do(ask{method: "POST", path: "/t/" + mine.Number, media: form, body: url.Values{"secret": {secret}, "here": {"1"}}.Encode(), header: map[string]string{"X-Forwarded-For": source}})
 	}
 	for range desk.DefaultPolicy().OpenTries {
 		try("203.0.113.1", "wrong").want(404)

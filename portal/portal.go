@@ -53,6 +53,7 @@ type Portal struct {
 	requests *prometheus.CounterVec
 	views    views
 	imports  imports
+	known    known
 }
 
 // Sending says whether people are being told.

@@ -106,12 +106,30 @@ var mayUse = map[string]string{
 	"POST /api/v1/tokens":                       "",
 	"DELETE /api/v1/tokens/:id":                 "",
 
-	"GET /api/v1/openapi.json":     "public",
-	"GET /support":                 "public",
-	"POST /support":                "public",
-	"GET /t/:number":               "public",
-	"POST /t/:number":              "public",
-	"POST /webhooks/twilio/status": "public", // signed by the provider
+	"GET /api/v1/openapi.json":         "public",
+	"GET /support":                     "public",
+	"POST /support":                    "public",
+	"GET /t/:number":                   "public",
+	"POST /t/:number":                  "public",
+	"GET /me":                          "public",
+	"POST /me":                         "public",
+	"POST /me/open":                    "public",
+	"POST /me/right":                   "public", // with a visit of her own page, as all below it
+	"POST /me/wish":                    "public",
+	"POST /me/copy":                    "public",
+	"POST /me/leave":                   "public",
+	"GET /t/:number/files/:id":         "public",
+	"GET /t/:number/files/:id/picture": "public",
+	"POST /t/:number/words":            "public", // with a visit of this ticket, as all below it
+	"POST /t/:number/call":             "public",
+	"POST /t/:number/code":             "public",
+	"POST /t/:number/proof":            "public",
+	"POST /t/:number/lost":             "public",
+	"POST /t/:number/secret":           "public",
+	"POST /t/:number/leave":            "public",
+	"POST /t/:number/works":            "public",
+	"POST /t/:number/copy":             "public",
+	"POST /webhooks/twilio/status":     "public", // signed by the provider
 
 	"GET /desk/sign-in":                     "public",
 	"POST /desk/sign-in":                    "public",

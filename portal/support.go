@@ -2,8 +2,7 @@ package portal
 
 import (
 	"context"
-	"net/url"
-	"strings"
+	"sync"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -56,16 +55,6 @@ type receiptView struct {
 	Facts   []fact
 }
 
-type ticketView struct {
-	base
-	Number string
-	Secret string
-	Wrong  bool
-	Open   *desk.View
-	Text   string // what was typed and could not be added
-	Error  string
-}
-
 // base is what every page of ours has.
 type base struct {
 	Words  templates.Catalog
@@ -98,7 +87,7 @@ func (p *Portal) locale(c *fiber.Ctx) string {
 // publicFacts are what anybody may know now, in a sentence for each open incident.
 func (p *Portal) publicFacts(ctx context.Context) []fact {
 	facts := []fact{}
-	public, err := p.Comms.Public(ctx)
+	public, err := p.publicly(ctx)
 	if err != nil {
 		p.Log.Warn("public facts are not shown", "err", err) // the receipt is worth more than they are
 		return facts
@@ -109,6 +98,31 @@ func (p *Portal) publicFacts(ctx context.Context) []fact {
 		}
 	}
 	return facts
+}
+
+// known is what was public at an edition of the page.
+type known struct {
+	mu      sync.Mutex
+	edition int64
+	public  comms.Public
+}
+
+// publicly is what anybody may know now, read from the store only after the public page changed: everybody who comes to ask for help gets it.
+func (p *Portal) publicly(ctx context.Context) (comms.Public, error) {
+	edition, err := p.Comms.Edition(ctx)
+	if err != nil {
+		return comms.Public{}, err
+	}
+	p.known.mu.Lock()
+	defer p.known.mu.Unlock()
+	if p.known.edition == edition && edition != 0 {
+		return p.known.public, nil
+	}
+	public, err := p.Comms.Public(ctx)
+	if err == nil {
+		p.known.edition, p.known.public = public.Edition, public
+	}
+	return public, err
 }
 
 var impacts = []string{desk.LostAccess, desk.Degraded, desk.Question}
@@ -148,47 +162,6 @@ func (p *Portal) supportRoutes() []route {
 			}
 			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt, Files: k.filesView(locale, nil),
 				Facts: p.publicFacts(k.UserContext())})
-		}},
-		{method: "GET", path: "/t/:number", do: func(k *call) error {
-			locale := p.locale(k.Ctx)
-			return p.render(k.Ctx, 200, "ticket", ticketView{base: p.base(locale, "/t/"+url.PathEscape(k.Params("number")), "ticket.title"), Number: k.Params("number")})
-		}},
-		{method: "POST", path: "/t/:number", do: func(k *call) error {
-			locale := p.locale(k.Ctx)
-			v := ticketView{base: p.base(locale, "/t/"+url.PathEscape(k.Params("number")), "ticket.title"), Number: k.Params("number"), Secret: k.FormValue("secret")}
-			var open desk.View
-			var err error
-			if words := strings.TrimSpace(k.FormValue("text")); words != "" {
-				open, err = p.Desk.Add(k.UserContext(), v.Number, v.Secret, words)
-			} else {
-				open, err = p.Desk.Open(k.UserContext(), v.Number, v.Secret)
-			}
-			switch fault.Of(err) {
-			case "":
-				v.Open = &open
-				return p.render(k.Ctx, 200, "ticket", v)
-			case fault.NotFound:
-				v.Wrong, v.Secret = true, ""
-				return p.render(k.Ctx, 404, "ticket", v)
-			case fault.Invalid, fault.Conflict, fault.TooMany:
-				k.later(err)
-				v.Error, v.Text = v.Words.T("support.error.later"), k.FormValue("text")
-				switch fault.Of(err) {
-				case fault.Invalid:
-					v.Error = v.Words.T("support.error.other")
-				case fault.Conflict:
-					v.Error = err.Error()
-				}
-				if fault.Of(err) != fault.TooMany { // the secret was right
-					open, again := p.Desk.Open(k.UserContext(), v.Number, v.Secret)
-					if again != nil {
-						return again
-					}
-					v.Open = &open
-				}
-				return p.render(k.Ctx, problemOf(err).Status, "ticket", v)
-			}
-			return err
 		}},
 	}
 }
