@@ -42,11 +42,6 @@ func (r *Room) Remind(tx *store.Tx, task string, t Task, at time.Time) error {
 	return r.promise(tx, Deadline{What: Soon, Of: task, Incident: t.Incident, Title: t.Title, Due: at})
 }
 
-// Owing finds the open task of a What and Of; fault.NotFound says that there is none.
-func (r *Room) Owing(tx *store.Tx, what, of string) (store.Rec[Task], error) {
-	return tasks.First(tx, openTask(what, of))
-}
-
 // TaskIn reads one task in somebody's transaction.
 func (r *Room) TaskIn(tx *store.Tx, id string) (store.Rec[Task], error) {
 	t, m, err := tasks.Get(tx, id)
@@ -66,32 +61,17 @@ func (r *Room) EndTask(tx *store.Tx, id, state, by, reason string) error {
 	return err
 }
 
-// Changed rewrites what an open task says of itself: title, detail, owner. Its time stays.
-func (r *Room) Changed(tx *store.Tx, rec store.Rec[Task]) error {
-	if f := rec.Value.bad(); len(f) > 0 {
-		return fault.BadFields(f...)
-	}
-	tx.On(rec.ID)
-	return tasks.Put(tx, rec.ID, rec.Value, rec.Version)
-}
-
-// lookedBack bounds how many tasks that ended are looked at for the last of its kind.
+// lookedBack bounds how many tasks are looked at for the last of its kind.
 const lookedBack = 50
 
-// LastEnded is when a task of a What and Of ended last; zero: never, or long ago.
-func (r *Room) LastEnded(tx *store.Tx, what, of string) (at time.Time, err error) {
-	family := Task{What: what}.family()
-	for _, state := range []string{TaskDone, TaskDropped} {
-		for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, state}, Reverse: true, Limit: lookedBack}) {
-			if err != nil {
-				return at, err
-			}
-			if t := rec.Value; t.What == what && t.Of == of && t.EndedAt.After(at) {
-				at = t.EndedAt
-			}
+// LastOf is the task of a family in a state that is due last of those that are wanted; fault.NotFound says that there is none among the last fifty.
+func (r *Room) LastOf(tx *store.Tx, family, state string, wants func(Task) bool) (store.Rec[Task], error) {
+	for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, state}, Reverse: true, Limit: lookedBack}) {
+		if err != nil || wants(rec.Value) {
+			return rec, err
 		}
 	}
-	return at, nil
+	return store.Rec[Task]{}, fault.New(fault.NotFound, "there is no such task")
 }
 
 // Family walks the tasks of a family in a state, the one due first in front.

@@ -27,7 +27,9 @@ type Desk struct {
 	Policy Policy
 	Log    *slog.Logger
 
-	sites followed // up to where affected sites have their tickets
+	sites  followed // up to where affected sites have their tickets
+	easels easels   // dashboards
+	briefs store.Kept[brief]
 
 	Signing Signing // of links and visits
 	Inbox   Inbox   // of what customers answer

@@ -47,6 +47,11 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 			seen.ack = ack{}
 		}
 		receipt, err := d.write(ctx, by, in, seen)
+		if err == nil && seen.burst {
+			if err := d.alarm(ctx, seen.sound); err != nil { // the duty tries again; her ticket is filed
+				d.Log.Warn("nobody was alarmed of a burst of tickets", "err", err)
+			}
+		}
 		if seen.ack.channel == "" || !limit.Lost(err) { // else another ticket of the same address was faster
 			return receipt, err
 		}
@@ -70,7 +75,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
 			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
-			Incident: incident, Priority: priority, State: New,
+			Incident: incident, Priority: priority, State: New, Sound: seen.sound,
 			FiledAt: tx.Now(), ChangedAt: tx.Now(),
 		}
 		t = d.Policy.filed(t, tx.Now())
@@ -115,6 +120,8 @@ func (d *Desk) openIncidents(tx *store.Tx) ([]open, error) {
 type seen struct {
 	going []open
 	ack   ack
+	sound string
+	burst bool // with this one there is a burst
 }
 
 // ack is how a receipt goes out, and what is taken for it of what its address may get. Without a channel there is none.
@@ -131,9 +138,15 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 		channel, address, hourly = "sms", in.Phone, d.Policy.AckSMSHourly
 	}
 	var budget error
+	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		if s.going, err = d.openIncidents(tx); err != nil {
 			return err
+		}
+		if held, _ := triage(in.Impact, s.going); held == "" {
+			if s.burst, err = d.bursts(tx, s.sound, 1); err != nil {
+				return err
+			}
 		}
 		s.ack.taking, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour})
 		return nil

@@ -61,7 +61,10 @@ func (f *followed) set(incident string, version int64) {
 
 // Duties are the standing duties of the desk, for the room that does them.
 func (d *Desk) Duties() []comms.Duty {
-	return []comms.Duty{{Name: "site_tickets", Every: d.Policy.Cases.SiteEvery, Turn: d.FollowSites}}
+	return []comms.Duty{
+		{Name: "site_tickets", Every: d.Policy.Cases.SiteEvery, Turn: d.FollowSites},
+		{Name: "bursts", Every: d.Policy.Cases.BurstEvery, Turn: d.WatchBursts},
+	}
 }
 
 // FollowSites gives every affected site of every open incident its ticket. It does nothing for an incident that has not changed since, and when it is
@@ -434,7 +437,7 @@ func (d *Desk) makeFor(tx *store.Tx, of incidentSite, site string) error {
 	_, hash := secret.New()
 	id := tickets.NewID()
 	tx.On(id)
-	return tickets.Put(tx, id, Ticket{Number: secret.Number(), Secret: hash, Phrase: secret.Phrase(), Locale: of.Locale, Route: byIncident, Incident: of.Incident,
+	return tickets.Put(tx, id, Ticket{Number: secret.Number(), Secret: hash, Phrase: secret.Phrase(), StartedBy: bySystem, Locale: of.Locale, Route: byIncident, Incident: of.Incident,
 		Priority: of.Priority, State: Waiting, Account: of.Account, Site: site, FiledAt: tx.Now(), ChangedAt: tx.Now()}, 0)
 }
 
@@ -468,6 +471,24 @@ func (d *Desk) Stages(tx *store.Tx, t Ticket) ([]Message, error) {
 		return nil, err
 	}
 	return stages(d.Comms.Words.Catalog(t.Locale), d.siteTitle(tx, t.Site), steps), nil
+}
+
+// withStages adds to what a customer sees of her ticket where its site stands, when she has shown enough of who she is.
+func (d *Desk) withStages(tx *store.Tx, v *View) error {
+	if v.Ticket.Site == "" || v.Ticket.Incident == "" {
+		return nil
+	}
+	switch _, err := d.may(tx, Who{Case: v.ID}, SeeStage); fault.Of(err) {
+	case fault.Forbidden, fault.NotFound:
+		return nil
+	case "":
+	default:
+		return err
+	}
+	where, err := d.Stages(tx, v.Ticket)
+	v.Messages = append(v.Messages, where...)
+	slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
+	return err
 }
 
 func stages(words templates.Catalog, site string, steps []comms.Step) (all []Message) {

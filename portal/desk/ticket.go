@@ -10,6 +10,7 @@ import (
 type Ticket struct {
 	Number    string `json:"number"`               // what people quote; not a secret
 	Secret    []byte `json:"secret"`               // hash of what opens it
+	Sound     string `json:"sound,omitempty"`      // what it is counted with: see soundOf
 	Twin      string `json:"twin,omitempty"`       // the ticket that stands for Site in its incident, when this is a further one about it
 	Phrase    string `json:"phrase"`               // two words that staff quote first
 	StartedBy string `json:"started_by,omitempty"` // who filed it: "public:…", or the member of staff, who cannot match it
@@ -116,6 +117,8 @@ var tickets = store.Table[Ticket]{
 	Kind: store.Kind{Name: "ticket", Prefix: "tic", Schema: 1, Keep: 5 * 365 * 24 * time.Hour, Followed: true, Indexes: []store.Index{
 		{Name: "number", Fields: []store.Field{{Name: "number", Type: store.Text}}, Unique: true},
 		{Name: "site", Fields: []store.Field{{Name: "site", Type: store.Text}, {Name: "incident", Type: store.Text}}, Unique: true},
+		{Name: "sound", Fields: []store.Field{{Name: "sound", Type: store.Blind}, {Name: "at", Type: store.Time}}},
+		{Name: "route", Fields: []store.Field{{Name: "route", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "queue", Fields: []store.Field{{Name: "queue", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "state", Fields: []store.Field{{Name: "state", Type: store.Text}, {Name: "at", Type: store.Time}}},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Text}, {Name: "at", Type: store.Time}}},
@@ -131,6 +134,12 @@ var tickets = store.Table[Ticket]{
 		}
 		if t.Phone != "" {
 			tuples["phone"] = []any{t.Phone, t.FiledAt}
+		}
+		if t.Sound != "" && t.Incident == "" && t.State != Closed {
+			tuples["sound"] = []any{t.Sound, t.FiledAt}
+		}
+		if t.Route == routeSignal {
+			tuples["route"] = []any{t.Route, t.FiledAt}
 		}
 		if t.Account != "" {
 			tuples["account"] = []any{t.Account, t.FiledAt}

@@ -1,0 +1,273 @@
+package desk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"lifeline/comms"
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Customers often know before any monitor does. When several people say within a short time that their site is gone, or all say the same, somebody is
+// alarmed, and one step makes it an incident that holds their tickets.
+
+// soundOf is what a new ticket sounds like, so that those that sound alike can be counted; "": like nothing that is counted. A loss of access is one thing, whatever
+// words it is told in; else the same words are.
+func soundOf(in Intake) string {
+	switch {
+	case in.Impact == LostAccess, in.Impact == "" && soundsLost(in.Message):
+		return LostAccess
+	case in.Impact == Question:
+		return ""
+	}
+	words := folded(in.Message)
+	if len(words) < leastAlike {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(words))
+	return "words " + hex.EncodeToString(sum[:12])
+}
+
+// leastAlike is how many bytes words must have that are compared: many people say "help" and mean different things.
+const leastAlike = 24
+
+// mostAlike is how much of a message is compared.
+const mostAlike = 400
+
+// folded leaves the letters and digits of a text, in lower case.
+func folded(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(s) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b.WriteRune(r)
+		}
+		if b.Len() >= mostAlike {
+			break
+		}
+	}
+	return b.String()
+}
+
+// lost are words, folded, by which people say that something is gone, in the languages of the form.
+var lost = []string{
+	"isgone", "aregone", "disappeared", "vanished", "wasdeleted", "beendeleted", "weredeleted", "sitenotfound", "cantaccess", "cannotaccess", "cantopen", "cannotopen",
+	"lostaccess", "cantlogin", "cannotlogin", "isdown", "notreachable",
+	"不见了", "消失了", "被删除", "无法访问", "打不开", "无法登录", "登不上",
+	"消えた", "消えて", "消えま", "削除され", "アクセスできな", "アクセスでき", "開けな", "開けませ", "ログインできな", "ログインできませ",
+}
+
+func soundsLost(message string) bool {
+	said := folded(message)
+	for _, word := range lost {
+		if strings.Contains(said, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// sounding is the query for tickets that sound alike and that no incident holds.
+func sounding(sound string, from time.Time) store.Query {
+	return store.Query{Index: "sound", Equal: []any{sound}, From: from}
+}
+
+// bursts says whether one more ticket of a sound makes a burst that nobody has been alarmed of. It looks at as few tickets as a burst needs, however many there are.
+func (d *Desk) bursts(tx *store.Tx, sound string, more int) (bool, error) {
+	if sound == "" {
+		return false, nil
+	}
+	p := d.Policy.Cases
+	from := tx.Now().Add(-p.BurstIn)
+	q := sounding(sound, from)
+	q.Limit = p.BurstOf
+	n, err := tickets.Count(tx, q)
+	if err != nil || n+more < p.BurstOf {
+		return false, err
+	}
+	open, ended, err := d.burstsBefore(tx, sound)
+	if err != nil || open { // somebody looks already
+		return false, err
+	}
+	if !ended.After(from) {
+		return true, nil
+	}
+	q.From = ended // somebody has looked: only what came since counts
+	n, err = tickets.Count(tx, q)
+	return n+more >= p.BurstOf, err
+}
+
+// raised is the detail of the task that an alarm is. What the tickets sound like is no part of the task's name: names can be read in an index, and
+// what somebody wrote to us could be guessed from it.
+type raised struct {
+	Sound   string        `json:"sound"`
+	Propose comms.Propose `json:"propose_incident"`
+}
+
+func (r *raised) read(t comms.Task) bool { return json.Unmarshal(t.Detail, r) == nil }
+
+// burstsBefore says whether somebody looks at a burst of a sound, and when the last one was done with.
+func (d *Desk) burstsBefore(tx *store.Tx, sound string) (open bool, ended time.Time, err error) {
+	for _, state := range []string{comms.Open, comms.TaskDone, comms.TaskDropped} {
+		last, err := d.Comms.LastOf(tx, comms.Burst, state, func(t comms.Task) bool {
+			var r raised
+			return r.read(t) && r.Sound == sound
+		})
+		switch {
+		case fault.Of(err) == fault.NotFound:
+		case err != nil:
+			return false, ended, err
+		case state == comms.Open:
+			return true, ended, nil
+		case last.Value.EndedAt.After(ended):
+			ended = last.Value.EndedAt
+		}
+	}
+	return false, ended, nil
+}
+
+// mostBurst bounds how many tickets an alarm counts: whoever reads it needs no more to know.
+const mostBurst = 1000
+
+// alarm tells that many tickets sound alike: a task that proposes an incident, due at once. Whoever does it first is the only one.
+func (d *Desk) alarm(ctx context.Context, sound string) error {
+	err := d.DB.Update(ctx, store.Act{By: bySystem, Verb: "burst.alarm"}, func(tx *store.Tx) error {
+		is, err := d.bursts(tx, sound, 0)
+		if err != nil {
+			return err
+		}
+		if !is {
+			return store.ErrNothing
+		}
+		p := d.Policy.Cases
+		q := sounding(sound, tx.Now().Add(-p.BurstIn))
+		q.Limit = mostBurst
+		n, err := tickets.Count(tx, q)
+		if err != nil {
+			return err
+		}
+		propose := comms.Propose{Title: "Customers say that their sites are gone", Count: n, Source: comms.FoundByCustomer}
+		title := fmt.Sprintf("%d tickets within %s say that a site is gone: is it an incident?", n, p.BurstIn)
+		if sound != LostAccess {
+			propose.Title = "Customers report the same trouble"
+			title = fmt.Sprintf("%d tickets within %s say the same: is it an incident?", n, p.BurstIn)
+		}
+		detail, err := json.Marshal(raised{sound, propose})
+		if err != nil {
+			return fmt.Errorf("write the detail of a burst: %w", err)
+		}
+		of := LostAccess
+		if sound != LostAccess {
+			first, err := tickets.First(tx, sounding(sound, q.From.(time.Time)))
+			if err != nil {
+				return err
+			}
+			of = first.ID
+		}
+		_, err = d.Comms.Alarm(tx, comms.Task{What: comms.Burst, Of: of, Title: title, Detail: detail})
+		return err
+	})
+	if kind := fault.Of(err); kind == fault.Exists || kind == fault.Stale { // another was faster
+		return nil
+	}
+	return err
+}
+
+// WatchBursts looks for a burst of which the process that took the last ticket could not tell.
+func (d *Desk) WatchBursts(ctx context.Context) error {
+	is := false
+	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		is, err = d.bursts(tx, LostAccess, 0)
+		return err
+	})
+	if err != nil || !is {
+		return err
+	}
+	return d.alarm(ctx, LostAccess)
+}
+
+// heldAtOnce is how many tickets are moved in one transaction.
+const heldAtOnce = 200
+
+// Promote makes an incident of what a task proposes, in one step: it is declared, the task is done, and the tickets of a burst wait in its queue.
+// Fields of the declaration that are empty are filled from the proposal.
+func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (store.Rec[comms.Incident], error) {
+	var sound string
+	var from time.Time
+	var incident string
+	rec, err := d.Comms.Task(ctx, task)
+	if err != nil {
+		return store.Rec[comms.Incident]{}, err
+	}
+	proposed, ok := rec.Value.Proposed()
+	if !ok {
+		return store.Rec[comms.Incident]{}, fault.New(fault.Conflict, "this task proposes no incident")
+	}
+	var burst raised
+	if rec.Value.What == comms.Burst && burst.read(rec.Value) {
+		sound, from = burst.Sound, rec.Value.OpenedAt.Add(-d.Policy.Cases.BurstIn)
+		in.FoundBy = orElse(in.FoundBy, comms.FoundByCustomer)
+	}
+	in.Title, in.DetectedBy = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source)
+	made, err := d.Comms.DeclareWith(ctx, by, in, func(tx *store.Tx, id string) error {
+		incident = id
+		if err := d.Comms.EndTask(tx, task, comms.TaskDone, by, "declared as incident "+id); err != nil {
+			return err
+		}
+		_, err := d.hold(tx, by, sound, from, id, in.Severity)
+		return err
+	})
+	for more := sound != ""; err == nil && more; { // a burst may be longer than one transaction
+		err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.hold"}, func(tx *store.Tx) error {
+			n, err := d.hold(tx, by, sound, from, incident, in.Severity)
+			more = n == heldAtOnce
+			if err == nil && n == 0 {
+				return store.ErrNothing
+			}
+			return err
+		})
+	}
+	return made, err
+}
+
+func orElse(a, b string) string {
+	if strings.TrimSpace(a) == "" {
+		return b
+	}
+	return a
+}
+
+// hold moves tickets of a sound into an incident's queue, and says how many.
+func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, incident, severity string) (n int, err error) {
+	if sound == "" {
+		return 0, nil
+	}
+	q := sounding(sound, from)
+	q.Limit = heldAtOnce
+	var all []store.Rec[Ticket]
+	for rec, err := range tickets.Scan(tx, q) {
+		if err != nil {
+			return n, err
+		}
+		all = append(all, rec)
+	}
+	for _, rec := range all {
+		t := rec.Value
+		t.Incident = incident
+		if !t.Reviewed && severity < t.Priority {
+			t.Priority = severity
+		}
+		tx.On(rec.ID)
+		if err := d.put(tx, by, rec, t); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
