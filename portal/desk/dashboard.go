@@ -126,7 +126,7 @@ func (d *Dashboard) hour(at time.Time, count func(*Hour)) {
 	}
 }
 
-func blank(queue string, now time.Time) Dashboard {
+func emptyBoard(queue string, now time.Time) Dashboard {
 	d := Dashboard{AsOf: now, Queue: queue, ByState: map[string]int{}, ByPriority: map[string]int{}, ByLocale: map[string]int{}}
 	first := now.UTC().Truncate(time.Hour).Add(-(hoursShown - 1) * time.Hour)
 	for i := range hoursShown {
@@ -175,7 +175,7 @@ func (d *Desk) Dashboard(ctx context.Context, queue string) (b Dashboard, err er
 			}
 			id = in.ID
 		}
-		b = blank(id, tx.Now())
+		b = emptyBoard(id, tx.Now())
 		var took []time.Duration
 		for rec, err := range store.Gists(tx, tickets, &d.briefs, Ticket.brief, store.Query{Index: "queue", Equal: []any{id}}) {
 			if err != nil {
