@@ -473,22 +473,17 @@ func (d *Desk) Stages(tx *store.Tx, t Ticket) ([]Message, error) {
 	return stages(d.Comms.Words.Catalog(t.Locale), d.siteTitle(tx, t.Site), steps), nil
 }
 
-// withStages adds to what a customer sees of her ticket where its site stands, when she has shown enough of who she is.
-func (d *Desk) withStages(tx *store.Tx, v *View) error {
-	if v.Ticket.Site == "" || v.Ticket.Incident == "" {
+// showStages adds to what a visitor sees of her ticket where its site stands, when she has shown enough of who she is.
+func (d *Desk) showStages(ctx context.Context, visit Visit, v *View) error {
+	if v.Ticket.Site == "" || visit.May(SeeStage) != nil {
 		return nil
 	}
-	switch _, err := d.may(tx, Who{Case: v.ID}, SeeStage); fault.Of(err) {
-	case fault.Forbidden, fault.NotFound:
-		return nil
-	case "":
-	default:
+	return d.DB.View(ctx, func(tx *store.Tx) error {
+		where, err := d.Stages(tx, v.Ticket)
+		v.Messages = append(v.Messages, where...)
+		slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
 		return err
-	}
-	where, err := d.Stages(tx, v.Ticket)
-	v.Messages = append(v.Messages, where...)
-	slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
-	return err
+	})
 }
 
 func stages(words templates.Catalog, site string, steps []comms.Step) (all []Message) {

@@ -191,7 +191,8 @@ func (d *Desk) Enter(ctx context.Context, number string, key Key) (View, Visit, 
 		}
 	}
 	v.Messages = forCustomer(v.Messages)
-	return v, d.standAt(v, visit), nil
+	visit = d.standAt(v, visit)
+	return v, visit, d.showStages(ctx, visit, &v)
 }
 
 // standAt is the visit with what it may count on now: what was shown, and not more than in this very visit.
@@ -272,7 +273,7 @@ func saidAlready(all []Message, words string, now time.Time) bool {
 func forCustomer(all []Message) []Message {
 	shown := all[:0]
 	for _, m := range all {
-		if !m.Internal && m.Held == "" {
+		if !m.Internal && m.Held == "" && m.Via != ViaSite { // what is known of the site is added by level
 			m.By = ""
 			shown = append(shown, m)
 		}
