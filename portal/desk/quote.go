@@ -71,15 +71,18 @@ func marked(line string) bool {
 // Above an earlier mail programs say whose it was: "On Tue, 5 Apr 2022 at 08:17, Ann wrote:", on one line or broken into up to three.
 var introduction = regexp.MustCompile(`(?i)^\s*[^>].{10,400}(wrote|writes|schrieb|écrit|escribió|escreveu|ha scritto|написал|写道|寫道|写了|のメール|は書きました|は次のように書きました|작성|님이 작성)[^\n]{0,40}[:：]\s*$`)
 
+// opener is how its first line begins: with a day, an address, or a word of our languages before one.
+var opener = regexp.MustCompile(`(?i)^\s*(on|am|le|el|em|il|op|at|den|在|于|於|"|<|\d|[^,<>]{1,80}<[^>]+@)`)
+
 const introductionLines = 3
 
 // introduced says whether an introduction begins at a line, and how many lines it has. It names a day or an address, for "she wrote:" may be hers.
 func introduced(lines []string, i int) int {
-	if strings.TrimSpace(lines[i]) == "" {
+	if !opener.MatchString(lines[i]) {
 		return 0
 	}
 	joined := ""
-	for n := 1; n <= introductionLines && i+n <= len(lines); n++ {
+	for n := 1; n <= introductionLines && i+n <= len(lines) && strings.TrimSpace(lines[i+n-1]) != ""; n++ {
 		joined += " " + strings.TrimSpace(lines[i+n-1])
 		if len(joined) > 600 {
 			return 0

@@ -95,7 +95,7 @@ func (l *letter) deliveryStatus() (b bounce) {
 }
 
 func failed(status, words string) bounce {
-	return bounce{state: comms.Failed, reason: strings.TrimSpace("returned " + status + " " + words), gone: goneForm.MatchString(status) || status == "" && goneWords.MatchString(words)}
+	return bounce{state: comms.Failed, reason: strings.Join(strings.Fields("returned "+status+" "+words), " "), gone: goneForm.MatchString(status) || status == "" && goneWords.MatchString(words)}
 }
 
 // feedback reads a complaint. Only what a reader said of the mail itself is one; a report that it is none (not-spam) or of a virus says nothing of
@@ -139,7 +139,7 @@ var (
 // systemSender says whether an address is that of a mail system.
 func systemSender(address string) bool {
 	local, _, _ := strings.Cut(strings.ToLower(address), "@")
-	return local == "mailer-daemon" || local == "mailerdaemon" || local == "postmaster" || local == ""
+	return local == "mailer-daemon" || local == "mailerdaemon" || local == "postmaster"
 }
 
 // automatic says whether a program wrote the mail on its own: by what it says of itself (RFC 3834 2 and 5, and the fields that were used before), or
