@@ -15,6 +15,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
+	limits "lifeline/store/limit"
 	"lifeline/store/storetest"
 	"lifeline/templates"
 )
@@ -53,7 +54,9 @@ func (s *shutter) Claim(ctx context.Context, l store.Lease) ([]store.Raw, error)
 	return s.Engine.Claim(ctx, l)
 }
 
-func townKinds() []store.Kind { return append(contacts.Kinds(), Kinds()...) }
+func townKinds() []store.Kind {
+	return slices.Concat(contacts.Kinds(), Kinds(), limits.Kinds())
+}
 
 // towns tells a story on both engines.
 func towns(t *testing.T, story func(w *town)) {
