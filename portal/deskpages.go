@@ -451,7 +451,10 @@ func (k *call) ticketPage(status int, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := ticketDesk{shell: k.shell("ticket.title"), Open: open, Belongs: k.belongs(open)}
+	v := ticketDesk{shell: k.shell("ticket.title"), Open: open, Belongs: k.belongs(open), CodeID: k.Query("code")}
+	if v.Identity, err = k.identityDesk(open); err != nil {
+		return err
+	}
 	if refused != nil {
 		v.refused(refused)
 		v.Text = k.FormValue("text")
@@ -464,6 +467,9 @@ type ticketDesk struct {
 	Open    desk.View
 	Text    string
 	Belongs belongs
+
+	Identity identityDesk
+	CodeID   string // of a code that was just sent, to be given back
 }
 
 // Facts are what the person told about herself, labelled; nothing of it is proved.

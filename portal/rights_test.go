@@ -70,6 +70,18 @@ var mayUse = map[string]string{
 	"GET /desk/tickets/:number/files/:id":         desks,
 	"GET /desk/tickets/:number/files/:id/picture": desks,
 
+	"GET /api/v1/tickets/:number/identity":                     desks,
+	"POST /api/v1/tickets/:number/identity/evidence":           "commander support",
+	"POST /api/v1/tickets/:number/identity/evidence/:id/agree": "commander support",
+	"POST /api/v1/tickets/:number/identity/evidence/:id/void":  "commander support",
+	"POST /api/v1/tickets/:number/identity/codes":              "commander support",
+	"POST /api/v1/tickets/:number/identity/codes/give":         "commander support",
+	"POST /api/v1/tickets/:number/identity/zones":              "commander support",
+	"POST /api/v1/tickets/:number/identity/zones/check":        "commander support",
+	"POST /desk/tickets/:number/identity":                      "commander support",
+	"GET /v/:token":                                            "public",
+	"POST /v/:token":                                           "public",
+
 	"GET /api/v1/tickets/:number/accounts":   desks,
 	"POST /api/v1/tickets/:number/account":   "commander support",
 	"DELETE /api/v1/tickets/:number/account": "commander support",
