@@ -227,6 +227,7 @@ func everyMessage(t *testing.T, locale string) string {
 		data any
 	}{
 		{MsgTicketAck, TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD"}},
+		{MsgTicketAck, TicketAck{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD?k=e1abc.AbCdEf", Reply: true}},
 		{MsgTicketAnswer, TicketAnswer{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD?k=e1abc.AbCdEf", Phrase: "amber river", Lines: []string{"Good morning,", "", "we have found your site <wiki>. It comes back this afternoon:", "- the pages first", "- then the files", "", "Ann"}, Files: 2, Reply: true}},
 		{MsgTicketAnswer, TicketAnswer{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD", Phrase: "amber river", Lines: []string{"Done."}}},
 		{MsgConfirm, Confirm{URL: "https://status.acme.example/c/01h455vb4pex5vsknk084sn02q.1.AbCdEfGhIjKlMnOpQrStUv", Card: "https://status.acme.example/card.vcf", From: "status@acme.example", Number: "+12025550100", Account: "Example Ltd"}},

@@ -26,6 +26,7 @@ const (
 type TicketAck struct {
 	Number string `json:"number"`
 	URL    string `json:"url"`
+	Reply  bool   `json:"reply"` // an answer on this channel is read
 }
 
 // TicketAnswer tells a customer what staff answered. A text message says only that there is an answer: it is shown on locked screens, and numbers

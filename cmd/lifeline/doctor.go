@@ -68,6 +68,7 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 	d.drills()
 	d.disk()
 	d.sending()
+	d.inbound(ctx)
 	d.heartbeat()
 	d.sharedFate(text(fs, "product"))
 	bad := slices.ContainsFunc(d.found, func(f finding) bool { return f.Level != "ok" })

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/mail"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"lifeline/portal/mailin"
 )
@@ -51,4 +55,58 @@ func (h *house) inbound() *mailin.Server {
 	}
 	return &mailin.Server{DB: h.db, Desk: h.desk, Comms: h.comms, Policy: h.cfg.policy.Mail, From: h.cfg.mailFrom(), Host: host,
 		Resolver: net.DefaultResolver, Metrics: h.metrics, Log: h.log}
+}
+
+// mailNames is what the doctor asks of the DNS; a *net.Resolver is one.
+type mailNames interface {
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupHost(ctx context.Context, host string) ([]string, error)
+}
+
+// inbound says whether customers' answers come in, and what the DNS says of the domain that they are sent to.
+func (d *doctor) inbound(ctx context.Context) {
+	if !d.cfg.takesMail() {
+		d.say("inbound mail", "warning", "answers to our mail, and what comes back of it, are not read here", "set LIFELINE_INBOUND and point the domain's MX at it (docs/mail.md), or see to it that somebody reads the mailbox of LIFELINE_MAIL_FROM")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		own = nil // then it cannot be told, and is not said
+	}
+	d.mailRecords(ctx, net.DefaultResolver, d.cfg.policy.Mail.Inbox(d.cfg.mailFrom()).Domain, own)
+}
+
+func (d *doctor) mailRecords(ctx context.Context, names mailNames, domain string, own []net.Addr) {
+	const do = "docs/mail.md lists the records that are needed"
+	switch mx, err := names.LookupMX(ctx, domain); {
+	case err != nil || len(mx) == 0:
+		d.say("inbound mail", "bad", "the DNS names no server for mail to "+domain, do)
+	default:
+		host := strings.TrimSuffix(mx[0].Host, ".")
+		addresses, err := names.LookupHost(ctx, host)
+		switch {
+		case err != nil || len(addresses) == 0:
+			d.say("inbound mail", "bad", "mail to "+domain+" goes to "+host+", which has no address", do)
+		case slices.ContainsFunc(addresses, func(a string) bool { return has(own, a) }):
+			d.say("inbound mail", "ok", "mail to "+domain+" goes to "+host+", which is this machine", "")
+		default:
+			d.say("inbound mail", "ok", "mail to "+domain+" goes to "+host+" ("+addresses[0]+"); that it is handed on to LIFELINE_INBOUND cannot be seen from here", "")
+		}
+	}
+	for _, r := range []struct{ name, begins, what string }{{domain, "v=spf1", "SPF"}, {"_dmarc." + domain, "v=DMARC1", "DMARC"}} {
+		texts, err := names.LookupTXT(ctx, r.name)
+		if err != nil || !slices.ContainsFunc(texts, func(s string) bool { return strings.HasPrefix(s, r.begins) }) {
+			d.say("mail records", "warning", r.name+" has no "+r.what+" record: large receivers refuse or hide mail without it", do)
+		}
+	}
+}
+
+func has(own []net.Addr, address string) bool {
+	return slices.ContainsFunc(own, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(net.ParseIP(address))
+	})
 }

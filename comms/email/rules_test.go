@@ -150,3 +150,44 @@ func TestBodyText(t *testing.T) {
 		}
 	}
 }
+
+// A message of a conversation has its place in it, an address for the answer and one to come back to; an id that a stranger made up gets nowhere.
+func TestAConversationHoldsTogether(t *testing.T) {
+	m, err := Open(Config{Relays: []string{"smtp://127.0.0.1:1?tls=none"}, From: "Vendor <status@vendor.example>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, c := range []struct {
+		what        string
+		msg         comms.Message
+		from, wants string
+		lacks       string
+	}{
+		{"the receipt", comms.Message{ID: "t.a@h.example", Root: "t.a@h.example", Answers: "hers@x.example", ReplyTo: "support+a@vendor.example", Auto: "auto-replied", Return: "bounce+a@vendor.example"},
+			"<>", "Reply-To: <support+a@vendor.example>\r\nMessage-ID: <t.a@h.example>\r\nIn-Reply-To: <hers@x.example>\r\nReferences: <hers@x.example>\r\n", ""},
+		{"an answer", comms.Message{ID: "t.a.b@h.example", Root: "t.a@h.example", Answers: "hers@x.example", Return: "bounce+a@vendor.example"},
+			"<bounce+a@vendor.example>", "In-Reply-To: <hers@x.example>\r\nReferences: <t.a@h.example>\r\n <hers@x.example>\r\n", "Reply-To: <support"},
+		{"to who wrote by another way", comms.Message{ID: "t.a.b@h.example", Root: "t.a@h.example"},
+			"<status@vendor.example>", "In-Reply-To: <t.a@h.example>\r\nReferences: <t.a@h.example>\r\n", ""},
+		{"to an id that would be a field", comms.Message{ID: "t.a.b@h.example", Root: "t.a@h.example", Answers: "x@y>\r\nBcc: <z@x.example"},
+			"<status@vendor.example>", "In-Reply-To: <t.a@h.example>\r\n", "Bcc"},
+	} {
+		c.msg.To, c.msg.Subject, c.msg.Text = "ann@acme.example", "s", "t"
+		env, content, err := m.compose(c.msg)
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		got := string(content.plain())
+		if env.from != c.from || !strings.Contains(got, c.wants) || c.lacks != "" && strings.Contains(got, c.lacks) {
+			t.Errorf("%s: from %s\n%s", c.what, env.from, got)
+		}
+		content.free()
+	}
+	for _, bad := range []comms.Message{{ReplyTo: "a b"}, {Return: "x\r\nRCPT TO:<y@z.example>"}} {
+		bad.To, bad.Subject, bad.Text, bad.ID = "ann@acme.example", "s", "t", "a@b.example"
+		if _, _, err := m.compose(bad); err == nil {
+			t.Errorf("%+v is sent", bad)
+		}
+	}
+}

@@ -181,12 +181,12 @@ func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ac
 
 // tellNumber tells the writer of a ticket its number, with a link that opens it and nothing that anybody wrote.
 func (d *Desk) tellNumber(tx *store.Tx, id string, t Ticket, channel, answers string) error {
-	data, err := json.Marshal(templates.TicketAck{Number: t.Number, URL: d.Link(t, channel, tx.Now())})
+	talk := d.talk(id, t)
+	talk.Begins, talk.Answers = true, answers
+	data, err := json.Marshal(templates.TicketAck{Number: t.Number, URL: d.Link(t, channel, tx.Now()), Reply: talk.ReplyTo != ""})
 	if err != nil {
 		return err
 	}
-	talk := d.talk(id, t)
-	talk.Begins, talk.Answers = true, answers
 	_, err = d.Comms.Tell(tx, comms.Notice{
 		Lane: comms.LaneDirect, Name: "ticket_ack", Channels: []string{channel}, ReplyTo: true, Data: data, Talk: &talk,
 		To: []comms.Direct{{Channel: channel, Address: t.address(channel), Locale: t.Locale}}, // no name: the text of a stranger goes nowhere

@@ -39,6 +39,11 @@ func (d *Desk) unheld(tx *store.Tx, by string, rec store.Rec[Ticket]) (store.Rec
 	if err := d.put(tx, by, rec, t); err != nil {
 		return rec, err
 	}
+	if t.Held == 0 {
+		if err := d.Comms.Settle(tx, TaskHeld, rec.ID, by, "looked at"); err != nil {
+			return rec, err
+		}
+	}
 	t, meta, err := tickets.Get(tx, rec.ID)
 	return store.Rec[Ticket]{Meta: meta, Value: t}, err
 }
