@@ -79,6 +79,8 @@ func KindOf(name string, head []byte) (kind, media string) {
 // handedOut is the media type that a browser may hear of: what it could run is only bytes to it.
 func handedOut(kind, media string) string {
 	switch {
+	case kind == KindProgram, kind == KindActive:
+		return octets
 	case kind == KindPicture, media == "application/pdf", media == "application/zip", media == "application/x-compressed":
 		return media
 	case strings.HasPrefix(media, "audio/"), strings.HasPrefix(media, "video/"):
