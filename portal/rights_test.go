@@ -142,6 +142,7 @@ var mayUse = map[string]string{
 	"POST /t/:number/works":            "public",
 	"POST /t/:number/copy":             "public",
 	"POST /webhooks/twilio/status":     "public", // signed by the provider
+	"POST /webhooks/twilio/inbound":    "public", // signed by the provider
 
 	"GET /desk/sign-in":                     "public",
 	"POST /desk/sign-in":                    "public",
