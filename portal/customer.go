@@ -299,10 +299,8 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	page.Facts = k.p.publicFacts(ctx)
 	page.Next = k.p.nextWord(ctx, v.Ticket.Incident)
 	k.keep("/t/"+v.Ticket.Number, visit.Token)
+	page.Wait = k.p.waiting(ctx, v.Ticket.Queue())
 	var err error
-	if page.Wait, err = k.p.Desk.Wait(ctx, v.Ticket.Queue()); err != nil {
-		k.p.Log.Warn("the waiting time is not shown", "err", err) // the conversation is worth more
-	}
 	if page.Sites, err = k.p.Desk.SitesFor(ctx, visit); err != nil {
 		k.p.Log.Warn("the stage of her sites is not shown", "err", err)
 	}

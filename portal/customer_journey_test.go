@@ -139,7 +139,7 @@ func (r *reader) sound(what string) {
 	if wrong := find[[]string](r, soundness); len(wrong) > 0 {
 		r.Errorf("%s: %s", what, strings.Join(wrong, "; "))
 	}
-	if *axe == "" {
+	if *axe == "" || !find[bool](r, "matchMedia('(scripting: enabled)').matches") { // without scripts its promise is never kept
 		return
 	}
 	script, err := os.ReadFile(*axe)

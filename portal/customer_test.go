@@ -326,3 +326,61 @@ func TestATicketIsTakenAlong(t *testing.T) {
 	}
 	h.do(ask{method: "POST", path: "/t/" + mine.Number + "/copy", media: form, body: "visit=x"}).want(404)
 }
+
+// The receipt and the ticket say how long people wait, as it was measured: nothing while nobody was answered, half of those of the last hours, and who waits longest.
+func TestTheWaitingTimeIsMeasured(t *testing.T) {
+	h := open(t)
+	fields := url.Values{"message": {"our wiki is gone"}, "email": {"eve@acme.example"}, "locale": {"en"}}
+	files := func() answer {
+		return h.do(ask{method: "POST", path: "/support", media: form, body: fields.Encode()}).want(201)
+	}
+	files().says("Nobody was answered in the last four hours")
+	var filed []receiptAnswer
+	for range 3 {
+		filed = append(filed, h.file(map[string]any{"message": "help", "email": "ann@acme.example"}))
+	}
+	for _, r := range filed {
+		h.clock.Turn(10 * time.Minute)
+		h.post(auth.Support, "/api/v1/tickets/"+r.Number+"/messages", map[string]any{"text": "we are on it"}).want(201)
+	}
+	h.clock.Turn(time.Minute)
+	files().says("a first answer within 20 minutes", "anybody is waiting now: 31 minutes")
+	h.clock.Turn(5 * time.Hour)
+	files().says("Nobody was answered in the last four hours")
+}
+
+// Where her sites stand is shown to whoever has shown that she belongs to the customer, and to nobody else.
+func TestTheStageOfHerSitesIsShownToWhomItConcerns(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	h.clock.Turn(31 * 24 * time.Hour) // what was imported just now proves nothing
+	out := h.send()
+	incident := h.declare()
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "application/x-ndjson", body: "{\"site_id\":\"S-1\"}\n{\"site_id\":\"S-2\"}\n{\"site_id\":\"S-4\"}\n"}).want(200)
+	h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents/" + incident + "/sites", media: "application/x-ndjson", body: "{\"site_id\":\"S-1\",\"state\":\"restoring\"}\n"}).want(200)
+	mine := h.file(map[string]any{"message": "our wiki is gone", "email": "ann@private.example", "locale": "en"})
+	g := h.comes(mine.Number, url.Values{"secret": {mine.Secret}})
+	prove := func(fields url.Values, to string) {
+		t.Helper()
+		g.sends("code", fields).want(200)
+		pending := string(pendingField.FindSubmatch(g.page.body)[1])
+		for {
+			if m := out.next(); m.To == to && sixDigits.MatchString(m.Text) {
+				g.sends("proof", url.Values{"pending": {pending}, "code": {sixDigits.FindString(m.Text)}}).want(303)
+				return
+			}
+		}
+	}
+	prove(url.Values{}, "ann@private.example")
+	g.page.silent("Your sites", "acme.example")
+	h.post(auth.Support, "/api/v1/tickets/"+mine.Number+"/account", map[string]any{"account_id": "A-1"}).want(200)
+	g.page = g.looks().silent("Your sites").says("E-mail to a…@acme.example")
+	hint := regexp.MustCompile(`name="hint" value="([^"]+)"`).FindSubmatch(g.page.body)
+	prove(url.Values{"hint": {string(hint[1])}}, "ann@acme.example")
+	g.page.says("Your sites", "1 site</span> <strong>being restored", "1 site</span> <strong>waiting to be restored").silent("Acme one", "Bolt", "L2")
+	h.comes(mine.Number, url.Values{"secret": {mine.Secret}}).page.silent("Your sites") // another visit has not shown it
+	h.clock.Turn(31 * time.Minute)
+	if page := g.looks(); strings.Contains(string(page.body), "Your sites") {
+		t.Error("after half an hour it is still shown")
+	}
+}

@@ -51,6 +51,7 @@ func (v supportView) Field(name, value, label, hint string) input {
 type receiptView struct {
 	base
 	Receipt desk.Receipt
+	Wait    desk.Wait
 	Files   filesView
 	Facts   []fact
 }
@@ -160,10 +161,19 @@ func (p *Portal) supportRoutes() []route {
 			default:
 				return err
 			}
-			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt, Files: k.filesView(locale, nil),
+			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt, Files: k.filesView(locale, nil), Wait: p.waiting(k.UserContext(), receipt.Queue),
 				Facts: p.publicFacts(k.UserContext())})
 		}},
 	}
+}
+
+// waiting is how long people in a queue wait, where it can be read: what it stands beside is worth more.
+func (p *Portal) waiting(ctx context.Context, queue string) desk.Wait {
+	w, err := p.Desk.Wait(ctx, queue)
+	if err != nil {
+		p.Log.Warn("the waiting time is not shown", "err", err)
+	}
+	return w
 }
 
 // sayErrors puts what is wrong into the reader's language, by field; "" is the form as a whole.
