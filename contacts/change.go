@@ -113,6 +113,8 @@ type Verb struct {
 	// Run does one step and gives back what Undo needs. It may run again, as everything inside an Update. The record that the step is
 	// on has been found at its planned version; a fault of kind Stale, NotFound, Conflict, Exists or Invalid stops the change.
 	Run func(tx *store.Tx, c store.Rec[Change], s Step) (back json.RawMessage, err error)
+	// Ready refuses to begin a change that was approved and that has to wait, or lacks the right people; nil: it is ready once it is approved.
+	Ready func(tx *store.Tx, c store.Rec[Change], given []store.Approval) error
 	// Undo takes back one step that was done; the steps behind it are taken back already. nil: there is no way back.
 	Undo func(tx *store.Tx, c store.Rec[Change], s Step) error
 	// Keep is how long it can be undone; 0 is as long as a deleted contact is kept.
@@ -440,6 +442,14 @@ func (c *Changes) begin(tx *store.Tx, by string, rec store.Rec[Change]) (Change,
 			return change, fault.New(fault.Forbidden, "a second person must approve this first (%s)", v)
 		}
 		change.Approved = ids
+		if v, err := c.Verb(change.Verb); err != nil || v.Ready != nil {
+			if err == nil {
+				err = v.Ready(tx, rec, given)
+			}
+			if err != nil {
+				return change, err
+			}
+		}
 	}
 	change, plan, err := c.still(tx, change)
 	if err != nil || change.State == ChangeVoid || change.State == ChangeExpired {

@@ -26,6 +26,12 @@ func kindOf(id string, kinds []store.Kind) (store.Kind, bool) {
 	return store.Kind{}, false
 }
 
+// KindOf is the name of the kind of an account's, a site's or a contact's id.
+func KindOf(id string) string {
+	k, _ := kindOf(id, []store.Kind{accounts.Kind, sites.Kind, people.Kind})
+	return k.Name
+}
+
 // article puts a or an in front of a noun.
 func article(noun string) string {
 	if strings.ContainsRune("aeiou", rune(noun[0])) {

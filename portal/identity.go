@@ -175,6 +175,20 @@ func (p *Portal) identityRoutes() []route {
 			_, s, err := p.Desk.CheckZones(k.UserContext(), k.person.ID, k.Params("number"))
 			return s, err
 		})},
+		{method: "POST", path: "/api/v1/changes/:id/hasten", right: auth.IncidentEdit, tag: "changes", summary: "let what a customer asked for be carried out before everybody on file had a day to say no; the reason is kept", needs: []string{"reason"}, body: reasonBody{}, answer: changeAnswer{}, do: func(k *call) error {
+			var in reasonBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			if err := p.Desk.Hasten(k.UserContext(), k.person.ID, k.Params("id"), in.Reason); err != nil {
+				return err
+			}
+			rec, err := p.Changes.Change(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, changeOf(rec))
+		}},
 		{method: "POST", path: "/desk/tickets/:number/identity", page: true, right: auth.TicketWrite, do: (*call).identityForm},
 		{method: "GET", path: "/v/:token", do: func(k *call) error { return k.linkPage(200, nil) }},
 		{method: "POST", path: "/v/:token", do: (*call).linkPressed},

@@ -79,6 +79,7 @@ var mayUse = map[string]string{
 	"POST /api/v1/tickets/:number/identity/zones":              "commander support",
 	"POST /api/v1/tickets/:number/identity/zones/check":        "commander support",
 	"POST /desk/tickets/:number/identity":                      "commander support",
+	"POST /api/v1/changes/:id/hasten":                          "commander",
 	"GET /v/:token":                                            "public",
 	"POST /v/:token":                                           "public",
 

@@ -15,6 +15,7 @@ func (d *Desk) ChangeVerbs() []contacts.Verb {
 	return []contacts.Verb{
 		{Name: "ticket.delete", Right: "record.delete", Says: "delete tickets with their conversation; they can be brought back", Apart: true, Keep: tickets.Keep,
 			Plan: d.planDelete, Version: ticketVersion, Run: runDelete, Undo: undoDelete},
+		d.amendVerb(),
 		{Name: "ticket.purge", Right: "record.purge", Says: "remove deleted tickets for good", Plan: d.planPurge, Run: runPurge},
 	}
 }
