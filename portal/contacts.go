@@ -80,6 +80,7 @@ type accountView struct {
 	Account  accountAnswer   `json:"account"`
 	Sites    []siteAnswer    `json:"sites"`
 	Contacts []contactAnswer `json:"contacts"`
+	Work     workAnswer      `json:"work"`
 }
 
 type accountList struct {
@@ -203,7 +204,7 @@ func (p *Portal) contactRoutes() []route {
 				}
 				return sendList(k, page, next, accountOf)
 			}},
-		{method: "GET", path: "/api/v1/accounts/:id", right: auth.AccountRead, tag: "contacts", summary: "an account with its sites and contacts, addresses masked", answer: accountView{}, do: func(k *call) error {
+		{method: "GET", path: "/api/v1/accounts/:id", right: auth.AccountRead, tag: "contacts", summary: "an account with all its work objects: sites and where they stand, contacts, tickets, tasks, escalations, calls, messages; addresses masked", query: []string{"after"}, answer: accountView{}, do: func(k *call) error {
 			v, err := p.Book.AccountView(k.UserContext(), k.Params("id"))
 			if err != nil {
 				return err
@@ -214,6 +215,9 @@ func (p *Portal) contactRoutes() []route {
 			}
 			for _, c := range v.Contacts {
 				out.Contacts = append(out.Contacts, contactOf(c, v.Arrivals))
+			}
+			if out.Work, err = k.workOf(v.Account.ID, k.Query("after")); err != nil {
+				return err
 			}
 			return send(k.Ctx, 200, out)
 		}},

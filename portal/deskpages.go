@@ -255,6 +255,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/tasks/" + d.Of
 	case comms.CoverageDue:
 		return "/desk/tasks?incident=" + d.Incident
+	case comms.Classification:
+		return "/desk/incidents/" + d.Incident
 	case "first_answer":
 		return "/desk/tickets?state=new"
 	case "way_back":

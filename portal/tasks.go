@@ -142,6 +142,10 @@ type taskDesk struct {
 	Propose *comms.Propose
 	Detail  string
 	Typed   string
+
+	Impact     string // of the incident that is proposed, as it was typed
+	Severities []string
+	Categories []string
 }
 
 func (k *call) taskPage(status int, refused error) error {
@@ -149,7 +153,7 @@ func (k *call) taskPage(status int, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value}
+	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value, Impact: k.FormValue("impact"), Severities: []string{"P0", "P1", "P2", "P3"}, Categories: k.p.Comms.Policy.Categories}
 	v.Title = rec.Value.Title
 	if proposed, ok := rec.Value.Proposed(); ok {
 		v.Propose = &proposed

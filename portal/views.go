@@ -25,7 +25,7 @@ type views struct {
 
 var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_receipt.html", "form_ticket.html", "form_copy.html", "own.html", "form_error.html",
-	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "confirm.html",
+	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "desk_casework.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 }
 
@@ -49,6 +49,8 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			},
 			"count":      count,
 			"holder":     holder,
+			"add":        func(a, b int) int { return a + b },
+			"minutes":    func(seconds float64) int { return int(seconds/60 + 0.5) },
 			"share":      share,
 			"paragraphs": paragraphs,
 			"said":       parts,
