@@ -102,7 +102,7 @@ func (k *call) link(do func(context.Context, string, desk.Link) (desk.View, erro
 	if err != nil {
 		return err
 	}
-	return send(k.Ctx, 200, wholeTicket(v))
+	return send(k.Ctx, 200, k.p.wholeTicket(v))
 }
 
 // linkByForm confirms the account that the form names, or takes the ticket off its account when it names none.

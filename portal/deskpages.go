@@ -2,7 +2,6 @@ package portal
 
 import (
 	"encoding/json"
-	"net/url"
 	"strings"
 	"time"
 
@@ -141,15 +140,6 @@ func (p *Portal) deskRoutes() []route {
 			_, err := p.Comms.Retract(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("reason"))
 			return k.backToEditor(err)
 		}},
-		{method: "GET", path: "/desk/tickets", page: true, right: auth.TicketRead, do: (*call).ticketList},
-		{method: "GET", path: "/desk/tickets/:number", page: true, right: auth.TicketRead, do: func(k *call) error { return k.ticketPage(200, nil) }},
-		{method: "POST", path: "/desk/tickets/:number", page: true, right: auth.TicketWrite, do: func(k *call) error {
-			_, err := p.Desk.Answer(k.UserContext(), k.person.ID, k.Params("number"), k.FormValue("text"), k.FormValue("internal") != "")
-			if err != nil {
-				return k.ticketPage(problemOf(err).Status, err)
-			}
-			return k.Redirect("/desk/tickets/"+url.PathEscape(k.Params("number")), fiber.StatusSeeOther)
-		}},
 	}
 }
 
@@ -257,8 +247,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/tasks?incident=" + d.Incident
 	case comms.Classification:
 		return "/desk/incidents/" + d.Incident
-	case "first_answer":
-		return "/desk/tickets?state=new"
+	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:
+		return "/desk/tickets?overdue=true"
 	case "way_back":
 		return "/desk/tickets/" + d.Title
 	case "second_reading":
@@ -428,26 +418,6 @@ func (k *call) deliveryList() error {
 	return k.p.render(k.Ctx, 200, "desk_deliveries", v)
 }
 
-type ticketListView struct {
-	shell
-	Tickets []store.Rec[desk.Ticket]
-	Levels  map[string]desk.Level
-	Filter  desk.Filter
-	Next    string
-}
-
-func (k *call) ticketList() error {
-	v := ticketListView{shell: k.shell("desk.tickets"), Filter: desk.Filter{Queue: k.Query("queue"), State: k.Query("state"), After: k.Query("after"), Limit: 50}}
-	var err error
-	if v.Tickets, v.Next, err = k.p.Desk.Tickets(k.UserContext(), v.Filter); err != nil {
-		return err
-	}
-	if v.Levels, err = k.p.Desk.Levels(k.UserContext(), v.Tickets); err != nil {
-		return err
-	}
-	return k.p.render(k.Ctx, 200, "desk_tickets", v)
-}
-
 func (k *call) ticketPage(status int, refused error) error {
 	open, err := k.p.Desk.Ticket(k.UserContext(), k.Params("number"))
 	if err != nil {
@@ -459,7 +429,13 @@ func (k *call) ticketPage(status int, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
-		v.Text = k.FormValue("text")
+		v.Text, v.Explanation = k.FormValue("text"), k.FormValue("explanation")
+	}
+	if v.Work, err = k.ticketWork(open, v.shell); err != nil {
+		return err
+	}
+	if v.Text == "" {
+		v.Text = v.Work.Macro
 	}
 	return k.p.render(k.Ctx, status, "desk_ticket", v)
 }
@@ -472,6 +448,9 @@ type ticketDesk struct {
 
 	Identity identityDesk
 	CodeID   string // of a code that was just sent, to be given back
+	Work     ticketWork
+
+	Explanation string // what was typed and is refused
 }
 
 // Facts are what the person told about herself, labelled; nothing of it is proved.

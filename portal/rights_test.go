@@ -106,6 +106,18 @@ var mayUse = map[string]string{
 	"POST /desk/tickets/:number/account":     "commander support",
 	"GET /desk/search":                       desks,
 
+	"GET /api/v1/queues":                    desks,
+	"PATCH /api/v1/tickets/:number":         "commander support",
+	"POST /api/v1/tickets/:number/solve":    "commander support",
+	"POST /api/v1/tickets/:number/merge":    "commander support",
+	"DELETE /api/v1/tickets/:number/merge":  "commander support",
+	"POST /api/v1/tickets/:number/split":    "commander support",
+	"DELETE /api/v1/tickets/:number/split":  "commander support",
+	"GET /api/v1/tickets/:number/macros":    desks,
+	"POST /api/v1/tickets/:number/presence": "commander support",
+
+	"POST /api/v1/tickets/:number/messages/:id/release": "commander support",
+
 	"GET /desk/accounts/:id":           desks,
 	"POST /desk/accounts/:id/delete":   "commander support",
 	"POST /desk/accounts/:id/restore":  "commander support",
@@ -182,6 +194,7 @@ var mayUse = map[string]string{
 	"GET /desk/tickets":                     desks,
 	"GET /desk/tickets/:number":             desks,
 	"POST /desk/tickets/:number":            "commander support",
+	"POST /desk/tickets/:number/presence":   "commander support",
 
 	"GET /api/v1/contacts/export":          "commander",
 	"POST /api/v1/changes":                 "commander support",

@@ -11,7 +11,6 @@ import (
 
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
-	"lifeline/store"
 	"lifeline/store/fault"
 )
 
@@ -58,14 +57,19 @@ type ticketAnswer struct {
 	AnswerBy time.Time       `json:"first_answer_by"`
 	AnswerAt *time.Time      `json:"first_answer_at"`
 	Messages []messageAnswer `json:"messages,omitempty"`
+	TicketWork
 }
 
 type messageAnswer struct {
+	ID       string    `json:"id,omitempty"`
 	From     string    `json:"from"`
 	By       string    `json:"by,omitempty"`
 	Text     string    `json:"text"`
 	At       time.Time `json:"at"`
 	Internal bool      `json:"internal"`
+	Via      string    `json:"via,omitempty"`
+	Held     string    `json:"held,omitempty"`   // why the customer does not see it
+	Number   string    `json:"number,omitempty"` // of the ticket that it was written to, when that was merged into this one
 
 	Files  []attachmentAnswer `json:"attachments"`
 	Unkept []unkeptAnswer     `json:"attachments_not_kept"`
@@ -85,17 +89,18 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 		a.AnswerAt = &t.AnswerAt
 	}
 	for _, m := range said {
-		a.Messages = append(a.Messages, messageAnswer{From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Unkept: unkeptOf(m.Unkept)})
+		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
 	}
 	return a
 }
 
 // wholeTicket is a ticket with its conversation and the files that came with it.
-func wholeTicket(v desk.View) ticketAnswer {
+func (p *Portal) wholeTicket(v desk.View) ticketAnswer {
 	a := ticketOf(v.ID, v.Version, v.Created, v.Updated, v.Ticket, v.Standing.Level, v.Messages)
 	for i, m := range v.Messages {
 		a.Messages[i].Files = attachmentsOf(v.FilesOf(m))
 	}
+	a.TicketWork = p.workOf(v.Ticket, v.Into, v.Merged)
 	return a
 }
 
@@ -138,30 +143,14 @@ func (p *Portal) ticketRoutes() []route {
 				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level, Unkept: unkeptOf(r.Unkept),
 					Next: words.T("receipt.next"), Told: r.Told, Facts: p.publicFacts(k.UserContext())})
 			}},
-		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first", query: []string{"queue", "state", "after", "limit"},
-			answer: list[ticketAnswer]{}, do: func(k *call) error {
-				limit, err := limitParam(k.Ctx)
-				if err != nil {
-					return err
-				}
-				page, next, err := p.Desk.Tickets(k.UserContext(), desk.Filter{Queue: k.Query("queue"), State: k.Query("state"), After: k.Query("after"), Limit: limit})
-				if err != nil {
-					return err
-				}
-				levels, err := p.Desk.Levels(k.UserContext(), page)
-				if err != nil {
-					return err
-				}
-				return sendList(k, page, next, func(r store.Rec[desk.Ticket]) ticketAnswer {
-					return ticketOf(r.ID, r.Version, r.Created, r.Updated, r.Value, levels[r.ID], nil)
-				})
-			}},
+		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first; q finds whole words of number, address, name, company, site and invoice", query: choiceQuery,
+			answer: list[ticketAnswer]{}, do: (*call).ticketsAnswer},
 		{method: "GET", path: base + "/:number", right: auth.TicketRead, tag: "tickets", summary: "one ticket with its conversation", answer: ticketAnswer{}, do: func(k *call) error {
 			v, err := p.Desk.Ticket(k.UserContext(), k.Params("number"))
 			if err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, wholeTicket(v))
+			return send(k.Ctx, 200, p.wholeTicket(v))
 		}},
 		{method: "POST", path: base + "/:number/messages", right: auth.TicketWrite, tag: "tickets", summary: "answer, or note something for staff only; as a form with files in the field attachments", status: 201, needs: []string{"text"}, max: maxTicket, forms: true, files: true,
 			body: messageBody{}, answer: ticketAnswer{}, do: func(k *call) error {
@@ -169,12 +158,16 @@ func (p *Portal) ticketRoutes() []route {
 				if err != nil {
 					return err
 				}
-				v, err := p.Desk.Say(k.UserContext(), desk.Entry{By: k.person.ID, Number: k.Params("number"),
+				version, err := k.ifMatch()
+				if err != nil {
+					return err
+				}
+				v, err := p.Desk.Say(k.UserContext(), desk.Entry{By: k.person.ID, Number: k.Params("number"), Version: version,
 					Message: desk.Message{From: "staff", By: k.person.ID, Text: in.Text, Internal: in.Internal, Via: "api", Attached: k.files}})
 				if err != nil {
 					return err
 				}
-				return send(k.Ctx, 201, wholeTicket(v))
+				return send(k.Ctx, 201, p.wholeTicket(v))
 			}},
 	}
 }

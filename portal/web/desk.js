@@ -47,6 +47,58 @@
   var next = document.querySelector('[data-next] .conflict [data-press]');
   if (next) next.focus();
 
+  // Keys on the lists and pages of tickets; not while somebody types, and never with a modifier.
+  var rows = document.querySelector('[data-rows]'), answer = document.getElementById('answer'), keys = document.querySelector('details.keys');
+  function step(by) {
+    var links = Array.prototype.slice.call(rows.querySelectorAll('tbody td:first-child a'));
+    var at = links.indexOf(document.activeElement);
+    var to = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))];
+    if (to) to.focus();
+  }
+  function write(forStaff) {
+    document.getElementById('internal').checked = forStaff;
+    document.getElementById('text').focus();
+  }
+  if (rows || answer) document.addEventListener('keydown', function (ev) {
+    if (ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select, [contenteditable]')) return;
+    var take = document.querySelector('[data-key="a"]');
+    var act = {
+      j: rows && function () { step(1); }, k: rows && function () { step(-1); },
+      o: rows && rows.contains(document.activeElement) && function () { document.activeElement.click(); },
+      r: answer && function () { write(false); }, n: answer && function () { write(true); }, a: take && function () { take.click(); },
+      '?': keys && function () { keys.open = !keys.open; keys.querySelector('summary').focus(); }
+    }[ev.key];
+    if (!act) return;
+    ev.preventDefault();
+    act();
+  });
+
+  // Says every few seconds that the ticket is open here, and shows who else has it open and whether something new was said.
+  var present = document.getElementById('present');
+  if (present) {
+    var words = document.getElementById('text');
+    var say = function (leaves) {
+      var body = new URLSearchParams({ csrf: present.getAttribute('data-csrf') });
+      if (words && words.value.trim() && document.activeElement === words) body.set('types', 'yes');
+      if (leaves) body.set('leaves', 'yes');
+      return fetch(present.getAttribute('data-presence'), { method: 'POST', body: body, credentials: 'same-origin', keepalive: !!leaves });
+    };
+    var attend = function () {
+      if (document.hidden) return;
+      say(false).then(function (answer) { return answer.ok && !answer.redirected ? answer.json() : null; }).then(function (now) {
+        if (!now) return;
+        var lines = now.others.map(function (o) { return o.says; });
+        if (String(now.version) !== present.getAttribute('data-version')) lines.push(present.getAttribute('data-changed'));
+        var text = lines.join(' ');
+        if (text !== present.textContent.trim()) present.textContent = text;
+        present.hidden = !text;
+      }).catch(function () {});
+    };
+    attend();
+    setInterval(attend, 8000);
+    window.addEventListener('pagehide', function () { say(true).catch(function () {}); });
+  }
+
   var form = document.getElementById('editor');
   if (!form || !form.hasAttribute('data-copy')) return;
   var saved = document.getElementById('saved'), unsaved = document.getElementById('unsaved'), check = document.getElementById('check');

@@ -1,0 +1,48 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+)
+
+// Member is a person or program by name.
+type Member struct{ ID, Name string }
+
+// mostMembers bounds a list to choose from.
+const mostMembers = 500
+
+// Members are those who act here, by name; at most 500.
+func (g *Gate) Members(ctx context.Context) (all []Member, err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		for rec, err := range staff.Scan(tx, store.Query{Limit: mostMembers}) {
+			if err != nil {
+				return err
+			}
+			all = append(all, Member{rec.ID, rec.Value.Name})
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
+}
+
+// Name is a member's name; "" when the id is nobody's.
+func (g *Gate) Name(ctx context.Context, id string) (name string, err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		if staff.CheckID(id) != nil {
+			return nil
+		}
+		s, _, err := staff.Get(tx, id)
+		if fault.Of(err) == fault.NotFound {
+			return nil
+		}
+		name = s.Name
+		return err
+	})
+	return name, err
+}
