@@ -335,6 +335,11 @@ func (k *call) attendPage() error {
 // labelLine is labels as one types them.
 func labelLine(all []string) string { return strings.Join(all, ", ") }
 
+// File is a file of the ticket as its page names it.
+func (v ticketDesk) File(a desk.Attachment) attachedFile {
+	return attachedFile{Attachment: a, Words: v.Words, URL: "/desk/tickets/" + v.Open.Ticket.Number + "/files/" + a.ID}
+}
+
 // heldSays is why a message is held, in words; a reason that has none is itself.
 func heldSays(words templates.Catalog, why string) string {
 	if key := "desk.held." + why; words.Has(key) {
