@@ -3,12 +3,22 @@ package mailin
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/smtp"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -434,3 +444,68 @@ func TestWhatIsNotTaken(t *testing.T) {
 }
 
 var _ comms.Channel = box{}
+
+// With a certificate STARTTLS is offered, and asked for where the policy says so; a renewed certificate is used without a restart.
+func TestMailComesInEncrypted(t *testing.T) {
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	var roots *x509.CertPool
+	renew := func(serial int64) {
+		t.Helper()
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		form := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"status.vendor.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+		der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: der}, {Type: "PRIVATE KEY", Bytes: private}} {
+			if err := os.WriteFile(files[i], pem.EncodeToMemory(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := time.Unix(serial, 0) // each renewal has its own time, however fast the test
+		if err := os.Chtimes(files[0], at, at); err != nil {
+			t.Fatal(err)
+		}
+		roots = x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	renew(1_000_000)
+	w := open(t, func(s *Server) { s.Policy.Certificate, s.Policy.Unencrypted = files, false })
+	w.refused("530", w.mail(carl, support, note(carl, support, "x", "", "in the clear")))
+	for i := range 2 {
+		c, err := smtp.Dial(w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.StartTLS(&tls.Config{ServerName: "status.vendor.example", RootCAs: roots, MaxVersion: tls.VersionTLS13}); err != nil {
+			t.Fatalf("with certificate %d: %v", i, err)
+		}
+		if err := c.Mail(carl); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Rcpt(support); err != nil {
+			t.Fatal(err)
+		}
+		data, err := c.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := data.Write([]byte(crlf(note(carl, support, "x", fmt.Sprintf("tls%d@plain.example", i), "sealed")))); err != nil {
+			t.Fatal(err)
+		}
+		if err := data.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.last(i + 1)
+		renew(2_000_000)
+	}
+}
