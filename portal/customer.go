@@ -60,6 +60,7 @@ type ticketView struct {
 	Errors map[string]string // of the smaller forms, by field
 	Did    string            // what was just done, as a key of words; "": nothing
 	Secret string            // a new one, shown this once
+	Codes  []string          // saved recovery codes, shown this once
 	Code   codeAsked
 	Call   callForm
 }
@@ -157,6 +158,8 @@ func (p *Portal) customerRoutes() []route {
 		post(at+"/call", (*call).askCall),
 		post(at+"/code", (*call).askCode),
 		post(at+"/proof", (*call).giveCode),
+		post(at+"/recovery", (*call).giveRecovery),
+		post(at+"/recovery-codes", (*call).takeRecovery),
 		post(at+"/lost", (*call).askSecret),
 		post(at+"/secret", (*call).newSecret),
 		post(at+"/copy", (*call).takeCopy),

@@ -384,3 +384,66 @@ func TestTheStageOfHerSitesIsShownToWhomItConcerns(t *testing.T) {
 		t.Error("after half an hour it is still shown")
 	}
 }
+
+// Somebody who was called back and matched sees each of her sites, takes recovery codes home, and is known again by one of them.
+func TestRecoveryCodesAreTakenAndUsedOnTheTicket(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	h.clock.Turn(31 * 24 * time.Hour)
+	out := h.send()
+	incident := h.declare()
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "application/x-ndjson", body: "{\"site_id\":\"S-1\"}\n{\"site_id\":\"S-4\"}\n"}).want(200)
+	mine := h.file(map[string]any{"message": "our wiki is gone", "email": "ann@acme.example", "locale": "en"})
+	h.post(auth.Support, "/api/v1/tickets/"+mine.Number+"/account", map[string]any{"account_id": "A-1"}).want(200)
+	hints, err := h.Desk.OnFile(t.Context(), "stf_eve", mine.Number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail, phone := "", ""
+	for _, hint := range hints {
+		switch {
+		case hint.To == "a…@acme.example":
+			mail = hint.ID
+		case hint.Channel == "sms":
+			phone = hint.ID
+		}
+	}
+	contact, _, _ := strings.Cut(mail, ".")
+	link := ""
+	for link == "" {
+		if m := mailedLink.FindStringSubmatch(out.next().Text); m != nil {
+			link = m[2]
+		}
+	}
+	g := h.comes(mine.Number, url.Values{"k": {link}})
+	g.page.silent("Get recovery codes", "Acme one")
+	for _, r := range []desk.Record{{Ticket: mine.Number, What: desk.ClassMatch, Contact: contact}, {Ticket: mine.Number, What: desk.ClassB, Hint: phone, Reached: true, Note: "knew her words"}} {
+		if _, err := h.Desk.Record(t.Context(), "stf_eve", r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.sends("code", url.Values{"hint": {mail}}).want(200)
+	pending := string(pendingField.FindSubmatch(g.page.body)[1])
+	for code := ""; code == ""; {
+		if m := out.next(); m.To == "ann@acme.example" {
+			if code = sixDigits.FindString(m.Text); code != "" {
+				g.sends("proof", url.Values{"pending": {pending}, "code": {code}}).want(303)
+			}
+		}
+	}
+	g.page.says("Acme one", "Get recovery codes").silent("Bolt", "L3", "nverified")
+	g.sends("recovery-codes", url.Values{}).want(200)
+	codes := regexp.MustCompile(`<li>([0-9A-Z]{4}(?:-[0-9A-Z]{4}){3})</li>`).FindAllSubmatch(g.page.body, -1)
+	if len(codes) < 5 {
+		t.Fatalf("the page shows %d codes", len(codes))
+	}
+	h.clock.Turn(25 * time.Hour)
+	again := h.comes(mine.Number, url.Values{"secret": {mine.Secret}})
+	again.page.silent("Your sites")
+	again.sends("recovery-codes", url.Values{}).want(403)
+	again.page = again.looks()
+	again.sends("recovery", url.Values{"saved": {"AAAA-BBBB-CCCC-DDDD"}}).want(422).says(`id="saved"`)
+	again.sends("recovery", url.Values{"saved": {string(codes[0][1])}}).want(303)
+	again.page.says("Your sites")
+	again.sends("recovery", url.Values{"saved": {string(codes[0][1])}}).want(422) // once
+}

@@ -29,6 +29,10 @@ func (k *call) askCode() error {
 
 // codeFailed shows the page with why no code was sent, or why it opened nothing.
 func (k *call) codeFailed(v desk.View, visit desk.Visit, form codeAsked, err error) error {
+	return k.failed(v, visit, "code", form, err)
+}
+
+func (k *call) failed(v desk.View, visit desk.Visit, field string, form codeAsked, err error) error {
 	key := ""
 	switch fault.Of(err) {
 	case fault.Invalid:
@@ -41,7 +45,7 @@ func (k *call) codeFailed(v desk.View, visit desk.Visit, form codeAsked, err err
 		return err
 	}
 	k.later(err)
-	return k.showTicket(problemOf(err).Status, v, visit, ticketView{Code: form, Errors: map[string]string{"code": k.p.Words.Catalog(k.speaks(v)).T(key)}})
+	return k.showTicket(problemOf(err).Status, v, visit, ticketView{Code: form, Errors: map[string]string{field: k.p.Words.Catalog(k.speaks(v)).T(key)}})
 }
 
 // giveCode takes a code back and goes on with a new visit, which is as high as what was shown by now.
@@ -99,4 +103,37 @@ func (k *call) lostFailed(form lostForm, err error, wrong string) error {
 	k.later(err)
 	form.Error = k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)
 	return k.door(problemOf(err).Status, doorView{Lost: form})
+}
+
+// giveRecovery uses a saved recovery code up and goes on with a new visit.
+func (k *call) giveRecovery() error {
+	v, visit, err := k.visitor()
+	if err != nil {
+		return k.unopened(err)
+	}
+	given, err := k.p.Desk.GiveRecovery(k.UserContext(), desk.Give{Case: v.ID, Code: k.FormValue("saved"), By: "public:web", Source: network(k.p.source(k.Ctx))})
+	if err != nil {
+		return k.failed(v, visit, "saved", codeAsked{}, err)
+	}
+	v, visit, err = k.p.Desk.Shown(k.UserContext(), given)
+	if err != nil {
+		return err
+	}
+	return k.back(v, visit, "shown")
+}
+
+// takeRecovery makes recovery codes for her to print, which she sees this once.
+func (k *call) takeRecovery() error {
+	v, visit, err := k.visitor()
+	if err != nil {
+		return k.unopened(err)
+	}
+	if err := visit.May(desk.TakeRecovery); err != nil {
+		return err
+	}
+	codes, err := k.p.Desk.RecoveryCodes(k.UserContext(), desk.Who{Case: v.ID})
+	if err != nil {
+		return err
+	}
+	return k.showTicket(fiber.StatusOK, v, visit, ticketView{Codes: codes})
 }

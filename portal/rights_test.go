@@ -169,6 +169,8 @@ var mayUse = map[string]string{
 	"POST /t/:number/lost":             "public",
 	"POST /t/:number/secret":           "public",
 	"POST /t/:number/leave":            "public",
+	"POST /t/:number/recovery":         "public",
+	"POST /t/:number/recovery-codes":   "public",
 	"POST /t/:number/works":            "public",
 	"POST /t/:number/copy":             "public",
 	"POST /webhooks/twilio/status":     "public", // signed by the provider
