@@ -662,3 +662,38 @@ func later(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// keptQuestions is how long a question is kept behind its end: her own page is a case of its own for as long as what it rests on counts.
+const keptQuestions = 7 * 24 * time.Hour
+
+// mostForgotten bounds what one turn removes.
+const mostForgotten = 500
+
+// forgetting is the duty of doing it.
+func (d *Desk) forgetting() comms.Duty {
+	return comms.Duty{Name: "questions", Every: time.Hour, Turn: func(ctx context.Context) error {
+		_, err := d.ForgetQuestions(ctx)
+		return err
+	}}
+}
+
+// ForgetQuestions removes questions that nobody can answer any more, and says how many. What answers showed stays. Somebody must call it now and then.
+func (d *Desk) ForgetQuestions(ctx context.Context) (n int, err error) {
+	err = d.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		n = 0
+		for rec, err := range questions.Scan(tx, store.Query{Index: "end", To: tx.Now().Add(-keptQuestions), Limit: mostForgotten}) {
+			if err != nil {
+				return err
+			}
+			if err := questions.Delete(tx, rec.ID, rec.Version); err != nil {
+				return err
+			}
+			n++
+		}
+		if n == 0 {
+			return store.ErrNothing
+		}
+		return nil
+	})
+	return n, err
+}

@@ -272,6 +272,15 @@ func TestALinkConfirmsByItsButton(t *testing.T) {
 	if _, err := l.GiveLink(ctx, token); fault.Of(err) != fault.NotFound {
 		t.Errorf("a link held twice: %v", err)
 	}
+	for days, want := range []int{0: 0, 8: 0, 9: 1} {
+		if days > 0 {
+			l.clock.Turn(24 * time.Hour)
+		}
+		if n, err := l.ForgetQuestions(ctx); err != nil || n != want {
+			t.Errorf("day %d: %d questions forgotten, not %d (%v)", days, n, want, err)
+		}
+	}
+	l.level(r.ID, desk.L0, "nothing was heard of her for a week")
 }
 
 // Codes to what is on file, a call back and a match raise the level; a bounce, a move and another account take it down again.
@@ -637,7 +646,7 @@ func TestSavedRecoveryCodesWorkOnce(t *testing.T) {
 	}
 	l.level(r.ID, desk.L3, "mail and phone")
 	codes, err := l.RecoveryCodes(ctx, desk.Who{Case: r.ID})
-	if err != nil || len(codes) != 8 || len(codes[0]) != 19 {
+	if err != nil || len(codes) != 8 || len(codes[0]) != 29 {
 		t.Fatalf("%q, %v", codes, err)
 	}
 	if said := l.next("bo@acme.example"); !strings.Contains(said, "recovery codes were made") {

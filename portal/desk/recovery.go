@@ -13,10 +13,10 @@ import (
 	"lifeline/templates"
 )
 
-// How many recovery codes are made at once, and how long they are: 80 bits each, in four groups.
+// How many recovery codes are made at once, and how long they are: 120 bits each, in six groups, so that one round of a hash keeps them (ASVS 5.0, 6.5.2).
 const (
 	recoveryCodes  = 8
-	recoveryGroups = 4
+	recoveryGroups = 6
 )
 
 // RecoveryCodes makes codes for a contact to print and keep, for a day on which mail and phone are gone. They are shown this once. It takes a person who may
@@ -56,7 +56,7 @@ func (d *Desk) RecoveryCodes(ctx context.Context, who Who) (plain []string, err 
 	return all, nil
 }
 
-// recoveryCode draws 80 bits.
+// recoveryCode draws 120 bits, as digits that people can read out.
 func recoveryCode() string {
 	const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	b := make([]byte, 4*recoveryGroups)

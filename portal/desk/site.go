@@ -64,6 +64,7 @@ func (d *Desk) Duties() []comms.Duty {
 	return []comms.Duty{
 		{Name: "site_tickets", Every: d.Policy.Cases.SiteEvery, Turn: d.FollowSites},
 		{Name: "bursts", Every: d.Policy.Cases.BurstEvery, Turn: d.WatchBursts},
+		d.forgetting(),
 	}
 }
 
