@@ -70,7 +70,7 @@ func DefaultPolicy() Policy {
 		Classify:   time.Hour,
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
-		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, "finding": 24 * time.Hour, "ticket": 4 * time.Hour,
+		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, Escalation: 4 * time.Hour, "finding": 24 * time.Hour, "ticket": 4 * time.Hour,
 			"finding.sites_vanished": 15 * time.Minute, reviewFamily: 14 * day},
 		Reviews:    defaultReviews(),
 		CoverEvery: 15 * time.Second,

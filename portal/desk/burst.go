@@ -153,10 +153,10 @@ func (d *Desk) alarm(ctx context.Context, sound string) error {
 			return err
 		}
 		propose := comms.Propose{Title: "Customers say that their sites are gone", Count: n, Source: comms.FoundByCustomer}
-		title := fmt.Sprintf("%d tickets within %s say that a site is gone: is it an incident?", n, p.BurstIn)
+		title := fmt.Sprintf("%d tickets within %.0f minutes say that a site is gone: is it an incident?", n, p.BurstIn.Minutes())
 		if sound != LostAccess {
 			propose.Title = "Customers report the same trouble"
-			title = fmt.Sprintf("%d tickets within %s say the same: is it an incident?", n, p.BurstIn)
+			title = fmt.Sprintf("%d tickets within %.0f minutes say the same: is it an incident?", n, p.BurstIn.Minutes())
 		}
 		detail, err := json.Marshal(raised{sound, propose})
 		if err != nil {

@@ -44,7 +44,7 @@ func TestABurstOfTicketsAlarmsAndBecomesAnIncident(t *testing.T) {
 		c.passed.Add(int64(9 * time.Minute))
 		own = append(own, c.file(desk.Intake{Message: "My site is gone!", Phone: "+12025550111"}))
 		all := c.bursts()
-		if len(all) != 1 || !strings.HasPrefix(all[0].Value.Title, "3 tickets within 10m0s") {
+		if len(all) != 1 || !strings.HasPrefix(all[0].Value.Title, "3 tickets within 10 minutes") {
 			c.Fatalf("%+v", all)
 		}
 		if n := c.fire(time.Second); n != 1 {
