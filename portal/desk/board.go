@@ -322,8 +322,9 @@ func findable(t Ticket) (all []string) {
 	for _, s := range []string{t.Email, t.Company, t.Name, t.Domain, t.SiteName, t.SiteURL, t.Invoice, t.OldTicket, t.Phrase} {
 		all = append(all, wordsOf(s)...)
 	}
-	if t.Email != "" {
-		all = append(all, fold(t.Email))
+	if mail := fold(t.Email); mail != "" {
+		_, domain, _ := strings.Cut(mail, "@")
+		all = append(all, mail, domain)
 	}
 	if d := digitsOf(t.Phone); d != "" {
 		all = append(all, d, d[max(0, len(d)-7):]) // as people dial it at home

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"lifeline/comms"
 	"lifeline/contacts"
@@ -65,6 +66,8 @@ func (d *Desk) Duties() []comms.Duty {
 		{Name: "site_tickets", Every: d.Policy.Cases.SiteEvery, Turn: d.FollowSites},
 		{Name: "bursts", Every: d.Policy.Cases.BurstEvery, Turn: d.WatchBursts},
 		d.forgetting(),
+		{Name: "silence", Every: 30 * time.Second, Turn: d.KeepSilence},
+		{Name: "presence", Every: time.Minute, Turn: func(ctx context.Context) error { return d.ForgetPresence(ctx, 1000) }},
 	}
 }
 

@@ -1,0 +1,293 @@
+package desk_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/portal/desk"
+	"lifeline/store/fault"
+)
+
+const explained = "Your site was restored from the backup of 5 April 02:10 UTC; later edits are lost. Open your newest page to see it."
+
+// Two who answer at once: the second is told before her answer goes out, and nobody gets it until she says so.
+func TestTwoWhoAnswerAtOnce(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		filed := c.file(desk.Intake{Message: "gone", Email: "ann@acme.example"})
+		seen, err := c.Ticket(ctx, filed.Number)
+		if err != nil {
+			c.Fatal(err)
+		}
+		if others, _, err := c.Attend(ctx, "stf_eve", filed.Number, false, false); err != nil || len(others) != 0 {
+			c.Fatalf("%+v %v", others, err)
+		}
+		others, version, err := c.Attend(ctx, "stf_bob", filed.Number, true, false)
+		if err != nil || len(others) != 1 || others[0].By != "stf_eve" || version != seen.Version {
+			c.Fatalf("%+v %d %v", others, version, err)
+		}
+		say := func(by, words string, version int64) error {
+			_, err := c.Say(ctx, desk.Entry{By: by, Number: filed.Number, Version: version, Message: desk.Message{From: "staff", By: by, Text: words}})
+			return err
+		}
+		if err := say("stf_eve", "we are on it", seen.Version); err != nil {
+			c.Fatal(err)
+		}
+		if err := say("stf_bob", "we know nothing yet", seen.Version); fault.Of(err) != fault.Stale {
+			c.Fatalf("the second: %v", err)
+		}
+		if err := say("stf_bob", "Dear {name}", 0); fault.Of(err) != fault.Invalid {
+			c.Fatalf("a blank that nobody filled: %v", err)
+		}
+		if v, err := c.Ticket(ctx, filed.Number); err != nil || len(v.Messages) != 2 {
+			c.Fatalf("%+v %v", v.Messages, err)
+		}
+		if _, _, err := c.Attend(ctx, "stf_eve", filed.Number, false, true); err != nil {
+			c.Fatal(err)
+		}
+		if others, _, err := c.Attend(ctx, "stf_bob", filed.Number, false, false); err != nil || len(others) != 0 {
+			c.Fatalf("she left: %+v %v", others, err)
+		}
+	})
+}
+
+// A ticket has an owner, labels and a priority with its reasons, and is found by them, by words and by what is late; counts agree with lists.
+func TestTicketsAreHandledListedAndCounted(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		one := c.file(desk.Intake{Message: "gone", Email: "ann@acme.example", Company: "Acme Corp", Impact: desk.LostAccess})
+		two := c.file(desk.Intake{Message: "slow", Phone: "+12025550101", Name: "李雷"})
+		list := func(choice desk.Choice) (numbers []string) {
+			c.Helper()
+			page, err := c.List(ctx, choice)
+			if err != nil {
+				c.Fatal(err)
+			}
+			for _, rec := range page.Items {
+				numbers = append(numbers, rec.Value.Number)
+			}
+			return numbers
+		}
+		expect := func(what string, choice desk.Choice, want ...string) {
+			c.Helper()
+			if got := list(choice); !slices.Equal(got, want) {
+				c.Errorf("%s: %q, not %q", what, got, want)
+			}
+		}
+		expect("what is due first", desk.Choice{State: desk.AnyOpen}, one.Number, two.Number)
+		for words, number := range map[string]string{"acme": one.Number, "ANN@acme.example": one.Number, "acme.example corp": one.Number, "555 0101": two.Number, "+1 202 555 0101": two.Number,
+			strings.ToLower(two.Number): two.Number, "李雷": two.Number} {
+			expect(words, desk.Choice{Words: words}, number)
+		}
+		expect("not both", desk.Choice{Words: "acme 李雷"})
+		p0, eve, labels := "P0", "stf_eve", []string{"Night Shift", "db", "db"}
+		if _, err := c.Handle(ctx, "stf_eve", two.Number, desk.Handling{Priority: &p0}); fault.Of(err) != fault.Invalid {
+			c.Fatalf("without a reason: %v", err)
+		}
+		v, err := c.Handle(ctx, "stf_eve", two.Number, desk.Handling{Priority: &p0, Reason: "a hospital", Owner: &eve, Labels: &labels})
+		if err != nil {
+			c.Fatal(err)
+		}
+		got := v.Ticket
+		if !got.Reviewed || len(got.Reviews) != 1 || got.Reviews[0].From != "P3" || got.Reviews[0].Reason != "a hospital" || !got.AnswerBy.Equal(got.FiledAt.Add(45*time.Minute)) ||
+			!slices.Equal(got.Labels, []string{"db", "night shift"}) {
+			c.Fatalf("%+v", got)
+		}
+		if due, err := c.Comms.Promises(ctx, v.ID); err != nil || len(due) != 1 || !due[0].Due.Equal(got.AnswerBy) || due[0].What != desk.FirstAnswer {
+			c.Fatalf("its deadline: %+v %v", due, err)
+		}
+		expect("mine", desk.Choice{Owner: "stf_eve"}, two.Number)
+		expect("nobody's", desk.Choice{Owner: desk.Nobody}, one.Number)
+		expect("labelled", desk.Choice{Label: "night shift"}, two.Number)
+		expect("not late yet", desk.Choice{Overdue: true})
+		c.passed.Add(int64(46 * time.Minute))
+		if late := list(desk.Choice{Overdue: true}); len(late) != 2 {
+			c.Errorf("late: %q", late)
+		}
+		all, err := c.Tallies(ctx, "stf_eve")
+		if err != nil || len(all) != 1 || all[0].Open != 2 || all[0].Overdue != 2 || all[0].Mine != 1 || all[0].Unassigned != 1 || all[0].Priority["P0"] != 2 || all[0].State[desk.New] != 2 {
+			c.Errorf("%+v %v", all, err)
+		}
+		page, err := c.List(ctx, desk.Choice{Order: desk.ByFiled, Limit: 1})
+		if err != nil || len(page.Items) != 1 || page.Next == "" {
+			c.Fatalf("%+v %v", page, err)
+		}
+		expect("the second page", desk.Choice{Order: desk.ByFiled, Limit: 1, After: page.Next}, two.Number)
+		opened, err := c.Open(ctx, one.Number, "wrong")
+		if fault.Of(err) != fault.NotFound || opened.ID != "" {
+			c.Errorf("%v", err)
+		}
+	})
+}
+
+// Duplicates become one for staff and stay apart for their customers, who may be two people; and it can be taken back. So can a split.
+func TestTicketsAreMergedAndSplitAndThatIsTakenBack(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		file := func(words string) desk.Receipt {
+			r, err := c.File(ctx, "public:web", desk.Intake{Message: words, Email: "ann@acme.example"})
+			if err != nil {
+				c.Fatal(err)
+			}
+			return r
+		}
+		main, twin := file("our site is gone"), file("it is still gone")
+		v, err := c.Merge(ctx, "stf_eve", desk.Joining{From: twin.Number, Into: main.Number})
+		if err != nil || len(v.Messages) != 2 || !slices.Equal(v.Merged, []string{twin.Number}) || v.Messages[1].Number != twin.Number {
+			c.Fatalf("%+v %v", v, err)
+		}
+		if _, err := c.Answer(ctx, "stf_eve", main.Number, "we are restoring it", false); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Add(ctx, twin.Number, twin.Secret, "any news?"); err != nil {
+			c.Fatal(err)
+		}
+		if now := c.ticket(main.Number); now.State != desk.Asked || now.NextBy.IsZero() {
+			c.Errorf("nobody is told that she waits: %+v", now)
+		}
+		own, err := c.Open(ctx, twin.Number, twin.Secret)
+		if err != nil || len(own.Messages) != 2 || own.Ticket.State != desk.Closed {
+			c.Errorf("its own customer sees %+v %v", own.Messages, err)
+		}
+		if other, err := c.Open(ctx, main.Number, main.Secret); err != nil || len(other.Messages) != 2 || slices.ContainsFunc(other.Messages, func(m desk.Message) bool { return strings.Contains(m.Text, "news") }) {
+			c.Errorf("the other sees %+v %v", other.Messages, err)
+		}
+		if _, err := c.Merge(ctx, "stf_eve", desk.Joining{From: main.Number, Into: twin.Number}); fault.Of(err) != fault.Conflict {
+			c.Errorf("in a circle: %v", err)
+		}
+		if v, err = c.Unmerge(ctx, "stf_eve", twin.Number, 0); err != nil || v.Ticket.State != desk.New || v.Into != "" {
+			c.Fatalf("%+v %v", v.Ticket, err)
+		}
+		if due, err := c.Comms.Promises(ctx, v.ID); err != nil || len(due) != 1 {
+			c.Errorf("its first answer is due again: %+v %v", due, err)
+		}
+
+		news := v.Messages[len(v.Messages)-1]
+		if part, err := c.Split(ctx, "stf_eve", twin.Number, news.ID, "another matter", 0); err != nil || part.Ticket.Email != "ann@acme.example" || len(part.Messages) != 1 || part.Ticket.State != desk.New {
+			c.Fatalf("%+v %v", part, err)
+		} else if back, err := c.Unsplit(ctx, "stf_eve", part.Ticket.Number, 0); err != nil || back.Ticket.Number != twin.Number || len(back.Messages) != 2 {
+			c.Fatalf("%+v %v", back, err)
+		}
+
+		// A message of somebody else is held; staff see it, the customer does not, not even after it was split off and put back.
+		if _, err := c.Say(ctx, desk.Entry{By: "system:mail", Number: main.Number, Message: desk.Message{From: "customer", Text: "pay here instead", Held: "other_sender", Sender: "eve@evil.example"}}); err != nil {
+			c.Fatal(err)
+		}
+		seen := func() int {
+			c.Helper()
+			v, err := c.Open(ctx, main.Number, main.Secret)
+			if err != nil {
+				c.Fatal(err)
+			}
+			return len(v.Messages)
+		}
+		before := seen()
+		whole, err := c.Ticket(ctx, main.Number)
+		if err != nil || whole.Ticket.Held != 1 {
+			c.Fatalf("%+v %v", whole.Ticket, err)
+		}
+		held := whole.Messages[slices.IndexFunc(whole.Messages, func(m desk.Message) bool { return m.Held != "" })]
+		part, err := c.Split(ctx, "stf_eve", main.Number, held.ID, "", 0)
+		if err != nil || part.Ticket.Email != "eve@evil.example" || part.Ticket.Name != "" || part.Ticket.Account != "" || c.ticket(main.Number).Held != 0 {
+			c.Fatalf("%+v %v", part.Ticket, err)
+		}
+		if _, err := c.Unsplit(ctx, "stf_eve", part.Ticket.Number, 0); err != nil || seen() != before || c.ticket(main.Number).Held != 1 {
+			c.Fatalf("it is shown: %d, %d messages, %v", seen(), before, err)
+		}
+		if _, err := c.Release(ctx, "stf_eve", main.Number, held.ID, 0); err != nil || seen() != before+1 || c.ticket(main.Number).Held != 0 {
+			c.Fatalf("released: %d messages, %v", seen(), err)
+		}
+	})
+}
+
+// A ticket is closed when its customer agrees that a real explanation solved it, or by the stated rule for silence, which asks first and is logged; a reply
+// opens it again.
+func TestATicketIsClosedByConsentOrByTheRuleForSilence(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		agrees, silent := c.file(desk.Intake{Message: "gone", Email: "ann@acme.example", Locale: "ja"}), c.file(desk.Intake{Message: "gone", Email: "bob@acme.example"})
+		for _, bad := range []string{"", "fixed", "Done."} {
+			if _, err := c.Solve(ctx, "stf_eve", agrees.Number, bad, 0); fault.Of(err) != fault.Invalid {
+				c.Errorf("%q: %v", bad, err)
+			}
+		}
+		for _, number := range []string{agrees.Number, silent.Number} {
+			if v, err := c.Solve(ctx, "stf_eve", number, explained, 0); err != nil || v.Ticket.State != desk.Solved {
+				c.Fatalf("%+v %v", v.Ticket, err)
+			}
+		}
+		c.passed.Add(int64(time.Hour))
+		if v, err := c.Consent(ctx, agrees.Number, false, "it is still empty"); err != nil || v.Ticket.State != desk.Asked || v.Ticket.Solution != nil {
+			c.Fatalf("she says no: %+v %v", v.Ticket, err)
+		}
+		if _, err := c.Solve(ctx, "stf_eve", agrees.Number, explained, 0); err != nil {
+			c.Fatal(err)
+		}
+		v, err := c.Consent(ctx, agrees.Number, true, "")
+		if err != nil || v.Ticket.State != desk.Closed || v.Ticket.Ending.How != desk.ByConsent || !strings.Contains(v.Messages[len(v.Messages)-1].Text, "解決") {
+			c.Fatalf("she agrees: %+v %v", v.Ticket, err)
+		}
+		silence := func(after time.Duration) desk.Ticket {
+			c.Helper()
+			c.passed.Add(int64(after))
+			for range 2 { // a second turn at once does nothing more
+				if err := c.KeepSilence(ctx); err != nil {
+					c.Fatal(err)
+				}
+			}
+			return c.ticket(silent.Number)
+		}
+		if now := silence(70 * time.Hour); now.State != desk.Solved || now.Solution.Asked != 1 {
+			c.Errorf("before the time: %+v", now)
+		}
+		if now := silence(2 * time.Hour); now.State != desk.Solved || now.Solution.Asked != 2 {
+			c.Errorf("asked again: %+v", now.Solution)
+		}
+		if now := silence(7*24*time.Hour - time.Minute); now.State != desk.Solved {
+			c.Errorf("not yet: %+v", now)
+		}
+		if now := silence(time.Minute); now.State != desk.Closed || now.Ending.How != desk.BySilence {
+			c.Errorf("%+v", now)
+		}
+		if v, err := c.Say(ctx, desk.Entry{By: "customer", Number: silent.Number, Message: desk.Message{From: "customer", Text: "sorry, it is gone again"}}); err != nil || v.Ticket.State != desk.Asked || v.Ticket.NextBy.IsZero() {
+			c.Errorf("a reply: %+v %v", v.Ticket, err)
+		}
+	})
+}
+
+// The ticket of an affected site closes only once the site is handed back.
+func TestATicketStaysOpenUntilItsSiteIsHandedBack(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		in, err := c.Comms.Declare(ctx, "stf_ann", comms.Declare{Title: "Sites deleted", Severity: "P0", Category: "data", Impact: "Customers cannot open their sites."})
+		if err != nil {
+			c.Fatal(err)
+		}
+		filed := c.file(desk.Intake{Message: "gone", Email: "ann@acme.example", Impact: desk.LostAccess})
+		if _, err := c.Comms.LoadAffected(ctx, "stf_ann", in.ID, comms.CSV, strings.NewReader("site_id\nS-1\n"), false); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Confirm(ctx, "stf_eve", desk.Link{Ticket: filed.Number, Account: "A-1"}); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Solve(ctx, "stf_eve", filed.Number, explained, 0); fault.Of(err) != fault.Conflict {
+			c.Fatalf("staff: %v", err)
+		}
+		if v, err := c.Consent(ctx, filed.Number, true, "it works again"); err != nil || v.Ticket.State == desk.Closed {
+			c.Fatalf("her word is kept and the ticket stays open: %+v %v", v.Ticket, err)
+		}
+		for _, state := range []string{"restoring", "rebuilt", "passed", "handed_back"} {
+			report, err := c.Comms.MoveSites(ctx, comms.Mover{By: "stf_ann", Finish: true}, in.ID, strings.NewReader(`{"site_id":"S-1","state":"`+state+`","reason":"checked by hand"}`))
+			if err != nil {
+				c.Fatalf("%s: %+v %v", state, report, err)
+			}
+		}
+		if v, err := c.Consent(ctx, filed.Number, true, ""); err != nil || v.Ticket.State != desk.Closed {
+			c.Fatalf("%+v %v", v.Ticket, err)
+		}
+	})
+}
