@@ -377,7 +377,7 @@ func TestTheStageOfHerSitesIsShownToWhomItConcerns(t *testing.T) {
 	g.page = g.looks().silent("Your sites").says("E-mail to a…@acme.example")
 	hint := regexp.MustCompile(`name="hint" value="([^"]+)"`).FindSubmatch(g.page.body)
 	prove(url.Values{"hint": {string(hint[1])}}, "ann@acme.example")
-	g.page.says("Your sites", "1 site</span> <strong>being restored", "1 site</span> <strong>waiting to be restored").silent("Acme one", "Bolt", "L2")
+	g.page.says("Your sites", "1 site</span> <strong>being restored", "1 site</span> <strong>waiting to be restored").silent("Acme two", "Bolt", "L2")
 	h.comes(mine.Number, url.Values{"secret": {mine.Secret}}).page.silent("Your sites") // another visit has not shown it
 	h.clock.Turn(31 * time.Minute)
 	if page := g.looks(); strings.Contains(string(page.body), "Your sites") {
