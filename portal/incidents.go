@@ -17,10 +17,20 @@ type incidentAnswer struct {
 	object
 	comms.Incident
 	URL string `json:"url"`
+
+	Queue     string            `json:"queue"` // of its tickets, which is there at once
+	QueueURL  string            `json:"queue_url"`
+	Dashboard string            `json:"dashboard_url"`
+	SLA       map[string]string `json:"first_answer_within"` // by priority of a ticket
 }
 
 func (p *Portal) incident(rec store.Rec[comms.Incident]) incidentAnswer {
-	return incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short}
+	a := incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short, Queue: rec.ID,
+		QueueURL: p.URL + "/desk/tickets?queue=" + rec.ID, Dashboard: p.URL + "/desk/incidents/" + rec.ID + "/tickets", SLA: map[string]string{}}
+	for priority, d := range p.Desk.Policy.FirstAnswer {
+		a.SLA[priority] = d.String()
+	}
+	return a
 }
 
 func objectOf(m store.Meta) object {
