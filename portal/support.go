@@ -146,8 +146,12 @@ func (p *Portal) supportRoutes() []route {
 				in.Locale = locale
 			}
 			var receipt desk.Receipt
-			if err == nil {
-				err = p.slow(k) // only here, where what was typed is at hand
+			if err == nil { // only here, where what was typed is at hand
+				var owed desk.Toll
+				var again bool
+				if owed, again, err = k.toll(); owed.Token != "" && err == nil {
+					return k.tollPage(in, owed, again, locale)
+				}
 			}
 			if err == nil {
 				receipt, err = p.Desk.File(k.UserContext(), "public:web", in)

@@ -50,6 +50,7 @@ type ticketAnswer struct {
 	Domain   string          `json:"domain,omitempty"`
 	Invoice  string          `json:"invoice,omitempty"`
 	Old      string          `json:"old_ticket,omitempty"`
+	Like     string          `json:"likely_duplicate_of,omitempty"`
 	Impact   string          `json:"impact,omitempty"`
 	Locale   string          `json:"locale"`
 	Route    string          `json:"route"`
@@ -84,7 +85,7 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 	a := ticketAnswer{object: object{id, version, created, updated}, Number: t.Number, State: t.State, Level: level.String(), Verified: level > desk.L0,
 		Priority: t.Priority, Reviewed: t.Reviewed, Queue: t.Queue(), Incident: t.Incident, Account: t.Account, Phrase: t.Phrase,
 		Name: t.Name, Email: t.Email, Phone: t.Phone, Company: t.Company, SiteURL: t.SiteURL, SiteName: t.SiteName, Domain: t.Domain,
-		Invoice: t.Invoice, Old: t.OldTicket, Impact: t.Impact, Locale: t.Locale, Route: t.Route, FiledAt: t.FiledAt, AnswerBy: t.AnswerBy}
+		Invoice: t.Invoice, Old: t.OldTicket, Like: t.Like, Impact: t.Impact, Locale: t.Locale, Route: t.Route, FiledAt: t.FiledAt, AnswerBy: t.AnswerBy}
 	if !t.AnswerAt.IsZero() {
 		a.AnswerAt = &t.AnswerAt
 	}
@@ -204,14 +205,12 @@ func (k *call) intake() (desk.Intake, error) {
 }
 
 func fillIntake(in *desk.Intake, form url.Values) error {
-	fields := map[string]*string{"message": &in.Message, "email": &in.Email, "phone": &in.Phone, "name": &in.Name, "company": &in.Company,
-		"site_url": &in.SiteURL, "site_name": &in.SiteName, "domain": &in.Domain, "invoice": &in.Invoice, "old_ticket": &in.OldTicket,
-		"impact": &in.Impact, "locale": &in.Locale}
+	fields := intakeFields(in)
 	var unknown []fault.Field
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		if at, ok := fields[name]; ok {
 			*at = form.Get(name)
-		} else {
+		} else if name != "toll" && name != "proof" { // see call.toll
 			unknown = append(unknown, fault.Field{Field: name, Reason: "is not a field of this form"})
 		}
 	}
@@ -219,4 +218,11 @@ func fillIntake(in *desk.Intake, form url.Values) error {
 		return fault.BadFields(unknown...)
 	}
 	return nil
+}
+
+// intakeFields are the fields of the form by their names.
+func intakeFields(in *desk.Intake) map[string]*string {
+	return map[string]*string{"message": &in.Message, "email": &in.Email, "phone": &in.Phone, "name": &in.Name, "company": &in.Company,
+		"site_url": &in.SiteURL, "site_name": &in.SiteName, "domain": &in.Domain, "invoice": &in.Invoice, "old_ticket": &in.OldTicket,
+		"impact": &in.Impact, "locale": &in.Locale}
 }

@@ -63,6 +63,8 @@ type Policy struct {
 	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
 	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
 	Files        FilePolicy               `yaml:"files" json:"files"`                   // that come with messages
+	Flood        FloodPolicy              `yaml:"flood" json:"flood"`                   // from when on filing costs something
+	Duplicate    time.Duration            `yaml:"duplicate" json:"duplicate"`           // another ticket from the same address within it is likely a second try
 	LinkFor      time.Duration            `yaml:"link_for" json:"link_for"`             // a mailed link opens its ticket for this long
 	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
 	Identity     Identity                 `yaml:"identity" json:"identity"`             // who is this person
@@ -85,6 +87,8 @@ func DefaultPolicy() Policy {
 		AckSMSHourly: 500,
 		OpenTries:    10,
 		Files:        defaultFiles(),
+		Flood:        FloodPolicy{Source: 30, Confirmed: 30, Busy: 6000},
+		Duplicate:    10 * time.Minute,
 		LinkFor:      7 * 24 * time.Hour,
 		VisitFor:     12 * time.Hour,
 		Identity:     defaultIdentity(),
@@ -110,6 +114,10 @@ func (p Policy) Check() error {
 		}
 	}
 	p.Files.check(bad)
+	p.Flood.check(bad)
+	if p.Duplicate <= 0 {
+		bad("duplicate", "must be a duration above 0")
+	}
 	f = append(f, Times{p.FirstAnswer, p.NextAnswer, p.Resolution}.bad("desk")...)
 	for tier, times := range p.Tiers {
 		if tier < 0 || tier > 3 {

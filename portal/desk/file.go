@@ -74,7 +74,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		t := Ticket{
 			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
-			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
+			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Like: seen.like, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
 			Incident: incident, Priority: priority, State: New, Sound: seen.sound,
 			FiledAt: tx.Now(), ChangedAt: tx.Now(),
 		}
@@ -119,6 +119,7 @@ func (d *Desk) openIncidents(tx *store.Tx) ([]open, error) {
 // seen is what the store said before a ticket was written.
 type seen struct {
 	going []open
+	like  string
 	ack   ack
 	sound string
 	burst bool // with this one there is a burst
@@ -141,6 +142,9 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		if s.going, err = d.openIncidents(tx); err != nil {
+			return err
+		}
+		if s.like, err = d.likely(tx, in); err != nil {
 			return err
 		}
 		if held, _ := triage(in.Impact, s.going); held == "" {

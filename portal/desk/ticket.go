@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -23,6 +24,7 @@ type Ticket struct {
 	Domain    string `json:"domain,omitempty"`
 	Invoice   string `json:"invoice,omitempty"`
 	OldTicket string `json:"old_ticket,omitempty"`
+	Like      string `json:"like,omitempty"` // number of the ticket that it is likely a second try of
 	Impact    string `json:"impact,omitempty"`
 	Locale    string `json:"locale"`
 	Route     string `json:"route"`              // web, api
@@ -126,6 +128,7 @@ var tickets = store.Table[Ticket]{
 		{Name: "into", Fields: []store.Field{{Name: "into", Type: store.Text}}},
 		{Name: "silence", Fields: []store.Field{{Name: "next", Type: store.Time}}},
 		{Name: "phone", Fields: []store.Field{{Name: "phone", Type: store.Blind}, {Name: "at", Type: store.Time}}},
+		{Name: "email", Fields: []store.Field{{Name: "email", Type: store.Blind}, {Name: "at", Type: store.Time}}},
 	}},
 	Tuples: func(t Ticket) store.Tuples {
 		tuples := store.Tuples{"number": {t.Number}, "queue": {t.Queue(), t.State, t.FiledAt}, "state": {t.State, t.FiledAt}}
@@ -134,6 +137,9 @@ var tickets = store.Table[Ticket]{
 		}
 		if t.Phone != "" {
 			tuples["phone"] = []any{t.Phone, t.FiledAt}
+		}
+		if t.Email != "" {
+			tuples["email"] = []any{strings.ToLower(t.Email), t.FiledAt}
 		}
 		if t.Sound != "" && t.Incident == "" && t.State != Closed {
 			tuples["sound"] = []any{t.Sound, t.FiledAt}

@@ -1,0 +1,156 @@
+package desk
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/store/limit"
+)
+
+// Under a flood filing by the form costs more and is refused to nobody but a source that goes on and on. Above a rate, of a network or in all, the form asks
+// to confirm: a page with a button, which works once the stated seconds have gone by, or at once with a proof of work where there is script. What is owed
+// stands in a token that we signed, so that asking keeps nothing in the store; only what was paid is remembered, so that it is paid once. Limits are
+// kept by source and in all, never by anything that a sender can choose.
+
+// FloodPolicy is from when on filing by the form costs something, in tickets a minute.
+type FloodPolicy struct {
+	Source    int `yaml:"source" json:"source"`       // from a network, before it has to confirm
+	Confirmed int `yaml:"confirmed" json:"confirmed"` // from a network, confirmed; then it waits
+	Busy      int `yaml:"busy" json:"busy"`           // in all, before everybody has to confirm; each as many again makes it dearer
+}
+
+func (p FloodPolicy) check(bad func(field, reason string)) {
+	for field, n := range map[string]int{"source": p.Source, "confirmed": p.Confirmed, "busy": p.Busy} {
+		if n < 1 {
+			bad("flood."+field, "must be at least 1")
+		}
+	}
+}
+
+// Toll is what filing costs at a moment.
+type Toll struct {
+	Token string        // names it; "" costs nothing
+	Bits  int           // a proof of work: leading zero bits of SHA-256 of token, ":" and the proof
+	Wait  time.Duration // or so long from when it was asked
+}
+
+const (
+	tollFor   = time.Hour // a page may stay open for so long
+	tollLevel = 3         // the dearest
+	tollProof = 20        // digits of a proof
+)
+
+// price is what a level costs.
+func price(level int) (bits int, wait time.Duration) {
+	switch {
+	case level <= 1:
+		return 14, 3 * time.Second
+	case level == 2:
+		return 16, 8 * time.Second
+	}
+	return 18, 20 * time.Second
+}
+
+const tollPurpose = "ticket toll"
+
+// Ask says what it costs to file now, from a source.
+func (d *Desk) Ask(ctx context.Context, source string) (Toll, error) {
+	level, err := 0, limit.Take(ctx, d.DB, "post from "+source, d.Policy.Flood.Source, time.Minute)
+	if fault.Of(err) == fault.TooMany {
+		level, err = 1, nil
+	}
+	for busy := 0; err == nil && busy < tollLevel; busy++ {
+		err = d.sent.Take(ctx, d.DB, "filed "+strconv.Itoa(busy), d.Policy.Flood.Busy, time.Minute)
+		if err == nil {
+			level = max(level, busy)
+			break
+		}
+		if fault.Of(err) == fault.TooMany {
+			level, err = max(level, busy+1), nil
+		}
+	}
+	if err != nil || level == 0 {
+		return Toll{}, err
+	}
+	return d.owe(level), nil
+}
+
+func (d *Desk) owe(level int) Toll {
+	t := Toll{Token: d.Signing.sign(tollPurpose, fmt.Sprintf("%d.%d.%s", d.DB.Now().Unix(), level, rand.Text()))}
+	t.Bits, t.Wait = price(level)
+	return t
+}
+
+// Pay says whether a toll was paid: by its time, or by a proof of work. It gives what is still owed; nothing: it was paid, which counts once. A source that has
+// paid too often in a minute is fault.TooMany.
+func (d *Desk) Pay(ctx context.Context, source, token, proof string) (Toll, error) {
+	subject, ok := d.Signing.read(tollPurpose, token)
+	at, rest, _ := strings.Cut(subject, ".")
+	grade, once, _ := strings.Cut(rest, ".")
+	sec, err := strconv.ParseInt(at, 10, 64)
+	level, bad := strconv.Atoi(grade)
+	if !ok || err != nil || bad != nil {
+		return d.owe(1), nil
+	}
+	now := d.DB.Now()
+	asked := time.Unix(sec, 0)
+	if now.After(asked.Add(tollFor)) {
+		return d.owe(level), nil
+	}
+	zeros, wait := price(level)
+	if left := asked.Add(wait).Sub(now); left > 0 && !proves(token, proof, zeros) {
+		return Toll{Token: token, Bits: zeros, Wait: left}, nil
+	}
+	err = limit.Take(ctx, d.DB, "confirmed from "+source, d.Policy.Flood.Confirmed, time.Minute)
+	if err != nil {
+		return Toll{}, err
+	}
+	switch err = limit.Take(ctx, d.DB, "toll "+once, 1, 2*tollFor); fault.Of(err) {
+	case fault.TooMany: // it was paid with before
+		return d.owe(level), nil
+	default:
+		return Toll{}, err
+	}
+}
+
+// proves says whether a proof of work is one for a token.
+func proves(token, proof string, zeros int) bool {
+	if proof == "" || len(proof) > tollProof {
+		return false
+	}
+	sum, n := sha256.Sum256([]byte(token+":"+proof)), 0
+	for _, b := range sum {
+		n += bits.LeadingZeros8(b)
+		if b != 0 {
+			break
+		}
+	}
+	return n >= zeros
+}
+
+// likely is the number of the ticket that one is likely a second try of: the newest from the same address within the stated time. Both are filed and have receipts
+// of their own; only staff are told.
+func (d *Desk) likely(tx *store.Tx, in Intake) (number string, err error) {
+	for index, address := range map[string]string{"email": strings.ToLower(in.Email), "phone": in.Phone} {
+		if address == "" {
+			continue
+		}
+		rec, err := tickets.First(tx, store.Query{Index: index, Equal: []any{address}, From: tx.Now().Add(-d.Policy.Duplicate), Reverse: true})
+		switch fault.Of(err) {
+		case "":
+			return rec.Value.Number, nil
+		case fault.NotFound:
+		default:
+			return "", err
+		}
+	}
+	return "", nil
+}
