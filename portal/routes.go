@@ -34,7 +34,7 @@ type route struct {
 	files        bool     // its form may bring files: see call.takeForm
 	status       int      // of success; 0: 200
 	answer       any      // a value whose type is the answer's
-	gives        string   // media types of an answer that is a file
+	gives        string   // media types of an answer that is a file, besides that of answer
 	do           func(*call) error
 }
 
