@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store/secret"
@@ -249,14 +250,14 @@ func TestACallIsAskedForAtATime(t *testing.T) {
 	ask("2022-04-06", "09:00", "America/New_York", "+1 202 555 0101").want(303)
 	var tasks struct {
 		Items []struct {
-			What   string          `json:"what"`
-			Due    time.Time       `json:"due"`
-			Title  string          `json:"title"`
-			Detail desk.CallDetail `json:"detail"`
+			What   string      `json:"what"`
+			Due    time.Time   `json:"due"`
+			Title  string      `json:"title"`
+			Detail desk.Booked `json:"detail"`
 		} `json:"items"`
 	}
 	h.get(auth.Support, "/api/v1/tasks?state=open").want(200).silent("555").into(&tasks)
-	if len(tasks.Items) != 1 || tasks.Items[0].What != desk.CallTask || tasks.Items[0].Due.UTC().Format(time.RFC3339) != "2022-04-06T13:00:00Z" || tasks.Items[0].Detail.Zone != "America/New_York" {
+	if len(tasks.Items) != 1 || tasks.Items[0].What != comms.Call || tasks.Items[0].Due.UTC().Format(time.RFC3339) != "2022-04-06T13:00:00Z" || tasks.Items[0].Detail.Zone != "America/New_York" {
 		t.Errorf("%+v", tasks)
 	}
 }
@@ -433,7 +434,7 @@ func TestRecoveryCodesAreTakenAndUsedOnTheTicket(t *testing.T) {
 	}
 	g.page.says("Acme one", "Get recovery codes").silent("Bolt", "L3", "nverified")
 	g.sends("recovery-codes", url.Values{}).want(200)
-	codes := regexp.MustCompile(`<li>([0-9A-Z]{4}(?:-[0-9A-Z]{4}){3})</li>`).FindAllSubmatch(g.page.body, -1)
+	codes := regexp.MustCompile(`<li>([0-9A-Z]{4}(?:-[0-9A-Z]{4}){5})</li>`).FindAllSubmatch(g.page.body, -1)
 	if len(codes) < 5 {
 		t.Fatalf("the page shows %d codes", len(codes))
 	}

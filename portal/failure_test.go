@@ -23,5 +23,5 @@ func TestOurOwnDefectShowsAReferenceAndNothingElse(t *testing.T) {
 			t.Errorf("%s %s: the log does not explain %q:\n%s\n%s", a.method, a.path, ref, res.body, h.logs)
 		}
 	}
-	h.get("", "/support").want(200) // and everything else goes on
+	h.get("", "/card").want(200) // and everything else goes on
 }

@@ -27,8 +27,8 @@ const byIncident = "incident"
 // bySystem is who does what no person does.
 const bySystem = "system:desk"
 
-// mostMade bounds the tickets that one transaction makes.
-const mostMade = 200
+// mostMade bounds the tickets that one transaction makes, so that nobody who writes waits long behind it.
+const mostMade = 50
 
 // affectedAt is how many affected sites are looked at in one transaction.
 const affectedAt = 100
