@@ -90,7 +90,15 @@ func (k *call) newSecret() error {
 	return k.showTicket(fiber.StatusOK, v, visit, ticketView{Secret: given.Secret})
 }
 
-func (k *call) lostFailed(form lostForm, err error, wrong string) error {
+func (k *call) lostFailed(form lostForm, err error, wrong string) (failed error) {
+	if form.Error, failed = k.uncoded(err, wrong); failed != nil {
+		return failed
+	}
+	return k.door(problemOf(err).Status, doorView{Lost: form})
+}
+
+// uncoded says to her, by the key of what is wrong with what she typed, why no code was sent or taken; other errors are for whoever answers them.
+func (k *call) uncoded(err error, wrong string) (says string, other error) {
 	switch fault.Of(err) {
 	case fault.Invalid:
 	case fault.TooMany:
@@ -98,11 +106,10 @@ func (k *call) lostFailed(form lostForm, err error, wrong string) error {
 	case fault.Unavailable, fault.Unknown:
 		wrong = "support.error.later"
 	default:
-		return err
+		return "", err
 	}
 	k.later(err)
-	form.Error = k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)
-	return k.door(problemOf(err).Status, doorView{Lost: form})
+	return k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong), nil
 }
 
 // giveRecovery uses a saved recovery code up and goes on with a new visit.

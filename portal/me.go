@@ -107,18 +107,10 @@ func (k *call) askForMe() error {
 	return k.meDoor(200, v)
 }
 
-func (k *call) meFailed(v meView, err error, wrong string) error {
-	switch fault.Of(err) {
-	case fault.Invalid:
-	case fault.TooMany:
-		wrong = "code.many"
-	case fault.Unavailable, fault.Unknown:
-		wrong = "support.error.later"
-	default:
-		return err
+func (k *call) meFailed(v meView, err error, wrong string) (failed error) {
+	if v.Error, failed = k.uncoded(err, wrong); failed != nil {
+		return failed
 	}
-	k.later(err)
-	v.Error = k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)
 	return k.meDoor(problemOf(err).Status, v)
 }
 
