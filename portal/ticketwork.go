@@ -327,7 +327,7 @@ func (k *call) others(present []desk.Present) (all []presentAnswer, err error) {
 
 // choice reads what a list of tickets is to hold.
 func (k *call) choice() (desk.Choice, error) {
-	c := desk.Choice{Queue: k.Query("queue"), State: k.Query("state"), Priority: k.Query("priority"), Owner: k.Query("owner"), Category: k.Query("category"),
+	c := desk.Choice{Queue: k.Query("queue"), State: k.Query("state"), Priority: k.Query("priority"), Owner: k.Query("owner"), Category: k.Query("category"), Site: k.Query("site"),
 		Label: k.Query("label"), Overdue: k.QueryBool("overdue"), Held: k.QueryBool("held"), Words: k.Query("q"), Order: k.Query("sort"), After: k.Query("after")}
 	if c.Owner == "me" {
 		c.Owner = k.person.ID
@@ -338,7 +338,7 @@ func (k *call) choice() (desk.Choice, error) {
 }
 
 // choiceQuery are the parameters of such a list.
-var choiceQuery = []string{"queue", "state", "priority", "owner", "category", "label", "overdue", "held", "q", "sort", "after", "limit"}
+var choiceQuery = []string{"queue", "state", "priority", "owner", "category", "site", "label", "overdue", "held", "q", "sort", "after", "limit"}
 
 func (k *call) ticketsAnswer() error {
 	c, err := k.choice()

@@ -30,6 +30,7 @@ type Choice struct {
 	Priority string
 	Owner    string // a staff member's id, or Nobody
 	Account  string
+	Site     string // any id that the site ever had; then nothing else is asked, and closed tickets are among them
 	Category string
 	Label    string
 	Overdue  bool   // a clock's time has passed
@@ -74,6 +75,9 @@ func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
 	if err := c.bad(); err != nil {
 		return page, err
 	}
+	if c.Site != "" {
+		return d.ofSite(ctx, c.Site)
+	}
 	closed := c.Words != "" || c.State == Closed || c.State == ""
 	if err := d.current(ctx, closed && !d.followed.Load()); err != nil {
 		return page, err
@@ -111,6 +115,25 @@ func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
 	if more && len(ranks) > 0 {
 		page.Next = ranks[len(ranks)-1].String()
 	}
+	return page, err
+}
+
+// ofSite lists the tickets that stand for a site, one for each incident that took it, by whichever of its ids somebody knows.
+func (d *Desk) ofSite(ctx context.Context, id string) (page Chosen, err error) {
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		page = Chosen{Whole: true}
+		site, err := d.Book.Site(tx, id)
+		if err != nil {
+			return err
+		}
+		for rec, err := range tickets.Scan(tx, store.Query{Index: "site", Equal: []any{site.ID}, Limit: mostListed}) {
+			if err != nil {
+				return err
+			}
+			page.Items = append(page.Items, rec)
+		}
+		return nil
+	})
 	return page, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal/desk"
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // town gives the book so many customers, each with one site: T-0000 of B-0000.
@@ -301,6 +302,37 @@ func TestASitesWayStandsInItsTicket(t *testing.T) {
 		c.passed.Add(int64(c.Comms.Policy.NoAnswer))
 		if all = said(); len(all) != 8 || !strings.Contains(all[7], "ご連絡がなかった") {
 			c.Errorf("%q", all)
+		}
+	})
+}
+
+// A site that comes back under a new id has the ticket that it had, by either id; one that nobody knows is named.
+func TestASiteThatComesBackUnderANewIDHasItsTicket(t *testing.T) {
+	counters(t, func(c counter) {
+		ctx := context.Background()
+		c.town(2)
+		mine := c.filedBy("B-0000", "x@nowhere.example", desk.Intake{Impact: desk.LostAccess})
+		incident := c.declare()
+		c.affect(incident, "T-0000", "T-0001")
+		if err := c.FollowSites(ctx); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Book.ProductEvent(ctx, "tok_product", contacts.Event{Type: contacts.SiteDeleted, SiteIDs: []string{"T-0000"}}); err != nil {
+			c.Fatal(err)
+		}
+		report, err := c.Book.Import(ctx, "stf_test", strings.NewReader("account_id,account,site_id,site_url\nB-0000,Customer 0000,N-0000,https://s0000.example\n"),
+			contacts.ImportOptions{Source: "billing", Format: contacts.FormatCSV})
+		if err != nil || report.RejectedRows > 0 {
+			c.Fatalf("%+v %v", report, err)
+		}
+		for _, id := range []string{"T-0000", "N-0000"} {
+			page, err := c.List(ctx, desk.Choice{Site: id})
+			if err != nil || len(page.Items) != 1 || page.Items[0].Value.Number != mine.Number {
+				c.Errorf("by %s: %+v %v", id, page.Items, err)
+			}
+		}
+		if _, err := c.List(ctx, desk.Choice{Site: "S-none"}); fault.Of(err) != fault.NotFound {
+			c.Errorf("a site that nobody knows: %v", err)
 		}
 	})
 }
