@@ -49,6 +49,10 @@ func TestStaffWorkOnATicket(t *testing.T) {
 	if ticket.Owner == "" || len(ticket.Labels) != 1 || len(ticket.Clocks) != 2 || ticket.Clocks[0].State != "running" {
 		t.Errorf("%+v", ticket)
 	}
+	h.comes(receipt.Number, url.Values{"secret": {receipt.Secret}}).page.says("gone").silent("secret-label") // labels are for staff
+	for _, public := range []string{"/", "/incidents/" + in.ID, "/api/v1/public/incidents/" + in.ID} {
+		h.get("", public).silent("secret-label")
+	}
 	if got := h.do(ask{as: auth.Support, method: "POST", path: path + "/messages", body: map[string]any{"text": "we are on it"}, header: map[string]string{"If-Match": "1"}}); got.StatusCode != http.StatusPreconditionFailed {
 		t.Errorf("a stale version: %d %s", got.StatusCode, got.body)
 	}
