@@ -45,9 +45,10 @@ type Engine struct {
 	patience time.Duration
 	several  bool // the URL names more than one server
 	tables   atomic.Pointer[map[string]*table]
-	follows  atomic.Bool  // there is an index of changes
-	trimmed  atomic.Int64 // when this process last trimmed it, Unix seconds
-	queue    chan *call   // small writers that wait for a shared commit
+	follows  atomic.Bool   // there is an index of changes
+	trimmed  atomic.Int64  // when this process last trimmed it, Unix seconds
+	queue    chan *call    // small writers that wait for a shared commit
+	turn     chan struct{} // holds a token while one of those who lost too often tries again
 	done     chan struct{}
 	once     sync.Once
 }
@@ -63,7 +64,8 @@ func Open(ctx context.Context, url string, o Options) (*Engine, error) {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Second
 	}
-	e := &Engine{log: o.Log, patience: o.Patience, queue: make(chan *call, longest), done: make(chan struct{})}
+	e := &Engine{log: o.Log, patience: o.Patience, queue: make(chan *call, longest), turn: make(chan struct{}, 1),
+		done: make(chan struct{})}
 	e.tables.Store(&map[string]*table{})
 	var err error
 	if e.pool, err = connect(ctx, url, o.Conns, 16, sessionSettings); err != nil {
@@ -152,7 +154,7 @@ func (e *Engine) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case wait.Err() != nil:
-		return nil, fault.Wrap(fault.Unavailable, err, "the store is busy; try again in a moment")
+		return nil, fault.Wrap(fault.Unavailable, err, busy)
 	}
 	return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
 }
@@ -191,13 +193,23 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 	_ = tx.Rollback(ctx) // after a commit it does nothing; a connection that fails here is thrown away by the pool
 }
 
-// mostTries bounds how often one Update runs its function.
-const mostTries = 40
+// An Update runs its function at the most mostTries times. From soreTries on it waits for its turn among those who lost as often: many
+// writers of one record would otherwise refuse one another without end, the more so the slower the machine.
+const (
+	mostTries = 40
+	soreTries = 5
+)
 
 // Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
-	began := time.Now()
-	alone := false
+	patient, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	alone, inTurn := false, false
+	defer func() {
+		if inTurn {
+			<-e.turn
+		}
+	}()
 	for try := 1; ; try++ {
 		err := e.update(ctx, fn, alone)
 		if errors.Is(err, errAlone) {
@@ -207,8 +219,18 @@ func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 		if !worthAnother(err) {
 			return err
 		}
-		if try >= mostTries || time.Since(began) > e.patience {
-			return fault.Wrap(fault.Unavailable, err, "the store is busy; try again in a moment")
+		if try >= soreTries && !inTurn {
+			select {
+			case e.turn <- struct{}{}:
+				inTurn = true
+			case <-patient.Done():
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case try >= mostTries || patient.Err() != nil:
+			return fault.Wrap(fault.Unavailable, err, busy)
 		}
 		if err := pause(ctx, try); err != nil {
 			return err

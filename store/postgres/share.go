@@ -49,8 +49,10 @@ var errAlone = errors.New("the shared transaction was refused")
 
 var (
 	errClosed = fault.New(fault.Unavailable, "the store is closed")
-	errBusy   = fault.New(fault.Unavailable, "the store is busy; try again in a moment")
+	errBusy   = fault.New(fault.Unavailable, busy)
 )
+
+const busy = "the store is busy; try again in a moment"
 
 const unknown = "nobody knows whether this was kept; it is safe to retry with the same idempotency key"
 
