@@ -347,3 +347,6 @@ func heldSays(words templates.Catalog, why string) string {
 	}
 	return why
 }
+
+// Line is the text of a message with the words of the page.
+func (v ticketDesk) Line(text string) spokenText { return spokenText{v.Words, text} }

@@ -27,6 +27,9 @@ func TestStaffWorkOnATicket(t *testing.T) {
 	}
 	var receipt struct{ Number, Secret string }
 	decodeInto(t, h.do(ask{method: "POST", path: "/api/v1/tickets", body: map[string]any{"message": "gone", "email": "ann@acme.example", "impact": "lost_access"}}), 201, &receipt)
+	mine := h.comes(receipt.Number, url.Values{"secret": {receipt.Secret}})
+	mine.sends("words", url.Values{"text": {"still gone\n\nOn Monday you wrote:\n> is it back?"}})
+	mine.page.says(`<details class="quoted">`)
 	var queues struct {
 		Items []struct {
 			Queue string
@@ -70,7 +73,7 @@ func TestStaffWorkOnATicket(t *testing.T) {
 	for page, want := range map[string][]string{
 		"/desk/tickets?queue=" + in.ID:       {receipt.Number, "secret-label"},
 		"/desk/tickets?q=acme.example":       {receipt.Number},
-		"/desk/tickets/" + receipt.Number:    {"secret-label", "The support is writing an answer.", "First answer"},
+		"/desk/tickets/" + receipt.Number:    {"secret-label", "The support is writing an answer.", "First answer", `<details class="quoted">`},
 		"/desk/tickets?label=nothing-has-it": {"No ticket here."},
 	} {
 		got := h.do(ask{method: "GET", path: page, header: staff})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeline/comms"
+	"lifeline/portal/desk"
 	"lifeline/portal/web"
 	"lifeline/templates"
 )
@@ -54,7 +55,7 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"minutes":    func(seconds float64) int { return int(seconds/60 + 0.5) },
 			"share":      share,
 			"paragraphs": paragraphs,
-			"said":       parts,
+			"said":       desk.Fold,
 			"reasons":    reasons,
 			"logline":    logLine,
 			"day":        day,

@@ -94,13 +94,16 @@ func introduced(lines []string, i int) int {
 	return 0
 }
 
-// takeIntroductions adds the introduction above a quoted passage to it.
+// takeIntroductions adds the introduction above a quoted passage to it. Right above a marked line any line does that ends with a colon.
 func takeIntroductions(lines []string, quoted []bool) {
 	for i := range lines {
 		if quoted[i] {
 			continue
 		}
 		n := introduced(lines, i)
+		if n == 0 && i+1 < len(lines) && marked(lines[i+1]) && announces(lines[i]) {
+			n = 1
+		}
 		next := i + n
 		for next < len(lines) && n > 0 && strings.TrimSpace(lines[next]) == "" {
 			next++
@@ -112,6 +115,12 @@ func takeIntroductions(lines []string, quoted []bool) {
 			quoted[j] = true
 		}
 	}
+}
+
+// announces says whether a line ends as one does that names whose words follow.
+func announces(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.HasSuffix(line, ":") || strings.HasSuffix(line, "：")
 }
 
 var (

@@ -26,6 +26,11 @@ func TestQuotationsAreFolded(t *testing.T) {
 		{"below", "> We look\n\nThanks", "\nThanks"},
 		{"between", "> Which site?\nThe wiki.\n> Since when?\nEight.\n", "The wiki.\nEight.\n"},
 		{"all of it", "> It is gone", "> It is gone"},
+		{"a short introduction right above", "it works\n\nOn Monday Ann wrote:\n> does it?\n>\n> please look\n", "it works\n\n"},
+		{"and in Japanese", "見えます。\n\n田中さんのメール：\n> 見えますか", "見えます。\n\n"},
+		{"between, twice", "> does it?\nyes\n> and now?\nyes", "yes\nyes"},
+		{"signs of a comparison", "a > b\n5 > 4", "a > b\n5 > 4"},
+		{"nothing", "", ""},
 		{"her own words that look alike", "On Monday my boss wrote:\nwe are lost", "On Monday my boss wrote:\nwe are lost"},
 		{"a colon is no header", "From: what I see, everything is gone.\nPlease help", "From: what I see, everything is gone.\nPlease help"},
 	} {
@@ -46,7 +51,7 @@ func TestQuotationsAreFolded(t *testing.T) {
 }
 
 func FuzzFold(f *testing.F) {
-	for _, s := range []string{"", "a", "> a\n\n> b", "On 5 Apr x <a@b> wrote:\n> c", "From: a\nDate: b\n\nc", strings.Repeat("On 1 ", 300) + "wrote:\n", "____________________\n\nFrom: x\nSent: y"} {
+	for _, s := range []string{"", "a", "> a\n\n> b", "On 5 Apr x <a@b> wrote:\n> c", "x:\n> y\nz", "\n\n:\n>", ": \n>\n>", "From: a\nDate: b\n\nc", strings.Repeat("On 1 ", 300) + "wrote:\n", "____________________\n\nFrom: x\nSent: y"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
