@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"fmt"
 	"net/mail"
 	"regexp"
@@ -32,6 +33,9 @@ type Policy struct {
 	Internal   []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
 	Components []ComponentPolicy        `yaml:"components" json:"components"`
 	Links      []string                 `yaml:"links" json:"links"` // hosts that updates may link to besides this portal's own
+
+	// CategoryNames is how desk and page call a category; without one they use the built-in word, or the category as it is.
+	CategoryNames map[string]string `yaml:"category_names" json:"category_names"`
 }
 
 // ComponentPolicy names a part of the vendor's service for the public pages, in their order. An update's scope.products name it by Name.
@@ -39,6 +43,15 @@ type ComponentPolicy struct {
 	Name        string `yaml:"name" json:"name"`
 	Group       string `yaml:"group" json:"group"`
 	Description string `yaml:"description" json:"description"`
+	Kind        string `yaml:"kind" json:"kind"` // one of componentKinds, or ""
+}
+
+// componentKinds are the sorts of parts that a service is made of, the suppliers' among them.
+var componentKinds = []string{"website", "api", "third_party", "network", "supplier_software", "supplier_hardware"}
+
+// CategoryName is how people call a category.
+func (p Policy) CategoryName(category string) string {
+	return cmp.Or(p.CategoryNames[category], category)
 }
 
 // Ladder is who is told when a deadline passes, one rung after the other.
@@ -95,6 +108,13 @@ func (p Policy) Check() error {
 	for i, c := range p.Categories {
 		f = prose{most: 60, required: true}.bad(f, fmt.Sprintf("comms.categories[%d]", i), c)
 	}
+	for category, name := range p.CategoryNames {
+		field := "category_names." + bounded(category)
+		if !slices.Contains(p.Categories, category) {
+			bad(field, "names no category of comms.categories")
+		}
+		f = prose{most: 60, required: true}.bad(f, "comms."+field, name)
+	}
 	for severity, d := range p.NextUpdate {
 		if !slices.Contains(severities, severity) || d <= 0 {
 			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
@@ -149,6 +169,9 @@ func (p Policy) badComponents(f []fault.Field) []fault.Field {
 		f = prose{most: 100, required: true}.bad(f, field+".name", c.Name)
 		f = prose{most: 100}.bad(f, field+".group", c.Group)
 		f = prose{most: 300}.bad(f, field+".description", c.Description)
+		if c.Kind != "" {
+			f = oneOf(f, field+".kind", c.Kind, componentKinds...)
+		}
 		if key := squeeze(c.Name); seen[key] {
 			f = append(f, wrong(field+".name", "names %.60q twice; updates name components by name", c.Name))
 		} else {

@@ -32,6 +32,9 @@ type PublicIncident struct {
 	Products           []string           // of the newest update's scope
 	Updates            []templates.Update // newest first
 	Now                *templates.Figures // the ledger now; nil: no set loaded
+	Category           string             // of the policy's, by the name under which people know it
+	Course             []CoursePoint      // how the ledger got there; nil: nothing is restored yet
+	Promises           []Promised         // of a next word, oldest first
 }
 
 // Component is a part of the vendor's service that pages list; the operator names them in the policy. Its state follows
@@ -41,6 +44,7 @@ type Component struct {
 	Name        string
 	Group       string
 	Description string
+	Kind        string // one of componentKinds, or ""
 	Status      string // operational, degraded_performance, partial_outage, major_outage, under_maintenance
 	Position    int
 	Since       time.Time // when it came into that state; zero: never was in another
@@ -98,7 +102,15 @@ func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident]) (PublicIncid
 		return p, nil
 	}
 	var err error
-	p.Now, err = r.ledger(tx, in.ID, v)
+	if p.Now, err = r.ledger(tx, in.ID, v); err != nil {
+		return p, err
+	}
+	asOf := tx.Now()
+	if v.State != Open && v.ResolvedAt != nil {
+		asOf = *v.ResolvedAt // what is over is drawn as it ended
+	}
+	p.Course, err = r.courseOf(tx, in.ID, v, asOf)
+	p.Category, p.Promises = r.Policy.CategoryName(v.Category), promised(p.Updates)
 	return p, err
 }
 
@@ -135,7 +147,7 @@ func ImpactLevel(severity string) string {
 func components(policy []ComponentPolicy, shown []PublicIncident) []Component {
 	var out []Component
 	for i, cp := range policy {
-		c := Component{ID: componentID(cp.Group, cp.Name), Name: cp.Name, Group: cp.Group, Description: cp.Description, Status: componentStates[0], Position: i + 1}
+		c := Component{ID: componentID(cp.Group, cp.Name), Name: cp.Name, Group: cp.Group, Description: cp.Description, Kind: cp.Kind, Status: componentStates[0], Position: i + 1}
 		var ended time.Time
 		for _, in := range shown {
 			if !slices.ContainsFunc(in.Products, func(p string) bool { return strings.EqualFold(strings.TrimSpace(p), cp.Name) }) {

@@ -177,6 +177,7 @@ type homeView struct {
 	Form       comms.Declare
 	Categories []string
 	Severities []string
+	Called     func(category string) string // how people call a category
 }
 
 // dueLine is one thing that is due, with where it is resolved.
@@ -194,7 +195,8 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"}}
+	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"},
+		Called: k.p.Comms.Policy.CategoryName}
 	for _, rec := range page {
 		v.Incidents = append(v.Incidents, k.p.incident(rec))
 	}

@@ -11,24 +11,27 @@ import (
 
 // factsIncident is one incident with every update in full, newest first.
 type factsIncident struct {
-	ID          string             `json:"id"`
-	Version     int64              `json:"version"` // moves with updated_at
-	CreatedAt   time.Time          `json:"created_at"`
-	UpdatedAt   time.Time          `json:"updated_at"`
-	Number      int                `json:"number"`
-	Title       string             `json:"title"`
-	Severity    string             `json:"severity"`
-	Impact      string             `json:"impact"`
-	State       string             `json:"state"`
-	Phase       string             `json:"phase"`
-	StartedAt   time.Time          `json:"started_at"`
-	Monitoring  *time.Time         `json:"monitoring_at"`
-	Resolved    *time.Time         `json:"resolved_at"`
-	URL         string             `json:"url"`
-	Support     string             `json:"support_url"`
-	Products    []string           `json:"products"`
-	RestoredNow *templates.Figures `json:"restored_now"` // the ledger's figures at as_of; each update holds those of its own moment
-	Updates     []factsUpdate      `json:"updates"`
+	ID          string              `json:"id"`
+	Version     int64               `json:"version"` // moves with updated_at
+	CreatedAt   time.Time           `json:"created_at"`
+	UpdatedAt   time.Time           `json:"updated_at"`
+	Number      int                 `json:"number"`
+	Title       string              `json:"title"`
+	Severity    string              `json:"severity"`
+	Impact      string              `json:"impact"`
+	State       string              `json:"state"`
+	Phase       string              `json:"phase"`
+	StartedAt   time.Time           `json:"started_at"`
+	Monitoring  *time.Time          `json:"monitoring_at"`
+	Resolved    *time.Time          `json:"resolved_at"`
+	URL         string              `json:"url"`
+	Support     string              `json:"support_url"`
+	Products    []string            `json:"products"`
+	Category    string              `json:"category"`
+	RestoredNow *templates.Figures  `json:"restored_now"` // the ledger's figures at as_of; each update holds those of its own moment
+	Course      []comms.CoursePoint `json:"restored_over_time"`
+	Promises    []comms.Promised    `json:"promised_updates"`
+	Updates     []factsUpdate       `json:"updates"`
 }
 
 type factsUpdate struct {
@@ -57,6 +60,7 @@ func factsOf(in comms.PublicIncident, v templates.Vendor) factsIncident {
 		Severity: in.Severity, Impact: in.Impact, State: in.State, Phase: in.Phase, StartedAt: in.Started.UTC(),
 		Monitoring: utc(in.Monitoring), Resolved: utc(in.Resolved), URL: in.URL, Support: v.Support,
 		Products: present(in.Products), RestoredNow: in.Now, Updates: []factsUpdate{},
+		Category: in.Category, Course: append([]comms.CoursePoint{}, in.Course...), Promises: append([]comms.Promised{}, in.Promises...),
 	}
 	for _, u := range in.Updates {
 		s := u.Statement

@@ -57,7 +57,7 @@ func sampleComponents(bad ...string) []comms.Component {
 		}
 		out = append(out, comms.Component{
 			ID: shortID("component", c.name), Name: c.name, Group: c.group, Description: c.about, Status: status, Position: i + 1,
-			Since: time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC),
+			Since: time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC), Kind: map[string]string{"Website": "website", "API": "api", "Sign-in": "supplier_software"}[c.name],
 		})
 	}
 	return out
@@ -82,6 +82,10 @@ func sampleRecovery() comms.Public {
 	in := incidentOf("open", sampleUpdates()...)
 	now := figures(tenth.Add(2*time.Minute), 131, 120, 112, 8, 64)
 	in.Now = &now
+	in.Category = "data"
+	in.Course = []comms.CoursePoint{{At: morning.Add(40 * time.Hour), Sites: 8, Customers: 3}, {At: tenth.Add(-24 * time.Hour), Sites: 61, Customers: 30}, {At: tenth, Sites: 112, Customers: 64}}
+	in.Promises = []comms.Promised{{Update: 1, Due: morning.Add(103 * time.Minute), Kept: morning.Add(90 * time.Minute)},
+		{Update: 6, Due: tenth.Add(-20 * time.Minute), Kept: tenth}, {Update: 7, Due: tenth.Add(3 * time.Hour)}}
 	return comms.Public{Edition: 7, AsOf: tenth.Add(4 * time.Minute), Components: sampleComponents("Wiki", "Issue tracker"), Incidents: []comms.PublicIncident{in}}
 }
 

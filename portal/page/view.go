@@ -64,7 +64,7 @@ type groupView struct {
 	Members []partView
 }
 
-type partView struct{ Name, State, Tone, About string }
+type partView struct{ Name, Kind, State, Tone, About string }
 
 type incidentView struct {
 	ID, Path, Title string
@@ -77,6 +77,9 @@ type incidentView struct {
 	Latest          template.HTML // the newest update, in the words of package templates
 	Headline        string        // the newest update's
 	Progress        *progressView
+	Category        string
+	Chart           *chartView    // only on its own page
+	Promises        *promisesView // the same
 	Earlier         []updateView
 	More            bool // there are earlier ones than these
 }
@@ -126,7 +129,11 @@ func (r *printing) home(t tongue) (homeView, error) {
 		view := groupView{Name: g.Name}
 		for _, c := range g.Members {
 			status := componentStatus(c.Status)
-			view.Members = append(view.Members, partView{Name: c.Name, State: t.words.T("component." + status), Tone: componentTone(status), About: c.Description})
+			part := partView{Name: c.Name, State: t.words.T("component." + status), Tone: componentTone(status), About: c.Description}
+			if c.Kind != "" {
+				part.Kind = t.words.T("page.kind." + c.Kind)
+			}
+			view.Members = append(view.Members, part)
 		}
 		v.Groups = append(v.Groups, view)
 	}
@@ -187,6 +194,12 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	}
 	if !isOpen(in) {
 		v.Tone = "good"
+	}
+	if in.Category != "" {
+		v.Category = t.category(in.Category)
+	}
+	if alone {
+		v.Chart, v.Promises = t.chart(in), t.promises(in, r.public.AsOf)
 	}
 	latest := newest(in)
 	for i := range in.Updates {

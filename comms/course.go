@@ -1,0 +1,121 @@
+package comms
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"lifeline/store"
+	"lifeline/templates"
+)
+
+// CoursePoint is how many sites and customers were restored at a moment.
+type CoursePoint struct {
+	At        time.Time `json:"at"`
+	Sites     int       `json:"sites"`
+	Customers int       `json:"customers"`
+}
+
+// mostPoints bounds the course of a ledger: a drawing shows no more.
+const mostPoints = 48
+
+// course is how the sites that count as handed back became so, oldest first and ending at asOf. It is read from where the sites stand now: a site
+// that was handed back and fell out again is not restored, and no curve shows it as if it were.
+func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
+	type customer struct {
+		whole bool
+		last  time.Time // when the last of her sites came back
+	}
+	var sites, customers []time.Time
+	of := map[string]customer{}
+	for _, w := range all {
+		c, seen := of[w.Account]
+		state, _ := w.standing(asOf, silence)
+		at := w.At
+		if state == HandedBack && w.State == Passed {
+			at = w.At.Add(silence)
+		}
+		if state == HandedBack {
+			sites = append(sites, at)
+		}
+		c.whole = state == HandedBack && (c.whole || !seen)
+		if at.After(c.last) {
+			c.last = at
+		}
+		of[w.Account] = c
+	}
+	for _, c := range of {
+		if c.whole {
+			customers = append(customers, c.last)
+		}
+	}
+	if len(sites) == 0 {
+		return nil
+	}
+	slices.SortFunc(sites, time.Time.Compare)
+	slices.SortFunc(customers, time.Time.Compare)
+	var out []CoursePoint
+	done := 0
+	for i, at := range sites {
+		if i+1 < len(sites) && (sites[i+1].Equal(at) || (i+1)*mostPoints/len(sites) == i*mostPoints/len(sites)) {
+			continue // several at once are one step, and of a thousand the curve keeps some
+		}
+		for done < len(customers) && !customers[done].After(at) {
+			done++
+		}
+		out = append(out, CoursePoint{At: at, Sites: i + 1, Customers: done})
+	}
+	if last := out[len(out)-1]; last.At.Before(asOf) {
+		out = append(out, CoursePoint{At: asOf, Sites: last.Sites, Customers: last.Customers})
+	}
+	return out
+}
+
+// courseOf is the course of an incident's ledger; nil while nothing is restored.
+func (r *Room) courseOf(tx *store.Tx, id string, in Incident, asOf time.Time) ([]CoursePoint, error) {
+	if !in.Loaded {
+		return nil, nil
+	}
+	var all []place
+	for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(id)}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
+		}
+		all = append(all, rec.Value)
+	}
+	return course(all, asOf, r.Policy.NoAnswer), nil
+}
+
+// Promised is the promise of a next word that an update made, and what became of it.
+type Promised struct {
+	Update int       `json:"update"` // the number of the update that made it
+	Due    time.Time `json:"due"`
+	Kept   time.Time `json:"kept,omitzero"` // when the next word came; zero: it has not come yet
+}
+
+// Late is how late the next word came, or is by now; 0: it was in time, or is not due yet.
+func (p Promised) Late(now time.Time) time.Duration {
+	if !p.Kept.IsZero() {
+		now = p.Kept
+	}
+	return max(0, now.Sub(p.Due))
+}
+
+// promised are all promises of a next word that an incident's updates made, oldest first.
+func promised(newestFirst []templates.Update) []Promised {
+	told := slices.Clone(newestFirst)
+	slices.SortStableFunc(told, func(a, b templates.Update) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Number, b.Number)) })
+	var out []Promised
+	for i, u := range told {
+		if u.Statement.NextUpdateBy.At.IsZero() {
+			continue
+		}
+		p := Promised{Update: u.Number, Due: u.Statement.NextUpdateBy.At}
+		if i+1 < len(told) {
+			p.Kept = told[i+1].At
+		}
+		out = append(out, p)
+	}
+	return out
+}

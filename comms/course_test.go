@@ -1,0 +1,72 @@
+package comms
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"lifeline/templates"
+)
+
+func TestTheCourseIsWhatTheLedgerStillHolds(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2022, 4, n, 9, 0, 0, 0, time.UTC) }
+	now, silence := day(20), 72*time.Hour
+	row := func(account, state string, at time.Time) place {
+		return place{Site: "s", Account: account, State: state, At: at}
+	}
+	for name, c := range map[string]struct {
+		rows []place
+		want string
+	}{
+		"nothing is back":                {[]place{row("a", Rebuilt, day(6)), row("b", Lost, day(5))}, "[]"},
+		"a customer needs all her sites": {[]place{row("a", HandedBack, day(8)), row("a", Rebuilt, day(9)), row("b", HandedBack, day(9))}, "[8:1/0 9:2/1 20:2/1]"},
+		"and is back with the last":      {[]place{row("a", HandedBack, day(8)), row("a", HandedBack, day(12))}, "[8:1/0 12:2/1 20:2/1]"},
+		"silence counts when it ends":    {[]place{row("a", Passed, day(10)), row("b", Passed, day(19))}, "[13:1/1 20:1/1]"},
+		"what fell out again is no step": {[]place{row("a", FailedSite, day(15)), row("b", HandedBack, day(16))}, "[16:1/1 20:1/1]"},
+		"what comes at once is one step": {[]place{row("a", HandedBack, day(16)), row("b", HandedBack, day(16))}, "[16:2/2 20:2/2]"},
+	} {
+		var got []string
+		for _, p := range course(c.rows, now, silence) {
+			got = append(got, fmt.Sprintf("%d:%d/%d", p.At.Day(), p.Sites, p.Customers))
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, want %s", name, got, c.want)
+		}
+	}
+	var many []place
+	for i := range 5000 {
+		many = append(many, row(fmt.Sprint(i), HandedBack, day(6).Add(time.Duration(i)*time.Minute)))
+	}
+	got := course(many, now, silence)
+	if len(got) > mostPoints+1 || got[len(got)-1].Sites != 5000 || got[len(got)-1].Customers != 5000 {
+		t.Errorf("5000 sites make %d points and end with %+v", len(got), got[len(got)-1])
+	}
+	if !slices.IsSortedFunc(got, func(a, b CoursePoint) int { return a.At.Compare(b.At) }) {
+		t.Error("the points do not follow each other")
+	}
+}
+
+func TestPromisesAreKeptByTheNextWord(t *testing.T) {
+	at := time.Date(2022, 4, 5, 9, 0, 0, 0, time.UTC)
+	said := func(number int, after, promise time.Duration) templates.Update {
+		u := templates.Update{Number: number, At: at.Add(after)}
+		if promise > 0 {
+			u.Statement.NextUpdateBy.At = at.Add(promise)
+		}
+		return u
+	}
+	got := promised([]templates.Update{said(4, 6*time.Hour, 0), said(3, 5*time.Hour, 7*time.Hour), said(2, time.Hour, 3*time.Hour), said(1, 0, 2*time.Hour)})
+	if len(got) != 3 {
+		t.Fatalf("%d promises, want 3: %+v", len(got), got)
+	}
+	for i, want := range []time.Duration{0, 2 * time.Hour, 0} {
+		if late := got[i].Late(at.Add(100 * time.Hour)); late != want || got[i].Update != i+1 {
+			t.Errorf("update %d was %v late, want %v", got[i].Update, late, want)
+		}
+	}
+	open := promised([]templates.Update{said(1, 0, 2*time.Hour)})[0]
+	if !open.Kept.IsZero() || open.Late(at.Add(time.Hour)) != 0 || open.Late(at.Add(3*time.Hour)) != time.Hour {
+		t.Errorf("a promise without another word: %+v", open)
+	}
+}
