@@ -69,6 +69,7 @@ type Policy struct {
 	VisitFor     time.Duration            `yaml:"visit_for" json:"visit_for"`           // then its secret or a link is asked for again
 	Identity     Identity                 `yaml:"identity" json:"identity"`             // who is this person
 	VisitIdle    time.Duration            `yaml:"visit_idle" json:"visit_idle"`         // then what a code showed in the visit counts no more in it
+	Rota         RotaPolicy               `yaml:"rota" json:"rota"`                     // who must be on duty
 }
 
 // DefaultPolicy is what is in force when the policy file says nothing. Forty-five minutes is the longest that the first answer took in
@@ -93,12 +94,13 @@ func DefaultPolicy() Policy {
 		VisitFor:     12 * time.Hour,
 		Identity:     defaultIdentity(),
 		VisitIdle:    30 * time.Minute,
+		Rota:         defaultRota(),
 	}
 }
 
 // Kinds lists the records that the desk keeps.
 func Kinds() []store.Kind {
-	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind, presences.Kind}
+	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind, presences.Kind, rotas.Kind, covers.Kind}
 }
 
 // Check names every value that cannot be used, by its name in the policy file.
@@ -139,6 +141,7 @@ func (p Policy) Check() error {
 		}
 	}
 	p.Identity.check(bad)
+	p.Rota.check(bad)
 	if len(f) > 0 {
 		return fault.BadFields(f...)
 	}

@@ -68,6 +68,7 @@ func (d *Desk) Duties() []comms.Duty {
 		d.forgetting(),
 		{Name: "silence", Every: 30 * time.Second, Turn: d.KeepSilence},
 		{Name: "presence", Every: time.Minute, Turn: func(ctx context.Context) error { return d.ForgetPresence(ctx, 1000) }},
+		{Name: "rota_gaps", Every: time.Minute, Turn: d.WatchGaps},
 	}
 }
 
