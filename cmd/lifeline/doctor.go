@@ -27,13 +27,20 @@ import (
 
 func doctorCommand() command {
 	return command{
-		name: "doctor", args: "[--product DOMAIN]", short: "say what would fail on the worst day, and what to do about it",
+		name: "doctor", args: "[--product DOMAIN] | --watch URL --page-key KEY", short: "say what would fail on the worst day, and what to do about it",
 		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, and at what shares fate with the
 product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
-Exit status 0: nothing is wrong; 1: something is. Works whether or not the server is running.`,
+Exit status 0: nothing is wrong; 1: something is. Works whether or not the server is running.
+
+With --watch it looks at nothing but the static page at URL, as readers get it: that its list of files is signed by our key, that every file is as
+listed, that it is still being written, and with --seen FILE that it never goes back to an older one. That needs neither data nor keys, so let a
+machine elsewhere do it every few minutes; lifeline doctor beside the server says the key.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.Bool("json", false, "answer as JSON")
 			fs.String("product", "", "`domain` of the product that this portal must outlive")
+			fs.String("watch", "", "`URL` of the static page to look at from outside")
+			fs.String("page-key", "", "public `key` that signs the page, in base 64; without it the one in LIFELINE_KEYS")
+			fs.String("seen", "", "`file` that keeps the number of the newest page seen")
 		},
 		run: runDoctor,
 	}
@@ -62,6 +69,15 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 		return err
 	}
 	d := &doctor{cfg: cfg}
+	if at := text(fs, "watch"); at != "" {
+		d.watch(ctx, at, text(fs, "page-key"), text(fs, "seen"))
+	} else {
+		d.all(ctx, e, text(fs, "product"))
+	}
+	return d.tell(e, text(fs, "json") == "true")
+}
+
+func (d *doctor) all(ctx context.Context, e env, product string) {
 	d.keys()
 	d.store(ctx, e)
 	d.backupAge(ctx)
@@ -70,9 +86,14 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 	d.sending()
 	d.inbound(ctx)
 	d.heartbeat()
-	d.sharedFate(text(fs, "product"))
+	d.pageKey()
+	d.sharedFate(product)
+}
+
+// tell prints the findings; an error says that something is wrong.
+func (d *doctor) tell(e env, asJSON bool) (err error) {
 	bad := slices.ContainsFunc(d.found, func(f finding) bool { return f.Level != "ok" })
-	if text(fs, "json") == "true" {
+	if asJSON {
 		err = printJSON(e, d.found)
 	} else {
 		for _, f := range d.found {

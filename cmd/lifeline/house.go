@@ -168,7 +168,7 @@ func (h *house) wire(keyDir string) error {
 	h.comms.Also = h.desk.Duties()
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
-	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log}
+	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage}
 	h.page = &page.Server{}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
 	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,3 +38,16 @@ func (k SigningKey) link(purpose, subject string) []byte {
 	mac.Write([]byte(purpose + "\x00" + subject))
 	return mac.Sum(nil)[:linkBytes]
 }
+
+// SignPage signs what the static page holds, so that a copy of it elsewhere can be told from a forged one. CheckPage needs the public key alone.
+func (k SigningKey) SignPage(manifest []byte) []byte {
+	return ed25519.Sign(k.private, pageMessage(manifest))
+}
+
+// CheckPage says whether SignPage of the key made the signature.
+func CheckPage(public ed25519.PublicKey, manifest, signature []byte) bool {
+	return len(public) == ed25519.PublicKeySize && ed25519.Verify(public, pageMessage(manifest), signature)
+}
+
+// pageMessage keeps a signed page from being anything else that this key signs.
+func pageMessage(manifest []byte) []byte { return append([]byte("lifeline page v1\x00"), manifest...) }

@@ -28,7 +28,8 @@ type Press struct {
 	Vendor templates.Vendor
 	Dir    string // of the static site (LIFELINE_PAGE_DIR); "": none is written
 	Log    *slog.Logger
-	Now    func() time.Time // wall time; nil: time.Now
+	Now    func() time.Time             // wall time; nil: time.Now
+	Sign   func(manifest []byte) []byte // signs what the static site holds; nil: it is not signed
 
 	rendering sync.Mutex
 	tongues   []tongue            // made at the first rendering
@@ -70,24 +71,29 @@ func (p *Press) now() time.Time {
 	return time.Now().UTC()
 }
 
-// stale says whether a promise that the page speaks of has passed since it was rendered.
+// stale says whether the page has to be written again: a promise that it speaks of has passed, or it is old.
 func (p *Press) stale(e *Edition) bool { return !e.staleAt.IsZero() && !p.now().Before(e.staleAt) }
 
-// promises says whether the domain's clock is the reader's (a demo's is not, and its pages count no minutes), and when the first
-// promised word will be late: the page must say so even if nothing else happens.
+// promises says whether the domain's clock is the reader's (a demo's is not, and its pages count no minutes), and when the page is to be
+// written again even if nothing happens: when the first promised word is late, for it must say so, and every few minutes, so that whoever looks
+// at a copy sees whether it is still being written.
 func (p *Press) promises(public comms.Public, written time.Time) (live bool, staleAt time.Time) {
 	if d := written.Sub(public.AsOf); d > clockSlack || d < -clockSlack {
 		return false, time.Time{}
 	}
+	staleAt = written.Add(Refresh)
 	for _, in := range public.Incidents {
 		if latest := newest(in); latest != nil && isOpen(in) {
-			if due := latest.Statement.NextUpdateBy.At; due.After(public.AsOf) && (staleAt.IsZero() || due.Before(staleAt)) {
+			if due := latest.Statement.NextUpdateBy.At; due.After(public.AsOf) && due.Before(staleAt) {
 				staleAt = due
 			}
 		}
 	}
 	return true, staleAt
 }
+
+// Refresh is how often a page is written anew when nothing happens.
+const Refresh = 5 * time.Minute
 
 // clockSlack is how far the domain's clock may be from wall time and still be the same clock.
 const clockSlack = 5 * time.Minute

@@ -2,6 +2,7 @@ package page
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,18 +24,19 @@ import (
 //	lifeline-page.json   says that the directory is ours
 //	current -> releases/17
 //	releases/16/...      the one before, for readers in the middle of it
-//	releases/17/...      every file beside its .gz and .br; manifest.json lists them
+//	releases/17/...      every file beside its .gz and .br; manifest.json lists them and manifest.sig signs the list
 const (
 	ownerFile   = "lifeline-page.json"
 	currentLink = "current"
 	nextLink    = "current.next"
 	releasesDir = "releases"
 	manifest    = "manifest.json"
-	partial     = ".partial" // suffix of a release that is being written
-	kept        = 2          // releases that stay
+	signed      = "manifest.sig" // the signature over manifest, in base 64
+	partial     = ".partial"     // suffix of a release that is being written
+	kept        = 2              // releases that stay
 )
 
-// Manifest lists what a release holds, so that a copy elsewhere can be compared with it. It is not signed yet.
+// Manifest lists what a release holds, so that a copy elsewhere can be compared with it. It is signed, and numbered so that an old one is told.
 type Manifest struct {
 	Format  int            `json:"format"`
 	Release int            `json:"release"` // counts up from 1 in its directory
@@ -67,7 +69,7 @@ func (p *Press) Write(e *Edition) error {
 		return err
 	}
 	defer root.Close()
-	site := site{root: root, last: p.written}
+	site := site{root: root, last: p.written, sign: p.Sign}
 	if err := site.write(e); err != nil {
 		return fmt.Errorf("write the static page to %s: %w", p.Dir, err)
 	}
@@ -140,6 +142,7 @@ func own(root *os.Root, dir string) error {
 type site struct {
 	root *os.Root
 	last *release // the newest release that this process wrote whole, or nil
+	sign func(manifest []byte) []byte
 }
 
 // release remembers what is in a directory, so that the next one links what did not change instead of writing it again.
@@ -250,6 +253,12 @@ func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 	}
 	if err := writeFile(s.root, path.Join(dir, manifest), b); err != nil {
 		return err
+	}
+	if s.sign != nil {
+		signature := base64.StdEncoding.EncodeToString(s.sign(b)) + "\n"
+		if err := writeFile(s.root, path.Join(dir, signed), []byte(signature)); err != nil {
+			return err
+		}
 	}
 	for d := range made {
 		if err := syncDir(s.root, path.Join(dir, d)); err != nil {
