@@ -34,6 +34,7 @@ type Change struct {
 	Sample []Sample       `json:"sample"` // the first of them
 	Steps  int            `json:"steps"`
 	Done   int            `json:"done"`
+	Left   int            `json:"left,omitempty"` // of those done: steps that left their record as it was
 	Stop   int            `json:"stop,omitempty"` // a rehearsal: behind this many steps it waits for somebody to look
 
 	Approved   []string  `json:"approved,omitempty"` // ids of the approvals that carried it
@@ -80,6 +81,7 @@ type Step struct {
 	Do      string          `json:"do,omitempty"`
 	To      string          `json:"to,omitempty"`
 	State   StepState       `json:"state,omitempty"`
+	Note    string          `json:"note,omitempty"` // why the record was left as it was
 	Back    json.RawMessage `json:"back,omitempty"` // what Undo needs
 }
 
@@ -90,7 +92,16 @@ type StepState string
 const (
 	StepDone   StepState = "done"
 	StepUndone StepState = "undone"
+	StepLeft   StepState = "left" // what it was to be done to no longer fits, and stays as it is
 )
+
+// Leave is what a verb's Run gives back, before it has written anything, when the record of one step no longer fits: it stays as it is, the reason is kept, and
+// the change goes on with the others.
+func Leave(format string, args ...any) error { return &leaving{fmt.Sprintf(format, args...)} }
+
+type leaving struct{ why string }
+
+func (l *leaving) Error() string { return l.why }
 
 // Plan is what a change would do. Nothing is done by making one.
 type Plan struct {
@@ -111,7 +122,7 @@ type Verb struct {
 	// each by name.
 	Plan func(tx *store.Tx, input json.RawMessage) (Plan, error)
 	// Run does one step and gives back what Undo needs. It may run again, as everything inside an Update. The record that the step is
-	// on has been found at its planned version; a fault of kind Stale, NotFound, Conflict, Exists or Invalid stops the change.
+	// on has been found at its planned version; a fault of kind Stale, NotFound, Conflict, Exists or Invalid stops the change, what [Leave] makes does not.
 	Run func(tx *store.Tx, c store.Rec[Change], s Step) (back json.RawMessage, err error)
 	// Ready refuses to begin a change that was approved and that has to wait, or lacks the right people; nil: it is ready once it is approved.
 	Ready func(tx *store.Tx, c store.Rec[Change], given []store.Approval) error
@@ -321,6 +332,23 @@ func (c *Changes) List(ctx context.Context, state ChangeState, q store.Query) (p
 		return err
 	})
 	return page, next, err
+}
+
+// Left are the steps of a change that left their record as it was, with the reason of each; at most so many.
+func (c *Changes) Left(ctx context.Context, id string, most int) (all []Step, err error) {
+	err = c.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		for rec, err := range steps.Scan(tx, store.Query{Index: "change", Equal: []any{id}}) {
+			if err != nil || len(all) == most {
+				return err
+			}
+			if rec.Value.State == StepLeft {
+				all = append(all, rec.Value)
+			}
+		}
+		return nil
+	})
+	return all, err
 }
 
 // Approve records that by, who is not the author, agrees to exactly what the digest binds.
@@ -596,7 +624,11 @@ func (c *Changes) forth(tx *store.Tx, rec store.Rec[Change], change *Change) err
 		if err := steps.PutKnown(tx, s.Meta, s.Value); err != nil {
 			return err
 		}
-		tx.On(s.Value.On)
+		if s.Value.State == StepLeft {
+			change.Left++
+		} else {
+			tx.On(s.Value.On)
+		}
 		change.Done = s.Value.N
 	}
 	switch {
@@ -632,6 +664,11 @@ func (v Verb) do(tx *store.Tx, rec store.Rec[Change], s *Step) error {
 		}
 	}
 	back, err := v.Run(tx, rec, *s)
+	var left *leaving
+	if errors.As(err, &left) {
+		s.State, s.Note = StepLeft, left.why
+		return nil
+	}
 	if err != nil {
 		return fail(err)
 	}

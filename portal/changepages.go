@@ -5,6 +5,7 @@ import (
 
 	"lifeline/contacts"
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/templates"
@@ -153,6 +154,8 @@ type changePageView struct {
 	shell
 	Change changeDesk
 	Typed  string
+	Drafts []desk.Draft    // of a change that writes to many: the first, for whoever may read tickets
+	Left   []contacts.Step // what it left as it was
 }
 
 func (k *call) changePage(status int, refused error) error {
@@ -163,6 +166,16 @@ func (k *call) changePage(status int, refused error) error {
 	v := changePageView{shell: k.shell("desk.book.changes")}
 	v.Change = k.changeDesk(v.shell, rec)
 	v.Title = v.Change.Says
+	if v.May(string(auth.TicketRead)) && (rec.Value.State == contacts.ChangeProposed || rec.Value.State == contacts.ChangeApproved) {
+		if v.Drafts, err = k.p.Desk.Drafts(k.UserContext(), rec.Value, shownDrafts); err != nil {
+			return err
+		}
+	}
+	if rec.Value.Left > 0 {
+		if v.Left, err = k.p.Changes.Left(k.UserContext(), rec.ID, maxList); err != nil {
+			return err
+		}
+	}
 	if refused != nil {
 		v.refused(refused)
 		v.Typed = k.FormValue("reason")

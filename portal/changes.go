@@ -43,6 +43,7 @@ type changeAnswer struct {
 	Sample     []contacts.Sample `json:"sample"` // masked
 	Steps      int               `json:"steps"`
 	Done       int               `json:"done"`
+	Left       int               `json:"left"`                // of those done: records that no longer fitted and stay as they were
 	PausesAt   int               `json:"pauses_at,omitempty"` // the rehearsal
 	Approvals  []string          `json:"approvals,omitempty"`
 	RunBy      string            `json:"run_by,omitempty"`
@@ -57,7 +58,7 @@ type changeAnswer struct {
 func changeOf(r store.Rec[contacts.Change]) changeAnswer {
 	c := r.Value
 	return changeAnswer{object: objectOf(r.Meta), Verb: c.Verb, State: string(c.State), Note: c.Note, Author: c.Author, Reason: c.Reason, Input: c.Input,
-		Digest: c.Digest, Alone: c.Alone, Counts: c.Counts, Sample: c.Sample, Steps: c.Steps, Done: c.Done, PausesAt: c.Stop, Approvals: c.Approved,
+		Digest: c.Digest, Alone: c.Alone, Counts: c.Counts, Sample: c.Sample, Steps: c.Steps, Done: c.Done, Left: c.Left, PausesAt: c.Stop, Approvals: c.Approved,
 		RunBy: c.RunBy, UndoneBy: c.UndoneBy, ProposedAt: c.ProposedAt, ExpiresAt: c.ExpiresAt, DoneAt: given(c.DoneAt), UndoUntil: given(c.UndoUntil)}
 }
 

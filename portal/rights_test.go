@@ -106,6 +106,9 @@ var mayUse = map[string]string{
 	"POST /desk/tickets/:number/account":     "commander support",
 	"GET /desk/search":                       desks,
 
+	"POST /api/v1/tickets/bulk": "commander support",
+	"POST /desk/tickets/bulk":   "commander support",
+
 	"GET /api/v1/queues":                    desks,
 	"PATCH /api/v1/tickets/:number":         "commander support",
 	"POST /api/v1/tickets/:number/solve":    "commander support",

@@ -46,6 +46,23 @@ type ticketListView struct {
 	Labels     []string
 	Next       string
 	Whole      bool
+
+	Bulk       bool // she may change many of them at once
+	Marked     []string
+	Typed      map[string]string
+	Members    []auth.Member
+	Categories []string
+	Macros     []desk.Macro
+	Blanks     string
+	Alone      int // so many customers one person may write to in one go
+}
+
+// Ticked says whether a ticket was marked in what was sent and refused.
+func (v ticketListView) Ticked(number string) bool { return slices.Contains(v.Marked, number) }
+
+// BulkLink is where the form below the list goes, with what the list holds.
+func (v ticketListView) BulkLink() string {
+	return "/desk/tickets/bulk?" + strings.TrimPrefix(v.Link(), "/desk/tickets?")
 }
 
 func (v ticketListView) Link(pairs ...string) string {
@@ -64,23 +81,31 @@ func (v ticketListView) Link(pairs ...string) string {
 	return "/desk/tickets?" + q.Encode()
 }
 
-func (k *call) ticketList() error {
+// listed is what the list of tickets holds, whose query may leave out the most of it.
+func (k *call) listed() (desk.Choice, error) {
 	c, err := k.choice()
-	if err != nil {
-		return err
-	}
-	c.Limit = 50
-	v := ticketListView{shell: k.shell("desk.tickets"), Asked: map[string]string{}, States: []string{desk.New, desk.Asked, desk.Waiting, desk.Solved, desk.Closed}, Priorities: []string{"P0", "P1", "P2", "P3"}}
-	for _, name := range choiceQuery {
-		if name != "after" && name != "limit" {
-			v.Asked[name] = k.Query(name)
-		}
-	}
 	if c.State == "" && c.Words == "" {
 		c.State = desk.AnyOpen
 	}
 	if c.State == desk.Closed && c.Order == "" {
 		c.Order = desk.ByChanged
+	}
+	return c, err
+}
+
+func (k *call) ticketList() error { return k.ticketListWith(200, nil) }
+
+func (k *call) ticketListWith(status int, refused error) error {
+	c, err := k.listed()
+	if err != nil {
+		return err
+	}
+	c.Limit = 50
+	v := ticketListView{shell: k.shell("desk.tickets"), Marked: k.marked(), Typed: k.bulkTyped(), Asked: map[string]string{}, States: []string{desk.New, desk.Asked, desk.Waiting, desk.Solved, desk.Closed}, Priorities: []string{"P0", "P1", "P2", "P3"}}
+	for _, name := range choiceQuery {
+		if name != "after" && name != "limit" {
+			v.Asked[name] = k.Query(name)
+		}
 	}
 	v.Choice = c
 	page, err := k.p.Desk.List(k.UserContext(), c)
@@ -111,7 +136,16 @@ func (k *call) ticketList() error {
 	if v.Labels, err = k.p.Desk.Labels(k.UserContext()); err != nil {
 		return err
 	}
-	return k.p.render(k.Ctx, 200, "desk_tickets", v)
+	if v.May(string(auth.TicketWrite)) && v.May(string(auth.ChangePropose)) {
+		if v.Members, err = k.p.Gate.Members(k.UserContext()); err != nil {
+			return err
+		}
+		v.Bulk, v.Categories, v.Macros, v.Alone, v.Blanks = true, k.p.Desk.Policy.Categories, k.p.Desk.Policy.Macros, k.p.Desk.Policy.Bulk.Alone, desk.Blanks()
+	}
+	if refused != nil {
+		v.refused(refused)
+	}
+	return k.p.render(k.Ctx, status, "desk_tickets", v)
 }
 
 func (t *tallyAnswer) add(q tallyAnswer) {
@@ -242,7 +276,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 		w.Macros = append(w.Macros, m.Name)
 	}
 	if name := k.Query("macro"); name != "" {
-		if w.Macro, err = k.p.Desk.Macro(name, t); err != nil {
+		if w.Macro, err = k.p.Desk.Macro(k.UserContext(), name, open); err != nil {
 			return w, err
 		}
 	}

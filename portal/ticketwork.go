@@ -213,7 +213,7 @@ func (p *Portal) ticketWorkRoutes() []route {
 			}
 			all := list[macroAnswer]{}
 			for _, m := range p.Desk.Policy.Macros {
-				text, err := p.Desk.Macro(m.Name, v.Ticket)
+				text, err := p.Desk.Macro(k.UserContext(), m.Name, v)
 				if err != nil {
 					return err
 				}

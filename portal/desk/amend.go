@@ -143,12 +143,18 @@ func (d *Desk) askedBy(tx *store.Tx, in Amendment) string {
 }
 
 func readAmendment(input json.RawMessage) (in Amendment, err error) {
+	err = readInput(input, &in)
+	return in, err
+}
+
+// readInput reads what a change was asked to do; it has no unknown fields.
+func readInput(input json.RawMessage, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(input))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return in, fault.BadField("input", "cannot be read: %.200s", err)
+	if err := dec.Decode(into); err != nil {
+		return fault.BadField("input", "cannot be read: %.200s", err)
 	}
-	return in, nil
+	return nil
 }
 
 // checkAmendment reads an amendment against the account that its case hangs on.

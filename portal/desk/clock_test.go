@@ -112,7 +112,7 @@ func TestAnExplanationSaysSomething(t *testing.T) {
 // A macro is filled with a ticket's own facts; a value cannot bring a blank or a line of its own, and what nobody gave stays in sight.
 func TestAMacroIsFilledWithATicketsFacts(t *testing.T) {
 	tic := Ticket{Number: "K7Q-42M-9XD", Phrase: "amber fox", Name: "Ann\nBcc: {phrase}"}
-	got, missing := fill("Dear {name}, {number}: {site} {unknown}", tic, "https://x")
+	got, missing := fill("Dear {name}, {number}: {site} {unknown}", tic.facts("https://x"))
 	if got != "Dear Ann Bcc: {phrase}, K7Q-42M-9XD: {site} {unknown}" || strings.Join(missing, " ") != "site" {
 		t.Errorf("%q %q", got, missing)
 	}

@@ -57,6 +57,7 @@ type Policy struct {
 	Categories   []string                 `yaml:"categories" json:"categories"`         // of tickets
 	Silence      Silence                  `yaml:"silence" json:"silence"`               // what happens when a customer does not say whether it is solved
 	Macros       []Macro                  `yaml:"macros" json:"macros"`                 // answers that are given often
+	Bulk         BulkPolicy               `yaml:"bulk" json:"bulk"`                     // many tickets at once
 	AckEach      time.Duration            `yaml:"ack_each" json:"ack_each"`             // one receipt to an address in this time
 	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
@@ -82,6 +83,7 @@ func DefaultPolicy() Policy {
 		Resolution:   map[string]time.Duration{"P0": 24 * time.Hour, "P1": 72 * time.Hour, "P2": 10 * 24 * time.Hour, "P3": 30 * 24 * time.Hour},
 		Categories:   []string{"access", "data", "performance", "billing", "question", "other"},
 		Silence:      Silence{Asks: 2, Every: 72 * time.Hour, After: 7 * 24 * time.Hour},
+		Bulk:         BulkPolicy{Alone: 20},
 		AckEach:      15 * time.Minute,
 		AckDaily:     3,
 		AckHourly:    20_000,
@@ -135,7 +137,7 @@ func (p Policy) Check() error {
 			bad(field, "must be a duration above 0")
 		}
 	}
-	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "open_tries": p.OpenTries} {
+	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "open_tries": p.OpenTries, "bulk.alone": p.Bulk.Alone} {
 		if n < 1 {
 			bad(field, "must be at least 1")
 		}

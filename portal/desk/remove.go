@@ -10,14 +10,15 @@ import (
 	"lifeline/store/secret"
 )
 
-// ChangeVerbs are what the desk can change: it deletes tickets with their conversation, and purges what was deleted long enough ago.
+// ChangeVerbs are what the desk can change: it handles and answers many tickets at once, deletes tickets with their conversation, and purges what was deleted long
+// enough ago.
 func (d *Desk) ChangeVerbs() []contacts.Verb {
-	return []contacts.Verb{
+	return append(d.bulkVerbs(), []contacts.Verb{
 		{Name: "ticket.delete", Right: "record.delete", Says: "delete tickets with their conversation; they can be brought back", Apart: true, Keep: tickets.Keep,
 			Plan: d.planDelete, Version: ticketVersion, Run: runDelete, Undo: undoDelete},
 		d.amendVerb(),
 		{Name: "ticket.purge", Right: "record.purge", Says: "remove deleted tickets for good", Plan: d.planPurge, Run: runPurge},
-	}
+	}...)
 }
 
 // aTicket finds a ticket, deleted or not, by its id; one that lives by its number as well.

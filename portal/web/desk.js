@@ -50,7 +50,7 @@
   // Keys on the lists and pages of tickets; not while somebody types, and never with a modifier.
   var rows = document.querySelector('[data-rows]'), answer = document.getElementById('answer'), keys = document.querySelector('details.keys');
   function step(by) {
-    var links = Array.prototype.slice.call(rows.querySelectorAll('tbody td:first-child a'));
+    var links = Array.prototype.slice.call(rows.querySelectorAll('tbody td > a.code'));
     var at = links.indexOf(document.activeElement);
     var to = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))];
     if (to) to.focus();
@@ -64,6 +64,7 @@
     var take = document.querySelector('[data-key="a"]');
     var act = {
       j: rows && function () { step(1); }, k: rows && function () { step(-1); },
+      x: rows && rows.contains(document.activeElement) && function () { var box = document.activeElement.closest('tr').querySelector('[name=number]'); if (box) box.click(); },
       o: rows && rows.contains(document.activeElement) && function () { document.activeElement.click(); },
       r: answer && function () { write(false); }, n: answer && function () { write(true); }, a: take && function () { take.click(); },
       '?': keys && function () { keys.open = !keys.open; keys.querySelector('summary').focus(); }
