@@ -20,8 +20,11 @@ func (r *Room) facts(tx *store.Tx, updateID string) (templates.Update, error) {
 	if u.State != Draft {
 		return r.said(store.Rec[Update]{Meta: m, Value: u}, in.Value), nil
 	}
-	now, err := r.ledger(tx, in.ID, in.Value)
+	now, err := r.figuresFor(tx, in, u.Statement)
 	if err != nil {
+		return templates.Update{}, err
+	}
+	if u.Before, err = since(tx, u); err != nil {
 		return templates.Update{}, err
 	}
 	return r.saying(updateID, u, in.Value, now), nil
@@ -31,7 +34,7 @@ func (r *Room) facts(tx *store.Tx, updateID string) (templates.Update, error) {
 func (r *Room) said(rec store.Rec[Update], in Incident) templates.Update {
 	u := rec.Value
 	f := templates.Update{
-		ID: rec.ID, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: u.Figures, Security: u.Security, Pinned: u.Pinned,
+		ID: rec.ID, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: u.Figures, Before: u.Before, Security: u.Security, Pinned: u.Pinned,
 		Unread: u.Unread, FirstWord: u.First, Corrects: u.Corrects, Retracted: u.State == Retracted, Drill: in.Drill,
 	}
 	if u.PublishedAt != nil {
@@ -43,7 +46,7 @@ func (r *Room) said(rec store.Rec[Update], in Incident) templates.Update {
 // saying is what a draft would say if it were published now.
 func (r *Room) saying(id string, u Update, in Incident, figures *templates.Figures) templates.Update {
 	return templates.Update{
-		ID: id, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: figures, Security: in.Security, Pinned: in.Pinned,
+		ID: id, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: figures, Before: u.Before, Security: in.Security, Pinned: in.Pinned,
 		Unread: u.First, FirstWord: u.First, Corrects: u.Corrects, Drill: in.Drill,
 	}
 }

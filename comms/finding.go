@@ -50,7 +50,9 @@ func findings(s templates.Statement, k situation) (all []Finding) {
 	all = append(all, linkFindings(s, k.Hosts)...)
 	all = append(all, lossFindings(s)...)
 	all = append(all, newsFindings(s, k)...)
+	all = append(all, changeFindings(s, k.Before)...)
 	all = append(all, countFindings(s, k.Figures)...)
+	all = append(all, unitFindings(s)...)
 	all = append(all, timeFindings(s, k)...)
 	all = append(all, reachFindings(s, k)...)
 	all = append(all, wordFindings(s)...)
@@ -77,11 +79,15 @@ func passages(s templates.Statement) []passage {
 	all := []passage{
 		{"headline", s.Headline}, {"what_happened", s.WhatHappened}, {"your_action", s.YourAction}, {"technical", s.Technical},
 		{"scope.text", s.Scope.Text}, {"affected.who", s.Affected.Who}, {"timeline.text", s.Timeline.Text}, {"data_loss.text", s.DataLoss.Text},
+		{"apology", s.Apology},
+	}
+	for _, figure := range templates.Changeable() {
+		all = append(all, passage{"changed." + figure, s.Changed[figure]})
 	}
 	for _, l := range []struct {
 		field string
 		texts []string
-	}{{"known", s.Known}, {"unknown", s.Unknown}, {"doing", s.Doing}, {"scope.products", s.Scope.Products}, {"scope.regions", s.Scope.Regions}} {
+	}{{"known", s.Known}, {"unknown", s.Unknown}, {"doing", s.Doing}, {"long_because", s.LongBecause}, {"scope.products", s.Scope.Products}, {"scope.regions", s.Scope.Regions}} {
 		for i, text := range l.texts {
 			all = append(all, passage{l.field + "[" + strconv.Itoa(i) + "]", text})
 		}
@@ -133,10 +139,40 @@ func newsFindings(s templates.Statement, k situation) []Finding {
 	return nil
 }
 
+// figureFields are where the figures that may change stand.
+var figureFields = map[string]string{
+	templates.FigureSites: "affected.sites", templates.FigureCustomers: "affected.customers", templates.FigureUsers: "affected.users",
+	templates.FigureTimeline: "timeline", templates.FigureLoss: "data_loss",
+}
+
+// changeFindings asks why a figure is another than before: readers compare, and a silent change costs more trust than the error did.
+func changeFindings(s templates.Statement, before *Update) (all []Finding) {
+	if before == nil {
+		return nil
+	}
+	differs := figuresOf(*before).Differs(s)
+	for _, figure := range templates.Changeable() {
+		switch given := strings.TrimSpace(s.Changed[figure]) != ""; {
+		case slices.Contains(differs, figure) && !given:
+			all = append(all, Finding{LevelError, figureFields[figure], "change_without_reason", fmt.Sprintf("is another than in update %d", before.Number),
+				fmt.Sprintf(`say why in "changed": {"%s": "..."}; every reader is told the old figure, the new one and the reason`, figure)})
+		case given && !slices.Contains(differs, figure):
+			all = append(all, Finding{LevelWarning, "changed." + figure, "not_changed", fmt.Sprintf("gives a reason, and the figure is that of update %d", before.Number), "take the reason out; nobody will see it"})
+		}
+	}
+	return all
+}
+
+// figuresOf are the figures of a published update.
+func figuresOf(u Update) templates.Before {
+	return templates.Before{Number: u.Number, Affected: u.Statement.Affected, Timeline: u.Statement.Timeline, DataLoss: u.Statement.DataLoss}
+}
+
 // gist is everything that a statement says about the incident, in one comparable text: not when the next word comes, nor to whom and how it goes.
 func gist(s templates.Statement) string {
 	s.NextUpdateBy, s.NoChange, s.Doing = templates.Moment{}, false, nil
 	s.Audience, s.Channels, s.Locales = "", nil, nil
+	s.Changed, s.Apology, s.Unaffected = nil, "", false
 	for _, text := range []*string{&s.Headline, &s.WhatHappened, &s.YourAction, &s.Technical, &s.Scope.Text, &s.Affected.Who, &s.Timeline.Text, &s.DataLoss.Text} {
 		*text = squeeze(*text)
 	}
@@ -162,6 +198,7 @@ func squeeze(s string) string { return strings.ToLower(strings.Join(strings.Fiel
 // sameFigures says whether the counts are the same, whatever the time.
 func sameFigures(a, b templates.Figures) bool {
 	a.AsOf, b.AsOf = time.Time{}, time.Time{}
+	a.Stored, b.Stored = nil, nil
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && string(x) == string(y)
@@ -187,6 +224,14 @@ func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) 
 		}
 	}
 	return all
+}
+
+// unitFindings asks whose the counted sites are: 400 with and without one's own mean different things.
+func unitFindings(s templates.Statement) []Finding {
+	if s.Affected.Sites.State == templates.CountKnown && s.Affected.OwnSites == "" {
+		return []Finding{{LevelWarning, "affected.own_sites", codeMissing, "is missing: readers cannot tell whether our own sites are in the count", "say counted, not_counted or none"}}
+	}
+	return nil
 }
 
 // timeFindings looks at the promise of the next word, and at estimates that have passed.
@@ -261,9 +306,13 @@ func shareFindings(s templates.Statement) (all []Finding) {
 	return all
 }
 
-// roomFindings says where a pinned fact does not fit.
+// roomFindings says where a pinned fact, or what a figure was before, does not fit.
 func roomFindings(s templates.Statement, left map[string][]string) (all []Finding) {
 	for _, locale := range s.Locales {
+		if slices.Contains(left[locale], templates.FactChanged) {
+			all = append(all, Finding{LevelWarning, "channels", "change_left_out", fmt.Sprintf("leave what was said before out of the SMS in %s, for want of room", locale),
+				"shorten the headline, what to do or the pinned facts"})
+		}
 		if slices.Contains(left[locale], templates.FactPinned) {
 			all = append(all, Finding{LevelWarning, "channels", "pinned_left_out", fmt.Sprintf("leave a pinned fact out of the SMS in %s, for want of room", locale),
 				"shorten the pinned facts, what happened or what to do"})

@@ -74,7 +74,33 @@ func TestFindings(t *testing.T) {
 		"a share of a machine":   {func(s *S) { s.Technical = "The queue was 90 % full." }, nil, []string{"warning technical bare_share"}},
 		"no room for a pin": {func(s *S) { s.Locales = []string{"en", "ja"} }, func(k *situation) { k.Left = map[string][]string{"ja": {"support", "pinned"}} },
 			[]string{"warning channels pinned_left_out"}},
-		"all handed out": {func(s *S) { s.Phase = Resolved }, func(k *situation) { k.Figures = &set }, []string{"warning phase sites_open"}},
+		"a count that changed": {func(s *S) { s.Affected.Sites = templates.Known(4) }, func(k *situation) {
+			b := before(whole(noon))
+			b.Statement.Affected.Sites = templates.Known(3)
+			k.Before = b
+		}, []string{"error affected.sites change_without_reason"}},
+		"a count that changed, with why": {func(s *S) { s.Changed = map[string]string{"sites": "One was found late."} }, func(k *situation) {
+			b := before(whole(noon))
+			b.Statement.Affected.Sites = templates.Known(3)
+			k.Before = b
+		}, nil},
+		"a count that is no more known": {func(s *S) { s.Affected.Customers = templates.Count{State: templates.CountUnknown} }, func(k *situation) { k.Before, k.Figures = before(whole(noon)), nil }, []string{"error affected.customers change_without_reason"}},
+		"a count that is known now": {func(*S) {}, func(k *situation) {
+			b := before(whole(noon))
+			b.Statement.Affected.Sites.State = templates.CountUnknown
+			k.Before = b
+		}, nil},
+		"a larger loss": {func(s *S) { most := templates.Span(time.Hour); s.DataLoss.AtMost = &most }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error data_loss change_without_reason"}},
+		"a date that is gone": {func(*S) {}, func(k *situation) {
+			b, at := before(whole(noon)), noon.Add(time.Hour)
+			b.Statement.Timeline = templates.Timeline{Kind: "at", Earliest: &at}
+			k.Before = b
+		}, []string{"error timeline change_without_reason"}},
+		"a reason for nothing":  {func(s *S) { s.Known = []string{"x"}; s.Changed = map[string]string{"sites": "No."} }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"warning changed.sites not_changed"}},
+		"whose sites":           {func(s *S) { s.Affected.OwnSites = "" }, nil, []string{"warning affected.own_sites missing"}},
+		"an apology is no news": {func(s *S) { s.Apology = "standard" }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
+		"a picture by halves":   {func(s *S) { s.Picture.SiteList.State = "known" }, nil, []string{"error picture.site_list.confidence missing"}},
+		"all handed out":        {func(s *S) { s.Phase = Resolved }, func(k *situation) { k.Figures = &set }, []string{"warning phase sites_open"}},
 	} {
 		s := whole(noon)
 		c.mend(&s)

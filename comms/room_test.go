@@ -40,22 +40,31 @@ Bolt,A-2,Bolt,S-4,Dai Ito,billing,dai@bolt.example,,ja,2022-04-01
 func houses(t *testing.T, story func(h house)) {
 	t.Helper()
 	clock := storetest.NewDial(outbreak)
-	kinds := append(contacts.Kinds(), Kinds()...)
-	storetest.Each(t, kinds, func(t *testing.T, db *store.DB) {
-		clock.Set(outbreak)
-		words, err := theWords()
-		if err != nil {
-			t.Fatal(err)
-		}
-		book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: quiet()}
-		policy := DefaultPolicy()
-		policy.Internal = []Direct{{Channel: ChannelEmail, Address: "duty@vendor.example", Locale: "en"}}
-		policy.Components = []ComponentPolicy{{Name: "Wiki", Group: "Cloud"}, {Name: "Issues", Group: "Cloud"}}
-		h := house{T: t, clock: clock, Room: &Room{DB: db, Book: book, Words: words, Policy: policy, Log: quiet(),
-			Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}}}
-		h.load(theContacts)
-		story(h)
-	}, storetest.Clock(clock.Now))
+	storetest.Each(t, append(contacts.Kinds(), Kinds()...), func(t *testing.T, db *store.DB) { story(furnished(t, clock, db)) }, storetest.Clock(clock.Now))
+}
+
+// anyHouse is one on the embedded store, for what no engine could do otherwise.
+func anyHouse(t *testing.T) house {
+	t.Helper()
+	clock := storetest.NewDial(outbreak)
+	return furnished(t, clock, storetest.Open(t, append(contacts.Kinds(), Kinds()...), storetest.Clock(clock.Now)))
+}
+
+func furnished(t *testing.T, clock *storetest.Dial, db *store.DB) house {
+	t.Helper()
+	clock.Set(outbreak)
+	words, err := theWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: quiet()}
+	policy := DefaultPolicy()
+	policy.Internal = []Direct{{Channel: ChannelEmail, Address: "duty@vendor.example", Locale: "en"}}
+	policy.Components = []ComponentPolicy{{Name: "Wiki", Group: "Cloud"}, {Name: "Issues", Group: "Cloud"}}
+	h := house{T: t, clock: clock, Room: &Room{DB: db, Book: book, Words: words, Policy: policy, Log: quiet(),
+		Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}}}
+	h.load(theContacts)
+	return h
 }
 
 func (h house) load(csv string) {
@@ -108,7 +117,7 @@ func whole(now time.Time) templates.Statement {
 	return templates.Statement{
 		Phase: Identified, Headline: "A script deleted sites", WhatHappened: "A maintenance script deleted the sites of some customers.", YourAction: "nothing",
 		Scope:    templates.Scope{Products: []string{"Wiki"}, Regions: []string{"all"}, Text: "Sites in the cloud."},
-		Affected: templates.Affected{Who: "A site that cannot be opened.", Sites: templates.Known(4), Customers: templates.Known(2), Status: "estimate", Confidence: "medium"},
+		Affected: templates.Affected{Who: "A site that cannot be opened.", Sites: templates.Known(4), Customers: templates.Known(2), OwnSites: "not_counted", Status: "estimate", Confidence: "medium"},
 		Timeline: templates.Timeline{Kind: "direction", Text: "days, not hours", Confidence: "low", FullScopeBy: templates.Moment{Word: notKnown}},
 		DataLoss: templates.DataLoss{Kind: "at_most", AtMost: &most, Confidence: "medium"},
 		Known:    []string{"The list of sites is held."}, Unknown: []string{"How long each site takes."},

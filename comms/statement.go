@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,16 +43,22 @@ func ParseStatement(body []byte) (templates.Statement, []fault.Field) {
 	read("", body, object{
 		"phase": &s.Phase, "headline": &s.Headline, "what_happened": &s.WhatHappened, "your_action": &s.YourAction, "technical": &s.Technical,
 		"scope": object{"products": &s.Scope.Products, "regions": &s.Scope.Regions, "text": &s.Scope.Text},
-		"affected": object{"who": &s.Affected.Who, "sites": &s.Affected.Sites, "customers": &s.Affected.Customers,
-			"status": &s.Affected.Status, "confidence": &s.Affected.Confidence},
+		"affected": object{"who": &s.Affected.Who, "sites": &s.Affected.Sites, "customers": &s.Affected.Customers, "users": &s.Affected.Users,
+			"own_sites": &s.Affected.OwnSites, "status": &s.Affected.Status, "confidence": &s.Affected.Confidence},
 		"timeline": object{"kind": &s.Timeline.Kind, "earliest": &s.Timeline.Earliest, "latest": &s.Timeline.Latest,
 			"text": &s.Timeline.Text, "confidence": &s.Timeline.Confidence, "full_scope_by": &s.Timeline.FullScopeBy},
 		"data_loss": object{"kind": &s.DataLoss.Kind, "at_least": &s.DataLoss.AtLeast, "at_most": &s.DataLoss.AtMost,
 			"text": &s.DataLoss.Text, "confidence": &s.DataLoss.Confidence},
 		"known": &s.Known, "unknown": &s.Unknown, "doing": &s.Doing, "unknown_none": &s.UnknownNone,
 		"next_update_by": &s.NextUpdateBy, "no_change": &s.NoChange, "audience": &s.Audience, "channels": &s.Channels, "locales": &s.Locales,
+		"picture":      object{"site_list": established(&s.Picture.SiteList), "contacts": established(&s.Picture.Contacts), "restore_scope": established(&s.Picture.RestoreScope)},
+		"long_because": &s.LongBecause, "apology": &s.Apology, "was_not": &s.WasNot, "say_unaffected": &s.Unaffected, "changed": &s.Changed,
 	}, &found)
 	return s, found
+}
+
+func established(e *templates.Established) object {
+	return object{"state": &e.State, "confidence": &e.Confidence}
 }
 
 // object maps the names that a JSON object may hold to where their values go: pointers, or objects.
@@ -91,6 +98,8 @@ func readable(err error) string {
 		switch {
 		case strings.HasPrefix(want, "[]"):
 			want = "a list of texts"
+		case strings.HasPrefix(want, "map"):
+			want = "an object from figure to reason"
 		case want == "bool":
 			want = "true or false"
 		case want == "string":
@@ -148,6 +157,7 @@ func validate(s templates.Statement, k rules) []fault.Field {
 	f = append(f, badTimeline(s, k.Now)...)
 	f = append(f, badLoss(s.DataLoss)...)
 	f = append(f, badLists(s, k)...)
+	f = append(f, badOwned(s)...)
 	f = append(f, badNext(s, k.Now)...)
 	return append(f, badRoute(s, k.Locales)...)
 }
@@ -159,6 +169,9 @@ func badAffected(a templates.Affected, first bool) (f []fault.Field) {
 	}
 	if a.Customers.State == templates.CountAbsent {
 		f = append(f, missing("affected.customers"))
+	}
+	if a.OwnSites != "" {
+		f = oneOf(f, "affected.own_sites", a.OwnSites, "counted", "not_counted", "none")
 	}
 	f = oneOf(f, "affected.status", a.Status, "estimate", "final")
 	return oneOf(f, "affected.confidence", a.Confidence, confidences...)
@@ -233,6 +246,33 @@ func badLists(s templates.Statement, k rules) (f []fault.Field) {
 		f = append(f, fault.Field{Field: "doing", Code: codeMissing, Reason: "is missing; an update without change says what is being worked on"})
 	}
 	return list{most: 30, prose: line}.bad(f, "doing", s.Doing)
+}
+
+// badOwned checks what a vendor owes beside the figures; all of it may be left out.
+func badOwned(s templates.Statement) (f []fault.Field) {
+	p := s.Picture
+	for _, part := range []struct {
+		field string
+		templates.Established
+	}{{"picture.site_list", p.SiteList}, {"picture.contacts", p.Contacts}, {"picture.restore_scope", p.RestoreScope}} {
+		if part.Established != (templates.Established{}) {
+			f = oneOf(f, part.field+".state", part.State, "known", "partly", templates.NotKnown)
+			f = oneOf(f, part.field+".confidence", part.Confidence, confidences...)
+		}
+	}
+	f = list{most: 10, prose: prose{most: 500}}.bad(f, "long_because", s.LongBecause)
+	f = prose{most: 1000, lines: true}.bad(f, "apology", s.Apology)
+	if len(s.WasNot) > 0 {
+		f = subset(f, "was_not", s.WasNot, templates.WasNots())
+	}
+	for _, figure := range slices.Sorted(maps.Keys(s.Changed)) {
+		if !slices.Contains(templates.Changeable(), figure) {
+			f = append(f, wrong("changed", "names %.40q; the figures are %s", figure, strings.Join(templates.Changeable(), ", ")))
+			continue
+		}
+		f = prose{most: 300}.bad(f, "changed."+figure, s.Changed[figure])
+	}
+	return f
 }
 
 func badNext(s templates.Statement, now time.Time) []fault.Field {

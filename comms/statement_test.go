@@ -112,16 +112,21 @@ func TestWhatDoesNotFitIsRefusedByName(t *testing.T) {
 		"counts not known": {func(s *S) {
 			s.Affected.Sites, s.Affected.Customers = templates.Count{State: templates.CountUnknown}, templates.Known(0)
 		}, nil},
-		"at needs a time":         {func(s *S) { s.Timeline.Kind = "at" }, []string{"timeline.earliest"}},
-		"at has one time":         {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "at", in(1), in(2) }, []string{"timeline.latest"}},
-		"range needs both":        {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest = "range", in(1) }, []string{"timeline.latest"}},
-		"range in order":          {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "range", in(2), in(1) }, []string{"timeline.latest"}},
-		"range":                   {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "range", in(1), in(2) }, nil},
-		"no date, and yet a date": {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest = "no_date_possible", in(1) }, []string{"timeline.earliest"}},
-		"no date":                 {func(s *S) { s.Timeline.Kind, s.Timeline.Text = "no_date_possible", "" }, nil},
-		"direction without text":  {func(s *S) { s.Timeline.Text = "" }, []string{"timeline.text"}},
-		"full scope none":         {func(s *S) { s.Timeline.FullScopeBy = word("none") }, []string{"timeline.full_scope_by"}},
-		"full scope passed":       {func(s *S) { s.Timeline.FullScopeBy = templates.Moment{At: noon} }, []string{"timeline.full_scope_by"}},
+		"at needs a time":            {func(s *S) { s.Timeline.Kind = "at" }, []string{"timeline.earliest"}},
+		"at has one time":            {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "at", in(1), in(2) }, []string{"timeline.latest"}},
+		"range needs both":           {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest = "range", in(1) }, []string{"timeline.latest"}},
+		"range in order":             {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "range", in(2), in(1) }, []string{"timeline.latest"}},
+		"range":                      {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "range", in(1), in(2) }, nil},
+		"no date, and yet a date":    {func(s *S) { s.Timeline.Kind, s.Timeline.Earliest = "no_date_possible", in(1) }, []string{"timeline.earliest"}},
+		"no date":                    {func(s *S) { s.Timeline.Kind, s.Timeline.Text = "no_date_possible", "" }, nil},
+		"direction without text":     {func(s *S) { s.Timeline.Text = "" }, []string{"timeline.text"}},
+		"a change that nobody named": {func(s *S) { s.Changed = map[string]string{"mood": "x"} }, []string{"changed"}},
+		"a change in two lines":      {func(s *S) { s.Changed = map[string]string{"sites": "a\nb"} }, []string{"changed.sites"}},
+		"a word of our own":          {func(s *S) { s.WasNot = []string{"intent", "aliens"} }, []string{"was_not[1]"}},
+		"half a picture":             {func(s *S) { s.Picture.Contacts.Confidence = "high" }, []string{"picture.contacts.state"}},
+		"whose sites":                {func(s *S) { s.Affected.OwnSites = "some" }, []string{"affected.own_sites"}},
+		"full scope none":            {func(s *S) { s.Timeline.FullScopeBy = word("none") }, []string{"timeline.full_scope_by"}},
+		"full scope passed":          {func(s *S) { s.Timeline.FullScopeBy = templates.Moment{At: noon} }, []string{"timeline.full_scope_by"}},
 		"full scope known": {func(s *S) {
 			s.Timeline.FullScopeBy.Word = ""
 			s.Timeline.FullScopeBy.At, s.Affected.Status = noon, "final"

@@ -20,11 +20,12 @@ type Update struct {
 	Number      int                 `json:"number"`
 	State       string              `json:"state"` // draft, published, retracted
 	Statement   templates.Statement `json:"statement"`
-	Author      string              `json:"author"`   // whoever wrote it last: she may not approve it
-	AskedAt     time.Time           `json:"asked_at"` // when it was last changed: since then it waits for an approver
-	First       bool                `json:"first"`    // the first notice
-	Corrects    int                 `json:"corrects"` // number of the update it takes back; 0: none
-	Figures     *templates.Figures  `json:"figures"`  // frozen at publishing; nil: no affected set was loaded
+	Author      string              `json:"author"`           // whoever wrote it last: she may not approve it
+	AskedAt     time.Time           `json:"asked_at"`         // when it was last changed: since then it waits for an approver
+	First       bool                `json:"first"`            // the first notice
+	Corrects    int                 `json:"corrects"`         // number of the update it takes back; 0: none
+	Figures     *templates.Figures  `json:"figures"`          // frozen at publishing; nil: no affected set was loaded
+	Before      *templates.Before   `json:"before,omitempty"` // the figures of the update before it, frozen too; nil: it is the first to these readers
 	Security    string              `json:"security_cause"`
 	Pinned      []string            `json:"pinned"`
 	Digest      string              `json:"digest"` // of what was published
@@ -256,13 +257,44 @@ func standing(tx *store.Tx, incident, audience string) (*Update, error) {
 	return nil, nil
 }
 
+// since are the figures that the readers of a draft were given last; nil when they were given none.
+func since(tx *store.Tx, u Update) (*templates.Before, error) {
+	before, err := standing(tx, u.Incident, u.Statement.Audience)
+	if before == nil || err != nil {
+		return nil, err
+	}
+	was := figuresOf(*before)
+	return &was, nil
+}
+
+// figuresFor is the ledger as a statement needs it: with all that is on record beside it when the statement speaks of the share that is not affected.
+func (r *Room) figuresFor(tx *store.Tx, in store.Rec[Incident], s templates.Statement) (*templates.Figures, error) {
+	f, err := r.ledger(tx, in.ID, in.Value)
+	if err != nil || f == nil || !s.Unaffected {
+		return f, err
+	}
+	accounts, sites, err := r.Book.Totals(tx)
+	if err != nil {
+		return nil, fmt.Errorf("count what is on record: %w", err)
+	}
+	f.Stored = stored(*f, accounts, sites)
+	return f, nil
+}
+
+// stored is what of all on record is not affected.
+func stored(f templates.Figures, accounts, sites int) *templates.Stored {
+	s := templates.Stored{Sites: sites, UnaffectedSites: max(0, sites-f.Sites.Total), Customers: accounts, Unaffected: max(0, accounts-f.Customers.Total)}
+	s.SitesPercent, s.CustomersPercent = percent(s.UnaffectedSites, s.Sites), percent(s.Unaffected, s.Customers)
+	return &s
+}
+
 // beforehand is what the findings about a statement depend on. It is read on a snapshot, never within an act: counting a large
 // audience would keep every other writer waiting.
 func (r *Room) beforehand(tx *store.Tx, in store.Rec[Incident], s templates.Statement, count crowdCounter) (k survey, err error) {
 	if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
 		return k, err
 	}
-	if k.figures, err = r.ledger(tx, in.ID, in.Value); err != nil {
+	if k.figures, err = r.figuresFor(tx, in, s); err != nil {
 		return k, err
 	}
 	k.crowd, err = count(tx, in.ID, s.Audience, s.Channels)
@@ -276,6 +308,10 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 	if err != nil {
 		return nil, err
 	}
+	if before != nil {
+		was := figuresOf(*before)
+		u.Before = &was
+	}
 	return findings(u.Statement, situation{
 		Rules:  rules{Now: tx.Now(), Locales: templates.Locales(), First: u.First},
 		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Before: before, Figures: figures, Crowd: crowd,
@@ -285,7 +321,7 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 
 // leftOut is what the SMS of a draft has no room for, by language. A draft that cannot be rendered has other findings.
 func (r *Room) leftOut(u Update, in store.Rec[Incident], figures *templates.Figures) map[string][]string {
-	if !slices.Contains(u.Statement.Channels, ChannelSMS) || len(in.Value.Pinned) == 0 {
+	if !slices.Contains(u.Statement.Channels, ChannelSMS) || len(in.Value.Pinned) == 0 && u.Before == nil {
 		return nil
 	}
 	left := map[string][]string{}
@@ -378,11 +414,15 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 		if err != nil {
 			return err
 		}
-		figures, err := r.ledger(tx, in.ID, in.Value)
+		figures, err := r.figuresFor(tx, in, s)
 		if err != nil {
 			return err
 		}
-		says = r.saying("", Update{Number: in.Value.LastUpdate + 1, Statement: s}, in.Value, figures)
+		u := Update{Incident: in.ID, Number: in.Value.LastUpdate + 1, Statement: s}
+		if u.Before, err = since(tx, u); err != nil {
+			return err
+		}
+		says = r.saying("", u, in.Value, figures)
 		if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
 			return err
 		}
@@ -502,7 +542,7 @@ func (r *Room) survey(ctx context.Context, id string) (k survey, err error) {
 			return err
 		}
 		k.version = u.Version
-		if k.figures, err = r.ledger(tx, in.ID, in.Value); err != nil {
+		if k.figures, err = r.figuresFor(tx, in, u.Value.Statement); err != nil {
 			return err
 		}
 		k.crowd, err = r.crowd(tx, in.ID, u.Value.Statement.Audience, u.Value.Statement.Channels)
@@ -611,11 +651,14 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	}
 	now := tx.Now()
 	v := u.Value
+	var err error
+	if v.Before, err = since(tx, v); err != nil {
+		return u, err
+	}
 	v.State, v.PublishedAt, v.PublishedBy = Published, &now, by
 	v.Figures, v.People, v.Security, v.Pinned = k.figures, k.crowd.People, in.Value.Security, in.Value.Pinned
 	tx.On(u.ID, in.ID)
-	u, err := put(tx, updates, u.ID, v, u.Version)
-	if err != nil {
+	if u, err = put(tx, updates, u.ID, v, u.Version); err != nil {
 		return u, err
 	}
 	if u, err = r.carry(tx, u, only); err != nil {

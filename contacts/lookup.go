@@ -283,11 +283,17 @@ func (b *Book) Count(ctx context.Context) (n Counts, err error) {
 	return n, err
 }
 
-func (b *Book) counts(tx *store.Tx) (n Counts, err error) {
-	if n.Accounts, err = accounts.Count(tx, store.Query{}); err != nil {
-		return n, err
+// Totals counts the accounts and sites on record.
+func (b *Book) Totals(tx *store.Tx) (allAccounts, allSites int, err error) {
+	if allAccounts, err = accounts.Count(tx, store.Query{}); err != nil {
+		return 0, 0, err
 	}
-	if n.Sites, err = sites.Count(tx, store.Query{}); err != nil {
+	allSites, err = sites.Count(tx, store.Query{})
+	return allAccounts, allSites, err
+}
+
+func (b *Book) counts(tx *store.Tx) (n Counts, err error) {
+	if n.Accounts, n.Sites, err = b.Totals(tx); err != nil {
 		return n, err
 	}
 	n.Contacts, err = people.Count(tx, store.Query{})

@@ -31,7 +31,79 @@ type Statement struct {
 	Audience     string   `json:"audience"`
 	Channels     []string `json:"channels"`
 	Locales      []string `json:"locales"`
+
+	Picture     Picture           `json:"picture,omitzero"`         // what of the whole is established by now
+	LongBecause []string          `json:"long_because,omitempty"`   // why it takes as long as it does
+	Apology     string            `json:"apology,omitempty"`        // "standard" is put into the reader's language
+	WasNot      []string          `json:"was_not,omitempty"`        // of [WasNots]; whether it was an attack is the security cause's
+	Unaffected  bool              `json:"say_unaffected,omitempty"` // say the share that is not affected, of all that is on record
+	Changed     map[string]string `json:"changed,omitempty"`        // by figure, one of [Changeable]: why it is another than in the update before
 }
+
+// WasNots is what an incident can be said not to have been.
+func WasNots() []string { return []string{"capacity", "hardware", "intent", "customer"} }
+
+// Picture says which parts of the whole are established. The zero value says nothing.
+type Picture struct {
+	SiteList     Established `json:"site_list,omitzero"`     // which sites are affected
+	Contacts     Established `json:"contacts,omitzero"`      // whose they are and how to reach them
+	RestoreScope Established `json:"restore_scope,omitzero"` // what can be brought back
+}
+
+// Established is how far one of these is known.
+type Established struct {
+	State      string `json:"state"`      // known, partly, not_known
+	Confidence string `json:"confidence"` // low, medium, high
+}
+
+// The figures that an update may change, and for which it then gives a reason.
+const (
+	FigureSites     = "sites"
+	FigureCustomers = "customers"
+	FigureUsers     = "users"
+	FigureTimeline  = "timeline"
+	FigureLoss      = "data_loss"
+)
+
+// Changeable lists those figures.
+func Changeable() []string {
+	return []string{FigureSites, FigureCustomers, FigureUsers, FigureTimeline, FigureLoss}
+}
+
+// Before holds the figures of the update before this one, to the same readers.
+type Before struct {
+	Number   int      `json:"number"`
+	Affected Affected `json:"affected"`
+	Timeline Timeline `json:"timeline"`
+	DataLoss DataLoss `json:"data_loss"`
+}
+
+// Differs lists the figures that were given before and are others now, in the order of [Changeable]. What was not known, or only a direction, is no
+// figure: giving one then is news and no change.
+func (b Before) Differs(s Statement) (all []string) {
+	a, t, d := b.Affected, b.Timeline, b.DataLoss
+	dated := t.Kind == "at" || t.Kind == "range"
+	bounded := d.Kind == "at_most" || d.Kind == "range" || d.Kind == "none_verified"
+	for _, f := range []struct {
+		name    string
+		differs bool
+	}{
+		{FigureSites, a.Sites.State == CountKnown && a.Sites != s.Affected.Sites},
+		{FigureCustomers, a.Customers.State == CountKnown && a.Customers != s.Affected.Customers},
+		{FigureUsers, a.Users.State == CountKnown && a.Users != s.Affected.Users},
+		{FigureTimeline, dated && (t.Kind != s.Timeline.Kind || !same(t.Earliest, s.Timeline.Earliest) || !same(t.Latest, s.Timeline.Latest))},
+		{FigureLoss, bounded && (d.Kind != s.DataLoss.Kind || !equal(d.AtLeast, s.DataLoss.AtLeast) || !equal(d.AtMost, s.DataLoss.AtMost))},
+	} {
+		if f.differs {
+			all = append(all, f.name)
+		}
+	}
+	return all
+}
+
+func same(a, b *time.Time) bool { return a == nil && b == nil || a != nil && b != nil && a.Equal(*b) }
+
+func equal(a, b *Span) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // Scope is where the trouble is.
 type Scope struct {
@@ -45,8 +117,10 @@ type Affected struct {
 	Who        string `json:"who"`
 	Sites      Count  `json:"sites"`
 	Customers  Count  `json:"customers"`
-	Status     string `json:"status"`     // estimate, final
-	Confidence string `json:"confidence"` // low, medium, high
+	Users      Amount `json:"users,omitzero"`      // of the customers: a number, a range or not_known; nothing is said of them without
+	OwnSites   string `json:"own_sites,omitempty"` // whether the vendor's own sites are in the counts: counted, not_counted, none
+	Status     string `json:"status"`              // estimate, final
+	Confidence string `json:"confidence"`          // low, medium, high
 }
 
 // Timeline says when it will be over, in one of five honest forms.
@@ -73,6 +147,17 @@ type Figures struct {
 	AsOf      time.Time       `json:"as_of"`
 	Sites     SiteFigures     `json:"sites"`
 	Customers CustomerFigures `json:"customers"`
+	Stored    *Stored         `json:"stored,omitempty"` // only where an update says the share that is not affected
+}
+
+// Stored counts all that is on record, and what of it is not affected.
+type Stored struct {
+	Sites            int    `json:"sites"`
+	UnaffectedSites  int    `json:"unaffected_sites"`
+	SitesPercent     string `json:"sites_percent"` // not affected
+	Customers        int    `json:"customers"`
+	Unaffected       int    `json:"unaffected_customers"`
+	CustomersPercent string `json:"customers_percent"`
 }
 
 // SiteFigures counts sites: Rebuilt, Checked and Confirmed are cumulative (a confirmed site was also checked and rebuilt);
@@ -103,6 +188,7 @@ type Update struct {
 	Incident  Incident  `json:"incident"`
 	Statement Statement `json:"statement"`
 	Restored  *Figures  `json:"restored"` // nil: no affected set is loaded yet
+	Before    *Before   `json:"before,omitempty"`
 	Security  string    `json:"security_cause"`
 	Pinned    []string  `json:"pinned"`
 	At        time.Time `json:"at"`       // published at; zero in a preview

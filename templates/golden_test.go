@@ -151,6 +151,24 @@ func scenarios() []scenario {
 			st.YourAction = strings.Repeat("Keep your browser tabs open and copy unsaved work to a local file; ", 4)
 			st.Locales = []string{"en"}
 		})},
+		{"12_figures_changed", acme, say(12, func(u *Update, st *Statement) {
+			u.At = april(18, 0, 0)
+			whole := *figures
+			whole.Stored = &Stored{Sites: 200_000, UnaffectedSites: 199_117, SitesPercent: "99.6", Customers: 180_000, Unaffected: 179_225, CustomersPercent: "99.6"}
+			u.Restored = &whole
+			u.Before = &Before{Number: 11, Affected: Affected{Sites: Known(700), Customers: Known(400), Users: Between(1000, 5000)},
+				Timeline: Timeline{Kind: "at", Earliest: at(20, 0, 0)}, DataLoss: DataLoss{Kind: "at_most", AtMost: span(time.Minute)}}
+			st.Headline, st.Apology, st.WasNot, st.Unaffected = "We count more sites than we said before", ApologyStandard, []string{"capacity", "intent"}, true
+			st.Affected = Affected{Who: "sites that the script deleted", Sites: Known(883), Customers: Known(775), Users: Between(2000, 9000), OwnSites: "not_counted",
+				Status: "final", Confidence: "high"}
+			st.Timeline = Timeline{Kind: "at", Earliest: at(22, 0, 0), Confidence: "medium", FullScopeBy: Moment{Word: NotKnown}}
+			st.DataLoss = DataLoss{Kind: "at_most", AtMost: span(5 * time.Minute), Confidence: "medium"}
+			st.Changed = map[string]string{FigureSites: "The first count left inactive sites out", FigureCustomers: "The first count left free accounts out",
+				FigureUsers: "They have more users", FigureTimeline: "Each batch takes two days longer", FigureLoss: "Measured on 57 sites"}
+			st.LongBecause = []string{"Each site is rebuilt in some seventy steps", "Batches are checked before the next one starts"}
+			st.Picture = Picture{SiteList: Established{"known", "high"}, Contacts: Established{"partly", "medium"}, RestoreScope: Established{NotKnown, "low"}}
+			st.NextUpdateBy = Moment{At: april(18, 9, 0)}
+		})},
 	}
 }
 

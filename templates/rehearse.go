@@ -153,9 +153,29 @@ func sampleUpdates() []Update {
 		st.Unknown, st.UnknownNone = nil, true
 	}, "ruled_out")
 	add(func(st *Statement) { st.Phase, st.NextUpdateBy = "monitoring", Moment{Word: NotKnown} }, "")
+	add(func(st *Statement) { // a figure of each kind that changed, and all that is owed beside them
+		st.Affected.Users, st.Affected.OwnSites, st.Apology, st.WasNot = Between(1000, 5000), "counted", ApologyStandard, WasNots()
+		st.Timeline = Timeline{Kind: "range", Earliest: &early, Latest: &late, Confidence: "medium"}
+		st.DataLoss = DataLoss{Kind: "at_most", AtMost: span(5 * time.Minute), Confidence: "medium"}
+		st.LongBecause, st.Unaffected = []string{"Each site needs some seventy steps"}, true
+		st.Changed = map[string]string{}
+		for _, figure := range Changeable() {
+			st.Changed[figure] = "The first count left small accounts out"
+		}
+		st.Picture = Picture{SiteList: Established{"known", "high"}, Contacts: Established{"partly", "medium"}, RestoreScope: Established{NotKnown, "low"}}
+	}, "")
+	changed := &out[len(out)-1]
+	changed.Corrects, changed.Retracted = 0, false
+	whole := *figures
+	whole.Stored = &Stored{Sites: 200_000, UnaffectedSites: 199_117, SitesPercent: "99.6", Customers: 180_000, Unaffected: 179_225, CustomersPercent: "99.6"}
+	changed.Restored = &whole
+	changed.Before = &Before{Number: 3, Affected: Affected{Sites: Known(500), Customers: Known(300), Users: Between(10, 10)},
+		Timeline: Timeline{Kind: "at", Latest: &early}, DataLoss: DataLoss{Kind: "none_verified"}}
+	add(func(st *Statement) { st.Affected.Users, st.Affected.OwnSites = Amount{State: CountUnknown}, "none" }, "")
+	add(func(st *Statement) { st.Affected.Users, st.Affected.OwnSites = Between(7, 7), "not_counted" }, "")
 	draft := Update{Incident: incident, Statement: base, Restored: &Figures{Sites: figures.Sites, Customers: figures.Customers}, Security: "not_known"}
 	draft.Statement.Audience = "affected"
-	over := out[len(out)-2] // the resolved one, said after all its days
+	over := out[10] // the resolved one, said after all its days
 	over.At, over.Statement.Audience = at(30, 0), "partners"
 	over.Statement.Timeline.FullScopeBy = Moment{At: at(6, 12)}
 	correction := Update{Number: 2, Incident: incident, Statement: Statement{Phase: "investigating", Locales: base.Locales}, At: at(14, 0), Corrects: 1}

@@ -157,6 +157,9 @@ func TestNoInventedDates(t *testing.T) {
 				moments = append(moments, *m)
 			}
 		}
+		if b := s.update.Before; b != nil {
+			moments = append(moments, *b.Timeline.Earliest)
+		}
 		if s.update.Restored != nil {
 			moments = append(moments, s.update.Restored.AsOf)
 		}
@@ -300,6 +303,29 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	for _, data := range []any{TicketAck{Number: "1"}, &TicketAck{Number: "1"}, []byte(`{"number":"1"}`)} {
 		if _, err := loaded.Message(SMS, MsgTicketAck, "en", data, acme); err != nil {
 			t.Errorf("%T: %v", data, fmt.Sprint(err))
+		}
+	}
+}
+
+// How many users there are is a number, a range or not known, and reads back as it was written.
+func TestAmounts(t *testing.T) {
+	for text, want := range map[string]Amount{
+		`1000`: Between(1000, 1000), `"1000-5000"`: Between(1000, 5000), `" 7 to 9 "`: Between(7, 9), `"7 to 9"`: Between(7, 9), `"not_known"`: {State: CountUnknown}, `null`: {},
+	} {
+		var got Amount
+		err := got.UnmarshalJSON([]byte(text))
+		if err != nil || got != want {
+			t.Errorf("%s: %+v %v", text, got, err)
+			continue
+		}
+		var back Amount
+		if b := must(got.MarshalJSON()); back.UnmarshalJSON(b) != nil || back != got {
+			t.Errorf("%s: %s reads as %+v", text, b, back)
+		}
+	}
+	for _, text := range []string{`"5000-1000"`, `"many"`, `-1`, `1.5`, `"5-5"`, `{}`} {
+		if new(Amount).UnmarshalJSON([]byte(text)) == nil {
+			t.Errorf("%s was taken", text)
 		}
 	}
 }

@@ -130,6 +130,7 @@ func (w *writer) smsFacts() []smsFact {
 		add("not_known")(1, w.fold(), nil)
 	}
 	add("affected")(w.smsAffected())
+	add(FactChanged)(w.smsChanged())
 	add("recovery")(w.smsRecovery())
 	add("data_loss")(w.smsLoss())
 	add("restored")(0, w.smsRestored(), nil)
@@ -145,8 +146,11 @@ func (w *writer) smsFacts() []smsFact {
 	return out
 }
 
-// FactPinned is the kind of a pinned fact in [Rendered.Left].
-const FactPinned = "pinned"
+// FactPinned is the kind of a pinned fact in [Rendered.Left], FactChanged that of what figures were before.
+const (
+	FactPinned  = "pinned"
+	FactChanged = "changed"
+)
 
 // smsAffected counts who is hit, and defines it when there is room.
 func (w *writer) smsAffected() (rank int, text, more Phrase) {
@@ -195,9 +199,14 @@ func (w *writer) smsSure(said Phrase, field, level string) Phrase {
 // smsRecovery says when it will be over.
 func (w *writer) smsRecovery() (rank int, text, more Phrase) {
 	t := w.st.Timeline
+	said, told := w.when(t)
+	return w.smsEstimate(2, "sms.recovery", said, told, "timeline.confidence", t.Confidence, t.Kind != NotKnown)
+}
+
+// when is a timeline in a few words; told is what a reader of the person's language gets in their place.
+func (w *writer) when(t Timeline) (said, told Phrase) {
 	from, to := first(t.Earliest), first(t.Latest)
 	when := first(to, from)
-	var said, told Phrase
 	switch {
 	case t.Kind == NotKnown && !w.folded():
 		said = w.say("sms.not_known")
@@ -216,7 +225,7 @@ func (w *writer) smsRecovery() (rank int, text, more Phrase) {
 	case t.Kind == "at" && when != nil:
 		said = w.say("sms.at", w.at(*when))
 	}
-	return w.smsEstimate(2, "sms.recovery", said, told, "timeline.confidence", t.Confidence, t.Kind != NotKnown)
+	return said, told
 }
 
 // sameZone is the first of two moments, without its zone when the second one names the same.
@@ -232,8 +241,13 @@ func (w *writer) sameZone(t, then time.Time) Phrase {
 // smsLoss says how much data is lost.
 func (w *writer) smsLoss() (rank int, text, more Phrase) {
 	d := w.st.DataLoss
+	said, told := w.lost(d)
+	return w.smsEstimate(3, "sms.data_loss", said, told, "data_loss.confidence", d.Confidence, d.Kind != NotKnown)
+}
+
+// lost is a data loss in a few words; told as for when.
+func (w *writer) lost(d DataLoss) (said, told Phrase) {
 	bound := func(s *Span) time.Duration { return time.Duration(*s) }
-	var said, told Phrase
 	switch {
 	case d.Kind == NotKnown && !w.folded():
 		said = w.say("sms.not_known")
@@ -248,7 +262,7 @@ func (w *writer) smsLoss() (rank int, text, more Phrase) {
 	case (d.Kind == "range" || d.Kind == "at_most") && d.AtMost != nil:
 		said = w.say("sms.at_most", bound(d.AtMost))
 	}
-	return w.smsEstimate(3, "sms.data_loss", said, told, "data_loss.confidence", d.Confidence, d.Kind != NotKnown)
+	return said, told
 }
 
 // smsDirection is an estimate without a figure. Words that the reader may not understand wait for room.

@@ -54,7 +54,7 @@ type Sheet struct {
 
 // Fact is one thing that the update says: a label, and lines or a list.
 type Fact struct {
-	Key   string // what_happened, scope, affected, recovery, full_scope, data_loss, restored, security, pinned, known, unknown, doing, technical
+	Key   string // what_happened, apology, scope, changed, affected, unaffected, picture, recovery, long, data_loss, full_scope, restored, security, was_not, pinned, known, unknown, doing, pass_on, technical
 	Label string
 	Lines []Phrase
 	Items []Phrase // a list below the lines
@@ -257,14 +257,20 @@ func (w *writer) sheet() (Sheet, error) {
 		s.Headline = Phrase{{Text: s.Title}}
 	}
 	s.add(w, "what_happened", w.paragraphs(st.WhatHappened), nil)
+	s.add(w, "apology", w.apology(), nil)
 	scope, where := w.scope()
 	s.add(w, "scope", scope, where)
+	s.add(w, "changed", w.changed(), nil)
 	s.add(w, "affected", w.affected(), nil)
+	s.add(w, "unaffected", w.unaffected(), nil)
+	s.add(w, "picture", w.picture(), nil)
 	s.add(w, "recovery", w.recovery(), nil)
+	s.add(w, "long", nil, w.items(st.LongBecause))
 	s.add(w, "data_loss", w.dataLoss(), nil)
 	s.add(w, "full_scope", w.fullScope(), nil)
 	s.add(w, "restored", w.restored(), nil)
 	s.add(w, "security", w.security(), nil)
+	s.add(w, "was_not", w.wasNot(), nil)
 	s.add(w, "pinned", nil, w.items(w.u.Pinned))
 	known := w.items(st.Known)
 	if len(known) == 0 {
@@ -273,6 +279,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s.add(w, "known", nil, known)
 	s.add(w, "unknown", w.unknown(), w.items(st.Unknown))
 	s.add(w, "doing", nil, w.items(st.Doing))
+	s.passOn(w)
 	s.add(w, "technical", w.paragraphs(st.Technical), nil)
 	return s, w.err
 }
@@ -398,10 +405,34 @@ func (w *writer) affected() []Phrase {
 	} else if w.countsUnknown() && !w.folded() {
 		out = append(out, w.say("affected.not_known"))
 	}
+	if p := w.users(); p != nil {
+		out = append(out, p)
+	}
 	if p := w.sentence(a.Who); p != nil {
 		out = append(out, w.say("affected.who", p))
 	}
+	if a.OwnSites != "" {
+		out = append(out, Phrase{{Text: w.word("affected.own_sites", "affected.own.", a.OwnSites)}})
+	}
 	return out
+}
+
+// users says how many people use what is affected; nothing when nobody said.
+func (w *writer) users() Phrase {
+	switch a := w.st.Affected.Users; a.State {
+	case CountKnown:
+		return w.say("affected.users", w.amount(a))
+	case CountUnknown:
+		return w.say("affected.users_not_known")
+	}
+	return nil
+}
+
+func (w *writer) amount(a Amount) Phrase {
+	if a.From == a.To {
+		return w.say("count.users", a.From)
+	}
+	return w.say("count.users_range", a.From, a.To)
 }
 
 func (w *writer) count() Phrase {

@@ -58,6 +58,51 @@ func (c *Count) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Amount is a number of things, a range of numbers, or not known. The zero value is absent.
+type Amount struct {
+	From, To int // the same when it is exact
+	State    CountState
+}
+
+// Between makes an Amount.
+func Between(from, to int) Amount { return Amount{From: from, To: to, State: CountKnown} }
+
+var amountForm = regexp.MustCompile(`^(\d{1,9})\s*(?:-|–|to)\s*(\d{1,9})$`)
+
+// MarshalJSON writes the number, the range as "1000-5000", "not_known", or null.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	switch {
+	case a.State == CountUnknown:
+		return []byte(`"` + NotKnown + `"`), nil
+	case a.State == CountAbsent:
+		return []byte("null"), nil
+	case a.From == a.To:
+		return strconv.AppendInt(nil, int64(a.From), 10), nil
+	}
+	return json.Marshal(strconv.Itoa(a.From) + "-" + strconv.Itoa(a.To))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (a *Amount) UnmarshalJSON(b []byte) error {
+	var c Count
+	if err := c.UnmarshalJSON(b); err == nil {
+		*a = Amount{From: c.N, To: c.N, State: c.State}
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err == nil {
+		if m := amountForm.FindStringSubmatch(strings.TrimSpace(s)); m != nil {
+			from, _ := strconv.Atoi(m[1]) // digits, bounded by the form
+			to, _ := strconv.Atoi(m[2])
+			if from < to {
+				*a = Between(from, to)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("must be a whole number, a range such as %q, or %q", "1000-5000", NotKnown)
+}
+
 // Moment is a time, or one of the words not_known and none. The zero value is absent.
 type Moment struct {
 	At   time.Time

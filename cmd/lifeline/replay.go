@@ -218,6 +218,7 @@ func record() (points []point, words []said, err error) {
 // statement is what could honestly be said at this point: what is recorded now over what was said before.
 func (p point) statement(last templates.Statement, w said, next templates.Moment) templates.Statement {
 	s := last
+	s.Changed = nil
 	s.Phase, s.Headline, s.WhatHappened, s.YourAction = p.Phase, w.Headline, strings.TrimPrefix(p.What, "same; "), w.YourAction
 	s.WhatHappened = sentence(s.WhatHappened) + "."
 	s.Scope = templates.Scope{Products: []string{"Cloud sites"}, Regions: []string{"worldwide"}, Text: "Only customers whose sites were deleted; all others are not affected."}
@@ -234,7 +235,15 @@ func (p point) statement(last templates.Statement, w said, next templates.Moment
 		if s.Affected.Status == "" {
 			s.Affected.Status = "estimate"
 		}
-		s.Affected.Who = "customers' sites that the script deleted; our own sites are not counted"
+		s.Affected.Who, s.Affected.OwnSites = "customers' sites that the script deleted", "not_counted"
+		was := templates.Before{Affected: last.Affected, Timeline: s.Timeline, DataLoss: s.DataLoss}
+		if differs := was.Differs(s); len(differs) > 0 {
+			s.Changed = map[string]string{}
+			_, why, _ := strings.Cut(a.Correction, ": ")
+			for _, figure := range differs {
+				s.Changed[figure] = sentence(why)
+			}
+		}
 	}
 	if t := p.Timeline; t != nil {
 		s.Timeline = templates.Timeline{Kind: t.Kind, Text: sentence(t.Text), Confidence: t.Confidence, FullScopeBy: t.FullScopeBy}

@@ -1,0 +1,47 @@
+package comms
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"lifeline/store/fault"
+	"lifeline/templates"
+)
+
+// A figure that changes is said with the old one, the new one and why, in every language; without a reason it stays a draft.
+func TestAChangedFigureSaysWhatItWasAndWhy(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	in := h.declare()
+	h.affect(in.ID, "S-1", "S-2", "S-3", "S-4")
+	h.say(in.ID, h.said(func(s *templates.Statement) { s.Affected.Sites = templates.Known(3) }))
+	more := h.said(func(s *templates.Statement) { s.Headline, s.Unaffected = "One more site", true })
+	_, err := h.Approve(ctx, "stf_bob", h.draft(in.ID, more).ID)
+	h.refused(err, fault.Invalid, "affected.sites", "another than in update 1")
+	more.Changed = map[string]string{templates.FigureSites: "One was found late"}
+	u := h.say(in.ID, more)
+	if b := u.Value.Before; b == nil || b.Number != 1 || b.Affected.Sites != templates.Known(3) {
+		t.Fatalf("before: %+v", b)
+	}
+	if s := u.Value.Figures.Stored; s == nil || s.Sites < 4 || s.UnaffectedSites != s.Sites-4 || s.SitesPercent != percent(s.UnaffectedSites, s.Sites) {
+		t.Errorf("what is not affected: %+v", s)
+	}
+	for locale, wants := range map[string][]string{
+		"en":    {"Changed from 3 sites to 4 sites. Reason: One was found late.", "Not affected"},
+		"zh-CN": {"由 3 个站点更正为 4 个站点。原因：One was found late.", "未受影响"},
+		"ja":    {"3サイトから4サイトに変更。理由：One was found late.", "影響を受けていないもの"},
+	} {
+		for _, channel := range []string{ChannelEmail, ChannelTicket} {
+			out, _, err := h.Preview(ctx, u.ID, channel, locale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range wants {
+				if says := strings.Join(strings.Fields(out.Text), " "); !strings.Contains(strings.ReplaceAll(says, " ", ""), strings.ReplaceAll(want, " ", "")) {
+					t.Errorf("%s in %s lacks %q:\n%s", channel, locale, want, says)
+				}
+			}
+		}
+	}
+}
