@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nyaruka/phonenumbers"
-
 	"lifeline/store/fault"
 )
 
@@ -61,7 +59,7 @@ func DefaultPolicy() Policy {
 
 // Check names the first value that cannot be used.
 func (p Policy) Check() error {
-	if p.PhoneCountry != "" && !phonenumbers.GetSupportedRegions()[p.PhoneCountry] {
+	if p.PhoneCountry != "" && !Country(p.PhoneCountry) {
 		return fault.BadField("contacts.phone_country", "%q is not an ISO 3166 country code such as DE", p.PhoneCountry)
 	}
 	for text, tier := range p.Tiers {

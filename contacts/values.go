@@ -127,6 +127,23 @@ func ParsePhone(s, country string) (string, error) {
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
 
+// Texting says what can be told from a number in E.164 form: the ISO 3166 code of its country, "001" for numbers of none, and whether it is fit to be texted: a number that
+// can exist, and none whose owner earns by what is sent to it or that nobody reads.
+func Texting(number string) (country string, fit bool) {
+	n, err := phonenumbers.Parse(number, "")
+	if err != nil || !phonenumbers.IsValidNumber(n) {
+		return "", false
+	}
+	switch phonenumbers.GetNumberType(n) {
+	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST, phonenumbers.TOLL_FREE, phonenumbers.PERSONAL_NUMBER, phonenumbers.PAGER, phonenumbers.UAN, phonenumbers.VOICEMAIL:
+		return "", false
+	}
+	return phonenumbers.GetRegionCodeForNumber(n), true
+}
+
+// Country says whether an ISO 3166 code is of a country that has phone numbers.
+func Country(code string) bool { return phonenumbers.GetSupportedRegions()[code] }
+
 // parseAddress checks a value of a channel.
 func parseAddress(channel, value, country string) (string, error) {
 	switch channel {

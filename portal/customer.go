@@ -54,6 +54,8 @@ type ticketView struct {
 	Hints  []desk.Hint
 	Files  filesView
 
+	NotTexted string // why no text goes to her number, which is all that we have; "": one may
+
 	Asked  time.Time // when this page was asked for
 	Text   string    // what was typed and could not be added
 	Error  string
@@ -303,6 +305,7 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	page.Next = k.p.nextWord(ctx, v.Ticket.Incident)
 	k.keep("/t/"+v.Ticket.Number, visit.Token)
 	page.Wait = k.p.waiting(ctx, v.Ticket.Queue())
+	page.NotTexted = k.p.Desk.Untexted(v.Ticket)
 	var err error
 	if page.Sites, err = k.p.Desk.SitesFor(ctx, visit); err != nil {
 		k.p.Log.Warn("the stage of her sites is not shown", "err", err)

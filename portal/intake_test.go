@@ -50,6 +50,25 @@ func TestAMessageAndOneWayBackAreEnough(t *testing.T) {
 	}
 }
 
+// Who gives nothing but a number that we do not text is told so on her receipt and on her ticket, in her language; the ticket is filed as any other.
+func TestANumberThatIsNotTextedIsToldSo(t *testing.T) {
+	h := open(t)
+	r := h.file(map[string]any{"message": "we cannot log in", "phone": "+1 900 555 0101"})
+	if r.Told != "" || r.Untold != desk.NotSort || !strings.Contains(r.Next, "We send no text messages to numbers of this kind. Please do not wait for a text message") {
+		t.Errorf("%+v", r)
+	}
+	h.do(ask{method: "POST", path: "/t/" + r.Number, media: form, body: url.Values{"secret": {r.Secret}, "here": {"1"}}.Encode()}).want(200).
+		says("We send no text messages to numbers of this kind.", "Please read our answers here")
+	h.supports("203.0.113.9", url.Values{"message": {"help"}, "phone": {"+37060112345"}, "locale": {"ja"}}).want(201).silent("SMS はお待ちにならないで")
+	h.Desk.Policy.Texts.Countries = []string{"US"}
+	h.supports("203.0.113.9", url.Values{"message": {"help"}, "phone": {"+37060112346"}, "locale": {"ja"}}).want(201).says("SMS はお待ちにならないで", `class="code"`)
+	h.post(auth.Support, "/api/v1/tickets/"+r.Number+"/messages", map[string]any{"text": "We are on it"}).want(201).says(`"not_texted":"sort"`)
+	h.sits(auth.Support).page("/desk/tickets/" + r.Number).want(200).says("Not told by text.")
+	if n := len(h.items("/api/v1/tickets")); n != 3 {
+		t.Errorf("%d tickets", n)
+	}
+}
+
 func TestEveryWrongFieldIsNamedAtOnce(t *testing.T) {
 	h := open(t)
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // receiptAnswer is what files a ticket gets back. The secret is shown this once.
@@ -24,6 +25,7 @@ type receiptAnswer struct {
 	Level  string `json:"level"`
 	Next   string `json:"next"`
 	Told   string `json:"acknowledged_by"`
+	Untold string `json:"not_texted,omitempty"` // why no text goes to the number that she gave
 	Facts  []fact `json:"facts"`
 
 	Unkept []unkeptAnswer `json:"attachments_not_kept"`
@@ -69,7 +71,8 @@ type messageAnswer struct {
 	At       time.Time `json:"at"`
 	Internal bool      `json:"internal"`
 	Via      string    `json:"via,omitempty"`
-	Held     string    `json:"held,omitempty"`   // why the customer does not see it
+	Held     string    `json:"held,omitempty"` // why the customer does not see it
+	Untold   string    `json:"not_texted,omitempty"`
 	Number   string    `json:"number,omitempty"` // of the ticket that it was written to, when that was merged into this one
 
 	Files  []attachmentAnswer `json:"attachments"`
@@ -90,7 +93,7 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 		a.AnswerAt = &t.AnswerAt
 	}
 	for _, m := range said {
-		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
+		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Untold: m.Untold, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
 	}
 	return a
 }
@@ -142,7 +145,7 @@ func (p *Portal) ticketRoutes() []route {
 				words := p.Words.Catalog(r.Locale)
 				k.Set(fiber.HeaderLocation, r.URL)
 				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level, Unkept: unkeptOf(r.Unkept),
-					Next: words.T("receipt.next"), Told: r.Told, Facts: p.publicFacts(k.UserContext())})
+					Next: nextSaid(words, r), Told: r.Told, Untold: r.Untold, Facts: p.publicFacts(k.UserContext())})
 			}},
 		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first; q finds whole words of number, address, name, company, site and invoice", query: choiceQuery,
 			answer: list[ticketAnswer]{}, do: (*call).ticketsAnswer},
@@ -171,6 +174,14 @@ func (p *Portal) ticketRoutes() []route {
 				return send(k.Ctx, 201, p.wholeTicket(v))
 			}},
 	}
+}
+
+// nextSaid is what she can expect now.
+func nextSaid(words templates.Catalog, r desk.Receipt) string {
+	if r.Untold != "" {
+		return words.T("receipt.next") + " " + words.T("text.not."+r.Untold) + " " + words.T("text.not")
+	}
+	return words.T("receipt.next")
 }
 
 // intake reads a ticket as JSON, or as a form, which is what a page without script sends. With an error comes what could be read.

@@ -187,12 +187,7 @@ func (a *Attached) pay(ctx context.Context, size int64) error {
 	if err := limit.TakeSome(ctx, a.d.DB, "file MiB from "+a.source, n, p.Source, time.Hour); err != nil {
 		return err
 	}
-	for range n {
-		if err := a.d.sent.Take(ctx, a.d.DB, "file MiB", p.Hourly, time.Hour); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.d.sent.TakeSome(ctx, a.d.DB, "file MiB", n, p.Hourly, time.Hour)
 }
 
 func (a *Attached) discard(ctx context.Context, l blob.Loose) {

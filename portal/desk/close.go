@@ -124,8 +124,14 @@ func (d *Desk) ask(tx *store.Tx, by string, rec store.Rec[Ticket], m Message, s 
 		question = words.T("ticket.solved.last", s.Next.UTC().Format(time.DateOnly))
 	}
 	m.Text += "\n\n" + question
-	if _, err := d.say(tx, by, rec.ID, m); err != nil {
+	id, err := d.say(tx, by, rec.ID, m)
+	if err != nil {
 		return err
+	}
+	if said, _, err := messages.Get(tx, id); err != nil {
+		return err
+	} else if said.Untold != "" { // who was not asked is not silent
+		s.Next = time.Time{}
 	}
 	t, meta, err := tickets.Get(tx, rec.ID)
 	if err != nil {

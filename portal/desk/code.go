@@ -124,6 +124,7 @@ type ask struct {
 	to     comms.Direct
 	number string
 	known  bool // else the message says that nothing is known there
+	onFile bool // with a number: it is on file, or proved in the ticket
 	link   string
 }
 
@@ -145,17 +146,35 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		if a, err = d.prepare(tx, in); err != nil {
 			return err
 		}
+		if a.to.Channel == contacts.SMS {
+			if a.onFile, err = d.onFile(tx, a.to.Address); err == nil && !a.onFile {
+				a.onFile, err = proved(tx, a.q.Case, contacts.SMS, a.to.Address)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		taking, err = d.mayAsk(tx, in, a)
 		return err
 	})
 	if err != nil {
 		return sent, err
 	}
-	all := d.Policy.Identity.Hourly
-	if a.to.Channel == contacts.SMS {
-		all = d.Policy.Identity.SMSHourly
+	not := ""
+	if a.to.Channel == contacts.SMS && in.Why != ToProve {
+		if not, err = d.mayText(ctx, d.Policy.Texts.codes(), a.to.Address); err != nil {
+			return sent, err
+		}
 	}
-	if err := d.receipts.Take(ctx, d.DB, "code all "+a.to.Channel, all, time.Hour); err != nil {
+	if a.onFile { // whatever strangers cause
+		not = ""
+	}
+	if not != "" && !strings.HasPrefix(in.By, "public:") {
+		return sent, fault.BadFields(fault.Field{Field: "to", Code: not, Reason: "gets no text: " + d.Comms.Words.Catalog("en").T("text.not."+not)})
+	}
+	if err := d.takeCode(ctx, a); fault.Of(err) == fault.TooMany && a.onFile && in.Why != ToProve && strings.HasPrefix(in.By, "public:") {
+		not = NotMoney // who types numbers learns nothing from it
+	} else if err != nil {
 		return sent, err
 	}
 	a.q.id, a.q.code = questions.NewID(), digits6()
@@ -173,7 +192,7 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		if a.link != "" {
 			q.LinkEnd = tx.Now().Add(d.Policy.Identity.Link)
 		}
-		if !a.known {
+		if !a.known || not != "" {
 			q.Used = tx.Now() // it has no answer
 		}
 		if q.Case == "" {
@@ -184,9 +203,23 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 			return err
 		}
 		sent = Sent{ID: q.id, Channel: q.Channel, To: contacts.Mask(q.Channel, q.Address), Until: q.Until}
+		if not != "" { // what she reads is the same: the page says to whom we send no texts
+			return nil
+		}
 		return d.tellCode(tx, a, q)
 	})
 	return sent, err
+}
+
+// takeCode takes from what codes may go out in all. Numbers of strangers have paid, and have nothing of what numbers on file may have.
+func (d *Desk) takeCode(ctx context.Context, a ask) error {
+	switch {
+	case a.to.Channel != contacts.SMS:
+		return d.receipts.Take(ctx, d.DB, "code all "+a.to.Channel, d.Policy.Identity.Hourly, time.Hour)
+	case a.onFile:
+		return d.receipts.Take(ctx, d.DB, "code all "+a.to.Channel, d.Policy.Identity.SMSHourly, time.Hour)
+	}
+	return nil
 }
 
 // prepare decides what is asked and to whom.

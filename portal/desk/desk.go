@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/store"
@@ -38,6 +40,8 @@ type Desk struct {
 
 	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
+	NotTexted *prometheus.CounterVec // texts to strangers that a limit refused: NewTextMeter; nil: they are not counted
+
 	receipts limit.Lots // of what strangers may be sent in all
 	easel    easel
 	board    board
@@ -62,6 +66,7 @@ type Policy struct {
 	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
 	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
+	Texts        TextPolicy               `yaml:"texts" json:"texts"`                   // to numbers that nobody has proved
 	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
 	Files        FilePolicy               `yaml:"files" json:"files"`                   // that come with messages
 	Flood        FloodPolicy              `yaml:"flood" json:"flood"`                   // from when on filing costs something
@@ -88,6 +93,7 @@ func DefaultPolicy() Policy {
 		AckDaily:     3,
 		AckHourly:    20_000,
 		AckSMSHourly: 500,
+		Texts:        defaultTexts(),
 		OpenTries:    10,
 		Files:        defaultFiles(),
 		Flood:        FloodPolicy{Source: 30, Confirmed: 30, Busy: 6000},
@@ -119,6 +125,7 @@ func (p Policy) Check() error {
 	}
 	p.Files.check(bad)
 	p.Flood.check(bad)
+	p.Texts.check(bad)
 	if p.Duplicate <= 0 {
 		bad("duplicate", "must be a duration above 0")
 	}

@@ -26,6 +26,7 @@ type Receipt struct {
 	Locale   string   `json:"-"`
 	Unkept   []Unkept `json:"-"` // files that came and were not kept
 	Told     string   `json:"-"` // "email" or "sms" when a receipt is on its way, "" when the address has had enough of them
+	Untold   string   `json:"-"` // why there are no texts to her number, which is all that she gave: a Not constant
 }
 
 // File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt and the audit row. It
@@ -44,7 +45,7 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 			return Receipt{}, err
 		}
 		if try == lookTries { // she still has her receipt on the screen
-			seen.ack = ack{}
+			seen.ack = ack{not: seen.ack.not}
 		}
 		receipt, err := d.write(ctx, by, in, seen)
 		if err == nil && seen.burst {
@@ -94,7 +95,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 			return err
 		}
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: L0.String(),
-			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.channel}
+			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.told(), Untold: seen.ack.not}
 		tx.On(id)
 		return d.acknowledge(tx, id, t, in.Ref, seen.ack)
 	})
@@ -129,16 +130,26 @@ type seen struct {
 type ack struct {
 	channel string
 	taking  limit.Taking
+	not     string // why a stranger's number would get none: hers may be on file, and get it
+}
+
+// told is what she hears of it, which is the same whether or not her number is on file.
+func (a ack) told() string {
+	if a.not != "" {
+		return ""
+	}
+	return a.channel
 }
 
 // look reads what is going on, and decides whether and how a receipt goes to an address that nobody has proved: a stranger must not be able
 // to make us write to somebody again and again. When a budget is used up the person still has her receipt on the screen.
 func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
-	channel, address, hourly := "email", in.Email, d.Policy.AckHourly
+	channel, address, hourly := comms.ChannelEmail, in.Email, d.Policy.AckHourly
 	if address == "" {
-		channel, address, hourly = "sms", in.Phone, d.Policy.AckSMSHourly
+		channel, address, hourly = comms.ChannelSMS, in.Phone, d.Policy.AckSMSHourly
 	}
 	var budget error
+	onFile := false
 	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		if s.going, err = d.openIncidents(tx); err != nil {
@@ -152,6 +163,11 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 				return err
 			}
 		}
+		if channel == comms.ChannelSMS {
+			if onFile, err = d.onFile(tx, address); err != nil {
+				return err
+			}
+		}
 		s.ack.taking, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour})
 		return nil
 	})
@@ -161,8 +177,20 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	if in.quiet {
 		return s, nil
 	}
+	all := "ack all " + channel
+	if budget == nil && channel == comms.ChannelSMS {
+		if s.ack.not, err = d.mayText(ctx, d.Policy.Texts.receipts(), address); err != nil {
+			return s, err
+		}
+		switch {
+		case onFile:
+			all += " on file"
+		case s.ack.not != "":
+			return s, nil
+		}
+	}
 	if budget == nil {
-		budget = d.receipts.Take(ctx, d.DB, "ack all "+channel, hourly, time.Hour)
+		budget = d.receipts.Take(ctx, d.DB, all, hourly, time.Hour)
 	}
 	if budget == nil {
 		s.ack.channel = channel

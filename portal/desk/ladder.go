@@ -157,7 +157,6 @@ type Identity struct {
 }
 
 func defaultIdentity() Identity {
-	day := 24 * time.Hour
 	return Identity{ReachIdle: 7 * day, Affiliated: day, Authorised: day, Dual: 15 * time.Minute, PairHold: day, Cooling: day, WayBack: 4 * time.Hour,
 		Code: 10 * time.Minute, Link: day, DNS: 3 * day, Tries: 5, DailyTries: 20, Sends: 5, DailySends: 10, From: 30, Hourly: 20_000, SMSHourly: 500}
 }

@@ -43,6 +43,9 @@ func (d *Desk) MailReturned(ctx context.Context, id, address, reason string) err
 		if err != nil || t.AnswerAt.IsZero() { // the receipt came back: there is nothing to tell her yet
 			return err
 		}
+		if channel, _, err := d.tellsOn(tx, id, t); channel == "" || err != nil {
+			return err
+		}
 		talk := d.talk(id, t)
 		_, err = d.Comms.Tell(tx, comms.Notice{Lane: comms.LaneDirect, Name: templates.MsgTicketAnswer, Channels: []string{comms.ChannelSMS}, Data: data, Talk: &talk,
 			To: []comms.Direct{{Channel: comms.ChannelSMS, Address: t.Phone, Locale: t.Locale}}})

@@ -102,6 +102,14 @@ func (d *Desk) say(tx *store.Tx, by, ticket string, m Message) (string, error) {
 	if err := d.keepFiles(tx, ticket, &m); err != nil {
 		return "", err
 	}
+	if m.From == "staff" && !m.Internal && m.Held == "" {
+		if t.Into != "" {
+			return "", fault.New(fault.Conflict, "ticket %s goes on in another; answer there", t.Number)
+		}
+		if m.Untold, err = d.tellAnswer(tx, ticket, t, m); err != nil {
+			return "", err
+		}
+	}
 	id := messages.NewID()
 	if err := messages.Put(tx, id, m, 0); err != nil {
 		return "", err
@@ -115,12 +123,7 @@ func (d *Desk) say(tx *store.Tx, by, ticket string, m Message) (string, error) {
 		return id, d.put(tx, by, rec, t)
 	case m.From == "customer":
 		return id, d.hear(tx, by, rec)
-	case m.From == "staff" && t.Into != "":
-		return "", fault.New(fault.Conflict, "ticket %s goes on in another; answer there", t.Number)
 	case m.From == "staff":
-		if err := d.tellAnswer(tx, ticket, t, m); err != nil {
-			return "", err
-		}
 		t = d.Policy.answered(t, tx.Now())
 	}
 	return id, d.put(tx, by, rec, t)

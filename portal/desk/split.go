@@ -145,9 +145,9 @@ func parted(t Ticket, m Message) Ticket {
 
 // tellSplit sends the writer of the new ticket its number and a link, with nothing of what anybody wrote.
 func (d *Desk) tellSplit(tx *store.Tx, id string, t Ticket, m Message) error {
-	channel := t.tellOn()
-	if channel == "" {
-		return nil
+	channel, _, err := d.tellsOn(tx, id, t)
+	if channel == "" || err != nil {
+		return err
 	}
 	return d.tellNumber(tx, id, t, channel, m.Ref)
 }

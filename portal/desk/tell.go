@@ -20,19 +20,15 @@ type Inbox struct {
 }
 
 // tellAnswer tells the writer of a ticket what staff answered, in the transaction that writes the answer: by mail whole, by text message only that
-// there is an answer. Nobody is told what only staff see.
-func (d *Desk) tellAnswer(tx *store.Tx, id string, t Ticket, m Message) error {
-	if m.From != "staff" || m.Internal || m.Held != "" {
-		return nil
-	}
-	channel := t.tellOn()
-	if channel == "" {
-		return nil
+// there is an answer. Nobody is told what only staff see. Untold says why no text goes to her number.
+func (d *Desk) tellAnswer(tx *store.Tx, id string, t Ticket, m Message) (untold string, err error) {
+	channel, untold, err := d.tellsOn(tx, id, t)
+	if channel == "" || err != nil {
+		return untold, err
 	}
 	talk := d.talk(id, t)
-	var err error
 	if talk.Answers, err = lastMail(tx, id); err != nil {
-		return err
+		return "", err
 	}
 	reply := talk.ReplyTo != ""
 	if channel == comms.ChannelSMS {
@@ -41,13 +37,27 @@ func (d *Desk) tellAnswer(tx *store.Tx, id string, t Ticket, m Message) error {
 	data, err := json.Marshal(templates.TicketAnswer{Number: t.Number, URL: d.Link(t, channel, tx.Now()), Phrase: t.Phrase,
 		Lines: strings.Split(m.Text, "\n"), Files: len(m.Files), Reply: reply})
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = d.Comms.Tell(tx, comms.Notice{
 		Lane: comms.LaneDirect, Name: templates.MsgTicketAnswer, Channels: []string{channel}, Data: data, Talk: &talk,
 		To: []comms.Direct{{Channel: channel, Address: t.address(channel), Locale: t.Locale}},
 	})
-	return err
+	return "", err
+}
+
+// tellsOn is the channel on which the writer of a ticket is told something now. When that would be a text and none may go, it is none, untold says why, and
+// somebody has to find another way to her.
+func (d *Desk) tellsOn(tx *store.Tx, id string, t Ticket) (channel, untold string, err error) {
+	if channel = t.tellOn(); channel != comms.ChannelSMS {
+		return channel, "", nil
+	}
+	if untold, err = d.mayAnswer(tx, id, t.Phone); untold == "" || err != nil {
+		return channel, "", err
+	}
+	_, err = d.Comms.Owe(tx, comms.Task{What: TaskUnreached, Of: id, Account: t.Account, Incident: t.Incident,
+		Title: "The writer of ticket " + t.Number + " is told nothing by text (" + untold + "): find another way to reach her"})
+	return "", untold, err
 }
 
 // tellOn is the channel on which the writer of a ticket is told: by mail, unless it came back and there is a number to send to.

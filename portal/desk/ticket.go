@@ -175,6 +175,7 @@ type Message struct {
 	Via      string    `json:"via,omitempty"`    // how it came: web, api, email, sms, phone
 	Files    []string  `json:"files,omitempty"`  // ids of the blobs that came with it
 	Held     string    `json:"held,omitempty"`   // why nobody but staff sees it; "" once a person released it
+	Untold   string    `json:"untold,omitempty"` // why no text told her of it: a Not constant; "": she was told, or is told by mail
 	Ref      string    `json:"ref,omitempty"`    // Message-ID of the mail that it came or went as
 	Sender   string    `json:"sender,omitempty"` // address that it came from, when that is none of the ticket's
 	Was      string    `json:"was,omitempty"`    // id of the ticket that it was split from

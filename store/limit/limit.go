@@ -140,6 +140,11 @@ type Taking struct {
 // that Take would split it.
 func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) { return look(tx, key, 1, rules...) }
 
+// LookSome is Look for what comes in sizes: some of the things at once, or none of them.
+func LookSome(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error) {
+	return look(tx, key, some, rules...)
+}
+
 func look(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error) {
 	t, err := find(tx, key)
 	if err != nil {

@@ -38,13 +38,22 @@ type lot struct {
 	since time.Time
 	until time.Time // not used any more from then on
 
-	none  time.Time // when the store had nothing left,
-	again time.Time // and will have
+	none  time.Time // when the store had less than short left,
+	again time.Time // and will have as much
+	short int
 }
 
 // Take is as the function Take, whose limits are others even under the same key.
 func (l *Lots) Take(ctx context.Context, db *store.DB, key string, n int, per time.Duration) error {
-	if n <= 0 || per <= 0 {
+	return l.TakeSome(ctx, db, key, 1, n, per)
+}
+
+// TakeSome takes some of the n things at once, or none of them: what comes in sizes, such as money.
+func (l *Lots) TakeSome(ctx context.Context, db *store.DB, key string, some, n int, per time.Duration) error {
+	if some <= 0 {
+		return nil
+	}
+	if some > n || per <= 0 {
 		return fault.New(fault.TooMany, "this is not allowed here")
 	}
 	lot := l.of(key)
@@ -55,15 +64,15 @@ func (l *Lots) Take(ctx context.Context, db *store.DB, key string, n int, per ti
 		return ctx.Err()
 	}
 	now := db.Now()
-	if !now.Before(lot.none) && now.Before(lot.again) {
+	if some >= lot.short && !now.Before(lot.none) && now.Before(lot.again) {
 		return tooMany(lot.again.Sub(now))
 	}
-	if lot.left == 0 || now.Before(lot.since) || !now.Before(lot.until) {
-		if err := lot.renew(ctx, db, key+"\x00lots", n, per); err != nil {
+	if lot.left < some || now.Before(lot.since) || !now.Before(lot.until) {
+		if err := lot.renew(ctx, db, key+"\x00lots", some, n, per); err != nil {
 			return err
 		}
 	}
-	lot.left--
+	lot.left -= some
 	return nil
 }
 
@@ -79,15 +88,15 @@ func (l *Lots) of(key string) *held {
 	return l.held[key]
 }
 
-// renew gives back what is left and takes the next lot, in one transaction.
-func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per time.Duration) error {
+// renew gives back what is left and takes the next lot, of some things at least, in one transaction.
+func (l *lot) renew(ctx context.Context, db *store.DB, key string, some, n int, per time.Duration) error {
 	was := *l
 	*l = lot{} // until the outcome is known nothing is held, and nothing can be given back twice
 	var next lot
 	var err error
 	for try := 0; try <= tries; try++ {
 		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			next = lot{size: was.next(tx.Now(), n), since: tx.Now(), until: tx.Now().Add(per / exact)}
+			next = lot{size: was.next(tx.Now(), some, n), since: tx.Now(), until: tx.Now().Add(per / exact)}
 			t, err := find(tx, key)
 			if err != nil {
 				return err
@@ -95,9 +104,9 @@ func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per ti
 			rule := Rule{n, per}
 			marks := was.giveBack(t.found.Marks, tx.Now(), per)
 			var wait time.Duration
-			for ; ; next.size /= 2 { // smaller near the end of what is allowed
+			for ; ; next.size = max(some, next.size/2) { // smaller near the end of what is allowed
 				lasting := per / exact
-				if next.size == 1 {
+				if next.size == some {
 					lasting = 0 // it is used at once
 				}
 				var with []mark
@@ -105,8 +114,8 @@ func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per ti
 					next.left = next.size
 					return t.put(tx, with, tx.Now().Add(per+lasting))
 				}
-				if next.size == 1 {
-					next.size, next.none, next.again = 0, tx.Now(), tx.Now().Add(wait)
+				if next.size == some {
+					next.size, next.none, next.again, next.short = 0, tx.Now(), tx.Now().Add(wait), some
 					return nil
 				}
 			}
@@ -121,7 +130,7 @@ func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per ti
 	case err != nil:
 		return err
 	case next.size == 0:
-		was.none, was.again = next.none, next.again // and what was left can still be given back
+		was.none, was.again, was.short = next.none, next.again, next.short // and what was left can still be given back
 		*l = was
 		return tooMany(next.again.Sub(next.none))
 	}
@@ -130,12 +139,12 @@ func (l *lot) renew(ctx context.Context, db *store.DB, key string, n int, per ti
 }
 
 // next is how large the lot behind l is.
-func (l *lot) next(now time.Time, n int) int {
+func (l *lot) next(now time.Time, some, n int) int {
 	size := l.size - l.left // it was not used up in its time: as much as was used of it
-	if l.left == 0 && now.Before(l.until) {
+	if l.left < some && now.Before(l.until) {
 		size = 2 * l.size
 	}
-	return max(1, min(size, n/exact))
+	return max(some, min(size, n/exact))
 }
 
 // giveBack takes what was not used of l out of the marks. Its mark may by now stand for what others took too, and cannot be told from later

@@ -64,8 +64,9 @@ func TestNoStretchOfTimeGivesMoreInLots(t *testing.T) {
 				if random.IntN(100) == 0 {
 					replicas[at] = limit.Lots{} // a crash
 				}
-				if err := replicas[at].Take(t.Context(), db, "k", n, per); err == nil {
-					taken = append(taken, c.Now())
+				some := 1 + random.IntN(min(n/50+1, 4)) // sizes, where there is room for them
+				if err := replicas[at].TakeSome(t.Context(), db, "k", some, n, per); err == nil {
+					taken = append(taken, slices.Repeat([]time.Time{c.Now()}, some)...)
 				} else if w := wait(t, err); w <= 0 || w > per+per/16 {
 					t.Fatalf("wait %v", w)
 				} else {

@@ -1,0 +1,210 @@
+package desk
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lifeline/contacts"
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/store/limit"
+)
+
+// Anybody can type a number, and for some numbers whoever owns them earns by every text. So what goes to a number that nobody has proved is bounded by its country
+// and sort, by the number, by the numbers beside it and by money; and all of it out of budgets of its own, so that a flood of numbers of strangers never uses up what
+// codes to numbers on file may cost.
+//
+// What a stranger is told about it never depends on whether a number is on file: a number on file is treated as any other, and gets its text nevertheless.
+
+// TextPolicy bounds texts to numbers that nobody has proved. Money is counted in hundredths of whatever the provider bills in.
+type TextPolicy struct {
+	Countries []string       `yaml:"countries" json:"countries"`                       // ISO 3166 codes of numbers that are texted; AnyCountry: all
+	Number    int            `yaml:"number_daily" json:"number_daily"`                 // to one number
+	Prefix    int            `yaml:"prefix_daily" json:"prefix_daily"`                 // to all numbers that differ in no more than their last four digits
+	Cents     map[string]int `yaml:"cents" json:"cents"`                               // what a message costs, all its parts together, by country; OtherCountry: in all others
+	Receipts  int            `yaml:"receipts_daily_cents" json:"receipts_daily_cents"` // for receipts, which anybody can cause
+	Codes     int            `yaml:"codes_daily_cents" json:"codes_daily_cents"`       // for codes
+	Answers   int            `yaml:"answers_daily_cents" json:"answers_daily_cents"`   // for what staff write
+}
+
+// What stands for countries in a TextPolicy.
+const (
+	AnyCountry   = "any"
+	OtherCountry = "other"
+)
+
+func defaultTexts() TextPolicy {
+	return TextPolicy{
+		Countries: []string{"AT", "AU", "BE", "BR", "CA", "CH", "CN", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HK", "HU", "IE", "IL", "IN", "IT", "JP", "KR", "LT", "LU",
+			"LV", "MX", "NL", "NO", "NZ", "PL", "PT", "RO", "SE", "SG", "SI", "SK", "TW", "US", "ZA"},
+		Number: 6, Prefix: 60,
+		Cents:    map[string]int{"US": 2, "CA": 2, OtherCountry: 12},
+		Receipts: 6000, Codes: 6000, Answers: 20_000,
+	}
+}
+
+func (p TextPolicy) check(bad func(field, reason string)) {
+	for field, n := range map[string]int{"number_daily": p.Number, "prefix_daily": p.Prefix, "receipts_daily_cents": p.Receipts, "codes_daily_cents": p.Codes, "answers_daily_cents": p.Answers} {
+		if n < 1 {
+			bad("texts."+field, "must be at least 1")
+		}
+	}
+	for _, country := range p.Countries {
+		if country != AnyCountry && !contacts.Country(country) {
+			bad("texts.countries", "names "+country+", which is no country code (ISO 3166), nor "+AnyCountry)
+		}
+	}
+	for country, cents := range p.Cents {
+		if country != OtherCountry && !contacts.Country(country) {
+			bad("texts.cents", "names "+country+", which is no country code (ISO 3166), nor "+OtherCountry)
+		}
+		if cents < 0 {
+			bad("texts.cents", "must not be below 0")
+		}
+	}
+	if _, ok := p.Cents[OtherCountry]; !ok {
+		bad("texts.cents", "must say what a message costs in all "+OtherCountry+" countries")
+	}
+}
+
+// Why a number is not texted: the words of it are text.not.NAME.
+const (
+	NotCountry = "country" // it is of a country to which we do not write unasked
+	NotSort    = "sort"    // its owner would earn by it, or nobody could read it
+	NotNumber  = "number"  // it had enough of them today
+	NotPrefix  = "prefix"  // the numbers beside it had
+	NotMoney   = "money"   // the day's money is spent
+)
+
+// NotReasons are all of them.
+func NotReasons() []string { return []string{NotCountry, NotSort, NotNumber, NotPrefix, NotMoney} }
+
+// never says by a number alone why it is not texted; "": it may be.
+func (p TextPolicy) never(number string) string {
+	country, fit := contacts.Texting(number)
+	switch {
+	case !fit:
+		return NotSort
+	case !slices.Contains(p.Countries, AnyCountry) && !slices.Contains(p.Countries, country):
+		return NotCountry
+	}
+	return ""
+}
+
+// cost is what a message to a number costs; at least one cent, so that a day has an end.
+func (p TextPolicy) cost(number string) int {
+	country, _ := contacts.Texting(number)
+	cents, ok := p.Cents[country]
+	if !ok {
+		cents = p.Cents[OtherCountry]
+	}
+	return max(cents, 1)
+}
+
+// besideDigits is how many of its last digits the numbers beside a number differ in.
+const besideDigits = 4
+
+// purpose is what a text is for; each has a budget of its own.
+type purpose struct {
+	name string
+	cap  int
+}
+
+func (p TextPolicy) receipts() purpose { return purpose{"receipt", p.Receipts} }
+func (p TextPolicy) codes() purpose    { return purpose{"code", p.Codes} }
+func (p TextPolicy) answers() purpose  { return purpose{"answer", p.Answers} }
+
+const day = 24 * time.Hour
+
+// mayText takes what a text costs that a stranger causes, and says why it may not go: a Not constant; "": it may.
+func (d *Desk) mayText(ctx context.Context, for_ purpose, number string) (not string, err error) {
+	p := d.Policy.Texts
+	if not = p.never(number); not == "" {
+		for _, step := range []struct {
+			not  string
+			take func() error
+		}{
+			{NotNumber, func() error { return limit.Take(ctx, d.DB, "texts to "+number, p.Number, day) }},
+			{NotPrefix, func() error {
+				return limit.Take(ctx, d.DB, "texts beside "+number[:max(0, len(number)-besideDigits)], p.Prefix, day)
+			}},
+			{NotMoney, func() error {
+				return d.receipts.TakeSome(ctx, d.DB, "text cents "+for_.name, p.cost(number), for_.cap, day)
+			}},
+		} {
+			if err := step.take(); fault.Of(err) == fault.TooMany {
+				not = step.not
+				break
+			} else if err != nil {
+				return "", err
+			}
+		}
+	}
+	d.untexted(for_, not)
+	return not, nil
+}
+
+// mayAnswer is mayText for what staff write, in the transaction that writes it: they decide to whom and how often. A number on file, or one that was proved in the
+// ticket, costs nothing of it.
+func (d *Desk) mayAnswer(tx *store.Tx, ticket, number string) (not string, err error) {
+	known, err := d.onFile(tx, number)
+	if err == nil && !known {
+		known, err = proved(tx, ticket, contacts.SMS, number)
+	}
+	if err != nil || known {
+		return "", err
+	}
+	p := d.Policy.Texts
+	if not = p.never(number); not == "" {
+		taking, err := limit.LookSome(tx, "text cents "+p.answers().name, p.cost(number), limit.Rule{N: p.Answers, Per: day})
+		if err == nil {
+			err = taking.In(tx)
+		}
+		if fault.Of(err) == fault.TooMany {
+			not, err = NotMoney, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	tx.After(func() { d.untexted(p.answers(), not) })
+	return not, nil
+}
+
+// onFile says whether a number is a contact's.
+func (d *Desk) onFile(tx *store.Tx, number string) (bool, error) {
+	have, err := d.Book.ByAddress(tx, contacts.SMS, number)
+	return len(have) > 0, err
+}
+
+// proved says whether somebody showed in a ticket that an address reaches her.
+func proved(tx *store.Tx, ticket, channel, address string) (bool, error) {
+	all, err := evidenceOf(tx, ticket)
+	return slices.ContainsFunc(all, func(rec store.Rec[Evidence]) bool {
+		e := rec.Value
+		return e.Voided.IsZero() && !e.Failed && e.Channel == channel && sameAddress(channel, e.Address, address)
+	}), err
+}
+
+// Untexted says of a ticket whether its writer is told by texts only and none go to her number, whatever is known of it; why, as a Not constant.
+func (d *Desk) Untexted(t Ticket) string {
+	if t.Email != "" || t.Phone == "" {
+		return ""
+	}
+	return d.Policy.Texts.never(t.Phone)
+}
+
+// NewTextMeter counts the texts that were not sent to numbers of strangers, for Desk.NotTexted.
+func NewTextMeter() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lifeline_texts_refused_total",
+		Help: "Text messages to numbers of strangers that were not sent, by what they were for and which limit refused them."}, []string{"for", "reason"})
+}
+
+func (d *Desk) untexted(for_ purpose, not string) {
+	if d.NotTexted != nil && not != "" {
+		d.NotTexted.WithLabelValues(for_.name, not).Inc()
+	}
+}
