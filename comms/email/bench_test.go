@@ -46,7 +46,7 @@ func BenchmarkSend(b *testing.B) {
 		defer m.Close() //nolint:errcheck // the benchmark is over
 		b.ReportAllocs()
 		b.ResetTimer()
-		share(b.N, connections*2, func(i int) {
+		share(b.N, connections*4, func(i int) {
 			if out := m.Send(context.Background(), message(i)); out.State != comms.Sent {
 				b.Errorf("%+v", out)
 			}

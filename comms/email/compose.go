@@ -30,7 +30,9 @@ const (
 
 // content is a rendered message. free gives its memory back: nothing that wire or plain returned may be used after.
 type content struct {
-	buf     bytes.Buffer
+	buf     bytes.Buffer // all of it, or the header fields of the person's own, with the letter behind them
+	letter  letter
+	whole   bool
 	stuffed []byte
 }
 
@@ -41,16 +43,26 @@ func (c *content) free() {
 		return
 	}
 	c.buf.Reset()
-	c.stuffed = c.stuffed[:0]
+	c.letter, c.whole, c.stuffed = letter{}, false, c.stuffed[:0]
 	contents.Put(c)
 }
 
 // plain is the message as RFC 5322 has it.
-func (c *content) plain() []byte { return c.buf.Bytes() }
+func (c *content) plain() []byte {
+	if !c.whole {
+		c.buf.Write(c.letter.plain)
+		c.whole = true
+	}
+	return c.buf.Bytes()
+}
 
 // wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
 func (c *content) wire() []byte {
-	c.stuffed = appendStuffed(c.stuffed[:0], c.buf.Bytes())
+	if c.whole {
+		c.stuffed = appendStuffed(c.stuffed[:0], c.buf.Bytes())
+	} else { // no header field begins with a dot
+		c.stuffed = append(append(c.stuffed[:0], c.buf.Bytes()...), c.letter.wire...)
+	}
 	return c.stuffed
 }
 
@@ -90,19 +102,23 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 		env.from = "<>" // RFC 3834 3.3: an answer to an answer goes nowhere
 	}
 	c := contents.Get().(*content)
-	if err := m.write(&c.buf, msg, to); err != nil {
+	if err := m.write(c, msg, to); err != nil {
 		c.free()
 		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
 	}
-	if err := m.signer.sign(&c.buf); err != nil {
-		c.free()
-		return envelope{}, nil, fmt.Errorf("sign the message: %w", err)
+	if m.signer != nil {
+		c.plain()
+		if err := m.signer.sign(&c.buf); err != nil {
+			c.free()
+			return envelope{}, nil, fmt.Errorf("sign the message: %w", err)
+		}
 	}
 	return env, c, nil
 }
 
-// write puts the person's own header fields before the letter.
-func (m *Mailer) write(buf *bytes.Buffer, msg comms.Message, to string) error {
+// write makes the person's own header fields and the letter that comes behind them.
+func (m *Mailer) write(c *content, msg comms.Message, to string) (err error) {
+	buf := &c.buf
 	field := func(name, value string) {
 		buf.WriteString(name)
 		buf.WriteString(": ")
@@ -124,8 +140,7 @@ func (m *Mailer) write(buf *bytes.Buffer, msg comms.Message, to string) error {
 	if err := oneClick(field, msg.Unsub); err != nil {
 		return err
 	}
-	letter, err := m.letter(msg)
-	buf.Write(letter)
+	c.letter, err = m.letter(msg)
 	return err
 }
 
@@ -158,26 +173,31 @@ type letterOf struct{ subject, text, html, locale, auto, list string }
 // mostLetters bounds how many letters are kept: a few broadcasts in every language.
 const mostLetters = 64
 
-// letter is the part of a message that is the same for everybody. What goes to a list is rendered once and kept.
-func (m *Mailer) letter(msg comms.Message) ([]byte, error) {
-	if msg.List == "" {
-		return m.render(msg)
-	}
+// letter is the part of a message that is the same for everybody, also as it travels.
+type letter struct{ plain, wire []byte }
+
+// letter makes it. What goes to a list is rendered once and kept.
+func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
 	of := letterOf{msg.Subject, msg.Text, msg.HTML, msg.Locale, msg.Auto, msg.List}
-	m.lettersMu.Lock()
-	l, ok := m.letters[of]
-	m.lettersMu.Unlock()
-	if ok {
-		return l, nil
+	if msg.List != "" {
+		m.lettersMu.Lock()
+		l, ok := m.letters[of]
+		m.lettersMu.Unlock()
+		if ok {
+			return l, nil
+		}
 	}
-	l, err := m.render(msg)
-	if err != nil {
-		return nil, err
+	if l.plain, err = m.render(msg); err != nil {
+		return l, err
+	}
+	l.wire = appendStuffed(nil, l.plain)
+	if msg.List == "" {
+		return l, nil
 	}
 	m.lettersMu.Lock()
 	defer m.lettersMu.Unlock()
 	if m.letters == nil || len(m.letters) >= mostLetters {
-		m.letters = map[letterOf][]byte{}
+		m.letters = map[letterOf]letter{}
 	}
 	m.letters[of] = l
 	return l, nil
@@ -335,6 +355,9 @@ func mailbox(address string) (path string, internationalised bool, err error) {
 	if address == "" {
 		return "", false, errors.New("is empty")
 	}
+	if everyday(address) {
+		return "<" + address + ">", false, nil
+	}
 	if !utf8.ValidString(address) || strings.ContainsFunc(address, unicode.IsControl) {
 		return "", false, errors.New("has characters that no address has")
 	}
@@ -358,8 +381,28 @@ func mailbox(address string) (path string, internationalised bool, err error) {
 	return (&mail.Address{Address: parsed.Address}).String(), !ascii(local), nil
 }
 
+// everyday says that an address is of the form that nearly all have, letters, digits and a few signs, of which the rules need not be asked.
+func everyday(address string) bool {
+	local, domain, ok := strings.Cut(address, "@")
+	dots := func(s string, signs string) bool {
+		before := byte('.')
+		for i := range len(s) {
+			c := s[i]
+			if c == '.' && before == '.' || c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && strings.IndexByte(signs, c) < 0 {
+				return false
+			}
+			before = c
+		}
+		return before != '.'
+	}
+	return ok && len(local) <= 64 && len(address) <= 254 && dots(local, "+-_") && dots(domain, "-")
+}
+
 // unquoted turns a path from mailbox into what net/mail calls an address.
 func unquoted(path string) string {
+	if inner := strings.Trim(path, "<>"); everyday(inner) {
+		return inner
+	}
 	a, err := mail.ParseAddress(path)
 	if err != nil {
 		return strings.Trim(path, "<>")

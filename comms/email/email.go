@@ -91,7 +91,7 @@ type Mailer struct {
 	dir    string
 
 	lettersMu sync.Mutex
-	letters   map[letterOf][]byte
+	letters   map[letterOf]letter
 
 	closing sync.Once
 	swept   chan struct{}
@@ -203,7 +203,7 @@ func (m *Mailer) deliver(ctx context.Context, env envelope, wire []byte) comms.O
 		last     comms.Outcome
 	)
 	for renewals := 0; ; {
-		s, refused := m.pool.acquire(ctx, tried)
+		s, refused := m.pool.acquire(ctx, tried, env, len(wire))
 		if refused != nil {
 			if last.State == comms.Failed {
 				return last
@@ -239,7 +239,7 @@ func (m *Mailer) attempt(ctx context.Context, s *slot, env envelope, wire []byte
 		}
 		m.pool.dialled(s, session)
 	}
-	return s.session.transact(ctx, m, env, wire)
+	return s.session.transact(ctx, m, s, env, wire)
 }
 
 // undialled is the result when no session came about.

@@ -50,8 +50,12 @@ type pool struct {
 // waiter is a message that waits for a session.
 type waiter struct {
 	tried  uint64
+	env    envelope
+	size   int        // bytes of its content
 	ready  chan *slot // of one; nil says: look again
 	queued bool
+	steps  []step // its commands, once a session was promised to it
+	gone   bool   // it waits no longer
 }
 
 // slot is the right to use one session of a relay; session is nil when it is yet to be dialled.
@@ -59,6 +63,8 @@ type slot struct {
 	relay   *relay
 	session *session
 	taken   time.Time
+	given   []step  // commands of this message that went out behind the message before, their answers not read
+	next    *waiter // whose commands went out behind this message: the session is its own next
 }
 
 func newPool(relays []Relay, quota int, t Timeouts, log *slog.Logger) *pool {
@@ -144,7 +150,7 @@ func (r *relay) take(now time.Time) *slot {
 }
 
 // acquire waits for a slot. Without one it says why, and when it makes sense to come again.
-func (p *pool) acquire(ctx context.Context, tried uint64) (*slot, *refusal) {
+func (p *pool) acquire(ctx context.Context, tried uint64, env envelope, size int) (*slot, *refusal) {
 	deadline := p.now().Add(p.t.Queue)
 	for {
 		p.mu.Lock()
@@ -162,7 +168,7 @@ func (p *pool) acquire(ctx context.Context, tried uint64) (*slot, *refusal) {
 			defer p.mu.Unlock()
 			return nil, p.refuse(tried, now, v)
 		}
-		w := &waiter{tried: tried, ready: make(chan *slot, 1)}
+		w := &waiter{tried: tried, env: env, size: size, ready: make(chan *slot, 1)}
 		e := p.enqueue(w)
 		p.mu.Unlock()
 
@@ -211,12 +217,55 @@ func (p *pool) withdraw(e *list.Element, w *waiter) *slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dequeue(e)
+	w.gone = true
 	select {
 	case s := <-w.ready:
 		return s
 	default:
 		return nil
 	}
+}
+
+// follow promises a session to the message that has waited longest: its commands may travel behind the content of the message that has the session
+// now, which saves it a round trip (RFC 2920). It gives those commands; none when nobody waits, or whoever does could not go on here.
+func (p *pool) follow(s *slot) []step {
+	if !s.session.pipelining {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.waiting.Front()
+	if e == nil || p.closed || s.relay.fails > 0 || s.relay.busy > s.relay.quota {
+		return nil
+	}
+	w := e.Value.(*waiter)
+	if w.tried&(1<<s.relay.at) != 0 || w.env.utf8 && !s.session.utf8 {
+		return nil
+	}
+	p.dequeue(e)
+	w.steps = s.session.steps(w.env, w.size, false)
+	s.next = w
+	return w.steps
+}
+
+// handOn gives a session to whom it was promised. Not ok: it broke, or whoever waited has gone and left commands in it that nobody goes on with.
+// The caller holds the lock.
+func (p *pool) handOn(s *slot, res result, now time.Time) (ok bool) {
+	w := s.next
+	if w == nil {
+		return false
+	}
+	s.next = nil
+	switch {
+	case res.broken:
+		w.ready <- nil
+	case w.gone:
+		return false
+	default:
+		w.ready <- &slot{relay: s.relay, session: s.session, taken: now, given: w.steps}
+		return true
+	}
+	return false
 }
 
 // refusal is why no relay could be asked.
@@ -259,13 +308,17 @@ func (p *pool) dialled(s *slot, session *session) {
 func (p *pool) release(s *slot, res result) (again bool) {
 	p.mu.Lock()
 	now, r := p.now(), s.relay
-	r.busy--
 	var surplus []*session
+	promised := s.next != nil
+	handed := p.handOn(s, res, now)
+	if !handed {
+		r.busy--
+	}
 	switch {
-	case s.session == nil:
+	case s.session == nil, handed:
 	case res.broken:
 		r.up--
-	case p.closed:
+	case p.closed, promised, s.given != nil: // in the last two, commands were given and nobody goes on with them
 		r.up--
 		surplus = append(surplus, s.session)
 	default:

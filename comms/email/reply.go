@@ -2,6 +2,7 @@ package email
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -58,12 +59,16 @@ func readReply(br *bufio.Reader) (reply, error) {
 			}
 			return reply{}, err
 		}
-		s := strings.TrimRight(string(line), "\r\n")
+		s := string(bytes.TrimRight(line, "\r\n"))
 		code, more, rest, ok := splitReply(s)
 		if !ok || r.code != 0 && code != r.code {
 			return reply{}, errReply
 		}
 		r.code = code
+		if !more && text.Len() == 0 {
+			r.enhanced, r.text = splitEnhanced(rest, code)
+			return r, nil
+		}
 		if text.Len() > 0 {
 			text.WriteByte(' ')
 		}
@@ -103,20 +108,23 @@ func splitReply(s string) (code int, more bool, rest string, ok bool) {
 // splitEnhanced takes the enhanced status code off a reply's text; lines after the first may repeat it.
 func splitEnhanced(text string, code int) (enhanced, rest string) {
 	word, rest, _ := strings.Cut(text, " ")
-	parts := strings.Split(word, ".")
-	if len(parts) != 3 || parts[0] != strconv.Itoa(code/100) {
+	class, detail, _ := strings.Cut(word, ".")
+	subject, detail, _ := strings.Cut(detail, ".")
+	if len(class) != 1 || int(class[0]-'0') != code/100 || !upTo999(subject) || !upTo999(detail) {
 		return "", clean(text)
-	}
-	for _, p := range parts[1:] {
-		if n, err := strconv.Atoi(p); err != nil || n < 0 || n > 999 || len(p) > 3 {
-			return "", clean(text)
-		}
 	}
 	return word, clean(strings.ReplaceAll(rest, " "+word+" ", " "))
 }
 
+func upTo999(s string) bool {
+	return s != "" && len(s) <= 3 && strings.Trim(s, "0123456789") == ""
+}
+
 // clean makes a stranger's text safe to store and show: printable, one line, bounded.
 func clean(s string) string {
+	if plain(s) {
+		return s
+	}
 	var b strings.Builder
 	n, space := 0, false
 	for _, c := range s {
@@ -135,6 +143,16 @@ func clean(s string) string {
 		b.WriteRune(c)
 	}
 	return b.String()
+}
+
+// plain says that clean would leave a text as it is: one short line of printable ASCII without a space too many.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == ' ' && (i == 0 || i == len(s)-1 || s[i+1] == ' ') {
+			return false
+		}
+	}
+	return len(s) <= maxReasonText
 }
 
 // phase is where a transaction stands when an answer comes.

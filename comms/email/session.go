@@ -149,14 +149,14 @@ type step struct {
 	reply reply
 }
 
-// transact sends one message. wire is the content as it travels: CRLF line ends, dots stuffed, ended by a lone dot.
-func (s *session) transact(ctx context.Context, m *Mailer, env envelope, wire []byte) result {
+// transact sends one message on the session of a slot. wire is the content as it travels: CRLF line ends, dots stuffed, ended by a lone dot.
+func (s *session) transact(ctx context.Context, m *Mailer, of *slot, env envelope, wire []byte) result {
 	if env.utf8 && !s.utf8 {
 		return result{elsewhere: true, out: comms.Outcome{State: comms.Failed, Reason: "the address needs SMTPUTF8, which the relay does not offer"}}
 	}
 	start := time.Now()
 	release := context.AfterFunc(ctx, s.abort)
-	res := s.exchange(m, env, wire)
+	res := s.exchange(m, of, env, wire)
 	if !release() {
 		res.stopped(ctx, time.Since(start) >= m.t.Stall)
 	}
@@ -180,20 +180,28 @@ func (res *result) stopped(ctx context.Context, slow bool) {
 	res.broken, res.stale = true, false
 }
 
-func (s *session) exchange(m *Mailer, env envelope, wire []byte) result {
-	steps := s.steps(env, len(wire))
-	if err := s.talk(m, steps); err != nil {
+func (s *session) exchange(m *Mailer, of *slot, env envelope, wire []byte) result {
+	steps, given := of.given, of.given != nil
+	of.given = nil
+	if !given {
+		steps = s.steps(env, len(wire), s.unfinished)
+	}
+	if err := s.talk(m, steps, given); err != nil {
 		return s.lost(err, steps)
 	}
 	refused := slices.IndexFunc(steps, func(st step) bool { return !st.accepted() })
 	if refused < 0 {
-		return s.content(m, wire)
+		return s.content(m, of, wire)
+	}
+	if st, last := steps[refused], steps[len(steps)-1]; given && st.phase == phaseMail && (st.reply.code == 503 || last.reply.code == 354) {
+		// To many a relay a message that it refused has not ended before a RSET. Whatever followed would be that one's, with its recipients.
+		return result{out: comms.Outcome{State: comms.Deferred, Reason: st.reply.String()}, broken: true, stale: true}
 	}
 	return s.refused(m, steps, refused)
 }
 
 // steps are the commands of one transaction, up to the content.
-func (s *session) steps(env envelope, size int) []step {
+func (s *session) steps(env envelope, size int, reset bool) []step {
 	mail := "MAIL FROM:" + env.from
 	if s.size {
 		mail += " SIZE=" + strconv.Itoa(size)
@@ -205,7 +213,7 @@ func (s *session) steps(env envelope, size int) []step {
 		mail += " SMTPUTF8"
 	}
 	steps := make([]step, 0, 4)
-	if s.unfinished {
+	if reset {
 		steps = append(steps, step{phase: phaseReset, line: "RSET"})
 	}
 	return append(steps,
@@ -221,10 +229,10 @@ func (st step) accepted() bool {
 	return st.reply.class() == 2
 }
 
-// talk gives the commands, all at once where the relay offers that, and reads the answers. Without pipelining it stops at
-// the first refusal and leaves the rest unanswered.
-func (s *session) talk(m *Mailer, steps []step) error {
-	if s.pipelining {
+// talk gives the commands, all at once where the relay offers that, unless they were given before, and reads the answers. Without
+// pipelining it stops at the first refusal and leaves the rest unanswered.
+func (s *session) talk(m *Mailer, steps []step, given bool) error {
+	if s.pipelining && !given {
 		for _, st := range steps {
 			_, _ = s.client.Text.W.WriteString(st.line + "\r\n")
 		}
@@ -313,38 +321,48 @@ func (s *session) refused(m *Mailer, steps []step, at int) result {
 	return res
 }
 
-// content gives the message and waits for the verdict. A failed write is no message: net.Conn fails only when the last bytes,
-// the lone dot, were not taken, and the connection is then cut so that the relay cannot take the rest for one. A failed read
-// is the one moment when nobody can know.
-func (s *session) content(m *Mailer, wire []byte) result {
+// content gives the message, and behind it the commands of the next one where one waits, and waits for the verdict. A write that failed before
+// the lone dot was out is no message: the connection is cut so that the relay cannot take it for one. Once the dot is out a failed write or
+// read is the one moment when nobody can know.
+func (s *session) content(m *Mailer, of *slot, wire []byte) result {
 	const block = 64 << 10
-	for len(wire) > 0 {
-		n := min(block, len(wire))
+	message := len(wire)
+	for _, st := range m.pool.follow(of) {
+		wire = append(append(wire, st.line...), '\r', '\n')
+	}
+	for at := 0; at < len(wire); at += block {
 		if err := s.raw.SetDeadline(time.Now().Add(m.t.Block)); err != nil {
 			return s.cut(err)
 		}
-		_, err := s.client.Text.W.Write(wire[:n])
-		if err == nil && n == len(wire) {
+		n, err := s.client.Text.W.Write(wire[at:min(at+block, len(wire))])
+		if err == nil && at+block >= len(wire) {
 			err = s.client.Text.W.Flush()
 		}
-		if err != nil {
+		switch out := at + n - s.client.Text.W.Buffered(); {
+		case err != nil && out < message:
 			return s.cut(err)
+		case err != nil:
+			return s.unknown(err)
 		}
-		wire = wire[n:]
 	}
 	verdict, err := s.answer(m.t.End)
 	if err != nil {
-		return result{
-			out:    comms.Outcome{State: comms.Unknown, Reason: "connection lost after data: " + cause(err)},
-			blame:  blameRelay,
-			broken: true,
-		}
+		return s.unknown(err)
 	}
 	res := result{}
 	res.out, res.blame = judge(phaseContent, verdict)
 	s.unfinished = res.blame != blameNobody
 	res.broken = res.blame == blameRelay
 	return res
+}
+
+func (s *session) unknown(err error) result {
+	s.abort()
+	return result{
+		out:    comms.Outcome{State: comms.Unknown, Reason: "connection lost after data: " + cause(err)},
+		blame:  blameRelay,
+		broken: true,
+	}
 }
 
 func (s *session) cut(err error) result {

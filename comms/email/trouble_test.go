@@ -441,3 +441,120 @@ func TestCheckNamesTheRelayInTrouble(t *testing.T) {
 		t.Error("the check took too long")
 	}
 }
+
+// The commands of a message that waits go out behind the content of the one before, and whatever becomes of one is not the other's.
+func TestTheNextMessageTravelsBehindTheContent(t *testing.T) {
+	const accept = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n"
+	for name, c := range map[string]struct {
+		answers string // to the first content and what came behind it; then the connection is closed unless it ends in 354
+		leaves  bool   // the second message stops waiting meanwhile
+		first   comms.State
+		second  comms.State
+		dials   int
+		taken   int
+	}{
+		"both are taken":                 {"250 2.0.0 taken\r\n" + accept, false, comms.Sent, comms.Sent, 1, 2},
+		"the first is refused":           {"550 5.7.1 spam\r\n" + accept, false, comms.Failed, comms.Sent, 1, 2},
+		"refused, and not ended":         {"550 5.7.1 spam\r\n503 5.5.1 nested MAIL\r\n250 2.1.5 ok\r\n354 go on\r\n", false, comms.Failed, comms.Sent, 2, 2},
+		"cut at the verdict":             {"", false, comms.Unknown, comms.Sent, 2, 2},
+		"cut behind the verdict":         {"250 2.0.0 taken\r\n", false, comms.Sent, comms.Sent, 2, 2},
+		"the second's address is none":   {"250 2.0.0 taken\r\n250 2.1.0 ok\r\n550 5.1.1 no such user\r\n503 no recipient\r\n", false, comms.Sent, comms.Failed, 1, 1},
+		"the second waits no longer":     {"250 2.0.0 taken\r\n" + accept, true, comms.Sent, comms.Deferred, 1, 1},
+		"the relay says goodbye in time": {"421 4.3.2 closing\r\n", false, comms.Deferred, comms.Sent, 2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			dials, taken := 0, 0
+			begun, queued, behind, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+			url := speak(t, func(nc net.Conn) {
+				mu.Lock()
+				dials++
+				first := dials == 1
+				mu.Unlock()
+				r := bufio.NewReader(nc)
+				say := func(s string) { _, _ = io.WriteString(nc, s) }
+				hear := func(until string) bool {
+					for {
+						line, err := r.ReadString('\n')
+						if err != nil || strings.HasPrefix(line, "QUIT") {
+							return false
+						}
+						if strings.HasPrefix(line, until) {
+							return true
+						}
+					}
+				}
+				content := func() bool {
+					if !hear(".\r\n") {
+						return false
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					taken++
+					return true
+				}
+				say("220 hello\r\n")
+				hear("EHLO")
+				say("250-hello\r\n250 PIPELINING\r\n")
+				if first {
+					hear("DATA")
+					close(begun)
+					<-queued
+					say(accept)
+					content()
+					hear("DATA") // before the verdict
+					close(behind)
+					<-goOn
+					say(c.answers)
+					if c.answers == "" || !strings.HasSuffix(c.answers, "354 go on\r\n") && !strings.HasSuffix(c.answers, "no recipient\r\n") {
+						return
+					}
+					if content() {
+						say("250 2.0.0 taken\r\n")
+					}
+				}
+				for hear("DATA") {
+					say(accept)
+					if content() {
+						say("250 2.0.0 taken\r\n")
+					}
+				}
+			})
+			quick := brief
+			quick.Pause, quick.PauseMax = time.Millisecond, time.Millisecond
+			m := open(t, email.Config{Relays: []string{url}, Connections: 1, Timeouts: quick})
+			waits, leave := context.WithCancel(within(t))
+			defer leave()
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
+			first, second := make(chan comms.Outcome, 1), make(chan comms.Outcome, 1)
+			go func() { first <- m.Send(within(t), message("ada@example.org")) }()
+			<-begun
+			go func() { second <- m.Send(waits, message("bob@example.org")) }()
+			for m.Waiting() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			close(queued)
+			<-behind
+			if c.leaves {
+				leave()
+				expect(t, <-second, c.second, "no relay took it: stopped while waiting")
+				release()
+				expect(t, <-first, c.first, "")
+			} else {
+				release()
+				expect(t, <-first, c.first, "")
+				out := <-second
+				for out.State == comms.Deferred && out.Wait > 0 { // the relay was left alone for a moment
+					out = m.Send(within(t), message("bob@example.org"))
+				}
+				expect(t, out, c.second, "")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if dials != c.dials || taken != c.taken {
+				t.Errorf("%d connections and %d contents, want %d and %d", dials, taken, c.dials, c.taken)
+			}
+		})
+	}
+}
