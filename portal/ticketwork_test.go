@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 )
 
 // Staff work on a ticket by the API and on its page: a new incident has its queue at once, a stale version is refused, and an explanation has to
@@ -97,5 +99,119 @@ func decodeInto(t *testing.T, a answer, status int, into any) {
 	}
 	if err := json.Unmarshal(a.body, into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Staff make one ticket of two and two of one, release what was held, and are told who else is there; with no request can a message of one ticket be reached by
+// way of another, and what is done to a ticket that changed meanwhile is refused.
+func TestTicketsAreMergedSplitAndReleasedByRequest(t *testing.T) {
+	h := open(t, func(p *Portal) {
+		p.Desk.Policy.Macros = []desk.Macro{{Name: "hello", Text: map[string]string{"en": "Dear {name}, {number}: {site}", "ja": "{name} 様"}}}
+	})
+	ctx := context.Background()
+	one := h.fileTicket(desk.Intake{Message: "our site is gone", Name: "Ann", Email: "ann@acme.example"})
+	two := h.fileTicket(desk.Intake{Message: "it is still gone", Name: "安", Email: "ann@acme.example", Locale: "ja"})
+	for _, from := range []string{"customer", ""} {
+		m := desk.Message{From: "customer", Text: "and the invoice is wrong"}
+		if from == "" {
+			m = desk.Message{From: "customer", Text: "pay here instead", Held: "other_sender", Sender: "eve@evil.example"}
+		}
+		if _, err := h.Desk.Say(ctx, desk.Entry{By: "system:mail", Number: one.Number, Message: m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := func(number string) string { return "/api/v1/tickets/" + number }
+	read := func(number string) (a ticketAnswer) {
+		t.Helper()
+		h.get(auth.Support, path(number)).want(200).into(&a)
+		return a
+	}
+	act := func(method, path string, body any, version int64) answer {
+		t.Helper()
+		a := ask{as: auth.Support, method: method, path: path, body: body}
+		if version > 0 {
+			a.header = map[string]string{"If-Match": `"` + itoa(int(version)) + `"`}
+		}
+		return h.do(a)
+	}
+	whole := read(one.Number)
+	invoice, held := whole.Messages[1], whole.Messages[2]
+	if held.Held != "other_sender" || whole.Held != 1 {
+		t.Fatalf("%+v", whole)
+	}
+
+	// Macros are filled in the ticket's language; what nobody gave stays a blank.
+	var macros list[macroAnswer]
+	h.get(auth.Support, path(one.Number)+"/macros").want(200).into(&macros)
+	if len(macros.Items) != 1 || macros.Items[0].Text != "Dear Ann, "+one.Number+": {site}" {
+		t.Errorf("%+v", macros)
+	}
+	h.staffPage(auth.Support, "/desk/tickets/"+two.Number+"?macro=hello").want(200).says("安 様")
+
+	// The collision notice: each hears of the other and of what was said meanwhile, and hears it no more once she left.
+	cookie, csrf := h.signIn(auth.Commander)
+	attend := func(form string) (now presenceAnswer) {
+		t.Helper()
+		h.do(ask{method: "POST", path: "/desk/tickets/" + one.Number + "/presence", media: "application/x-www-form-urlencoded", body: form,
+			header: map[string]string{"Cookie": cookie.String(), "X-CSRF-Token": csrf, "Origin": h.URL}}).want(200).into(&now)
+		return now
+	}
+	var other presenceAnswer
+	if now := attend("types=yes"); len(now.Others) != 0 || now.Version != whole.Version {
+		t.Errorf("%+v", now)
+	}
+	act("POST", path(one.Number)+"/presence", map[string]any{}, 0).want(200).into(&other)
+	if len(other.Others) != 1 || !other.Others[0].Types || !strings.Contains(other.Others[0].Says, "is writing an answer") {
+		t.Errorf("%+v", other)
+	}
+	act("POST", path(one.Number)+"/presence", map[string]any{"leaves": true}, 0).want(200)
+	if now := attend(""); len(now.Others) != 0 {
+		t.Errorf("she left: %+v", now)
+	}
+
+	// A message of one ticket is none of another's.
+	for _, deed := range []ask{{path: path(two.Number) + "/messages/" + held.ID + "/release"}, {path: path(two.Number) + "/split", body: map[string]any{"message": invoice.ID}}} {
+		act("POST", deed.path, deed.body, 0).want(404)
+	}
+	act("POST", path(one.Number)+"/messages/"+held.ID+"/release", nil, whole.Version+5).want(412)
+	var now ticketAnswer
+	act("POST", path(one.Number)+"/messages/"+held.ID+"/release", nil, whole.Version).want(200).into(&now)
+	if now.Held != 0 || now.Messages[2].Held != "" {
+		t.Errorf("released: %+v", now)
+	}
+	act("POST", path(one.Number)+"/messages/"+held.ID+"/release", nil, 0).want(409)
+	if shown := attend(""); shown.Version <= whole.Version {
+		t.Errorf("nobody is told that something changed: %+v", shown)
+	}
+
+	// Split and back.
+	act("POST", path(one.Number)+"/split", map[string]any{"message": invoice.ID}, whole.Version).want(412)
+	var part ticketAnswer
+	act("POST", path(one.Number)+"/split", map[string]any{"message": invoice.ID, "reason": "another matter"}, now.Version).want(200).into(&part)
+	if part.Number == one.Number || len(part.Messages) != 1 || part.Email != "ann@acme.example" || len(read(one.Number).Messages) != 2 {
+		t.Fatalf("%+v", part)
+	}
+	act("DELETE", path(part.Number)+"/split", nil, 0).want(200).into(&now)
+	if now.Number != one.Number || len(now.Messages) != 3 {
+		t.Fatalf("%+v", now)
+	}
+	act("DELETE", path(part.Number)+"/split", nil, 0).want(404)
+
+	// Merge and back; each customer goes on seeing her own.
+	act("POST", path(two.Number)+"/merge", map[string]any{"into": two.Number}, 0).want(422)
+	act("POST", path(two.Number)+"/merge", map[string]any{"into": one.Number}, 77).want(412)
+	act("POST", path(two.Number)+"/merge", map[string]any{"into": one.Number}, 0).want(200).into(&now)
+	if now.Number != one.Number || len(now.Messages) != 4 || len(now.Merged) != 1 || read(two.Number).Into != one.Number {
+		t.Fatalf("%+v", now)
+	}
+	h.comes(two.Number, url.Values{"secret": {two.Secret}}).page.says("it is still gone").silent("pay here instead")
+	act("POST", path(two.Number)+"/messages", map[string]any{"text": "hello"}, 0).want(409)
+	act("DELETE", path(two.Number)+"/merge", nil, 0).want(200).into(&now)
+	if now.Number != two.Number || now.State != desk.New || now.Into != "" {
+		t.Fatalf("%+v", now)
+	}
+	act("DELETE", path(two.Number)+"/merge", nil, 0).want(409)
+	for _, role := range []auth.Role{auth.Comms, auth.Security, auth.Auditor, auth.Engineer} { // they read at most
+		h.post(role, path(two.Number)+"/merge", map[string]any{"into": one.Number}).want(403)
 	}
 }
