@@ -15,8 +15,9 @@ import (
 // Deadline is anything that is due: the next update, a first answer, a second reading. When it passes, the rungs of its ladder
 // are told one after the other until the thing is done. Firing is a transaction, so it happens once.
 type Deadline struct {
-	What     string    `json:"what"` // "next_update", "first_answer", "second_reading"
-	Of       string    `json:"of"`   // the record it is about
+	What     string    `json:"what"`             // "next_update", "first_answer", "second_reading"
+	Ladder   string    `json:"ladder,omitempty"` // name of the ladder that it climbs, where the policy has that; else it is the one of What
+	Of       string    `json:"of"`               // the record it is about
 	Incident string    `json:"incident"`
 	Title    string    `json:"title,omitempty"` // what people call it; "": the incident's title
 	Page     string    `json:"page,omitempty"`  // path of the page on which it is done; "": the incident's, or the desk
@@ -52,6 +53,9 @@ func (d Deadline) Task() bool { return strings.HasPrefix(d.Of, tasks.Prefix+"_")
 
 // ladder is who is told when a deadline passes: a task whose sort has no ladder climbs the one of all tasks.
 func (p Policy) ladder(d Deadline) Ladder {
+	if l, ok := p.Ladders[d.Ladder]; ok && d.Ladder != "" {
+		return l
+	}
 	if l, ok := p.Ladders[d.What]; ok || !d.Task() {
 		return l
 	}
@@ -59,7 +63,7 @@ func (p Policy) ladder(d Deadline) Ladder {
 }
 
 // Promise notes that something is due. The rungs of the policy's ladder for d.What are told when it passes; without a ladder the
-// incident's log still shows the breach. Of d it takes What, Of, Incident, Title, Page, Many and Due.
+// incident's log still shows the breach. Of d it takes What, Ladder, Of, Incident, Title, Page, Many and Due.
 func (r *Room) Promise(tx *store.Tx, d Deadline) error { return r.promise(tx, d) }
 
 func (r *Room) promise(tx *store.Tx, d Deadline) error {
@@ -74,7 +78,7 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 
 // armed is a promise before any rung of its ladder was told.
 func (p Policy) armed(d Deadline) Deadline {
-	d = Deadline{What: d.What, Of: d.Of, Incident: d.Incident, Title: d.Title, Page: d.Page, Many: d.Many, Due: d.Due, Fire: d.Due}
+	d = Deadline{What: d.What, Ladder: d.Ladder, Of: d.Of, Incident: d.Incident, Title: d.Title, Page: d.Page, Many: d.Many, Due: d.Due, Fire: d.Due}
 	if ladder := p.ladder(d); len(ladder) > 0 {
 		d.Fire = d.Due.Add(ladder[0].After)
 	}

@@ -20,6 +20,7 @@ type bulkChoice struct {
 	Priority string `json:"priority,omitempty"`
 	Owner    string `json:"owner,omitempty"`
 	Category string `json:"category,omitempty"`
+	Step     string `json:"step,omitempty"`
 	Label    string `json:"label,omitempty"`
 	Overdue  bool   `json:"overdue,omitempty"`
 	Held     bool   `json:"held,omitempty"`
@@ -33,6 +34,7 @@ type bulkBody struct {
 	Priority *string     `json:"priority,omitempty"`
 	Category *string     `json:"category,omitempty"`
 	Queue    *string     `json:"queue,omitempty"`
+	Step     *string     `json:"step,omitempty"`
 	Label    []string    `json:"label,omitempty"`
 	Unlabel  []string    `json:"unlabel,omitempty"`
 	Macro    string      `json:"macro,omitempty"`
@@ -67,7 +69,7 @@ func (k *call) bulk(in bulkBody, chosen *desk.Choice) (contacts.Proposal, error)
 	if err := k.person.Can(auth.ChangePropose); err != nil {
 		return none, err
 	}
-	b := desk.Bulk{Owner: in.Owner, Priority: in.Priority, Category: in.Category, Queue: in.Queue, Label: in.Label, Unlabel: in.Unlabel,
+	b := desk.Bulk{Owner: in.Owner, Priority: in.Priority, Category: in.Category, Queue: in.Queue, Step: in.Step, Label: in.Label, Unlabel: in.Unlabel,
 		Macro: in.Macro, Text: in.Text, Solve: in.Solve}
 	if in.Owner != nil {
 		owner, err := k.member(*in.Owner)
@@ -106,7 +108,7 @@ func (k *call) proposeBulk() error {
 		if c.Owner == "me" {
 			c.Owner = k.person.ID
 		}
-		chosen = &desk.Choice{Queue: c.Queue, State: cmp.Or(c.State, desk.AnyOpen), Priority: c.Priority, Owner: c.Owner, Category: c.Category, Label: c.Label, Overdue: c.Overdue,
+		chosen = &desk.Choice{Queue: c.Queue, State: cmp.Or(c.State, desk.AnyOpen), Priority: c.Priority, Owner: c.Owner, Category: c.Category, Step: c.Step, Label: c.Label, Overdue: c.Overdue,
 			Held: c.Held, Words: c.Words}
 	}
 	proposal, err := k.bulk(in, chosen)
@@ -137,7 +139,7 @@ func (k *call) proposeBulk() error {
 func (k *call) bulkForm() error {
 	in := bulkBody{Macro: k.FormValue("macro"), Text: k.FormValue("text"), Solve: k.FormValue("solve") != "", Reason: k.FormValue("reason"),
 		Label: splitList(k.FormValue("label_on"), ","), Unlabel: splitList(k.FormValue("label_off"), ",")}
-	for name, at := range map[string]**string{"set_owner": &in.Owner, "set_priority": &in.Priority, "set_category": &in.Category, "set_queue": &in.Queue} {
+	for name, at := range map[string]**string{"set_owner": &in.Owner, "set_priority": &in.Priority, "set_category": &in.Category, "set_queue": &in.Queue, "set_step": &in.Step} {
 		if value := k.FormValue(name); value != "" {
 			*at = &value
 		}
@@ -170,7 +172,7 @@ func (k *call) bulkForm() error {
 func (k *call) bulkTyped() map[string]string {
 	typed := map[string]string{}
 	if k.Method() == fiber.MethodPost {
-		for _, name := range []string{"which", "set_owner", "set_priority", "set_category", "set_queue", "label_on", "label_off", "macro", "text", "solve", "reason"} {
+		for _, name := range []string{"which", "set_owner", "set_priority", "set_category", "set_queue", "set_step", "label_on", "label_off", "macro", "text", "solve", "reason"} {
 			typed[name] = k.FormValue(name)
 		}
 	}

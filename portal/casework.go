@@ -320,6 +320,7 @@ type dashboardView struct {
 	Affected int
 	Signals  int
 	Tally    comms.Tally
+	Steps    []stepShown
 	Bars     []bar
 	Most     int
 }
@@ -351,6 +352,7 @@ func (k *call) dashboard() error {
 	if v.Signals, err = k.p.Desk.Signals(ctx, rec.Value.DetectedAt.Add(-24*time.Hour), time.Time{}); err != nil {
 		return err
 	}
+	v.Steps = k.p.steps(v.Words, v.Incident.Flow, v.Board.ByStep)
 	v.Bars, v.Most = bars(v.Board.Hours)
 	return k.p.render(k.Ctx, 200, "desk_dashboard", v)
 }

@@ -22,12 +22,13 @@ type incidentAnswer struct {
 	QueueURL  string            `json:"queue_url"`
 	Dashboard string            `json:"dashboard_url"`
 	SLA       map[string]string `json:"first_answer_within"` // by priority of a ticket
+	Flow      string            `json:"workflow"`            // of its tickets, as the policy has prepared it for the category; "": none of their own
 }
 
 func (p *Portal) incident(rec store.Rec[comms.Incident]) incidentAnswer {
 	a := incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short, Queue: rec.ID,
-		QueueURL: p.URL + "/desk/tickets?queue=" + rec.ID, Dashboard: p.URL + "/desk/incidents/" + rec.ID + "/tickets", SLA: map[string]string{}}
-	for priority, d := range p.Desk.Policy.FirstAnswer {
+		QueueURL: p.URL + "/desk/tickets?queue=" + rec.ID, Dashboard: p.URL + "/desk/incidents/" + rec.ID + "/tickets", SLA: map[string]string{}, Flow: p.Desk.Policy.WorkflowOf(rec.Value.Category)}
+	for priority, d := range p.Desk.Policy.Within(rec.Value.Category) {
 		a.SLA[priority] = d.String()
 	}
 	return a

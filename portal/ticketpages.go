@@ -44,6 +44,8 @@ type ticketListView struct {
 	States     []string
 	Priorities []string
 	Labels     []string
+	Steps      []stepShown // of the queue that is shown
+	Step       func(desk.Ticket) string
 	Next       string
 	Whole      bool
 
@@ -132,7 +134,11 @@ func (k *call) ticketListWith(status int, refused error) error {
 		if c.Queue == "" || c.Queue == q.Queue {
 			v.Here.add(q)
 		}
+		if c.Queue == q.Queue {
+			v.Steps = k.p.steps(v.Words, q.Flow, q.Step)
+		}
 	}
+	v.Step = k.p.stepOf(v.Words)
 	if v.Labels, err = k.p.Desk.Labels(k.UserContext()); err != nil {
 		return err
 	}
@@ -146,6 +152,29 @@ func (k *call) ticketListWith(status int, refused error) error {
 		v.refused(refused)
 	}
 	return k.p.render(k.Ctx, status, "desk_tickets", v)
+}
+
+// stepShown is a step of a workflow, with how many tickets are in it.
+type stepShown struct {
+	Name, Says string
+	N          int
+}
+
+func (p *Portal) steps(words templates.Catalog, flow string, counts map[string]int) (all []stepShown) {
+	for _, name := range p.Desk.Policy.Steps(flow) {
+		all = append(all, stepShown{name, p.Desk.Policy.StepSays(flow, name, words.Locale()), counts[name]})
+	}
+	return all
+}
+
+// stepOf says how far a ticket has come in its workflow; "" where it has none.
+func (p *Portal) stepOf(words templates.Catalog) func(desk.Ticket) string {
+	return func(t desk.Ticket) string {
+		if t.Step == "" {
+			return ""
+		}
+		return p.Desk.Policy.StepSays(t.Flow, t.Step, words.Locale())
+	}
 }
 
 func (t *tallyAnswer) add(q tallyAnswer) {
@@ -241,6 +270,8 @@ type ticketWork struct {
 	Mine       bool
 	Members    []auth.Member
 	Categories []string
+	Steps      []stepShown
+	Step       string
 	Queues     []tallyAnswer
 	Macros     []string
 	Macro      string // the macro that was asked for, filled
@@ -268,7 +299,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	if w.Names, err = k.names(); err != nil {
 		return w, err
 	}
-	w.Owner = w.Names(t.Owner)
+	w.Owner, w.Step, w.Steps = w.Names(t.Owner), k.p.stepOf(s.Words)(t), k.p.steps(s.Words, t.Flow, nil)
 	if w.Queues, err = k.queues(); err != nil {
 		return w, err
 	}
@@ -343,6 +374,9 @@ func (k *call) handleForm(version int64) (desk.View, error) {
 		return &value
 	}
 	in.Priority, in.Owner, in.Category, in.Queue = differs("priority", t.Priority), differs("owner", t.Owner), differs("category", t.Category), differs("queue", t.Queue())
+	if len(k.p.Desk.Policy.Steps(t.Flow)) > 0 {
+		in.Step = differs("step", t.Step)
+	}
 	if labels := splitList(k.FormValue("labels"), ","); !slices.Equal(labels, t.Labels) {
 		in.Labels = &labels
 	}

@@ -23,6 +23,8 @@ type clockAnswer struct {
 type TicketWork struct {
 	Owner    string          `json:"owner"`
 	Category string          `json:"category"`
+	Flow     string          `json:"workflow,omitempty"` // of its incident
+	Step     string          `json:"step,omitempty"`     // of that
 	Labels   []string        `json:"labels"`
 	Held     int             `json:"held"` // messages that wait for a person to release them
 	Into     string          `json:"merged_into,omitempty"`
@@ -44,7 +46,7 @@ type solutionAnswer struct {
 }
 
 func (p *Portal) workOf(t desk.Ticket, into string, merged []string) TicketWork {
-	a := TicketWork{Owner: t.Owner, Category: t.Category, Labels: t.Labels, Held: t.Held, Site: t.Site, Reviews: t.Reviews, Ending: t.Ending, Into: into, Merged: merged}
+	a := TicketWork{Owner: t.Owner, Category: t.Category, Flow: t.Flow, Step: t.Step, Labels: t.Labels, Held: t.Held, Site: t.Site, Reviews: t.Reviews, Ending: t.Ending, Into: into, Merged: merged}
 	for _, c := range p.Desk.Policy.Clocks(t, p.DB.Now()) {
 		a.Clocks = append(a.Clocks, clockAnswer{What: c.What, State: string(c.State), Due: given(c.Due), Left: int64(c.Left / time.Second)})
 	}
@@ -58,10 +60,12 @@ func (p *Portal) workOf(t desk.Ticket, into string, merged []string) TicketWork 
 type tallyAnswer struct {
 	Queue      string         `json:"queue"` // an incident's id, or general
 	Title      string         `json:"title"`
+	Flow       string         `json:"workflow"` // of its incident; "": none
 	URL        string         `json:"url"`
 	Open       int            `json:"open"`
 	State      map[string]int `json:"by_state"`
 	Priority   map[string]int `json:"by_priority"`
+	Step       map[string]int `json:"by_step"`
 	Overdue    int            `json:"overdue"`
 	Unassigned int            `json:"unassigned"`
 	Mine       int            `json:"mine"`
@@ -76,6 +80,7 @@ type handleBody struct {
 	Owner    *string   `json:"owner,omitempty"` // me, "" for nobody, or a staff member's id
 	Category *string   `json:"category,omitempty"`
 	Queue    *string   `json:"queue,omitempty"`
+	Step     *string   `json:"step,omitempty"` // of its workflow
 	Labels   *[]string `json:"labels,omitempty"`
 	Label    []string  `json:"label,omitempty"`
 	Unlabel  []string  `json:"unlabel,omitempty"`
@@ -133,7 +138,7 @@ func (p *Portal) ticketWorkRoutes() []route {
 			}
 			return send(k.Ctx, 200, list[tallyAnswer]{Items: all})
 		}},
-		{method: "PATCH", path: base, right: auth.TicketWrite, tag: "tickets", summary: "change its priority (with a reason), owner, category, queue or labels", body: handleBody{}, answer: ticketAnswer{}, do: func(k *call) error {
+		{method: "PATCH", path: base, right: auth.TicketWrite, tag: "tickets", summary: "change its priority (with a reason), owner, category, queue, step or labels", body: handleBody{}, answer: ticketAnswer{}, do: func(k *call) error {
 			var in handleBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
@@ -235,7 +240,7 @@ func (k *call) handle(in handleBody, version int64) (desk.View, error) {
 		in.Owner = &owner
 	}
 	return k.p.Desk.Handle(k.UserContext(), k.person.ID, k.Params("number"), desk.Handling{Priority: in.Priority, Reason: in.Reason, Owner: in.Owner,
-		Category: in.Category, Queue: in.Queue, Labels: in.Labels, Label: in.Label, Unlabel: in.Unlabel, Version: version})
+		Category: in.Category, Queue: in.Queue, Step: in.Step, Labels: in.Labels, Label: in.Label, Unlabel: in.Unlabel, Version: version})
 }
 
 // member is the staff member of an id, or of "me"; "" is nobody.
@@ -267,23 +272,23 @@ func (k *call) queues() (all []tallyAnswer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	queue := func(id, title string) {
+	queue := func(id, title, flow string) {
 		t := by[id]
 		delete(by, id)
-		all = append(all, tallyAnswer{Queue: id, Title: title, URL: k.p.URL + "/desk/tickets?queue=" + id, Open: t.Open, State: t.State, Priority: t.Priority, Overdue: t.Overdue,
+		all = append(all, tallyAnswer{Queue: id, Title: title, Flow: flow, URL: k.p.URL + "/desk/tickets?queue=" + id, Open: t.Open, State: t.State, Priority: t.Priority, Step: t.Step, Overdue: t.Overdue,
 			Unassigned: t.Unassigned, Mine: t.Mine, Held: t.Held, Oldest: given(t.Oldest), DueNext: given(t.DueNext)})
 	}
 	for _, in := range open {
-		queue(in.ID, in.Value.Title)
+		queue(in.ID, in.Value.Title, k.p.Desk.Policy.WorkflowOf(in.Value.Category))
 	}
-	queue(desk.General, k.p.Words.Catalog("en").T("desk.queue.general"))
+	queue(desk.General, k.p.Words.Catalog("en").T("desk.queue.general"), "")
 	for _, t := range tallies {
 		if _, left := by[t.Queue]; left && t.Open > 0 { // of an incident that is over
 			in, err := k.p.Comms.Incident(k.UserContext(), t.Queue)
 			if err != nil && fault.Of(err) != fault.NotFound {
 				return nil, err
 			}
-			queue(t.Queue, in.Value.Title)
+			queue(t.Queue, in.Value.Title, k.p.Desk.Policy.WorkflowOf(in.Value.Category))
 		}
 	}
 	return all, nil
@@ -327,7 +332,7 @@ func (k *call) others(present []desk.Present) (all []presentAnswer, err error) {
 
 // choice reads what a list of tickets is to hold.
 func (k *call) choice() (desk.Choice, error) {
-	c := desk.Choice{Queue: k.Query("queue"), State: k.Query("state"), Priority: k.Query("priority"), Owner: k.Query("owner"), Category: k.Query("category"), Site: k.Query("site"),
+	c := desk.Choice{Queue: k.Query("queue"), State: k.Query("state"), Priority: k.Query("priority"), Owner: k.Query("owner"), Category: k.Query("category"), Step: k.Query("step"), Site: k.Query("site"),
 		Label: k.Query("label"), Overdue: k.QueryBool("overdue"), Held: k.QueryBool("held"), Words: k.Query("q"), Order: k.Query("sort"), After: k.Query("after")}
 	if c.Owner == "me" {
 		c.Owner = k.person.ID
@@ -338,7 +343,7 @@ func (k *call) choice() (desk.Choice, error) {
 }
 
 // choiceQuery are the parameters of such a list.
-var choiceQuery = []string{"queue", "state", "priority", "owner", "category", "site", "label", "overdue", "held", "q", "sort", "after", "limit"}
+var choiceQuery = []string{"queue", "state", "priority", "owner", "category", "step", "site", "label", "overdue", "held", "q", "sort", "after", "limit"}
 
 func (k *call) ticketsAnswer() error {
 	c, err := k.choice()

@@ -45,6 +45,7 @@ type board struct {
 type card struct {
 	id                              string
 	queue, owner, account, category uint32
+	step                            uint32
 	labels                          []uint32
 	due, filed, changed             int64 // microseconds; due 0: no clock runs
 	terms                           int32
@@ -96,7 +97,7 @@ func (b *board) put(rec store.Rec[Ticket]) {
 	b.drop(rec.ID)
 	t := rec.Value
 	words := termsOf(t)
-	c := card{id: rec.ID, queue: b.name(t.Queue()), owner: b.name(t.Owner), account: b.name(t.Account), category: b.name(t.Category),
+	c := card{id: rec.ID, queue: b.name(t.Queue()), owner: b.name(t.Owner), account: b.name(t.Account), category: b.name(t.Category), step: b.name(stepName(t.Step)),
 		filed: t.FiledAt.UnixMicro(), changed: t.ChangedAt.UnixMicro(), terms: int32(len(b.terms)), n: uint8(len(words)),
 		priority: uint8(slices.Index(priorities, t.Priority)), state: uint8(slices.Index(boardStates, t.State)), held: uint8(min(t.Held, 255)), merged: t.Into != ""}
 	if due := t.due(); !due.IsZero() {
@@ -117,6 +118,14 @@ func (b *board) put(rec store.Rec[Ticket]) {
 	if t.State != Closed {
 		b.open[at] = struct{}{}
 	}
+}
+
+// stepName is a step among the names of the board, which no other name is.
+func stepName(step string) string {
+	if step == "" {
+		return ""
+	}
+	return "step " + step
 }
 
 // drop forgets a ticket; b.mu is held.

@@ -20,7 +20,7 @@ import (
 // What is done to many tickets at once is a change as any other: it shows beforehand what it would do, it is done once however often it is asked for, and it
 // goes on after a crash. Handling can be taken back; what was written to customers cannot, and above a number a second person reads it first.
 const (
-	VerbHandle = "ticket.handle" // owner, priority, category, queue, labels
+	VerbHandle = "ticket.handle" // owner, priority, category, queue, step, labels
 	VerbReply  = "ticket.reply"  // one answer, to each with the facts of its own ticket
 )
 
@@ -37,6 +37,7 @@ type Bulk struct {
 	Priority *string  `json:"priority,omitempty"`
 	Category *string  `json:"category,omitempty"`
 	Queue    *string  `json:"queue,omitempty"`
+	Step     *string  `json:"step,omitempty"`
 	Label    []string `json:"label,omitempty"`
 	Unlabel  []string `json:"unlabel,omitempty"`
 
@@ -54,11 +55,11 @@ func (b Bulk) Verb() string {
 }
 
 func (b Bulk) handling(reason string) Handling {
-	return Handling{Owner: b.Owner, Priority: b.Priority, Category: b.Category, Queue: b.Queue, Label: b.Label, Unlabel: b.Unlabel, Reason: reason}
+	return Handling{Owner: b.Owner, Priority: b.Priority, Category: b.Category, Queue: b.Queue, Step: b.Step, Label: b.Label, Unlabel: b.Unlabel, Reason: reason}
 }
 
 func (b Bulk) handles() bool {
-	return b.Owner != nil || b.Priority != nil || b.Category != nil || b.Queue != nil || len(b.Label) > 0 || len(b.Unlabel) > 0
+	return b.Owner != nil || b.Priority != nil || b.Category != nil || b.Queue != nil || b.Step != nil || len(b.Label) > 0 || len(b.Unlabel) > 0
 }
 
 // Gather names the tickets that a list holds, whatever its pages, with the versions that they have now. Where they are more than one change takes it is refused.
@@ -152,7 +153,7 @@ func (d *Desk) readBulk(input json.RawMessage, verb string) (b Bulk, err error) 
 // bulkVerbs are the two changes.
 func (d *Desk) bulkVerbs() []contacts.Verb {
 	return []contacts.Verb{
-		{Name: VerbHandle, Right: "ticket.write", Says: "change owner, priority, category, queue or labels of many tickets", Keep: bulkBack,
+		{Name: VerbHandle, Right: "ticket.write", Says: "change owner, priority, category, queue, step or labels of many tickets", Keep: bulkBack,
 			Plan: func(tx *store.Tx, input json.RawMessage) (contacts.Plan, error) {
 				return d.planBulk(tx, VerbHandle, input)
 			}, Run: d.runHandle, Undo: d.undoHandle},
@@ -176,6 +177,12 @@ func (d *Desk) planBulk(tx *store.Tx, verb string, input json.RawMessage) (conta
 	if err != nil {
 		return contacts.Plan{}, err
 	}
+	var to open
+	if b.Queue != nil {
+		if to, err = d.queueOf(tx, *b.Queue); err != nil {
+			return contacts.Plan{}, err
+		}
+	}
 	p := contacts.Plan{Alone: verb == VerbHandle || len(all) <= d.Policy.Bulk.Alone}
 	for _, f := range all {
 		t, m, err := tickets.GetDeleted(tx, f.ID)
@@ -184,7 +191,7 @@ func (d *Desk) planBulk(tx *store.Tx, verb string, input json.RawMessage) (conta
 		}
 		seen := cmp.Or(was[f.ID], was[t.Number])
 		rec := store.Rec[Ticket]{Meta: m, Value: t}
-		says, why, err := d.bulkSays(tx, b, rec, seen)
+		says, why, err := d.bulkSays(tx, b, rec, to, seen)
 		if err != nil {
 			return contacts.Plan{}, err
 		}
@@ -202,9 +209,9 @@ func (d *Desk) planBulk(tx *store.Tx, verb string, input json.RawMessage) (conta
 const leftCount = "ticket.left"
 
 // bulkSays shows what would become of one ticket to whoever decides about it, who may not be allowed to read tickets: nothing that a stranger wrote is in it.
-func (d *Desk) bulkSays(tx *store.Tx, b Bulk, rec store.Rec[Ticket], seen int64) (says, why string, err error) {
+func (d *Desk) bulkSays(tx *store.Tx, b Bulk, rec store.Rec[Ticket], to open, seen int64) (says, why string, err error) {
 	if b.Verb() == VerbHandle {
-		now, why := d.Policy.bulkHandled(b, rec.Value, "", bulkReason, tx.Now())
+		now, why := d.Policy.bulkHandled(b, rec.Value, to, "", bulkReason, tx.Now())
 		return differs(rec.Value, now), why, nil
 	}
 	_, why, err = d.bulkReply(tx, b, rec, seen)
@@ -229,7 +236,7 @@ const bulkReason = "because"
 func differs(was, now Ticket) string {
 	var all []string
 	for _, f := range [][3]string{{"priority", was.Priority, now.Priority}, {"owner", was.Owner, now.Owner}, {"category", was.Category, now.Category}, {"queue", was.Queue(), now.Queue()},
-		{"labels", strings.Join(was.Labels, ", "), strings.Join(now.Labels, ", ")}} {
+		{"step", was.Step, now.Step}, {"labels", strings.Join(was.Labels, ", "), strings.Join(now.Labels, ", ")}} {
 		if f[1] != f[2] {
 			all = append(all, fmt.Sprintf("%s %s → %s", f[0], cmp.Or(f[1], "—"), cmp.Or(f[2], "—")))
 		}
@@ -241,18 +248,21 @@ func differs(was, now Ticket) string {
 }
 
 // bulkHandled is what handling makes of one ticket, or why it is left as it is.
-func (p Policy) bulkHandled(b Bulk, t Ticket, by, reason string, at time.Time) (now Ticket, why string) {
+func (p Policy) bulkHandled(b Bulk, t Ticket, to open, by, reason string, at time.Time) (now Ticket, why string) {
 	now = p.handled(t, by, at, b.handling(reason))
-	if b.Queue != nil && *b.Queue != now.Queue() {
-		if now.Site != "" {
+	if b.Queue != nil {
+		if now.Site != "" && to.ID != now.Incident {
 			return now, "stands for a site of its incident, and stays in its queue"
 		}
-		now.Incident = *b.Queue
-		if *b.Queue == General {
-			now.Incident = ""
-		}
+		now = p.weighed(now, p.enters(now, to), at)
+	}
+	fits := true
+	if b.Step != nil {
+		now, fits = p.stepped(now, *b.Step, at)
 	}
 	switch {
+	case !fits:
+		return now, "has no such step"
 	case len(now.Labels) > mostLabels:
 		return now, "would have more than " + strconv.Itoa(mostLabels) + " labels"
 	case b.Priority == nil && differs(t, now) == differs(t, t):
@@ -377,16 +387,19 @@ func (d *Desk) runReply(tx *store.Tx, c store.Rec[contacts.Change], s contacts.S
 
 // parts are what handling changes of a ticket.
 type parts struct {
-	Owner    string   `json:"owner,omitempty"`
-	Priority string   `json:"priority"`
-	Reviewed bool     `json:"reviewed,omitempty"`
-	Category string   `json:"category,omitempty"`
-	Incident string   `json:"incident,omitempty"`
-	Labels   []string `json:"labels,omitempty"`
+	Owner    string    `json:"owner,omitempty"`
+	Priority string    `json:"priority"`
+	Reviewed bool      `json:"reviewed,omitempty"`
+	Category string    `json:"category,omitempty"`
+	Incident string    `json:"incident,omitempty"`
+	Flow     string    `json:"flow,omitempty"`
+	Step     string    `json:"step,omitempty"`
+	StepBy   time.Time `json:"step_by,omitzero"`
+	Labels   []string  `json:"labels,omitempty"`
 }
 
 func (t Ticket) parts() parts {
-	return parts{t.Owner, t.Priority, t.Reviewed, t.Category, t.Incident, t.Labels}
+	return parts{t.Owner, t.Priority, t.Reviewed, t.Category, t.Incident, t.Flow, t.Step, t.StepBy, t.Labels}
 }
 
 // handledStep is what a step made of a ticket.
@@ -403,14 +416,15 @@ func (d *Desk) runHandle(tx *store.Tx, c store.Rec[contacts.Change], s contacts.
 	if err != nil {
 		return nil, err
 	}
-	now, why := d.Policy.bulkHandled(b, rec.Value, c.Value.RunBy, c.Value.Reason, tx.Now())
-	if why != "" {
-		return nil, contacts.Leave("%s", why)
-	}
-	if now.Incident != rec.Value.Incident {
-		if _, err := d.queueOf(tx, now.Queue()); err != nil {
+	var to open
+	if b.Queue != nil {
+		if to, err = d.queueOf(tx, *b.Queue); err != nil {
 			return nil, contacts.Leave("the incident of the queue is over")
 		}
+	}
+	now, why := d.Policy.bulkHandled(b, rec.Value, to, c.Value.RunBy, c.Value.Reason, tx.Now())
+	if why != "" {
+		return nil, contacts.Leave("%s", why)
 	}
 	if err := d.put(tx, c.Value.RunBy, rec, now); err != nil {
 		return nil, err
@@ -442,8 +456,12 @@ func (p Policy) unhandled(t Ticket, s handledStep, c contacts.Change, now time.T
 	}
 	back(&t.Owner, s.Was.Owner, s.Now.Owner)
 	back(&t.Category, s.Was.Category, s.Now.Category)
-	if t.Site == "" {
-		back(&t.Incident, s.Was.Incident, s.Now.Incident)
+	moved := s.Was.Incident != s.Now.Incident || s.Was.Flow != s.Now.Flow
+	there := t.Incident == s.Now.Incident && t.Flow == s.Now.Flow && t.Step == s.Now.Step
+	if there && (moved && t.Site == "" || !moved && s.Was.Step != s.Now.Step) {
+		was := t
+		t.Incident, t.Flow, t.Step, t.StepBy = s.Was.Incident, s.Was.Flow, s.Was.Step, s.Was.StepBy
+		t = p.weighed(was, t, now)
 	}
 	if slices.Equal(t.Labels, s.Now.Labels) {
 		t.Labels = s.Was.Labels

@@ -220,12 +220,12 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 		if err := d.Comms.EndTask(tx, task, comms.TaskDone, by, "declared as incident "+id); err != nil {
 			return err
 		}
-		_, err := d.hold(tx, by, sound, from, id, in.Severity)
+		_, err := d.hold(tx, by, sound, from, open{id, in.Severity, in.Category})
 		return err
 	})
 	for more := sound != ""; err == nil && more; { // a burst may be longer than one transaction
 		err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.hold"}, func(tx *store.Tx) error {
-			n, err := d.hold(tx, by, sound, from, incident, in.Severity)
+			n, err := d.hold(tx, by, sound, from, open{incident, in.Severity, in.Category})
 			more = n == heldAtOnce
 			if err == nil && n == 0 {
 				return store.ErrNothing
@@ -244,7 +244,7 @@ func orElse(a, b string) string {
 }
 
 // hold moves tickets of a sound into an incident's queue, and says how many.
-func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, incident, severity string) (n int, err error) {
+func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, of open) (n int, err error) {
 	if sound == "" {
 		return 0, nil
 	}
@@ -258,11 +258,11 @@ func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, incident, se
 		all = append(all, rec)
 	}
 	for _, rec := range all {
-		t := rec.Value
-		t.Incident = incident
-		if !t.Reviewed && severity < t.Priority {
-			t.Priority = severity
+		t := d.Policy.enters(rec.Value, of)
+		if !t.Reviewed && of.Severity < t.Priority {
+			t.Priority = of.Severity
 		}
+		t = d.Policy.weighed(rec.Value, t, tx.Now())
 		tx.On(rec.ID)
 		if err := d.put(tx, by, rec, t); err != nil {
 			return n, err

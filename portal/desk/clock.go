@@ -16,7 +16,7 @@ var priorities = []string{"P0", "P1", "P2", "P3"}
 const (
 	FirstAnswer = "first_answer" // of a person, from the moment it was filed
 	NextAnswer  = "next_answer"  // from the moment she wrote again
-	Resolution  = "resolution"   // stands while we wait for her
+	Resolution  = "resolution"   // stands while we wait for her; see StepClock for the fourth
 )
 
 // Times is how long the desk may take, by priority; one that is not named has no such clock.
@@ -55,6 +55,9 @@ func (t Times) bad(under string) (f []fault.Field) {
 // she was promised the other before anybody knew her tier.
 func (p Policy) may(clock string, t Ticket) time.Duration {
 	d := Times{FirstAnswer: p.FirstAnswer, NextAnswer: p.NextAnswer, Resolution: p.Resolution}.of(clock)[t.Priority]
+	if own := p.Workflows[t.Flow].of(clock)[t.Priority]; own > 0 {
+		d = own
+	}
 	if clock == FirstAnswer && d == 0 {
 		d = 24 * time.Hour
 	}
@@ -219,6 +222,9 @@ func (p Policy) Clocks(t Ticket, now time.Time) (all []Clock) {
 	if !t.NextBy.IsZero() {
 		all = append([]Clock{running(NextAnswer, t.NextBy)}, all...)
 	}
+	if !t.StepBy.IsZero() && t.State != Closed {
+		all = append(all, running(StepClock, t.StepBy))
+	}
 	d := p.may(Resolution, t)
 	switch {
 	case d == 0 || t.Into != "":
@@ -259,6 +265,9 @@ func (t Ticket) promises() map[string]time.Time {
 	if !t.SolveBy.IsZero() {
 		all[Resolution] = t.SolveBy
 	}
+	if !t.StepBy.IsZero() {
+		all[StepClock] = t.StepBy
+	}
 	return all
 }
 
@@ -269,13 +278,19 @@ func kept(clock string, t Ticket) bool {
 		return !t.AnswerAt.IsZero()
 	case NextAnswer:
 		return t.State == Waiting || t.State == Solved
+	case StepClock:
+		return true
 	}
 	return t.State == Closed && t.Into == ""
 }
 
 // promised is a clock as a deadline.
 func promised(clock, id string, t Ticket, due time.Time) comms.Deadline {
-	return comms.Deadline{What: clock, Of: id, Incident: t.Incident, Title: t.Number, Page: "/desk/tickets/" + t.Number, Due: due, Many: true}
+	ladder := ""
+	if t.Flow != "" {
+		ladder = clock + "." + t.Flow
+	}
+	return comms.Deadline{What: clock, Ladder: ladder, Of: id, Incident: t.Incident, Title: t.Number, Page: "/desk/tickets/" + t.Number, Due: due, Many: true}
 }
 
 func firstPromise(id string, t Ticket) comms.Deadline {
@@ -292,12 +307,12 @@ func (d *Desk) promise(tx *store.Tx, id, by string, was, now Ticket) error {
 	if was.AnswerAt.IsZero() {
 		delete(before, Resolution)
 	}
-	for _, clock := range []string{FirstAnswer, NextAnswer, Resolution} {
+	for _, clock := range []string{FirstAnswer, NextAnswer, Resolution, StepClock} {
 		due, runs := after[clock]
 		old, ran := before[clock]
 		var err error
 		switch {
-		case runs && (!ran || !due.Equal(old) || was.Incident != now.Incident):
+		case runs && (!ran || !due.Equal(old) || was.Incident != now.Incident || was.Flow != now.Flow):
 			err = d.Comms.Move(tx, promised(clock, id, now, due))
 		case ran && !runs && kept(clock, now):
 			err = d.Comms.Keep(tx, id, clock, by)

@@ -25,6 +25,7 @@ type Dashboard struct {
 	OldestNo   string         `json:"oldest_ticket"`
 	ByState    map[string]int `json:"by_state"`
 	ByPriority map[string]int `json:"by_priority"` // of those that are not closed
+	ByStep     map[string]int `json:"by_step"`     // of its workflow, of those that are not closed
 	ByLocale   map[string]int `json:"by_language"`
 	Answered   int            `json:"answered"`
 	Median     float64        `json:"first_answer_median_s"` // of those that were answered
@@ -46,13 +47,14 @@ const hoursShown = 24
 // brief is the little of a ticket that a dashboard counts.
 type brief struct {
 	Number, State, Priority, Locale string
+	Step                            string
 	Owned, Site, Twin, Made, Gone   bool
 	Filed, AnswerBy, AnswerAt       time.Time
 	AskedAt, NextBy                 time.Time
 }
 
 func (t Ticket) brief() brief {
-	return brief{Number: t.Number, State: t.State, Priority: t.Priority, Locale: t.Locale, Owned: t.Owner != "", Site: t.Site != "", Twin: t.Twin != "", Made: t.silent(),
+	return brief{Number: t.Number, State: t.State, Priority: t.Priority, Locale: t.Locale, Step: t.Step, Owned: t.Owner != "", Site: t.Site != "", Twin: t.Twin != "", Made: t.silent(),
 		Gone: t.Into != "" || t.Route == byIncident && t.Twin != "", Filed: t.FiledAt, AnswerBy: t.AnswerBy, AnswerAt: t.AnswerAt, AskedAt: t.AskedAt, NextBy: t.NextBy}
 }
 
@@ -91,6 +93,9 @@ func (d *Dashboard) add(b brief, took *[]time.Duration) {
 	}
 	if b.State != Closed {
 		d.ByPriority[b.Priority]++
+		if b.Step != "" {
+			d.ByStep[b.Step]++
+		}
 	}
 	if since, by, is := b.waits(); is {
 		d.Waiting++
@@ -127,7 +132,7 @@ func (d *Dashboard) hour(at time.Time, count func(*Hour)) {
 }
 
 func emptyBoard(queue string, now time.Time) Dashboard {
-	d := Dashboard{AsOf: now, Queue: queue, ByState: map[string]int{}, ByPriority: map[string]int{}, ByLocale: map[string]int{}}
+	d := Dashboard{AsOf: now, Queue: queue, ByState: map[string]int{}, ByPriority: map[string]int{}, ByStep: map[string]int{}, ByLocale: map[string]int{}}
 	first := now.UTC().Truncate(time.Hour).Add(-(hoursShown - 1) * time.Hour)
 	for i := range hoursShown {
 		d.Hours = append(d.Hours, Hour{From: first.Add(time.Duration(i) * time.Hour)})

@@ -60,6 +60,7 @@ type Policy struct {
 	Hours        Hours                    `yaml:"hours" json:"hours"`                   // when the clocks of what can wait run
 	Categories   []string                 `yaml:"categories" json:"categories"`         // of tickets
 	Silence      Silence                  `yaml:"silence" json:"silence"`               // what happens when a customer does not say whether it is solved
+	Workflows    map[string]Workflow      `yaml:"workflows" json:"workflows"`           // of sorts of incidents
 	Macros       []Macro                  `yaml:"macros" json:"macros"`                 // answers that are given often
 	Bulk         BulkPolicy               `yaml:"bulk" json:"bulk"`                     // many tickets at once
 	AckEach      time.Duration            `yaml:"ack_each" json:"ack_each"`             // one receipt to an address in this time
@@ -88,6 +89,7 @@ func DefaultPolicy() Policy {
 		Resolution:   map[string]time.Duration{"P0": 24 * time.Hour, "P1": 72 * time.Hour, "P2": 10 * 24 * time.Hour, "P3": 30 * 24 * time.Hour},
 		Categories:   []string{"access", "data", "performance", "billing", "question", "other"},
 		Silence:      Silence{Asks: 2, Every: 72 * time.Hour, After: 7 * 24 * time.Hour},
+		Workflows:    defaultWorkflows(),
 		Bulk:         BulkPolicy{Alone: 20},
 		AckEach:      15 * time.Minute,
 		AckDaily:     3,
@@ -139,6 +141,7 @@ func (p Policy) Check() error {
 	f = append(f, p.Hours.bad()...)
 	f = append(f, p.Silence.bad()...)
 	f = append(f, badMacros(p.Macros)...)
+	f = append(f, badWorkflows(p.Workflows)...)
 	for field, t := range map[string]time.Duration{"ack_each": p.AckEach, "link_for": p.LinkFor, "visit_for": p.VisitFor, "visit_idle": p.VisitIdle} {
 		if t <= 0 {
 			bad(field, "must be a duration above 0")

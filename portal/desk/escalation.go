@@ -158,16 +158,18 @@ func (d *Desk) heard(tx *store.Tx, by string, h Heard, number, phrase string) (s
 		return store.Rec[Ticket]{}, err
 	}
 	incident, priority := triage(h.Impact, going)
+	of := among(going, incident)
 	if h.Incident != "" {
 		in, err := d.Comms.IncidentIn(tx, h.Incident)
 		if err != nil {
 			return store.Rec[Ticket]{}, err
 		}
-		incident = in.ID
+		of = openOf(in)
 	}
 	_, hash := secret.New() // nobody reads a secret out on the phone; a code to an address of hers opens it
 	t := Ticket{Number: number, Secret: hash, Phrase: phrase, StartedBy: by, Name: h.Name, Email: h.Email, Phone: h.Phone, Company: h.Company, Impact: h.Impact,
-		Locale: d.Comms.Words.Match(h.Locale), Route: h.Route, Incident: incident, Priority: priority, State: New, FiledAt: tx.Now(), ChangedAt: tx.Now()}
+		Locale: d.Comms.Words.Match(h.Locale), Route: h.Route, Priority: priority, State: New, FiledAt: tx.Now(), ChangedAt: tx.Now()}
+	t = d.Policy.enters(t, of)
 	if h.Account != "" {
 		a, err := d.Book.Account(tx, h.Account)
 		if err != nil {

@@ -76,10 +76,10 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
 			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Like: seen.like, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
-			Incident: incident, Priority: priority, State: New, Sound: seen.sound,
+			Priority: priority, State: New, Sound: seen.sound,
 			FiledAt: tx.Now(), ChangedAt: tx.Now(),
 		}
-		t = d.Policy.filed(t, tx.Now())
+		t = d.Policy.filed(d.Policy.enters(t, among(seen.going, incident)), tx.Now())
 		id := tickets.NewID()
 		if err := tickets.Put(tx, id, t, 0); err != nil {
 			return err
@@ -112,9 +112,23 @@ func (d *Desk) openIncidents(tx *store.Tx) ([]open, error) {
 	}
 	going := make([]open, len(all))
 	for i, rec := range all {
-		going[i] = open{ID: rec.ID, Severity: rec.Value.Severity}
+		going[i] = openOf(rec)
 	}
 	return going, nil
+}
+
+func openOf(in store.Rec[comms.Incident]) open {
+	return open{ID: in.ID, Severity: in.Value.Severity, Category: in.Value.Category}
+}
+
+// among finds an incident among those that go on; of none it is none.
+func among(going []open, id string) open {
+	for _, o := range going {
+		if o.ID == id {
+			return o
+		}
+	}
+	return open{ID: id}
 }
 
 // seen is what the store said before a ticket was written.

@@ -19,7 +19,8 @@ type Handling struct {
 	Reason   string // why the priority is another; kept on the ticket
 	Owner    *string
 	Category *string
-	Queue    *string
+	Queue    *string   // the one in which it is: it begins the workflow that holds there now
+	Step     *string   // of its workflow
 	Labels   *[]string // all of them
 	Label    []string  // these as well
 	Unlabel  []string  // and these no more
@@ -129,31 +130,41 @@ func (d *Desk) handle(tx *store.Tx, by string, rec store.Rec[Ticket], h Handling
 	if len(t.Labels) > mostLabels {
 		return fault.BadField("label", "would be one of more than %d labels", mostLabels)
 	}
-	if h.Queue != nil && *h.Queue != t.Queue() {
-		incident, err := d.queueOf(tx, *h.Queue)
+	if h.Queue != nil {
+		to, err := d.queueOf(tx, *h.Queue)
 		if err != nil {
 			return err
 		}
-		t.Incident = incident
+		t = d.Policy.weighed(t, d.Policy.enters(t, to), tx.Now())
+	}
+	if h.Step != nil {
+		moved, ok := d.Policy.stepped(t, *h.Step, tx.Now())
+		switch {
+		case len(d.Policy.Steps(t.Flow)) == 0:
+			return fault.BadField("step", "is of a workflow, and none holds for this ticket")
+		case !ok:
+			return fault.BadField("step", "must be one of %s", strings.Join(d.Policy.Steps(t.Flow), ", "))
+		}
+		t = moved
 	}
 	return d.put(tx, by, rec, t)
 }
 
-// queueOf is the incident of a queue in which a ticket can be put: "" for General.
-func (d *Desk) queueOf(tx *store.Tx, queue string) (string, error) {
+// queueOf is the incident of a queue in which a ticket can be put: none for General.
+func (d *Desk) queueOf(tx *store.Tx, queue string) (open, error) {
 	if queue == General || queue == "" {
-		return "", nil
+		return open{}, nil
 	}
 	going, err := d.openIncidents(tx)
 	if err != nil {
-		return "", err
+		return open{}, err
 	}
 	for _, o := range going {
 		if o.ID == queue {
-			return queue, nil
+			return o, nil
 		}
 	}
-	return "", fault.BadField("queue", "must be %s or the id of an open incident", General)
+	return open{}, fault.BadField("queue", "must be %s or the id of an open incident", General)
 }
 
 // handled is what a ticket becomes.

@@ -291,3 +291,65 @@ func TestATicketStaysOpenUntilItsSiteIsHandedBack(t *testing.T) {
 		}
 	})
 }
+
+// A sort of incident has steps, times and an escalation of its own, prepared beforehand: they hold for its tickets from the moment in which it is declared, with a
+// site or without, and for no others.
+func TestASortOfIncidentHasItsOwnWorkflow(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		c.Policy.Workflows = map[string]desk.Workflow{"loss": {Incidents: []string{"data"}, Times: desk.Times{FirstAnswer: map[string]time.Duration{"P0": 10 * time.Minute}},
+			Steps: []desk.WorkStep{{Name: "look", Text: map[string]string{"en": "Looked at"}}, {Name: "match", Text: map[string]string{"en": "Matched"}, Within: time.Hour}}}}
+		if err := c.Policy.Check(); err != nil {
+			c.Fatal(err)
+		}
+		to := func(address string) comms.Ladder {
+			return comms.Ladder{{To: []comms.Direct{{Channel: comms.ChannelEmail, Address: address, Locale: "en"}}}}
+		}
+		c.Comms.Policy.Ladders = map[string]comms.Ladder{"first_answer": {}, "first_answer.loss": to("loss@vendor.example"), "step.loss": to("lead@vendor.example")}
+		before := c.file(desk.Intake{Message: "mine is gone", Email: "a@x.example", Impact: desk.LostAccess})
+		if before.Flow != "" || !before.AnswerBy.Equal(before.FiledAt.Add(45*time.Minute)) {
+			c.Fatalf("%+v", before)
+		}
+		in, err := c.Comms.Declare(ctx, "stf_ann", comms.Declare{Title: "Sites deleted", Severity: "P0", Category: "data", Impact: "Sites cannot be opened."})
+		if err != nil {
+			c.Fatal(err)
+		}
+		filed := c.file(desk.Intake{Message: "it is gone", Email: "b@x.example", Impact: desk.LostAccess})
+		if filed.Flow != "loss" || filed.Step != "look" || filed.Site != "" || !filed.AnswerBy.Equal(filed.FiledAt.Add(10*time.Minute)) {
+			c.Fatalf("no site is needed, and no restart: %+v", filed)
+		}
+		queue, general, step, none := in.ID, desk.General, "match", "nowhere"
+		if v, err := c.Handle(ctx, "stf_ann", before.Number, desk.Handling{Queue: &queue}); err != nil || v.Ticket.Step != "look" || !v.Ticket.AnswerBy.Equal(before.FiledAt.Add(10*time.Minute)) {
+			c.Fatalf("what was filed before comes into its queue: %+v %v", v.Ticket, err)
+		}
+		if n := c.fire(11 * time.Minute); n != 2 {
+			c.Errorf("%d rungs of its own ladder were told, of the first answers of two", n)
+		}
+		if _, err := c.Handle(ctx, "stf_ann", filed.Number, desk.Handling{Step: &none}); fault.Of(err) != fault.Invalid {
+			c.Errorf("a step that there is not: %v", err)
+		}
+		v, err := c.Handle(ctx, "stf_ann", filed.Number, desk.Handling{Step: &step})
+		if err != nil || v.Ticket.Step != "match" || !v.Ticket.StepBy.Equal(c.DB.Now().Add(time.Hour)) {
+			c.Fatalf("%+v %v", v.Ticket, err)
+		}
+		if page, err := c.List(ctx, desk.Choice{Step: "match"}); err != nil || len(page.Items) != 1 || page.Items[0].Value.Number != filed.Number {
+			c.Errorf("%+v %v", page, err)
+		}
+		if board, err := c.Dashboard(ctx, in.ID); err != nil || board.ByStep["look"] != 1 || board.ByStep["match"] != 1 || board.NoSite != 2 {
+			c.Errorf("%+v %v", board, err)
+		}
+		if n := c.fire(time.Hour + time.Second); n != 2 { // the other is the incident's six facts
+			c.Errorf("%d were told that a ticket stays in its step", n)
+		}
+		if v, err = c.Handle(ctx, "stf_ann", filed.Number, desk.Handling{Queue: &general}); err != nil || v.Ticket.Flow+v.Ticket.Step != "" || !v.Ticket.StepBy.IsZero() || !v.Ticket.AnswerBy.Equal(filed.FiledAt.Add(45*time.Minute)) {
+			c.Errorf("out of its queue: %+v %v", v.Ticket, err)
+		}
+		if due, err := c.Comms.Promises(ctx, v.ID); err != nil || len(due) != 1 || due[0].What != desk.FirstAnswer || due[0].Ladder != "" {
+			c.Errorf("%+v %v", due, err)
+		}
+		c.Policy.Workflows["other"] = desk.Workflow{Incidents: []string{"data"}, Steps: []desk.WorkStep{{Name: "a"}, {Name: "a", Within: -1}}}
+		if err := c.Policy.Check(); fault.Of(err) != fault.Invalid {
+			c.Errorf("%v", err)
+		}
+	})
+}

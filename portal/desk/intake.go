@@ -131,6 +131,7 @@ func clean(r rune) rune {
 type open struct {
 	ID       string
 	Severity string
+	Category string
 }
 
 // triage decides the queue and priority of a new ticket by what the person says and by what is going on, never by a site

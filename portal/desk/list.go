@@ -32,6 +32,7 @@ type Choice struct {
 	Account  string
 	Site     string // any id that the site ever had; then nothing else is asked, and closed tickets are among them
 	Category string
+	Step     string // of its workflow
 	Label    string
 	Overdue  bool   // a clock's time has passed
 	Held     bool   // a message waits for a person to release it
@@ -194,11 +195,11 @@ func (c *card) rank(order string) rank {
 
 // sieve is a choice in the board's own numbers.
 type sieve struct {
-	queue, owner, account, category, label uint32
-	state, priority                        int
-	open, overdue, held                    bool
-	terms                                  []uint32
-	now                                    int64
+	queue, owner, account, category, label, step uint32
+	state, priority                              int
+	open, overdue, held                          bool
+	terms                                        []uint32
+	now                                          int64
 }
 
 // sieve makes a choice one; ok is false when nothing can be chosen, because a name stands on no card.
@@ -213,7 +214,7 @@ func (b *board) sieve(c Choice, words []string, now time.Time) (s sieve, ok bool
 	if label != "" {
 		label = "label " + strings.ToLower(label)
 	}
-	for at, name := range map[*uint32]string{&s.queue: c.Queue, &s.owner: owner, &s.account: c.Account, &s.category: c.Category, &s.label: label} {
+	for at, name := range map[*uint32]string{&s.queue: c.Queue, &s.owner: owner, &s.account: c.Account, &s.category: c.Category, &s.label: label, &s.step: stepName(c.Step)} {
 		n, known := b.number[name]
 		if !known {
 			return s, false
@@ -234,6 +235,7 @@ func (s sieve) takes(b *board, c *card, nobody bool) bool {
 		nobody && c.owner != 0,
 		s.account != 0 && c.account != s.account,
 		s.category != 0 && c.category != s.category,
+		s.step != 0 && c.step != s.step,
 		s.label != 0 && !slices.Contains(c.labels, s.label),
 		s.state >= 0 && int(c.state) != s.state,
 		s.open && int(c.state) == len(boardStates)-1,
@@ -297,6 +299,7 @@ type Tally struct {
 	Open       int
 	State      map[string]int
 	Priority   map[string]int
+	Step       map[string]int // of its workflow; of those that have one
 	Overdue    int
 	Unassigned int
 	Mine       int
@@ -317,7 +320,7 @@ func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error
 	by := map[uint32]*Tally{}
 	tally := func(queue uint32, name string) *Tally {
 		if by[queue] == nil {
-			by[queue] = &Tally{Queue: name, State: map[string]int{}, Priority: map[string]int{}}
+			by[queue] = &Tally{Queue: name, State: map[string]int{}, Priority: map[string]int{}, Step: map[string]int{}}
 		}
 		return by[queue]
 	}
@@ -333,6 +336,9 @@ func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error
 		t.Open++
 		t.State[boardStates[c.state]]++
 		t.Priority[priorities[c.priority]]++
+		if _, step, ok := strings.Cut(b.names[c.step], "step "); ok {
+			t.Step[step]++
+		}
 		if c.due != 0 && c.due <= now {
 			t.Overdue++
 		}

@@ -388,7 +388,14 @@ func (d *Desk) take(tx *store.Tx, incident string, s seated) error {
 		return err
 	}
 	was := store.Rec[Ticket]{Meta: m, Value: t}
-	t.Site, t.Incident, t.Twin = s.Site, incident, ""
+	in, err := d.Comms.IncidentIn(tx, incident)
+	if err != nil {
+		return err
+	}
+	if t = d.Policy.enters(t, openOf(in)); t.Flow != was.Value.Flow {
+		t = d.Policy.weighed(was.Value, t, tx.Now())
+	}
+	t.Site, t.Twin = s.Site, ""
 	if s.Twin {
 		main, err := tickets.First(tx, ticketOfSite(s.Site, incident))
 		if err != nil {
@@ -402,7 +409,8 @@ func (d *Desk) take(tx *store.Tx, incident string, s seated) error {
 
 // incidentSite is what the tickets that are made for the sites of one account in one incident have in common.
 type incidentSite struct {
-	Incident, Account, Priority, Locale string
+	Incident        open
+	Account, Locale string
 }
 
 func (d *Desk) siteOf(tx *store.Tx, incident, account string) (*incidentSite, error) {
@@ -411,7 +419,7 @@ func (d *Desk) siteOf(tx *store.Tx, incident, account string) (*incidentSite, er
 		return nil, err
 	}
 	locale, err := d.localeOf(tx, account)
-	return &incidentSite{Incident: in.ID, Account: account, Priority: in.Value.Severity, Locale: locale}, err
+	return &incidentSite{Incident: openOf(in), Account: account, Locale: locale}, err
 }
 
 // localeOf is the language in which an account is written to: that of who may speak for it, else of anybody of it, else its own.
@@ -442,8 +450,8 @@ func (d *Desk) makeFor(tx *store.Tx, of incidentSite, site string) error {
 	_, hash := secret.New()
 	id := tickets.NewID()
 	tx.On(id)
-	return tickets.Put(tx, id, Ticket{Number: secret.Number(), Secret: hash, Phrase: secret.Phrase(), StartedBy: bySystem, Locale: of.Locale, Route: byIncident, Incident: of.Incident,
-		Priority: of.Priority, State: Waiting, Account: of.Account, Site: site, FiledAt: tx.Now(), ChangedAt: tx.Now()}, 0)
+	return tickets.Put(tx, id, d.Policy.enters(Ticket{Number: secret.Number(), Secret: hash, Phrase: secret.Phrase(), StartedBy: bySystem, Locale: of.Locale, Route: byIncident,
+		Priority: of.Incident.Severity, State: Waiting, Account: of.Account, Site: site, FiledAt: tx.Now(), ChangedAt: tx.Now()}, of.Incident), 0)
 }
 
 // arrangeOpen looks again for whose sites an account's tickets stand, in every open incident that affects it, in the transaction that changed them.

@@ -127,7 +127,7 @@ func onlyWord(tx *store.Tx, ticket, message string) (bool, error) {
 
 // parted is the ticket that a message of another becomes: new, in the same queue, as urgent as that one.
 func parted(t Ticket, m Message) Ticket {
-	fresh := Ticket{Locale: t.Locale, Route: m.Via, Incident: t.Incident, Priority: t.Priority, State: New, FiledAt: m.At}
+	fresh := Ticket{Locale: t.Locale, Route: m.Via, Incident: t.Incident, Flow: t.Flow, Step: t.Step, Priority: t.Priority, State: New, FiledAt: m.At}
 	if fresh.Route == "" {
 		fresh.Route = t.Route
 	}

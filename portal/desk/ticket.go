@@ -41,6 +41,8 @@ type Ticket struct {
 	// What only staff see.
 	Owner    string   `json:"owner,omitempty"` // id of who works on it
 	Category string   `json:"category,omitempty"`
+	Flow     string   `json:"flow,omitempty"`    // the workflow of its incident; "": none
+	Step     string   `json:"step,omitempty"`    // how far it has come in that
 	Labels   []string `json:"labels,omitempty"`  // the team's own words, sorted
 	Reviews  []Review `json:"reviews,omitempty"` // how people changed the priority, the newest last
 	Held     int      `json:"held,omitempty"`    // messages that wait for a person to release them
@@ -58,6 +60,7 @@ type Ticket struct {
 	RunsAt    time.Time     `json:"runs_at,omitzero"`  // since when the clock of the solution runs; zero: it stands
 	Worked    time.Duration `json:"worked,omitzero"`   // what it ran before
 	SolveBy   time.Time     `json:"solve_by,omitzero"` // when the solution is due; zero: the clock stands, or there is none
+	StepBy    time.Time     `json:"step_by,omitzero"`  // when it should have left its step; zero: it may stay
 	ChangedAt time.Time     `json:"changed_at"`
 }
 
