@@ -183,7 +183,15 @@ func (r *Room) loadAffected(tx *store.Tx, by string, in store.Rec[Incident], lin
 	}
 	tx.On(in.ID)
 	for _, w := range fresh {
+		if room, err := r.intoBatch(tx, in.ID, "", w.Batch); err != nil {
+			return err
+		} else if !room {
+			return fault.BadField("batch", "batch %s has %d sites already, as many as a batch may have", w.Batch, r.Policy.BatchMost)
+		}
 		if err := rows.Put(tx, rowID(in.ID, w.Site), w, 0); err != nil {
+			return err
+		}
+		if err := r.moved(tx, Moved{Now: w, By: by}); err != nil {
 			return err
 		}
 	}
@@ -271,7 +279,7 @@ func (l AffectedLine) bad() (f []fault.Field) {
 	if l.State != "" {
 		f = oneOf(f, "state", l.State, Lost, Restoring, Rebuilt, FailedSite)
 	}
-	return prose{most: 100}.bad(f, "batch", l.Batch)
+	return batchProse.bad(f, "batch", l.Batch)
 }
 
 func affectedJSON(file io.Reader, report *AffectedReport, add func(AffectedLine) error) error {

@@ -179,6 +179,19 @@ func (r *Room) DueList(ctx context.Context) (list []Due, err error) {
 	return list, err
 }
 
+// DueWithin are the open deadlines of an incident (our id) that pass by a time, the first in front; those of which there are many are not among them.
+func (r *Room) DueWithin(tx *store.Tx, incident string, by time.Time) (list []Due, err error) {
+	for rec, err := range deadlines.Scan(tx, store.Query{Index: "open", To: by, Limit: mostDue}) {
+		if err != nil {
+			return nil, err
+		}
+		if rec.Value.Incident == incident {
+			list = append(list, Due{rec.ID, rec.Value})
+		}
+	}
+	return list, nil
+}
+
 // FireDeadlines tells the next rung of every deadline that has passed by now (domain time) and says how many rungs that were. Each
 // is a transaction of its own that moves the deadline on, so a rung is told once, whoever fires and however often.
 func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err error) {

@@ -44,10 +44,13 @@ type Row struct {
 	At           time.Time  `json:"at"` // since when it is in State
 	By           string     `json:"by"` // who moved it there, by her token or account
 	Worker       string     `json:"worker,omitempty"`
+	LostAt       *time.Time `json:"lost_at,omitempty"` // when it was deleted or became unusable; nil: nobody said, and the incident's start counts
 	Note         string     `json:"note,omitempty"`
 	Reason       string     `json:"reason,omitempty"` // why a commander moved it past the checks
 	NoAnswer     bool       `json:"no_answer,omitempty"`
 	History      []Move     `json:"history,omitempty"` // oldest first, without the state it is in
+
+	Points map[string]time.Time `json:"restore_points,omitempty"` // by data store; RestorePoint is the site's as a whole
 }
 
 // Move is one past state of a row.
@@ -75,6 +78,7 @@ type place struct {
 	Site     string
 	Account  string
 	State    string
+	Batch    string
 	At       time.Time
 	NoAnswer bool
 }
@@ -84,7 +88,7 @@ func (w Row) place() place {
 	if i := slices.Index(siteStates, state); i >= 0 {
 		state = siteStates[i] // one text for all rows
 	}
-	return place{w.Site, w.Account, state, w.At, w.NoAnswer}
+	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer}
 }
 
 // placesOf walks where the sites of an incident stand.
@@ -171,6 +175,9 @@ func percent(part, total int) string {
 	}
 	return strconv.FormatInt(tenths/10, 10) + "." + strconv.FormatInt(tenths%10, 10)
 }
+
+// Percent is percent, for the figures of other rooms.
+func Percent(part, total int) string { return percent(part, total) }
 
 // ledgerRows walks an incident's rows in the order of sites.
 func ledgerRows(tx *store.Tx, incident string) iter.Seq2[store.Rec[Row], error] {
@@ -269,8 +276,11 @@ type MoveLine struct {
 	Batch        string     `json:"batch"`
 	Method       string     `json:"method"`
 	RestorePoint *time.Time `json:"restore_point"`
+	LostAt       *time.Time `json:"lost_at"`
 	Note         string     `json:"note"`
 	Reason       string     `json:"reason"`
+
+	RestorePoints map[string]time.Time `json:"restore_points"` // by data store; those that are not named stay
 }
 
 // MoveResult is what became of one line: moved, unchanged, or rejected with Field, Code and Reason.
@@ -330,6 +340,7 @@ const (
 	beforeLast    decision = "before_last_move"
 	liesAhead     decision = "lies_ahead"
 	movedTooOften decision = "moved_too_often"
+	batchFull     decision = "batch_full"
 )
 
 // said explains a refusal to the person whose line it was.
@@ -349,6 +360,8 @@ func (d decision) said(from, to string) string {
 		return "lies before the site's last move"
 	case liesAhead:
 		return "lies ahead"
+	case batchFull:
+		return "is full; begin another batch"
 	case movedTooOften:
 		return "the site has been moved too often; look at what keeps moving it"
 	}
@@ -362,6 +375,8 @@ func (d decision) field() string {
 		return "reason"
 	case beforeLast, liesAhead:
 		return "at"
+	case batchFull:
+		return "batch"
 	}
 	return "state"
 }
@@ -429,7 +444,21 @@ func (w Row) moved(line MoveLine, m Mover, now time.Time) (Row, decision) {
 		point := line.RestorePoint.UTC()
 		w.RestorePoint = &point
 	}
-	if d == keepIt && (w.Batch != was.Batch || w.Method != was.Method || w.Note != was.Note || !sameTime(w.RestorePoint, was.RestorePoint)) {
+	if line.LostAt != nil {
+		lost := line.LostAt.UTC()
+		w.LostAt = &lost
+	}
+	if len(line.RestorePoints) > 0 {
+		w.Points = maps.Clone(w.Points)
+		if w.Points == nil {
+			w.Points = map[string]time.Time{}
+		}
+		for name, at := range line.RestorePoints {
+			w.Points[name] = at.UTC()
+		}
+	}
+	if d == keepIt && (w.Batch != was.Batch || w.Method != was.Method || w.Note != was.Note || !sameTime(w.RestorePoint, was.RestorePoint) ||
+		!sameTime(w.LostAt, was.LostAt) || !maps.EqualFunc(w.Points, was.Points, time.Time.Equal)) {
 		return w, moveIt // the state stays, what is known of the site does not
 	}
 	return w, d
@@ -446,11 +475,20 @@ func (l MoveLine) bad() (f []fault.Field) {
 		f = append(f, missing("state"))
 	}
 	f = prose{most: 100}.bad(f, "by", l.By)
-	f = prose{most: 100}.bad(f, "batch", l.Batch)
+	f = batchProse.bad(f, "batch", l.Batch)
 	f = prose{most: 100}.bad(f, "method", l.Method)
 	f = prose{most: 1000, lines: true}.bad(f, "note", l.Note)
+	if len(l.RestorePoints) > mostStores {
+		f = append(f, wrong("restore_points", "names more than %d data stores", mostStores))
+	}
+	for name := range l.RestorePoints {
+		f = prose{most: 60, required: true}.bad(f, "restore_points", name)
+	}
 	return prose{most: 1000, lines: true}.bad(f, "reason", l.Reason)
 }
+
+// mostStores bounds the data stores of one site.
+const mostStores = 20
 
 // moveChunk is how many lines share a transaction.
 const moveChunk = 500
@@ -554,12 +592,23 @@ func (r *Room) moveOne(tx *store.Tx, m Mover, incident string, raw numbered) (Mo
 	if err != nil {
 		return res, err
 	}
-	res.From = row.State
+	was := row
+	res.From = was.State
 	row, d := row.moved(line, m, tx.Now())
+	if d == moveIt {
+		if room, err := r.intoBatch(tx, incident, was.Batch, row.Batch); err != nil {
+			return res, err
+		} else if !room {
+			d = batchFull
+		}
+	}
 	switch d {
 	case moveIt:
 		res.Result, res.State = ResultMoved, row.State
-		return res, rows.Put(tx, id, row, meta.Version)
+		if err := rows.Put(tx, id, row, meta.Version); err != nil {
+			return res, err
+		}
+		return res, r.moved(tx, Moved{Was: was, Now: row, By: m.By})
 	case keepIt:
 		res.Result = ResultUnchanged
 		return res, nil
@@ -574,7 +623,7 @@ func parseMove(raw numbered) (MoveLine, []fault.Field) {
 	}
 	var f []fault.Field
 	read("", raw.text, object{"site_id": &l.SiteID, "state": &l.State, "at": &l.At, "by": &l.By, "batch": &l.Batch, "method": &l.Method,
-		"restore_point": &l.RestorePoint, "note": &l.Note, "reason": &l.Reason}, &f)
+		"restore_point": &l.RestorePoint, "restore_points": &l.RestorePoints, "lost_at": &l.LostAt, "note": &l.Note, "reason": &l.Reason}, &f)
 	for i := range f {
 		if f[i].Field == "" {
 			f[i].Field = "line"
@@ -584,6 +633,62 @@ func parseMove(raw numbered) (MoveLine, []fault.Field) {
 		}
 	}
 	return l, merge(f, l.bad())
+}
+
+// Moved is a site that has just been moved in the ledger.
+type Moved struct {
+	Was, Now Row
+	By       string
+}
+
+// moved tells who follows the ledger, in the transaction of the move.
+func (r *Room) moved(tx *store.Tx, m Moved) error {
+	if r.Follow == nil {
+		return nil
+	}
+	return r.Follow(tx, m)
+}
+
+// MoveSite moves one site (our ids) in the caller's transaction. It leaves no line in the incident's log, which would be all there is to read when hundreds are checked
+// one by one: the row keeps its history.
+func (r *Room) MoveSite(tx *store.Tx, m Mover, incident, site string, line MoveLine) error {
+	in, _, err := incidents.Get(tx, incident)
+	if err != nil {
+		return err
+	}
+	if in.State == Closed {
+		return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Number)
+	}
+	id := rowID(incident, site)
+	was, meta, err := rows.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	row, d := was.moved(line, m, tx.Now())
+	switch d {
+	case keepIt:
+		return nil
+	case moveIt:
+	default:
+		return fault.New(fault.Conflict, "the site cannot go from %s to %s: %s %s", was.State, line.State, d.field(), d.said(was.State, line.State))
+	}
+	tx.On(id)
+	if err := rows.Put(tx, id, row, meta.Version); err != nil {
+		return err
+	}
+	if err := r.moved(tx, Moved{Was: was, Now: row, By: m.By}); err != nil {
+		return err
+	}
+	if line.State == Verifying { // no figure of the public pages changes
+		return nil
+	}
+	return r.touchPages(tx)
+}
+
+// RowIn reads an affected site's row; fault.NotFound when it is in no affected set of the incident.
+func (r *Room) RowIn(tx *store.Tx, incident, site string) (Row, error) {
+	w, _, err := rows.Get(tx, rowID(incident, site))
+	return w, err
 }
 
 // refusal tells an id that leads nowhere (said to its sender) from a fault of the store.

@@ -32,7 +32,9 @@ type Policy struct {
 	SMSValid   time.Duration            `yaml:"sms_valid" json:"sms_valid"`
 	Internal   []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
 	Components []ComponentPolicy        `yaml:"components" json:"components"`
-	Links      []string                 `yaml:"links" json:"links"` // hosts that updates may link to besides this portal's own
+	Links      []string                 `yaml:"links" json:"links"`           // hosts that updates may link to besides this portal's own
+	BatchMost  int                      `yaml:"batch_most" json:"batch_most"` // sites in one batch
+	Checklists map[string][]Item        `yaml:"checklists" json:"checklists"` // what a list of that name is until somebody publishes it
 
 	// CategoryNames is how desk and page call a category; without one they use the built-in word, or the category as it is.
 	CategoryNames map[string]string `yaml:"category_names" json:"category_names"`
@@ -91,10 +93,26 @@ func DefaultPolicy() Policy {
 			FirstDay: 50, Growth: 1.5, Audit: 91 * day},
 		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
 			Unknown: map[string]int{"email": 1}},
-		Lease:    2 * time.Minute,
-		Workers:  4,
-		Senders:  8,
-		SMSValid: 4 * time.Hour,
+		Lease:      2 * time.Minute,
+		Workers:    4,
+		Senders:    8,
+		SMSValid:   4 * time.Hour,
+		BatchMost:  60,
+		Checklists: map[string][]Item{SiteCheckList: defaultSiteCheck()},
+	}
+}
+
+// SiteCheckList is the name of the list by which restored sites are checked.
+const SiteCheckList = "site_check"
+
+func defaultSiteCheck() []Item {
+	return []Item{
+		{Key: "opens", Text: "The site opens", Required: true, Evidence: EvidenceNone, Stop: true},
+		{Key: "admin", Text: "An administrator can sign in", Required: true, Evidence: EvidenceProbe, Stop: true},
+		{Key: "newest", Text: "The newest entry is as old as the restore point says", Required: true, Evidence: EvidenceText},
+		{Key: "files", Text: "Attachments open: how many were tried", Required: true, Evidence: EvidenceNumber, MayBeNA: true},
+		{Key: "apps", Text: "Apps and integrations answer", Required: true, Evidence: EvidenceNone, MayBeNA: true},
+		{Key: "people", Text: "Users, groups and permissions are there", Required: true, Evidence: EvidenceNone},
 	}
 }
 
@@ -138,6 +156,12 @@ func (p Policy) Check() error {
 	}
 	if p.Workers < 1 || p.Senders < 1 {
 		bad("workers", "and senders must be at least 1")
+	}
+	if p.BatchMost < 1 {
+		bad("batch_most", "must be at least 1")
+	}
+	for name, items := range p.Checklists {
+		f = badItems(f, "comms.checklists."+bounded(name), items)
 	}
 	if len(p.Retry.Waits) == 0 || slices.ContainsFunc(p.Retry.Waits, func(d time.Duration) bool { return d <= 0 }) || p.Retry.Jitter < 0 || p.Retry.Jitter > 1 || p.Retry.Most < 1 {
 		bad("retry", "needs waits above 0, a jitter from 0 to 1, and at least 1 attempt")

@@ -34,6 +34,9 @@ type Room struct {
 	// Also are standing duties of rooms that this one knows nothing of.
 	Also []Duty
 
+	// Follow is told of every site that was moved in the ledger, in the same transaction; nil: nobody follows.
+	Follow func(*store.Tx, Moved) error
+
 	bell   bell
 	places store.Kept[place]
 	counts counts
@@ -44,5 +47,6 @@ func Kinds() []store.Kind {
 	return []store.Kind{
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
 		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
+		checklists.Kind, runs.Kind, batches.Kind,
 	}
 }

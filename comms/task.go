@@ -134,6 +134,12 @@ func openTask(what, of string) store.Query {
 	return store.Query{Index: "open", Equal: []any{what, of}}
 }
 
+// Owed says whether a task of a What and Of is open.
+func (r *Room) Owed(tx *store.Tx, what, of string) (bool, error) {
+	n, err := tasks.Count(tx, openTask(what, of))
+	return n > 0, err
+}
+
 // taskDue is how long a task of a sort may take: by its What, else by its family, else as any other.
 func (p Policy) taskDue(what string) time.Duration {
 	for _, name := range []string{what, Task{What: what}.family()} {

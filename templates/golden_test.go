@@ -256,6 +256,7 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgAccount, AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: april(6, 10, 0), URL: "https://status.acme.example/support"}},
 		{MsgAccount, AccountNotice{What: NoticeChange, From: april(6, 10, 0), URL: "https://status.acme.example/support"}},
 		{MsgAccount, AccountNotice{What: NoticeRecovery, Number: "K7Q-42M-9XD", URL: "https://status.acme.example/support"}},
+		{MsgSiteBack, SiteBack{Site: "Acme <wiki>", URL: "https://status.acme.example/b/01h455vb4pex5vsknk084sn02q.01h455vb4pex5vsknk084sn02r.1.AbCdEfGhIjKlMnOpQrStUv", Until: april(30, 10, 0)}},
 		{MsgDeadline, DeadlineNotice{What: "next_update", Of: "Customer sites deleted", Since: april(5, 10, 0), URL: url, Rung: 2}},
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1}},
 		{MsgDeadline, DeadlineNotice{What: "second_reading", URL: url}},

@@ -63,6 +63,7 @@ func checkMessage(t *testing.T, name, words string) {
 		MsgCode:          Code{Code: words, Minutes: 10, Number: words, URL: words},
 		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
 		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},
+		MsgSiteBack:      SiteBack{Site: words, URL: words},
 		MsgSecondReading: SecondReading{Title: words, Severity: words, Headline: words, URL: words},
 	}[name]
 	for _, channel := range []string{Email, SMS} {

@@ -20,6 +20,7 @@ const (
 	MsgConfirm       = "confirm"        // Confirm
 	MsgCode          = "code"           // Code
 	MsgAccount       = "account"        // AccountNotice
+	MsgSiteBack      = "site_back"      // SiteBack
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -97,6 +98,13 @@ type AccountNotice struct {
 	URL    string    `json:"url"`    // where to say no
 }
 
+// SiteBack tells a customer that a site has passed its checks, and asks her whether it works.
+type SiteBack struct {
+	Site  string    `json:"site"`
+	URL   string    `json:"url"`   // where one tap says so, for this site alone
+	Until time.Time `json:"until"` // until when she may say that something is missing
+}
+
 // What is being done in a customer's name.
 const (
 	NoticePair     = "pair"     // somebody is about to be recognised as a contact
@@ -123,13 +131,15 @@ func messageData(name string) (any, bool) {
 		return &Code{}, true
 	case MsgAccount:
 		return &AccountNotice{}, true
+	case MsgSiteBack:
+		return &SiteBack{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgSiteBack, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

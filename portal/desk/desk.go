@@ -38,6 +38,8 @@ type Desk struct {
 
 	Short func() bool // the disk is nearly full: files are refused before tickets are; nil: it is not
 
+	Chance func() float64 // draws the sites that two people check; nil: the machine's own
+
 	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
 	NotTexted *prometheus.CounterVec // texts to strangers that a limit refused: NewTextMeter; nil: they are not counted
@@ -48,10 +50,12 @@ type Desk struct {
 	followed atomic.Bool // somebody keeps the board all the time
 	sent     limit.Lots  // of what strangers may send in files
 	waits    waits
+	marks    store.Kept[checkMark]
 }
 
 // Policy is the desk's section of the policy file.
 type Policy struct {
+	Checks       CheckPolicy              `yaml:"checks" json:"checks"`                 // of sites that were rebuilt
 	Cases        CasePolicy               `yaml:"cases" json:"cases"`                   // affected sites, bursts, calls
 	FirstAnswer  map[string]time.Duration `yaml:"first_answer" json:"first_answer"`     // by priority
 	NextAnswer   map[string]time.Duration `yaml:"next_answer" json:"next_answer"`       // by priority, from when the customer wrote again
@@ -83,6 +87,7 @@ type Policy struct {
 // April 2022.
 func DefaultPolicy() Policy {
 	return Policy{
+		Checks:       defaultChecks(),
 		Cases:        defaultCases(),
 		FirstAnswer:  map[string]time.Duration{"P0": 45 * time.Minute, "P1": time.Hour, "P2": 8 * time.Hour, "P3": 24 * time.Hour},
 		NextAnswer:   map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 48 * time.Hour},
@@ -110,7 +115,7 @@ func DefaultPolicy() Policy {
 
 // Kinds lists the records that the desk keeps.
 func Kinds() []store.Kind {
-	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind, presences.Kind, rotas.Kind, covers.Kind}
+	return []store.Kind{tickets.Kind, messages.Kind, evidence.Kind, questions.Kind, presences.Kind, rotas.Kind, covers.Kind, checks.Kind, handoffs.Kind}
 }
 
 // Check names every value that cannot be used, by its name in the policy file.
@@ -119,6 +124,7 @@ func (p Policy) Check() error {
 	bad := func(field, reason string) {
 		f = append(f, fault.Field{Field: "desk." + field, Code: "invalid", Reason: reason})
 	}
+	p.Checks.check(bad)
 	p.Cases.check(bad)
 	for _, priority := range priorities {
 		if p.FirstAnswer[priority] <= 0 {

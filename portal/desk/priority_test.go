@@ -63,6 +63,7 @@ func behind(t *testing.T, each func(*testing.T, []store.Kind, func(*testing.T, *
 		policy.Ladders["first_answer"] = comms.Ladder{{After: 0, To: []comms.Direct{{Channel: comms.ChannelEmail, Address: "lead@vendor.example", Locale: "en"}}}}
 		room := &comms.Room{DB: db, Book: book, Words: words, Policy: policy, Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example"}, Log: log}
 		c := counter{T: t, Desk: &desk.Desk{DB: db, Book: book, Comms: room, Policy: desk.DefaultPolicy(), Log: log}, passed: passed}
+		room.Follow = c.FollowMove
 		report, err := book.Import(context.Background(), "stf_test", strings.NewReader(
 			"account,account_id,site,site_id,site_url,name,role,email\nAcme,A-1,Wiki,S-1,https://wiki.acme.example,Ann,owner,ann@acme.example\n"), contacts.ImportOptions{Source: "product"})
 		if err != nil || report.RejectedRows > 0 {

@@ -67,6 +67,7 @@ func (d *Desk) Duties() []comms.Duty {
 		{Name: "bursts", Every: d.Policy.Cases.BurstEvery, Turn: d.WatchBursts},
 		d.forgetting(),
 		{Name: "silence", Every: 30 * time.Second, Turn: d.KeepSilence},
+		{Name: "checks", Every: d.Policy.Checks.Sweeping, Turn: d.TendChecks},
 		{Name: "presence", Every: time.Minute, Turn: func(ctx context.Context) error { return d.ForgetPresence(ctx, 1000) }},
 		{Name: "rota_gaps", Every: time.Minute, Turn: d.WatchGaps},
 	}
