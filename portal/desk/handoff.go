@@ -60,15 +60,15 @@ type HandoffLine struct {
 // HandoffDue is the sort of the deadline by which a note has to be acknowledged.
 const HandoffDue = "handoff"
 
-// Shift is what is said when a shift begins.
-type Shift struct {
+// ShiftEnd is what is said when a shift begins.
+type ShiftEnd struct {
 	EndsAt time.Time `json:"ends_at"`
 	Lead   string    `json:"lead"`
 	Next   string    `json:"next_lead"`
 }
 
 // OpenHandoff notes the end of a shift. The note is late when it is not acknowledged the policy's minutes after the end.
-func (d *Desk) OpenHandoff(ctx context.Context, by, incident string, s Shift) (rec store.Rec[Handoff], err error) {
+func (d *Desk) OpenHandoff(ctx context.Context, by, incident string, s ShiftEnd) (rec store.Rec[Handoff], err error) {
 	now := d.DB.Now()
 	var f []fault.Field
 	if !s.EndsAt.After(now) || s.EndsAt.After(now.Add(24*time.Hour)) {
