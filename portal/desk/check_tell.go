@@ -162,7 +162,7 @@ func (d *Desk) AnswerBack(ctx context.Context, by, id, answer, words string) err
 			}
 			return rec, d.Comms.MoveSite(tx, comms.Mover{By: by, Finish: true}, c.Incident, c.Site, comms.MoveLine{State: comms.HandedBack, Reason: "the customer says that it works"})
 		}
-		if err := d.hearMissing(tx, rec, in.Value, words); err != nil {
+		if err := d.hearMissing(tx, rec, in, words); err != nil {
 			return rec, err
 		}
 		if over { // the ledger of a closed incident stays as it was; the ticket and the task are how she is helped
@@ -174,11 +174,11 @@ func (d *Desk) AnswerBack(ctx context.Context, by, id, answer, words string) err
 }
 
 // hearMissing puts what is missing where people see it: into the site's ticket, and as something owed by the lead of the batch.
-func (d *Desk) hearMissing(tx *store.Tx, rec store.Rec[Check], in comms.Incident, words string) error {
+func (d *Desk) hearMissing(tx *store.Tx, rec store.Rec[Check], in store.Rec[comms.Incident], words string) error {
 	c := rec.Value
 	ticket, err := tickets.First(tx, ticketOfSite(c.Site, c.Incident))
 	if fault.Of(err) == fault.NotFound {
-		if err := d.makeFor(tx, incidentSite{Incident: c.Incident, Account: c.Account, Priority: in.Severity, Locale: c.Language}, c.Site); err != nil {
+		if err := d.makeFor(tx, incidentSite{Incident: openOf(in), Account: c.Account, Locale: c.Language}, c.Site); err != nil {
 			return err
 		}
 		ticket, err = tickets.First(tx, ticketOfSite(c.Site, c.Incident))
