@@ -240,7 +240,7 @@ func TestADamagedFileIsNotGivenAsWhole(t *testing.T) {
 // A file of any size passes through a few chunks' worth of memory, in and out.
 func TestALargeFileNeedsLittleMemory(t *testing.T) {
 	db := storetest.Open(t, blob.Kinds())
-	const size = 24 << 20
+	const size = 12 << 20
 	most := uint64(0)
 	var before runtime.MemStats
 	runtime.GC()
@@ -267,20 +267,20 @@ func TestALargeFileNeedsLittleMemory(t *testing.T) {
 	if n, err := io.Copy(io.Discard, &watched{Reader: blob.Open(t.Context(), db, rec), look: look}); n != size || err != nil {
 		t.Fatalf("read %d: %v", n, err)
 	}
-	if most == 0 || most > 8<<20 {
-		t.Errorf("a file of 24 MiB took %d bytes of memory", most)
+	if most == 0 || most > 4<<20 {
+		t.Errorf("a file of 12 MiB took %d bytes of memory", most)
 	}
 }
 
 type watched struct {
 	io.Reader
 	n    int
-	look func() // at every 4 MiB
+	look func() // at every 2 MiB
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	if was := w.n; (was+n)>>22 > was>>22 {
+	if was := w.n; (was+n)>>21 > was>>21 {
 		w.look()
 	}
 	w.n += n
