@@ -257,8 +257,11 @@ func TestKeysAreRotatedUnderAStoreThatServes(t *testing.T) {
 		}
 		h.update(func(tx *store.Tx) error { // versions stay: whoever read before can write after
 			g, m, err := guests.Get(tx, "gst_00042")
-			if err != nil || m.Version != 1 {
-				h.t.Errorf("%+v, %v", m, err)
+			if err != nil {
+				return err
+			}
+			if m.Version != 1 {
+				h.t.Errorf("%+v", m)
 			}
 			return guests.Put(tx, "gst_00042", g, 1)
 		})
