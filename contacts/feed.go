@@ -10,7 +10,8 @@ import (
 // feed is what is remembered of a source as a whole.
 type feed struct {
 	Source string      `json:"source"`
-	Gone   []vanishing `json:"gone,omitempty"` // sites that it said were deleted, lately
+	Gone   []vanishing `json:"gone,omitempty"`  // sites that it said were deleted, lately
+	Added  []addition  `json:"added,omitempty"` // addresses that its files gave to known customers lately, which nobody approved
 
 	// Of a source that is fetched:
 	Due    time.Time `json:"due,omitzero"` // when next; zero: never
@@ -23,6 +24,12 @@ type feed struct {
 type vanishing struct {
 	At    time.Time `json:"at"`
 	Sites int       `json:"sites"`
+}
+
+type addition struct {
+	At        time.Time `json:"at"`
+	Digest    string    `json:"digest"` // of the file
+	Addresses int       `json:"addresses"`
 }
 
 // pullLane is the queue in which feeds wait to be fetched.

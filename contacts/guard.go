@@ -17,12 +17,13 @@ type Guard struct {
 	VanishedSites   int           `yaml:"vanished_sites"`   // so many sites deleted, or left out, at once are perhaps an incident
 	VanishedPercent int           `yaml:"vanished_percent"` // as are so many of all sites, from three on
 	VanishedWithin  time.Duration `yaml:"vanished_within"`  // "at once", of deletions that are reported one by one
-	ChangedPercent  int           `yaml:"changed_percent"`  // an import may add so many of all addresses to customers whom the book knows
+	ChangedPercent  int           `yaml:"changed_percent"`  // a source may add so many of all addresses to customers whom the book knows
 	ChangedFloor    int           `yaml:"changed_floor"`    // and so many in any case, since one percent of a small book is nobody
+	ChangedWithin   time.Duration `yaml:"changed_within"`   // by all its files in such a while: many small ones are one large one
 }
 
 func defaultGuard() Guard {
-	return Guard{ShrinkPercent: 5, VanishedSites: 10, VanishedPercent: 1, VanishedWithin: time.Hour, ChangedPercent: 1, ChangedFloor: 20}
+	return Guard{ShrinkPercent: 5, VanishedSites: 10, VanishedPercent: 1, VanishedWithin: time.Hour, ChangedPercent: 1, ChangedFloor: 20, ChangedWithin: 24 * time.Hour}
 }
 
 func (g Guard) check() error {
@@ -31,8 +32,8 @@ func (g Guard) check() error {
 			return fault.BadField("contacts.guard."+name, "is %d; it must be 0 to 100", n)
 		}
 	}
-	if g.VanishedSites < 1 || g.ChangedFloor < 0 || g.VanishedWithin <= 0 {
-		return fault.BadField("contacts.guard", "vanished_sites and vanished_within must be above 0, and changed_floor not below")
+	if g.VanishedSites < 1 || g.ChangedFloor < 0 || g.VanishedWithin <= 0 || g.ChangedWithin < 0 {
+		return fault.BadField("contacts.guard", "vanished_sites and vanished_within must be above 0, and changed_floor and changed_within not below")
 	}
 	return nil
 }
@@ -50,7 +51,7 @@ func (g Guard) shrunk(missing, named, sites int) bool {
 	return sites > 0 || missing > 0 && missing*100 > g.ShrinkPercent*named
 }
 
-// poisoned says whether an import that adds so many addresses to known customers, in a book of all, waits for a second person.
+// poisoned says whether a source that adds so many addresses to known customers, in a book of all, waits for a second person.
 func (g Guard) poisoned(added, all int) bool {
 	return added > max(g.ChangedFloor, all*g.ChangedPercent/100)
 }
@@ -264,6 +265,7 @@ type Waiting struct {
 	Change    string   `json:"change_id"`
 	Digest    string   `json:"digest"`    // of the file
 	Addresses int      `json:"addresses"` // that it would add to customers whom the book knows
+	Before    int      `json:"before"`    // that other files of its source added lately, which nobody approved
 	Of        int      `json:"of"`        // addresses that the book holds
 	Sample    []Sample `json:"sample"`
 }
@@ -296,14 +298,13 @@ func (b *Book) ImportVerb() Verb {
 	}
 }
 
-// allow asks for a second person where an import would add too many addresses. nil: it may run.
+// allow asks for a second person where a source would add too many addresses. nil: the file may run.
 func (b *Book) allow(ctx context.Context, by string, in importInput) (*Waiting, error) {
-	all := 0
-	err := b.DB.View(ctx, func(tx *store.Tx) (err error) {
-		all, err = addresses.Count(tx, store.Query{})
-		return err
-	})
-	if err != nil || !b.Policy.Guard.poisoned(in.Addresses, all) {
+	if in.Addresses == 0 {
+		return nil, nil
+	}
+	before, all, err := b.count(ctx, in)
+	if err != nil || !b.Policy.Guard.poisoned(before+in.Addresses, all) {
 		return nil, err
 	}
 	if b.Changes == nil {
@@ -313,14 +314,14 @@ func (b *Book) allow(ctx context.Context, by string, in importInput) (*Waiting, 
 	if err != nil {
 		return nil, err
 	}
-	w := &Waiting{Digest: in.Digest, Addresses: in.Addresses, Of: all, Sample: in.Sample}
+	w := &Waiting{Digest: in.Digest, Addresses: in.Addresses, Before: before, Of: all, Sample: in.Sample}
 	asked, err := b.askedBefore(ctx, input)
 	switch {
 	case err != nil:
 		return nil, err
 	case asked.ID == "":
 		rec, err := b.Changes.Propose(ctx, by, Proposal{Verb: VerbImport, Input: input,
-			Reason: fmt.Sprintf("a file of %s would add %d addresses to known customers", in.Source, in.Addresses)})
+			Reason: fmt.Sprintf("a file of %s would add %d addresses to known customers, beside %d that it added lately", in.Source, in.Addresses, before)})
 		w.Change = rec.ID
 		return w, err
 	case asked.Value.State == ChangeProposed:
@@ -329,6 +330,36 @@ func (b *Book) allow(ctx context.Context, by string, in importInput) (*Waiting, 
 	}
 	_, err = b.Changes.Run(ctx, by, asked.ID)
 	return nil, err
+}
+
+// count says how many addresses other files of the source added lately without anybody's approval, and how many there are. Where they are
+// few, this file is one of those from now on; sent again, it counts once.
+func (b *Book) count(ctx context.Context, in importInput) (before, all int, err error) {
+	err = again(ctx, func() error {
+		return b.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			before = 0
+			if all, err = addresses.Count(tx, store.Query{}); err != nil {
+				return err
+			}
+			rec, err := feedOf(tx, in.Source)
+			if err != nil {
+				return err
+			}
+			f := rec.Value
+			f.Added = slices.DeleteFunc(slices.Clone(f.Added), func(a addition) bool {
+				return a.Digest == in.Digest || tx.Now().Sub(a.At) >= b.Policy.Guard.ChangedWithin
+			})
+			for _, a := range f.Added {
+				before += a.Addresses
+			}
+			if b.Policy.Guard.poisoned(before+in.Addresses, all) {
+				return store.ErrNothing
+			}
+			f.Added = append(f.Added, addition{At: tx.Now(), Digest: in.Digest, Addresses: in.Addresses})
+			return putFeed(tx, rec.Meta, f)
+		})
+	})
+	return before, all, err
 }
 
 // askedBefore finds the proposal of exactly this import that can still run, an approved one first.

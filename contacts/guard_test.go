@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -204,6 +205,23 @@ func TestAPoisonedImportWaitsForASecondPerson(t *testing.T) {
 		if r := b.mustImport(t, "product", few); r.Waiting != nil || r.Updated != 20 {
 			t.Fatalf("twenty addresses: %+v", r)
 		}
+		if r := b.mustImport(t, "product", few); r.Waiting != nil || r.Unchanged != 60 {
+			t.Fatalf("the same again: %+v", r)
+		}
+		// What a source brings drop by drop counts together for a day; another source has its own.
+		drop := "account_id,email,role\nA7,drop@bad.example,owner\n"
+		if r := b.mustImport(t, "product", drop); r.Waiting == nil || r.Waiting.Addresses != 1 || r.Waiting.Before != 20 {
+			t.Fatalf("one more: %+v", r)
+		}
+		if r := b.mustImport(t, "crm", strings.Replace(drop, "drop@", "crm@", 1)); r.Waiting != nil {
+			t.Fatalf("of another source: %+v", r)
+		}
+		day := b.Policy.Guard.ChangedWithin
+		b.Policy.Guard.ChangedWithin = time.Nanosecond // it is over
+		if r := b.mustImport(t, "product", drop); r.Waiting != nil || r.Created != 1 {
+			t.Fatalf("a day later: %+v", r)
+		}
+		b.Policy.Guard.ChangedWithin = day
 		audits := b.audits(t)
 		send := func(by, text string) Report {
 			t.Helper()
@@ -215,7 +233,7 @@ func TestAPoisonedImportWaitsForASecondPerson(t *testing.T) {
 		}
 		r := send("tok_sync", poisoned)
 		w := r.Waiting
-		if w == nil || w.Addresses != 60 || w.Of != 80 || len(w.Sample) != MaxSample || r.Rows != 0 || w.Sample[0].Says != "also e…@bad.example" {
+		if w == nil || w.Addresses != 60 || w.Of != 82 || len(w.Sample) != MaxSample || r.Rows != 0 || w.Sample[0].Says != "also e…@bad.example" {
 			t.Fatalf("%+v %+v", r, w)
 		}
 		if again := send("tok_sync", poisoned); again.Waiting == nil || again.Waiting.Change != w.Change {
