@@ -109,14 +109,17 @@ var mayUse = map[string]string{
 	"POST /api/v1/tickets/bulk": "commander support",
 	"POST /desk/tickets/bulk":   "commander support",
 
-	"GET /api/v1/queues":                    desks,
-	"PATCH /api/v1/tickets/:number":         "commander support",
-	"POST /api/v1/tickets/:number/solve":    "commander support",
-	"POST /api/v1/tickets/:number/merge":    "commander support",
-	"DELETE /api/v1/tickets/:number/merge":  "commander support",
-	"POST /api/v1/tickets/:number/split":    "commander support",
-	"DELETE /api/v1/tickets/:number/split":  "commander support",
-	"GET /api/v1/tickets/:number/macros":    desks,
+	"GET /api/v1/queues":                   desks,
+	"PATCH /api/v1/tickets/:number":        "commander support",
+	"POST /api/v1/tickets/:number/solve":   "commander support",
+	"POST /api/v1/tickets/:number/merge":   "commander support",
+	"DELETE /api/v1/tickets/:number/merge": "commander support",
+	"POST /api/v1/tickets/:number/split":   "commander support",
+	"DELETE /api/v1/tickets/:number/split": "commander support",
+	"GET /api/v1/tickets/:number/macros":   desks,
+
+	"GET /api/v1/tickets/:number/duplicates": desks,
+
 	"POST /api/v1/tickets/:number/presence": "commander support",
 
 	"POST /api/v1/tickets/:number/messages/:id/release": "commander support",

@@ -274,6 +274,7 @@ type ticketWork struct {
 	Step       string
 	Queues     []tallyAnswer
 	Macros     []string
+	Alike      []desk.Alike
 	Macro      string // the macro that was asked for, filled
 	Names      func(string) string
 	Priorities []string
@@ -301,6 +302,9 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	}
 	w.Owner, w.Step, w.Steps = w.Names(t.Owner), k.p.stepOf(s.Words)(t), k.p.steps(s.Words, t.Flow, nil)
 	if w.Queues, err = k.queues(); err != nil {
+		return w, err
+	}
+	if w.Alike, err = k.p.Desk.Alikes(k.UserContext(), open); err != nil {
 		return w, err
 	}
 	for _, m := range k.p.Desk.Policy.Macros {

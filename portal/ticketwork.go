@@ -117,6 +117,15 @@ type presentAnswer struct {
 	Says  string `json:"says"` // in words
 }
 
+type alikeAnswer struct {
+	Number  string    `json:"number"`
+	State   string    `json:"state"`
+	FiledAt time.Time `json:"filed_at"`
+	Why     []string  `json:"reasons"`    // site, try, address, words, account; the strongest first
+	From    string    `json:"merge_from"` // the younger of the two
+	Into    string    `json:"merge_into"`
+}
+
 type macroAnswer struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
@@ -223,6 +232,21 @@ func (p *Portal) ticketWorkRoutes() []route {
 					return err
 				}
 				all.Items = append(all.Items, macroAnswer{m.Name, text})
+			}
+			return send(k.Ctx, 200, all)
+		}},
+		{method: "GET", path: base + "/duplicates", right: auth.TicketRead, tag: "tickets", summary: "open tickets that are likely about what it is about, the likeliest first, with reasons; nothing is merged", answer: list[alikeAnswer]{}, do: func(k *call) error {
+			v, err := p.Desk.Ticket(k.UserContext(), k.Params("number"))
+			if err != nil {
+				return err
+			}
+			found, err := p.Desk.Alikes(k.UserContext(), v)
+			if err != nil {
+				return err
+			}
+			all := list[alikeAnswer]{}
+			for _, a := range found {
+				all.Items = append(all.Items, alikeAnswer{a.Rec.Value.Number, a.Rec.Value.State, a.Rec.Value.FiledAt, a.Why, a.From, a.Into})
 			}
 			return send(k.Ctx, 200, all)
 		}},

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
@@ -21,10 +22,11 @@ func TestStaffWorkOnATicket(t *testing.T) {
 		Queue     string            `json:"queue"`
 		QueueURL  string            `json:"queue_url"`
 		Dashboard string            `json:"dashboard_url"`
+		Flow      string            `json:"workflow"`
 		SLA       map[string]string `json:"first_answer_within"`
 	}
 	decodeInto(t, h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents", body: map[string]any{"title": "Sites deleted", "severity": "P0", "category": "data", "impact": "Customers cannot open their sites."}}), 201, &in)
-	if in.Queue != in.ID || !strings.Contains(in.QueueURL, in.ID) || !strings.HasSuffix(in.Dashboard, "/tickets") || in.SLA["P0"] != "45m0s" {
+	if in.Queue != in.ID || !strings.Contains(in.QueueURL, in.ID) || !strings.HasSuffix(in.Dashboard, "/tickets") || in.SLA["P0"] != "45m0s" || in.Flow != "loss" {
 		t.Errorf("the answer to declaring: %+v", in)
 	}
 	var receipt struct{ Number, Secret string }
@@ -73,10 +75,11 @@ func TestStaffWorkOnATicket(t *testing.T) {
 	cookie, csrf := h.signIn(auth.Commander)
 	staff := map[string]string{"Cookie": cookie.String(), "X-CSRF-Token": csrf, "Origin": h.URL}
 	for page, want := range map[string][]string{
-		"/desk/tickets?queue=" + in.ID:       {receipt.Number, "secret-label"},
-		"/desk/tickets?q=acme.example":       {receipt.Number},
-		"/desk/tickets/" + receipt.Number:    {"secret-label", "The support is writing an answer.", "First answer", `<details class="quoted">`},
-		"/desk/tickets?label=nothing-has-it": {"No ticket here."},
+		"/desk/tickets?queue=" + in.ID:          {receipt.Number, "secret-label"},
+		"/desk/tickets?q=acme.example":          {receipt.Number},
+		"/desk/tickets/" + receipt.Number:       {"secret-label", "The support is writing an answer.", "First answer", "Being looked at", `<details class="quoted">`},
+		"/desk/incidents/" + in.ID + "/tickets": {"Finding whose site it is"},
+		"/desk/tickets?label=nothing-has-it":    {"No ticket here."},
 	} {
 		got := h.do(ask{method: "GET", path: page, header: staff})
 		for _, w := range want {
@@ -110,6 +113,7 @@ func TestTicketsAreMergedSplitAndReleasedByRequest(t *testing.T) {
 	})
 	ctx := context.Background()
 	one := h.fileTicket(desk.Intake{Message: "our site is gone", Name: "Ann", Email: "ann@acme.example"})
+	h.clock.Turn(time.Minute)
 	two := h.fileTicket(desk.Intake{Message: "it is still gone", Name: "安", Email: "ann@acme.example", Locale: "ja"})
 	for _, from := range []string{"customer", ""} {
 		m := desk.Message{From: "customer", Text: "and the invoice is wrong"}
@@ -196,6 +200,16 @@ func TestTicketsAreMergedSplitAndReleasedByRequest(t *testing.T) {
 		t.Fatalf("%+v", now)
 	}
 	act("DELETE", path(part.Number)+"/split", nil, 0).want(404)
+
+	// The other is offered as a likely duplicate, the younger to be merged, and one of somebody else's is not.
+	stranger := h.fileTicket(desk.Intake{Message: "slow", Email: "bob@other.example"})
+	var found list[alikeAnswer]
+	h.get(auth.Support, path(two.Number)+"/duplicates").want(200).into(&found)
+	if len(found.Items) != 1 || found.Items[0].Number != one.Number || found.Items[0].From != two.Number || found.Items[0].Into != one.Number || found.Items[0].Why[0] != desk.AlikeTry {
+		t.Errorf("%+v", found)
+	}
+	h.staffPage(auth.Support, "/desk/tickets/"+one.Number).want(200).says("Merge it into this one", "minutes apart").silent(stranger.Number)
+	h.staffPage(auth.Auditor, "/desk/tickets/"+one.Number).want(200).says("minutes apart").silent("Merge it into this one")
 
 	// Merge and back; each customer goes on seeing her own.
 	act("POST", path(two.Number)+"/merge", map[string]any{"into": two.Number}, 0).want(422)

@@ -61,12 +61,13 @@
   }
   if (rows || answer) document.addEventListener('keydown', function (ev) {
     if (ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select, [contenteditable]')) return;
-    var take = document.querySelector('[data-key="a"]');
+    var take = document.querySelector('[data-key="a"]'), merge = document.querySelector('[data-key="m"]');
     var act = {
       j: rows && function () { step(1); }, k: rows && function () { step(-1); },
       x: rows && rows.contains(document.activeElement) && function () { var box = document.activeElement.closest('tr').querySelector('[name=number]'); if (box) box.click(); },
       o: rows && rows.contains(document.activeElement) && function () { document.activeElement.click(); },
       r: answer && function () { write(false); }, n: answer && function () { write(true); }, a: take && function () { take.click(); },
+      m: merge && function () { merge.click(); },
       '?': keys && function () { keys.open = !keys.open; keys.querySelector('summary').focus(); }
     }[ev.key];
     if (!act) return;
