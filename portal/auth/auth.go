@@ -1,4 +1,5 @@
-// Package auth knows who somebody is and what she may do: roles and rights, access tokens, sign-in links and browser sessions.
+// Package auth knows who somebody is and what she may do: roles and rights, accounts with password and second factor, access tokens,
+// sign-in links and browser sessions.
 //
 // Rights are one table in code ([RightsTable]). A role is read from the store each time somebody is recognised and never from what
 // she carries. What opens Lifeline is always a random secret whose hash the store holds: it stands inside the JWT's jti, in the
@@ -57,8 +58,16 @@ type Gate struct {
 	Wall     func() time.Time // nil: the wall clock
 	Log      *slog.Logger     // nil: none
 
-	mu   sync.Mutex
-	seen map[string]sighting // tokens that the store confirmed a moment ago, by id
+	Cost Cost // of a password's hash
+
+	// Granted is told, in the transaction, that somebody was given a role that approves or administrates, and may refuse; nil: nobody is told.
+	Granted func(tx *store.Tx, by, id string) error
+	// Glass is told, in the transaction, that a break-glass account signs in; nil: nobody is told.
+	Glass func(tx *store.Tx, id string) error
+
+	mu      sync.Mutex
+	seen    map[string]sighting // tokens that the store confirmed a moment ago, by id
+	hashing chan struct{}
 }
 
 type sighting struct {
@@ -70,15 +79,23 @@ type sighting struct {
 type Staff struct {
 	Name    string     `json:"name"`
 	Account *time.Time `json:"account,omitempty"` // since when she signs in with credentials of her own; nil: only by what others issue to her
+	Profile
+	Login    *login     `json:"login,omitempty"` // nil: she has not enrolled
+	Disabled *time.Time `json:"disabled,omitempty"`
 }
 
 var staff = store.Table[Staff]{
 	Kind: store.Kind{Name: "staff", Prefix: "stf", Schema: 1, Indexes: []store.Index{
 		{Name: "name", Fields: []store.Field{{Name: "name", Type: store.Blind}}, Unique: true},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Bool}}},
+		{Name: "email", Fields: []store.Field{{Name: "email", Type: store.Blind}}, Unique: true},
 	}},
 	Tuples: func(s Staff) store.Tuples {
-		return store.Tuples{"name": {FoldName(s.Name)}, "account": {s.Account != nil}}
+		t := store.Tuples{"name": {FoldName(s.Name)}, "account": {s.Account != nil}}
+		if s.Email != "" {
+			t["email"] = []any{foldEmail(s.Email)}
+		}
+		return t
 	},
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/store/limit"
 	"lifeline/store/secret"
 	"lifeline/store/storetest"
 )
@@ -44,8 +45,9 @@ func open(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wall := func() time.Time { return time.Unix(0, h.wall.Load()).UTC() }
 	h.Gate = &Gate{
-		DB: storetest.Open(t, Kinds()), Key: key, Wall: func() time.Time { return time.Unix(0, h.wall.Load()) },
+		DB: storetest.Open(t, append(Kinds(), limit.Kinds()...), storetest.Clock(wall)), Key: key, Cost: Cost{1, 64, 1}, Wall: wall,
 		Log: slog.New(slog.NewTextHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	return h

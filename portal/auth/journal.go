@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"lifeline/store"
@@ -12,15 +14,28 @@ import (
 const (
 	factEnded = "auth.ended"
 	factUsed  = "auth.link_used"
+
+	factAccount = "auth.account"
 )
 
 type when struct {
 	At time.Time `json:"at"` // by wall time
 }
 
+// accountFact is what happened to an account: it was closed, or opened again when nothing else is said; what its owner signs in with ended; or she used a
+// recovery code, of which this is the hash.
+type accountFact struct {
+	At       time.Time `json:"at"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Reset    bool      `json:"reset,omitempty"`
+	Code     []byte    `json:"code,omitempty"`
+}
+
 // Applies is who lets the facts of auth hold again after a restore. What the restored store does not know opens nothing, so nothing is ever
 // missing.
-func Applies() store.Applies { return store.Applies{factEnded: endAgain, factUsed: useAgain} }
+func Applies() store.Applies {
+	return store.Applies{factEnded: endAgain, factUsed: useAgain, factAccount: accountAgain}
+}
 
 func endAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
 	var w when
@@ -48,4 +63,31 @@ func useAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
 	}
 	p.Used = &w.At
 	return true, passes.Put(tx, f.Of, p, m.Version)
+}
+
+func accountAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
+	var a accountFact
+	if err := json.Unmarshal(f.Detail, &a); err != nil || !may(f.Of) {
+		return true, err
+	}
+	s, m, err := staff.Get(tx, f.Of)
+	if fault.Of(err) == fault.NotFound {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case len(a.Code) > 0 && s.Login != nil:
+		has := *s.Login
+		has.Codes = slices.DeleteFunc(slices.Clone(has.Codes), func(kept []byte) bool { return bytes.Equal(kept, a.Code) })
+		s.Login = &has
+	case a.Reset:
+		s.Login = nil
+	case a.Disabled:
+		s.Disabled = &a.At
+	case len(a.Code) == 0:
+		s.Disabled = nil
+	}
+	return true, staff.Put(tx, f.Of, s, m.Version)
 }

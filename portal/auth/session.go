@@ -111,9 +111,15 @@ func (g *Gate) Open(ctx context.Context, link string) (Session, string, error) {
 
 // closed says why a link opens nothing, "" when it opens a session.
 func (p Pass) closed(plain string, now time.Time) string {
-	switch {
-	case p.For != ForLink:
+	if p.For != ForLink {
 		return "not a link"
+	}
+	return p.spent(plain, now)
+}
+
+// spent says why what was made to be used once does not hold, "" while it does.
+func (p Pass) spent(plain string, now time.Time) string {
+	switch {
 	case !secret.Match(plain, p.Secret):
 		return "wrong secret"
 	case p.Revoked != nil:
@@ -187,6 +193,11 @@ func (g *Gate) touchSession(ctx context.Context, id string, now time.Time) {
 // Renew ends a session and opens another for the same person, with a new cookie and a new form token, as at every change of level: who
 // knew the old cookie gains nothing by it. The new one ends no later than the old one would have.
 func (g *Gate) Renew(ctx context.Context, cookie string) (Session, string, error) {
+	return g.renew(ctx, cookie, func(*store.Tx, *Session, time.Time) error { return nil })
+}
+
+// renew is Renew with something that changes in the same transaction, or refuses it.
+func (g *Gate) renew(ctx context.Context, cookie string, change func(*store.Tx, *Session, time.Time) error) (Session, string, error) {
 	old, _, err := g.session(ctx, cookie)
 	if err != nil {
 		return Session{}, "", err
@@ -204,6 +215,9 @@ func (g *Gate) Renew(ctx context.Context, cookie string) (Session, string, error
 			}
 			s = was
 			s.Secret, s.CSRF, s.Opened, s.Seen = fresh.Secret, fresh.CSRF, fresh.Opened, fresh.Seen
+			if err := change(tx, &s, fresh.Opened); err != nil {
+				return err
+			}
 			was.Ended = &fresh.Opened
 			tx.On(id, old, s.Staff)
 			if err := sessions.Put(tx, old, was, m.Version); err != nil {

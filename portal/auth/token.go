@@ -29,6 +29,7 @@ const (
 	ForPerson     = "person"     // a JWT of a person
 	ForAutomation = "automation" // a JWT of a program
 	ForLink       = "link"       // a sign-in link, good for one session
+	ForEnrol      = "enrol"      // an enrolment link, good for one account
 )
 
 // Pass is what the store holds of a token or sign-in link, and the only source of its rights.
