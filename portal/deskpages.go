@@ -91,7 +91,7 @@ func (s shell) Wrong(field string) string {
 func (p *Portal) deskRoutes() []route {
 	return []route{
 		{method: "GET", path: "/desk/sign-in", do: func(k *call) error { return k.signInPage(200, "") }},
-		{method: "POST", path: "/desk/sign-in", do: (*call).signIn},
+		{method: "POST", path: "/desk/sign-in", own: true, do: (*call).signIn},
 		{method: "POST", path: "/desk/sign-out", page: true, do: func(k *call) error {
 			if err := p.Gate.SignOut(k.UserContext(), k.Cookies(p.cookie())); err != nil {
 				return err
@@ -143,23 +143,39 @@ func (p *Portal) deskRoutes() []route {
 	}
 }
 
-// signInPage shows a button, so that a scanner that follows the link of a mail consumes nothing.
+// signInPage shows a button behind a link, so that a scanner that follows the link of a mail consumes nothing, and else the form of those with accounts.
 func (k *call) signInPage(status int, wrong string) error {
 	return k.p.render(k.Ctx, status, "desk_signin", struct {
 		base
-		Link, Wrong string
-	}{k.p.base(k.p.locale(k.Ctx), "/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong})
+		Link, Wrong, Email string
+	}{k.p.base(k.p.locale(k.Ctx), "/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email")})
 }
 
 func (k *call) signIn() error {
 	if k.foreign() {
 		return fault.New(fault.Forbidden, "this form was sent from another site")
 	}
-	session, cookie, err := k.p.Gate.Open(k.UserContext(), k.FormValue(auth.LinkParam))
-	if fault.Of(err) == fault.Unauthentic {
-		return k.signInPage(401, "desk.sign_in.wrong")
+	var session auth.Session
+	var cookie, wrong string
+	var err error
+	if link := k.FormValue(auth.LinkParam); link != "" || k.FormValue("email") == "" {
+		if err := k.p.slow(k); err != nil {
+			return err
+		}
+		wrong = "desk.sign_in.wrong"
+		session, cookie, err = k.p.Gate.Open(k.UserContext(), link)
+	} else { // how many wrong ones are taken is counted by the account and the source, so that a whole office may sign in at once
+		wrong = "desk.sign_in.no"
+		session, cookie, err = k.p.Gate.SignIn(k.UserContext(), auth.Credentials{Email: k.FormValue("email"), Password: k.FormValue("password"), Code: k.FormValue("code"), Source: network(k.p.source(k.Ctx))})
 	}
-	if err != nil {
+	switch fault.Of(err) {
+	case "":
+	case fault.Unauthentic:
+		return k.signInPage(401, wrong)
+	case fault.TooMany, fault.Unavailable:
+		k.later(err)
+		return k.signInPage(problemOf(err).Status, "desk.sign_in.wait")
+	default:
 		return err
 	}
 	k.setCookie(cookie, session.Expires)

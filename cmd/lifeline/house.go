@@ -168,7 +168,7 @@ func (h *house) wire(keyDir string) error {
 		return err
 	}
 	h.comms.Also, h.comms.Follow = h.desk.Duties(), h.desk.FollowMove
-	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log}
+	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage}
 	h.page = &page.Server{}

@@ -56,7 +56,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{serveCommand(), demoCommand(), importCommand(), exportCommand(), purgeCommand(), replayCommand(), tokenCommand(), backupCommand(), keyCommand(), migrateCommand(), doctorCommand(), reportCommand(), versionCommand()}
+	return []command{serveCommand(), demoCommand(), importCommand(), exportCommand(), purgeCommand(), replayCommand(), tokenCommand(), userCommand(), backupCommand(), keyCommand(), migrateCommand(), doctorCommand(), reportCommand(), versionCommand()}
 }
 
 // run is the whole program: arguments in, an error out.

@@ -64,7 +64,10 @@ The first start on an empty store makes the keys in LIFELINE_KEYS. Keep a copy o
 				return err
 			}
 			defer h.close()
-			return h.serve(ctx, func() { h.greet(e.stdout) })
+			return h.serve(ctx, func() {
+				h.greet(e.stdout)
+				h.offerSetUp(ctx, e.stdout)
+			})
 		},
 	}
 }

@@ -88,12 +88,12 @@ func (p Profile) bad(now time.Time) (f []fault.Field) {
 // closed says why an account lets nobody in, "" when it is open.
 func (s Staff) closed(now time.Time) string {
 	switch {
-	case s.Login == nil || len(s.Roles) == 0:
-		return "not enrolled"
 	case s.Disabled != nil:
 		return "disabled"
 	case s.Until != nil && !now.Before(*s.Until):
 		return "over"
+	case s.Login == nil || len(s.Roles) == 0:
+		return "not enrolled"
 	}
 	return ""
 }

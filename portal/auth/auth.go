@@ -154,6 +154,15 @@ func (g *Gate) MayApproveChange(ctx context.Context, p Person) error {
 	return g.mayApprove(ctx, p, ChangeApprove)
 }
 
+// MayManage is nil when the person may manage staff: as for approving, once there are accounts, so that a stolen token makes none. Whoever opens the control
+// socket is on the machine itself.
+func (g *Gate) MayManage(ctx context.Context, p Person) error {
+	if p.ID == OperatorID {
+		return p.Can(StaffManage)
+	}
+	return g.mayApprove(ctx, p, StaffManage)
+}
+
 func (g *Gate) mayApprove(ctx context.Context, p Person, right Right, seenTo ...Grant) error {
 	if err := p.Can(right, seenTo...); err != nil {
 		return err
@@ -170,7 +179,7 @@ func (g *Gate) mayApprove(ctx context.Context, p Person, right Right, seenTo ...
 		return err
 	}
 	if accounts > 0 {
-		return fault.New(fault.Forbidden, "approving needs a browser session with a second factor given in the last %d minutes; tokens never approve", int(Fresh.Minutes()))
+		return fault.New(fault.Forbidden, "this needs a browser session with a second factor given in the last %d minutes; tokens never do it", int(Fresh.Minutes()))
 	}
 	return nil
 }

@@ -146,14 +146,18 @@ func (g *Gate) Sessions(ctx context.Context, after string, limit int) (page []Li
 	err = g.DB.View(ctx, func(tx *store.Tx) error {
 		recs, cursor, err := sessions.List(tx, store.Query{After: after, Limit: limit})
 		for _, rec := range recs {
-			s := rec.Value
-			page = append(page, Listed{ID: rec.ID, Staff: s.Staff, Name: s.Name, Role: s.Role, For: "session", Issued: s.Opened,
-				IssuedBy: s.From, Expires: s.Expires, LastUsed: &s.Seen, Ended: s.Ended, Live: s.ended(now) == ""})
+			page = append(page, listed(rec, now))
 		}
 		next = cursor
 		return err
 	})
 	return page, next, err
+}
+
+func listed(rec store.Rec[Session], now time.Time) Listed {
+	s := rec.Value
+	return Listed{ID: rec.ID, Staff: s.Staff, Name: s.Name, Role: s.Role, For: "session", Issued: s.Opened, IssuedBy: s.From, Expires: s.Expires, LastUsed: &s.Seen,
+		Ended: s.Ended, Live: s.ended(now) == ""}
 }
 
 // Forget removes at most limit tokens and sessions whose time ended over [Kept] ago, and says how many. The audit log keeps that they

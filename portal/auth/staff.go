@@ -202,6 +202,41 @@ func (g *Gate) withStaff(ctx context.Context, act store.Act, id string, version 
 	return a, err
 }
 
+// mostSessions bounds a list of what one person has open.
+const mostSessions = 50
+
+// SessionsOf is what one person has open.
+func (g *Gate) SessionsOf(ctx context.Context, id string) (all []Listed, err error) {
+	now := g.now()
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		for rec, err := range sessions.Scan(tx, store.Query{Index: "staff", Equal: []any{id}}) {
+			if err != nil {
+				return err
+			}
+			if l := listed(rec, now); l.Live && len(all) < mostSessions {
+				all = append(all, l)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// EndOwn ends a session of who asks; one of somebody else's is not found.
+func (g *Gate) EndOwn(ctx context.Context, p Person, session string) error {
+	if err := g.DB.View(ctx, func(tx *store.Tx) error {
+		s, _, err := sessions.Get(tx, session)
+		if err == nil && s.Staff != p.ID {
+			err = fault.New(fault.NotFound, "there is no session %.80q of yours", session)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return g.Revoke(ctx, p.ID, session, "ended by its owner")
+}
+
 // SetUp makes the link by which the first account of all is made: an administrator's. It is made anew at each start, the one before ends, and none works once
 // somebody has an account. "" says that somebody has.
 func (g *Gate) SetUp(ctx context.Context, baseURL string) (string, error) {
