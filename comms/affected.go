@@ -198,7 +198,7 @@ func (r *Room) loadAffected(tx *store.Tx, by string, in store.Rec[Incident], lin
 	if len(fresh) == 0 && in.Value.Loaded {
 		return nil
 	}
-	in.Value.Loaded = true
+	in.Value.Loaded, in.Value.Integrity = true, nil // a check of before did not see the new sites
 	if in.Value.LoadedAt == nil {
 		now := tx.Now()
 		in.Value.LoadedAt = &now

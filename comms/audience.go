@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -21,6 +22,56 @@ const (
 	AudienceInternal = "internal"
 	accountAudience  = "account:"
 )
+
+// Of what is addressed to a list, the policy's lists name the addresses.
+const (
+	AudiencePartners = "partners"
+	AudienceMedia    = "media"
+	listAudience     = "list:"
+	sliceAudience    = "slice:"
+)
+
+// cutCohort is the cohort of an audience that is one; "" otherwise.
+func cutCohort(audience string) string {
+	id, one := strings.CutPrefix(audience, cohortAudience)
+	if !one {
+		return ""
+	}
+	return id
+}
+
+// cutList is the name in the policy's lists of an audience that is one; "" otherwise.
+func cutList(audience string) string {
+	if audience == AudiencePartners || audience == AudienceMedia {
+		return audience
+	}
+	name, one := strings.CutPrefix(audience, listAudience)
+	if !one {
+		return ""
+	}
+	return name
+}
+
+// cutSlice is the product and the region of an audience that is a slice; "*" is any.
+func cutSlice(audience string) (product, region string, one bool) {
+	rest, one := strings.CutPrefix(audience, sliceAudience)
+	if !one {
+		return "", "", false
+	}
+	at := strings.LastIndexByte(rest, '/')
+	if at < 0 {
+		return rest, "", true
+	}
+	return strings.TrimSpace(rest[:at]), strings.TrimSpace(rest[at+1:]), true
+}
+
+// ofSites says whether an audience is made of affected sites: all of them or a part.
+func ofSites(audience string) bool {
+	return wide(audience) || strings.HasPrefix(audience, cohortAudience) || strings.HasPrefix(audience, sliceAudience)
+}
+
+// listed says whether an audience is a list of addresses.
+func listed(audience string) bool { return audience == AudienceInternal || cutList(audience) != "" }
 
 // wide says whether everybody may read what is said to the audience.
 func wide(audience string) bool { return audience == AudiencePublic || audience == AudienceAffected }
@@ -43,10 +94,17 @@ func badAudience(s string) []fault.Field {
 		return []fault.Field{wrong(field, "names no account; write account:ID")}
 	case kind == "account":
 		return prose{most: 200, required: true}.bad(nil, field, s)
-	case !named && (s == "partners" || s == "media"), named && slices.Contains([]string{"cohort", "slice", "list"}, kind):
-		return []fault.Field{{Field: field, Code: codeNotYet, Reason: fmt.Sprintf("%.80q is not available yet; use public, affected, internal or account:ID", s)}}
+	case !named && cutList(s) != "", kind == "list" && id != "":
+		return prose{most: 100, required: true}.bad(nil, field, s)
+	case kind == "cohort" && cohortForm.MatchString(id):
+		return nil
+	case kind == "slice":
+		if product, region, _ := cutSlice(s); product == "" || region == "" {
+			return []fault.Field{wrong(field, "is %.80q; a slice is slice:PRODUCT/REGION, where * is any", s)}
+		}
+		return prose{most: 200, required: true}.bad(nil, field, s)
 	}
-	return []fault.Field{wrong(field, "is %.80q; it must be public, affected, internal or account:ID", s)}
+	return []fault.Field{wrong(field, "is %.80q; it must be public, affected, internal, partners, media, account:ID, cohort:ID, slice:PRODUCT/REGION or list:NAME", s)}
 }
 
 // recipient is one person whom a notice concerns.
@@ -90,13 +148,13 @@ func (r *Room) concerned(tx *store.Tx, audience, incident string, choose func(co
 		others()
 		return r.ofAccount(tx, id, choose, afterAccount)
 	}
-	if !wide(audience) {
+	if !ofSites(audience) {
 		return func(func(recipient, error) bool) {}
 	}
 	return func(yield func(recipient, error) bool) {
 		people := beside[store.Rec[contacts.Contact]]{tx: tx, from: r.Book.ContactsFrom, account: func(c store.Rec[contacts.Contact]) string { return c.Value.Account }}
 		defer people.close()
-		for a, err := range r.affectedAccounts(tx, incident, afterAccount) {
+		for a, err := range r.accountsIn(tx, audience, incident, afterAccount) {
 			if err != nil {
 				yield(recipient{}, err)
 				return
@@ -226,6 +284,45 @@ func (a affectedAccount) of(c contacts.Contact) []string {
 
 // affectedAccounts walks an incident's ledger account by account, in the order of their ids.
 func (r *Room) affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[affectedAccount, error] {
+	return r.accountsWith(tx, incident, after, func(place) (bool, error) { return true, nil })
+}
+
+// accountsIn is affectedAccounts with only those sites that an audience means.
+func (r *Room) accountsIn(tx *store.Tx, audience, incident, after string) iter.Seq2[affectedAccount, error] {
+	if cohort := cutCohort(audience); cohort != "" {
+		return r.accountsWith(tx, incident, after, func(w place) (bool, error) { return w.Cohort == cohort, nil })
+	}
+	if product, region, one := cutSlice(audience); one {
+		return r.accountsWith(tx, incident, after, func(w place) (bool, error) { return r.inSlice(tx, w, product, region) })
+	}
+	return r.affectedAccounts(tx, incident, after)
+}
+
+// inSlice says whether a site is of a product and in a region. A site of which the book says neither has its account's.
+func (r *Room) inSlice(tx *store.Tx, w place, product, region string) (bool, error) {
+	site, err := r.Book.Site(tx, w.Site)
+	if fault.Of(err) == fault.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	products, in := site.Value.Products, site.Value.Region
+	if len(products) == 0 || in == "" {
+		account, err := r.Book.Account(tx, w.Account)
+		if err != nil && fault.Of(err) != fault.NotFound {
+			return false, err
+		}
+		if len(products) == 0 {
+			products = account.Value.Products
+		}
+		in = cmp.Or(in, account.Value.Region)
+	}
+	of := product == "*" || slices.ContainsFunc(products, func(p string) bool { return strings.EqualFold(p, product) })
+	return of && (region == "*" || strings.EqualFold(in, region)), nil
+}
+
+func (r *Room) accountsWith(tx *store.Tx, incident, after string, keep func(place) (bool, error)) iter.Seq2[affectedAccount, error] {
 	q := store.Query{Index: "account", Equal: []any{incident}}
 	if after != "" {
 		q.From = after + "\x00" // the first text behind it
@@ -236,6 +333,12 @@ func (r *Room) affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[
 			if err != nil {
 				yield(affectedAccount{}, fmt.Errorf("read the ledger of %s: %w", incident, err))
 				return
+			}
+			if mine, err := keep(rec.Value); err != nil {
+				yield(affectedAccount{}, err)
+				return
+			} else if !mine {
+				continue
 			}
 			if a.account != rec.Value.Account {
 				if a.account != "" && !yield(a, nil) {
@@ -337,11 +440,11 @@ func (r *Room) CountAudience(ctx context.Context, incident, audience string, cha
 
 // crowd counts anew: two walks over what is sealed. A person costs some thirty microseconds of CPU the first time, on all cores, and five from then on.
 func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
-	if audience == AudienceInternal {
-		c.People = len(r.internal(channels))
+	if listed(audience) {
+		c.People = len(r.listed(audience, channels))
 		return c, nil
 	}
-	if !wide(audience) {
+	if !ofSites(audience) {
 		everyone := func(contacts.Contact) bool { return true }
 		for to, err := range r.concerned(tx, audience, incident, everyone, "", func() {}) {
 			if err != nil {
@@ -354,7 +457,7 @@ func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string)
 	}
 	people := r.standings(tx)
 	defer people.close()
-	for a, err := range r.affectedAccounts(tx, incident, "") {
+	for a, err := range r.accountsIn(tx, audience, incident, "") {
 		if err != nil {
 			return c, err
 		}
@@ -430,10 +533,14 @@ func (r *Room) about(tx *store.Tx, incident, audience string, channels []string)
 	return c, nil
 }
 
-// internal are the policy's internal people on the channels.
-func (r *Room) internal(channels []string) []Direct {
+// listed are the addresses of a list of the policy on the channels.
+func (r *Room) listed(audience string, channels []string) []Direct {
+	all := r.Policy.Lists[cutList(audience)]
+	if audience == AudienceInternal {
+		all = r.Policy.Internal
+	}
 	var to []Direct
-	for _, d := range r.Policy.Internal {
+	for _, d := range all {
 		if slices.Contains(channels, d.Channel) {
 			to = append(to, d)
 		}

@@ -242,7 +242,7 @@ const (
 // nobody finds affected customers of whom the passes before wrote nobody down.
 func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk, err error) {
 	c.next, c.last = at, true
-	if !wide(n.Audience) || n.Update == "" || n.Only != "" {
+	if !ofSites(n.Audience) || n.Update == "" || n.Only != "" {
 		return c, nil
 	}
 	u, _, err := updates.Get(tx, n.Update)
@@ -258,7 +258,7 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 		defer known[i].close()
 	}
 	seen := 0
-	for a, err := range r.affectedAccounts(tx, u.Incident, at.After) {
+	for a, err := range r.accountsIn(tx, n.Audience, u.Incident, at.After) {
 		if err != nil {
 			return c, err
 		}

@@ -34,7 +34,7 @@ func (r *Room) facts(tx *store.Tx, updateID string) (templates.Update, error) {
 func (r *Room) said(rec store.Rec[Update], in Incident) templates.Update {
 	u := rec.Value
 	f := templates.Update{
-		ID: rec.ID, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: u.Figures, Before: u.Before, Security: u.Security, Pinned: u.Pinned,
+		ID: rec.ID, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: u.Figures, Before: u.Before, Cohorts: shownTo(u.Statement.Audience, u.Cohorts), Security: u.Security, Pinned: u.Pinned,
 		Unread: u.Unread, FirstWord: u.First, Corrects: u.Corrects, Retracted: u.State == Retracted, Drill: in.Drill,
 	}
 	if u.PublishedAt != nil {
@@ -46,7 +46,7 @@ func (r *Room) said(rec store.Rec[Update], in Incident) templates.Update {
 // saying is what a draft would say if it were published now.
 func (r *Room) saying(id string, u Update, in Incident, figures *templates.Figures) templates.Update {
 	return templates.Update{
-		ID: id, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: figures, Before: u.Before, Security: in.Security, Pinned: in.Pinned,
+		ID: id, Number: u.Number, Incident: r.incidentFacts(in), Statement: u.Statement, Restored: figures, Before: u.Before, Cohorts: shownTo(u.Statement.Audience, in.losses()), Security: in.Security, Pinned: in.Pinned,
 		Unread: u.First, FirstWord: u.First, Corrects: u.Corrects, Drill: in.Drill,
 	}
 }
@@ -58,4 +58,12 @@ func (r *Room) Facts(ctx context.Context, updateID string) (f templates.Update, 
 		return err
 	})
 	return f, err
+}
+
+// shownTo are the cohorts' bounds for those who read about all of them; a cohort itself and other parts have a bound of their own in the statement.
+func shownTo(audience string, all []templates.CohortLoss) []templates.CohortLoss {
+	if wide(audience) {
+		return all
+	}
+	return nil
 }

@@ -38,7 +38,8 @@ type situation struct {
 	Before   *Update            // the newest update that was published to the same readers; nil: none
 	Figures  *templates.Figures // the ledger now; nil: no affected set is loaded
 	Crowd    Crowd
-	Left     map[string][]string // kinds of fact that an SMS has no room for, by language
+	Cohorts  []templates.CohortLoss // of wide readers: those who may lose more
+	Left     map[string][]string    // kinds of fact that an SMS has no room for, by language
 }
 
 // findings reads a statement as a careful colleague would: what is missing, what says nothing new, what disagrees with the ledger, what promises
@@ -48,7 +49,7 @@ func findings(s templates.Statement, k situation) (all []Finding) {
 		all = append(all, Finding{Level: LevelError, Field: f.Field, Code: f.Code, Reason: f.Reason})
 	}
 	all = append(all, linkFindings(s, k.Hosts)...)
-	all = append(all, lossFindings(s)...)
+	all = append(all, lossFindings(s, k)...)
 	all = append(all, newsFindings(s, k)...)
 	all = append(all, changeFindings(s, k.Before)...)
 	all = append(all, countFindings(s, k.Figures)...)
@@ -112,7 +113,16 @@ var denials = []string{
 	"データ損失はありません", "データの損失はありません", "データは失われていません", "データ消失はありません",
 }
 
-func lossFindings(s templates.Statement) (all []Finding) {
+func lossFindings(s templates.Statement, k situation) (all []Finding) {
+	for _, c := range k.Cohorts {
+		if most := s.DataLoss.AtMost; s.DataLoss.Kind == "none_verified" || most != nil && *most < c.AtMost {
+			all = append(all, Finding{LevelWarning, "data_loss", "cohort_loses_more", fmt.Sprintf("is less than the bound of the cohort %q, which is %s", c.Name, c.AtMost),
+				"the cohort's own bound is said beside it; say in data_loss.text that it is for the others"})
+		}
+	}
+	if k.Rules.Checked && s.DataLoss.Kind == "none_verified" {
+		return all
+	}
 	for _, p := range passages(s) {
 		if phrase := firstIn(p.text, denials); phrase != "" {
 			all = append(all, Finding{LevelError, p.field, "loss_denied", fmt.Sprintf("says %q, and no integrity check is recorded", phrase),

@@ -208,14 +208,14 @@ func (r *Room) refuseFirst(tx *store.Tx, in Incident, n FirstNotice, s templates
 		f = append(f, fault.Field{Field: "impact", Code: codeMissing, Reason: "is missing; set it on the incident"})
 	}
 	names := map[string]string{"scope.products": "products"}
-	for _, bad := range validate(s, rules{Now: tx.Now(), Locales: templates.Locales(), First: true}) {
+	for _, bad := range validate(s, in.rules(tx, s, true)) {
 		if bad.Field == "what_happened" && bad.Code == codeMissing {
 			continue // said as impact
 		}
 		bad.Field = cmp.Or(names[bad.Field], bad.Field)
 		f = append(f, bad)
 	}
-	bad, err := r.badAccount(tx, s.Audience)
+	bad, err := r.badReaders(tx, in, s.Audience)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ type Incident struct {
 	FirstNoticeAt *time.Time `json:"first_notice_at"`
 	ResolvedAt    *time.Time `json:"resolved_at"`
 	MonitoringAt  *time.Time `json:"monitoring_at"`
+	Cohorts       []Cohort   `json:"cohorts,omitempty"`
+	Integrity     *Integrity `json:"integrity,omitempty"` // of the whole affected set; nil: none recorded, or sites were added since
 	Drill         bool       `json:"drill"`
 }
 
@@ -313,6 +315,9 @@ func (r *Room) Amend(ctx context.Context, by, incident string, version int64, a 
 		to := a.on(in)
 		if to.State == Closed && in.State != Closed {
 			if err := r.allHandedBack(tx, id, in); err != nil {
+				return in, err
+			}
+			if err := in.openCohorts(); err != nil {
 				return in, err
 			}
 		}

@@ -39,6 +39,7 @@ type Row struct {
 	Account      string     `json:"account"`
 	State        string     `json:"state"`
 	Batch        string     `json:"batch,omitempty"`
+	Cohort       string     `json:"cohort,omitempty"` // the part of the set that it belongs to, where that is told and counted apart
 	Method       string     `json:"method,omitempty"`
 	RestorePoint *time.Time `json:"restore_point,omitempty"`
 	At           time.Time  `json:"at"` // since when it is in State
@@ -81,6 +82,7 @@ type place struct {
 	Batch    string
 	At       time.Time
 	NoAnswer bool
+	Cohort   string
 }
 
 func (w Row) place() place {
@@ -88,7 +90,7 @@ func (w Row) place() place {
 	if i := slices.Index(siteStates, state); i >= 0 {
 		state = siteStates[i] // one text for all rows
 	}
-	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer}
+	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer, w.Cohort}
 }
 
 // placesOf walks where the sites of an incident stand.

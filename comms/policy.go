@@ -31,6 +31,7 @@ type Policy struct {
 	Senders    int                      `yaml:"senders" json:"senders"` // messages under way at once in one page
 	SMSValid   time.Duration            `yaml:"sms_valid" json:"sms_valid"`
 	Internal   []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
+	Lists      map[string][]Direct      `yaml:"lists" json:"lists"`       // who is told by the audiences partners, media and list:NAME
 	Components []ComponentPolicy        `yaml:"components" json:"components"`
 	Links      []string                 `yaml:"links" json:"links"`           // hosts that updates may link to besides this portal's own
 	BatchMost  int                      `yaml:"batch_most" json:"batch_most"` // sites in one batch
@@ -169,6 +170,12 @@ func (p Policy) Check() error {
 	f = p.Confirm.bad(f)
 	f = p.badReviews(f)
 	f = badDirect(f, "comms.internal", p.Internal)
+	for name, to := range p.Lists {
+		if !listForm.MatchString(name) {
+			bad("lists."+bounded(name), "must be named with lower-case letters, digits and hyphens")
+		}
+		f = badDirect(f, "comms.lists."+bounded(name), to)
+	}
 	for what, ladder := range p.Ladders {
 		for i, rung := range ladder {
 			field := fmt.Sprintf("comms.ladders.%s[%d]", bounded(what), i)
@@ -204,6 +211,8 @@ func (p Policy) badComponents(f []fault.Field) []fault.Field {
 	}
 	return f
 }
+
+var listForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
 var phoneForm = regexp.MustCompile(`^\+[1-9][0-9]{5,14}$`) // E.164
 

@@ -834,7 +834,7 @@ func TestOneAccountIsTold(t *testing.T) {
 		_, _, err := h.Draft(ctx, "stf_ann", in.ID, one("account:A-9"), nil)
 		h.refused(err, fault.Invalid, "audience is unknown")
 		_, _, err = h.Draft(ctx, "stf_ann", in.ID, one("cohort:x"), nil)
-		h.refused(err, fault.Invalid, "audience \"cohort:x\" is not available yet")
+		h.refused(err, fault.Invalid, "names the cohort \"x\", which the incident does not have")
 		if c, err := h.CountAudience(ctx, in.ID, "account:A-1", []string{ChannelSMS}); err != nil || c.People != 1 || c.Unreachable != 1 || c.Customers != 1 {
 			h.Errorf("%+v %v", c, err)
 		}

@@ -139,6 +139,7 @@ func bounded(name string) string {
 type rules struct {
 	Now     time.Time
 	Locales []string // those there are words for
+	Checked bool     // a passed integrity check covers these readers
 	First   bool     // a first notice: what nobody knows yet may be left out
 }
 
@@ -155,7 +156,7 @@ func validate(s templates.Statement, k rules) []fault.Field {
 	f = prose{most: 1000, lines: true, required: !k.First}.bad(f, "scope.text", s.Scope.Text)
 	f = append(f, badAffected(s.Affected, k.First)...)
 	f = append(f, badTimeline(s, k.Now)...)
-	f = append(f, badLoss(s.DataLoss)...)
+	f = append(f, badLoss(s.DataLoss, k.Checked)...)
 	f = append(f, badLists(s, k)...)
 	f = append(f, badOwned(s)...)
 	f = append(f, badNext(s, k.Now)...)
@@ -211,9 +212,9 @@ func wanted(f []fault.Field, field, kind string, given, needed bool) []fault.Fie
 	return f
 }
 
-func badLoss(d templates.DataLoss) (f []fault.Field) {
+func badLoss(d templates.DataLoss, checked bool) (f []fault.Field) {
 	f = oneOf(f, "data_loss.kind", d.Kind, templates.NotKnown, "direction", "at_most", "range", "none_verified")
-	if d.Kind == "none_verified" {
+	if d.Kind == "none_verified" && !checked {
 		f = append(f, fault.Field{Field: "data_loss.kind", Code: "not_verified",
 			Reason: `may be "none_verified" only when the integrity check is recorded; until then give an upper bound or "not_known"`})
 	}

@@ -16,27 +16,28 @@ import (
 
 // Update is one structured update: a draft until it is published, then frozen with the ledger's figures of that moment.
 type Update struct {
-	Incident    string              `json:"incident"`
-	Number      int                 `json:"number"`
-	State       string              `json:"state"` // draft, published, retracted
-	Statement   templates.Statement `json:"statement"`
-	Author      string              `json:"author"`           // whoever wrote it last: she may not approve it
-	AskedAt     time.Time           `json:"asked_at"`         // when it was last changed: since then it waits for an approver
-	First       bool                `json:"first"`            // the first notice
-	Corrects    int                 `json:"corrects"`         // number of the update it takes back; 0: none
-	Figures     *templates.Figures  `json:"figures"`          // frozen at publishing; nil: no affected set was loaded
-	Before      *templates.Before   `json:"before,omitempty"` // the figures of the update before it, frozen too; nil: it is the first to these readers
-	Security    string              `json:"security_cause"`
-	Pinned      []string            `json:"pinned"`
-	Digest      string              `json:"digest"` // of what was published
-	People      int                 `json:"people"` // whom it was meant for, at publishing
-	PublishedAt *time.Time          `json:"published_at"`
-	PublishedBy string              `json:"published_by"`
-	Unread      bool                `json:"unread"`    // published, but not yet read by a second person
-	PageOnly    bool                `json:"page_only"` // published to the page alone, without an approver
-	Notice      string              `json:"notice"`    // the outbox's notice that carries it
-	RetractedAt *time.Time          `json:"retracted_at"`
-	RetractedBy string              `json:"retracted_by"`
+	Incident    string                 `json:"incident"`
+	Number      int                    `json:"number"`
+	State       string                 `json:"state"` // draft, published, retracted
+	Statement   templates.Statement    `json:"statement"`
+	Author      string                 `json:"author"`           // whoever wrote it last: she may not approve it
+	AskedAt     time.Time              `json:"asked_at"`         // when it was last changed: since then it waits for an approver
+	First       bool                   `json:"first"`            // the first notice
+	Corrects    int                    `json:"corrects"`         // number of the update it takes back; 0: none
+	Figures     *templates.Figures     `json:"figures"`          // frozen at publishing; nil: no affected set was loaded
+	Before      *templates.Before      `json:"before,omitempty"` // the figures of the update before it, frozen too; nil: it is the first to these readers
+	Cohorts     []templates.CohortLoss `json:"cohorts,omitempty"`
+	Security    string                 `json:"security_cause"`
+	Pinned      []string               `json:"pinned"`
+	Digest      string                 `json:"digest"` // of what was published
+	People      int                    `json:"people"` // whom it was meant for, at publishing
+	PublishedAt *time.Time             `json:"published_at"`
+	PublishedBy string                 `json:"published_by"`
+	Unread      bool                   `json:"unread"`    // published, but not yet read by a second person
+	PageOnly    bool                   `json:"page_only"` // published to the page alone, without an approver
+	Notice      string                 `json:"notice"`    // the outbox's notice that carries it
+	RetractedAt *time.Time             `json:"retracted_at"`
+	RetractedBy string                 `json:"retracted_by"`
 }
 
 // The states of an update.
@@ -102,7 +103,7 @@ func (r *Room) Draft(ctx context.Context, by, incident string, s templates.State
 		if err := in.Value.speaks(); err != nil {
 			return err
 		}
-		if err := r.refuseBad(tx, s, unread, false); err != nil {
+		if err := r.refuseBad(tx, in.Value, s, unread); err != nil {
 			return err
 		}
 		in.Value.LastUpdate++
@@ -132,10 +133,10 @@ func (in Incident) speaks() error {
 }
 
 // refuseBad refuses a statement with a field that is missing, wrong or could not be read.
-func (r *Room) refuseBad(tx *store.Tx, s templates.Statement, unread []fault.Field, first bool) error {
-	f := merge(unread, validate(s, rules{Now: tx.Now(), Locales: templates.Locales(), First: first}))
+func (r *Room) refuseBad(tx *store.Tx, in Incident, s templates.Statement, unread []fault.Field) error {
+	f := merge(unread, validate(s, in.rules(tx, s, false)))
 	if len(badAudience(s.Audience)) == 0 {
-		bad, err := r.badAccount(tx, s.Audience)
+		bad, err := r.badReaders(tx, in, s.Audience)
 		if err != nil {
 			return err
 		}
@@ -147,8 +148,21 @@ func (r *Room) refuseBad(tx *store.Tx, s templates.Statement, unread []fault.Fie
 	return nil
 }
 
-// badAccount names an audience of one account that does not exist.
-func (r *Room) badAccount(tx *store.Tx, audience string) ([]fault.Field, error) {
+// rules are what a statement about an incident is judged against now.
+func (in Incident) rules(tx *store.Tx, s templates.Statement, first bool) rules {
+	return rules{Now: tx.Now(), Locales: templates.Locales(), First: first, Checked: in.verified(s.Audience)}
+}
+
+// badReaders names an audience of an account, a cohort or a list that does not exist.
+func (r *Room) badReaders(tx *store.Tx, in Incident, audience string) ([]fault.Field, error) {
+	if cohort := cutCohort(audience); cohort != "" {
+		if _, known := in.cohort(cohort); !known {
+			return []fault.Field{wrong("audience", "names the cohort %.60q, which the incident does not have", cohort)}, nil
+		}
+	}
+	if name := cutList(audience); name != "" && len(r.Policy.Lists[name]) == 0 {
+		return []fault.Field{wrong("audience", "names the list %.60q, which has no addresses in the policy (comms.lists)", name)}, nil
+	}
 	id, one := cutAccount(audience)
 	if !one {
 		return nil, nil
@@ -184,7 +198,7 @@ func (r *Room) Edit(ctx context.Context, by, id string, version int64, s templat
 		if version != 0 && version != have.Version {
 			return fault.New(fault.Stale, "the draft was changed meanwhile: version %d, not %d", have.Version, version)
 		}
-		if err := r.refuseBad(tx, s, unread, false); err != nil {
+		if err := r.refuseBad(tx, in.Value, s, unread); err != nil {
 			return err
 		}
 		u := have.Value
@@ -291,7 +305,7 @@ func stored(f templates.Figures, accounts, sites int) *templates.Stored {
 // beforehand is what the findings about a statement depend on. It is read on a snapshot, never within an act: counting a large
 // audience would keep every other writer waiting.
 func (r *Room) beforehand(tx *store.Tx, in store.Rec[Incident], s templates.Statement, count crowdCounter) (k survey, err error) {
-	if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
+	if bad, err := r.badReaders(tx, in.Value, s.Audience); err != nil || len(bad) > 0 {
 		return k, err
 	}
 	if k.figures, err = r.figuresFor(tx, in, s); err != nil {
@@ -312,8 +326,12 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 		was := figuresOf(*before)
 		u.Before = &was
 	}
+	var cohorts []templates.CohortLoss
+	if wide(u.Statement.Audience) {
+		cohorts = in.Value.losses()
+	}
 	return findings(u.Statement, situation{
-		Rules:  rules{Now: tx.Now(), Locales: templates.Locales(), First: u.First},
+		Rules: in.Value.rules(tx, u.Statement, u.First), Cohorts: cohorts,
 		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Before: before, Figures: figures, Crowd: crowd,
 		Left: r.leftOut(u, in, figures),
 	}), nil
@@ -423,7 +441,7 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 			return err
 		}
 		says = r.saying("", u, in.Value, figures)
-		if bad, err := r.badAccount(tx, s.Audience); err != nil || len(bad) > 0 {
+		if bad, err := r.badReaders(tx, in.Value, s.Audience); err != nil || len(bad) > 0 {
 			return err
 		}
 		crowd, err := r.about(tx, in.ID, s.Audience, s.Channels)
@@ -460,7 +478,8 @@ func (r *Room) digest(u Update, in Incident) string {
 		Pinned    []string
 		First     bool
 		Corrects  int
-	}{u.Statement, r.Words.Version(), r.incidentFacts(in), in.Security, in.Pinned, u.First, u.Corrects})
+		Cohorts   []templates.CohortLoss `json:",omitempty"`
+	}{u.Statement, r.Words.Version(), r.incidentFacts(in), in.Security, in.Pinned, u.First, u.Corrects, in.losses()})
 	if err != nil {
 		return "" // plain data; an empty digest is approved by nobody
 	}
@@ -657,6 +676,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	}
 	v.State, v.PublishedAt, v.PublishedBy = Published, &now, by
 	v.Figures, v.People, v.Security, v.Pinned = k.figures, k.crowd.People, in.Value.Security, in.Value.Pinned
+	v.Cohorts = in.Value.losses()
 	tx.On(u.ID, in.ID)
 	if u, err = put(tx, updates, u.ID, v, u.Version); err != nil {
 		return u, err
@@ -684,8 +704,8 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string) (store.Rec[Update], error) {
 	v := u.Value
 	n := Notice{Lane: LaneBroadcast, Name: "update", Update: u.ID, Audience: v.Statement.Audience, Only: only, Channels: v.outbound()}
-	if v.Statement.Audience == AudienceInternal {
-		n.Audience, n.Only, n.To = "", "", r.internal(n.Channels)
+	if listed(v.Statement.Audience) {
+		n.Audience, n.Only, n.To = "", "", r.listed(v.Statement.Audience, n.Channels)
 	}
 	if len(n.Channels) == 0 || n.Audience == "" && len(n.To) == 0 || v.Corrects > 0 && only == "" && n.Audience != "" {
 		return u, nil
@@ -707,6 +727,9 @@ func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[I
 			return err
 		}
 	}
+	if cohort := cutCohort(v.Statement.Audience); cohort != "" && v.Corrects == 0 {
+		return r.promiseCohort(tx, by, v, CohortOf(incident, cohort))
+	}
 	if !wide(v.Statement.Audience) || v.Corrects > 0 {
 		return nil // the promise to all readers still stands
 	}
@@ -725,6 +748,18 @@ func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[I
 		return r.promise(tx, Deadline{What: FullScope, Of: incident, Incident: incident, Due: full.At})
 	}
 	return nil
+}
+
+// promiseCohort keeps the promise that a cohort had, and notes the next.
+func (r *Room) promiseCohort(tx *store.Tx, by string, u Update, cohort string) error {
+	if err := r.keep(tx, cohort, NextUpdate, by); err != nil {
+		return err
+	}
+	next := u.Statement.NextUpdateBy
+	if next.Word != "" || next.At.IsZero() {
+		return nil
+	}
+	return r.promise(tx, Deadline{What: NextUpdate, Of: cohort, Incident: u.Incident, Due: next.At})
 }
 
 // askSecond asks the people inside to read what one person said alone, and makes that due.

@@ -157,6 +157,46 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, c)
 		}},
+		{method: "GET", path: base + "/:id/cohorts", right: auth.IncidentRead, tag: "ledger", summary: "parts of the affected set that are told and counted apart", answer: list[comms.CohortState]{}, do: func(k *call) error {
+			all, err := p.Comms.Cohorts(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, list[comms.CohortState]{Items: all})
+		}},
+		{method: "PUT", path: base + "/:id/cohorts/:cohort", right: auth.AffectedSet, tag: "ledger", summary: "make a cohort, or take more affected sites into it", body: comms.CohortInput{}, answer: comms.CohortState{}, do: func(k *call) error {
+			var in comms.CohortInput
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			c, err := p.Comms.SetCohort(k.UserContext(), k.person.ID, k.Params("id"), k.Params("cohort"), in)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, c)
+		}},
+		{method: "POST", path: base + "/:id/cohorts/:cohort/close", right: auth.IncidentEdit, tag: "ledger", summary: "end the following of a cohort: told, and every site handed back", needs: []string{"reason"}, body: reasonBody{}, answer: comms.CohortState{}, do: func(k *call) error {
+			var in reasonBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			c, err := p.Comms.CloseCohort(k.UserContext(), k.person.ID, k.Params("id"), k.Params("cohort"), in.Reason)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, c)
+		}},
+		{method: "POST", path: base + "/:id/integrity", right: auth.CheckWork, tag: "ledger", summary: "record the result of an integrity check; only a passed one allows to say that no data is lost", needs: []string{"passed", "method", "evidence"}, body: comms.IntegrityInput{}, answer: incidentAnswer{}, do: func(k *call) error {
+			var in comms.IntegrityInput
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			rec, err := p.Comms.RecordIntegrity(k.UserContext(), k.person.ID, k.Params("id"), in)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, p.incident(rec))
+		}},
 		{method: "PUT", path: base + "/:id/working-copy", right: auth.UpdateWrite, tag: "updates", summary: "keep what is being typed, complete or not", body: map[string]any{}, answer: copyAnswer{}, do: func(k *call) error {
 			body, err := read(k.Ctx, maxJSON)
 			if err != nil {

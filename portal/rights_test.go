@@ -27,6 +27,11 @@ var mayUse = map[string]string{
 	"GET /api/v1/incidents/:id/ledger":         everyone,
 	"GET /api/v1/incidents/:id/coverage":       everyone,
 
+	"GET /api/v1/incidents/:id/cohorts":                everyone,
+	"PUT /api/v1/incidents/:id/cohorts/:cohort":        "commander engineer automation",
+	"POST /api/v1/incidents/:id/cohorts/:cohort/close": "commander",
+	"POST /api/v1/incidents/:id/integrity":             "support engineer",
+
 	"PUT /api/v1/incidents/:id/working-copy":  writers,
 	"GET /api/v1/incidents/:id/working-copy":  readers,
 	"POST /api/v1/incidents/:id/updates":      writers,

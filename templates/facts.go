@@ -181,22 +181,30 @@ type CustomerFigures struct {
 	Percent  string `json:"percent"`
 }
 
+// CohortLoss is the bound of a part of the affected sites.
+type CohortLoss struct {
+	Name   string `json:"name"`
+	Sites  int    `json:"sites"`
+	AtMost Span   `json:"at_most"`
+}
+
 // Update is everything a published (or previewed) update says, ready to be rendered in any language and channel.
 type Update struct {
-	ID        string    `json:"id"`
-	Number    int       `json:"number"`
-	Incident  Incident  `json:"incident"`
-	Statement Statement `json:"statement"`
-	Restored  *Figures  `json:"restored"` // nil: no affected set is loaded yet
-	Before    *Before   `json:"before,omitempty"`
-	Security  string    `json:"security_cause"`
-	Pinned    []string  `json:"pinned"`
-	At        time.Time `json:"at"`       // published at; zero in a preview
-	Unread    bool      `json:"unread"`   // not yet read by a second person
-	FirstWord bool      `json:"first"`    // the incident's first notice
-	Corrects  int       `json:"corrects"` // the number of the update that this one takes back; 0: none
-	Retracted bool      `json:"retracted"`
-	Drill     bool      `json:"drill"`
+	ID        string       `json:"id"`
+	Number    int          `json:"number"`
+	Incident  Incident     `json:"incident"`
+	Statement Statement    `json:"statement"`
+	Restored  *Figures     `json:"restored"` // nil: no affected set is loaded yet
+	Before    *Before      `json:"before,omitempty"`
+	Cohorts   []CohortLoss `json:"cohorts,omitempty"` // parts of the affected that may lose more than the rest
+	Security  string       `json:"security_cause"`
+	Pinned    []string     `json:"pinned"`
+	At        time.Time    `json:"at"`       // published at; zero in a preview
+	Unread    bool         `json:"unread"`   // not yet read by a second person
+	FirstWord bool         `json:"first"`    // the incident's first notice
+	Corrects  int          `json:"corrects"` // the number of the update that this one takes back; 0: none
+	Retracted bool         `json:"retracted"`
+	Drill     bool         `json:"drill"`
 }
 
 // Incident is the part of an incident that strangers may read.

@@ -156,6 +156,7 @@ func scenarios() []scenario {
 			whole := *figures
 			whole.Stored = &Stored{Sites: 200_000, UnaffectedSites: 199_117, SitesPercent: "99.6", Customers: 180_000, Unaffected: 179_225, CustomersPercent: "99.6"}
 			u.Restored = &whole
+			u.Cohorts = []CohortLoss{{Name: "Sites with an older restore point", Sites: 57, AtMost: Span(36 * time.Hour)}}
 			u.Before = &Before{Number: 11, Affected: Affected{Sites: Known(700), Customers: Known(400), Users: Between(1000, 5000)},
 				Timeline: Timeline{Kind: "at", Earliest: at(20, 0, 0)}, DataLoss: DataLoss{Kind: "at_most", AtMost: span(time.Minute)}}
 			st.Headline, st.Apology, st.WasNot, st.Unaffected = "We count more sites than we said before", ApologyStandard, []string{"capacity", "intent"}, true

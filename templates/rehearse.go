@@ -171,6 +171,7 @@ func sampleUpdates() []Update {
 	whole := *figures
 	whole.Stored = &Stored{Sites: 200_000, UnaffectedSites: 199_117, SitesPercent: "99.6", Customers: 180_000, Unaffected: 179_225, CustomersPercent: "99.6"}
 	changed.Restored = &whole
+	changed.Cohorts = []CohortLoss{{Name: "sites with an older restore point", Sites: 57, AtMost: Span(90 * time.Minute)}}
 	changed.Before = &Before{Number: 3, Affected: Affected{Sites: Known(500), Customers: Known(300), Users: Between(10, 10)},
 		Timeline: Timeline{Kind: "at", Latest: &early}, DataLoss: DataLoss{Kind: "none_verified"}}
 	add(func(st *Statement) { st.Affected.Users, st.Affected.OwnSites = Amount{State: CountUnknown}, "none" }, "")

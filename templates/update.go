@@ -266,7 +266,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s.add(w, "picture", w.picture(), nil)
 	s.add(w, "recovery", w.recovery(), nil)
 	s.add(w, "long", nil, w.items(st.LongBecause))
-	s.add(w, "data_loss", w.dataLoss(), nil)
+	s.add(w, "data_loss", w.dataLoss(), w.cohortLosses())
 	s.add(w, "full_scope", w.fullScope(), nil)
 	s.add(w, "restored", w.restored(), nil)
 	s.add(w, "security", w.security(), nil)
@@ -652,6 +652,14 @@ func (w *writer) dataLoss() []Phrase {
 		return nil
 	}
 	return []Phrase{sentences(said, w.confidence("data_loss.confidence", d.Confidence))}
+}
+
+// cohortLosses are the bounds of parts that may lose more.
+func (w *writer) cohortLosses() (out []Phrase) {
+	for _, c := range w.u.Cohorts {
+		out = append(out, w.say("data_loss.cohort", w.line(c.Name), w.sites(c.Sites), time.Duration(c.AtMost)))
+	}
+	return out
 }
 
 func (w *writer) lossRange(least, most *Span) Phrase {
