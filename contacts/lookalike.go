@@ -18,6 +18,15 @@ func registrable(domain string) (whole, label string, ok bool) {
 	return whole, label, true
 }
 
+// MailDomain is the domain of an e-mail address as somebody registered it, so that nobody has more of them by making subdomains.
+func MailDomain(address string) string {
+	_, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	if whole, _, ok := registrable(domain); ok {
+		return whole
+	}
+	return domain
+}
+
 // looks is what the registered label of a domain looks like to a hasty eye: the skeleton of UTS 39, without hyphens and without the suffix, so
 // that domains that differ in nothing else are the same. "" for what nobody can register.
 func looks(domain string) string {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -192,33 +193,56 @@ func TestWhatWasTypedIsKept(t *testing.T) {
 	japanese.says(words.Catalog("ja").T("support.error.email.malformed"))
 }
 
+// A program that files very much pays a little as a person does: by waiting or by work, as the problem document says; only when it goes on and on it waits, and
+// nobody else does.
 func TestASourceThatPostsTooMuchWaitsAlone(t *testing.T) {
 	h := open(t)
-	from := func(source string) answer {
-		return h.do(ask{method: "POST", path: "/api/v1/tickets", body: filed, header: map[string]string{"X-Forwarded-For": source}})
+	post := func(source, token, proof string) answer {
+		return h.do(ask{method: "POST", path: "/api/v1/tickets", body: filed, header: map[string]string{"X-Forwarded-For": source, headerToll: token, headerProof: proof}})
 	}
-	for range intakePerMinute {
+	from := func(source string) answer { return post(source, "", "") }
+	owes := func(a answer) *tollAnswer {
+		t.Helper()
+		var p problem
+		if a.want(429).into(&p); p.Toll == nil || p.Toll.Token == "" || a.Header.Get("Retry-After") != itoa(p.Toll.Wait) {
+			t.Fatalf("it says neither what to do nor when: %s %q", a.body, a.Header.Get("Retry-After"))
+		}
+		return p.Toll
+	}
+	flood := h.Desk.Policy.Flood
+	for range flood.Source {
 		from("203.0.113.9").want(201)
 	}
-	a := from("203.0.113.9").want(429)
-	if a.Header.Get("Retry-After") != "60" {
-		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
-	}
-	a.named()
+	toll := owes(from("203.0.113.9").says("Lifeline-Toll", "Lifeline-Proof"))
 	from("203.0.113.10").want(201)
 	h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents", body: map[string]any{"title": "x", "severity": "P1", "category": "data", "impact": "y"},
 		header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(201) // staff behind the same address work on
 	h.do(ask{method: "GET", path: "/support", header: map[string]string{"X-Forwarded-For": "203.0.113.9"}}).want(200)
-	h.clock.Turn(59 * time.Second)
-	if a := from("203.0.113.9").want(429); a.Header.Get("Retry-After") != "1" {
+	h.clock.Turn(time.Second)
+	if left := owes(post("203.0.113.9", toll.Token, "")); left.Token != toll.Token || left.Wait != toll.Wait-1 {
+		t.Errorf("too early: %+v behind %+v", left, toll)
+	}
+	h.clock.Turn(time.Duration(toll.Wait-1) * time.Second)
+	post("203.0.113.9", toll.Token, "").want(201)
+	if again := owes(post("203.0.113.9", toll.Token, "")); again.Token == toll.Token {
+		t.Error("paid twice with the same")
+	}
+	for range flood.Confirmed - 2 { // what was paid twice counts too
+		toll = owes(from("203.0.113.9"))
+		post("203.0.113.9", toll.Token, prove(toll.Token, toll.Bits)).want(201)
+	}
+	toll = owes(from("203.0.113.9"))
+	a := post("203.0.113.9", toll.Token, prove(toll.Token, toll.Bits)).want(429).silent(`"toll"`)
+	if wait, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || wait < 50 || wait > 60 {
 		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
 	}
-	h.clock.Turn(time.Second)
+	from("203.0.113.10").want(201)
+	h.clock.Turn(time.Minute)
 	from("203.0.113.9").want(201)
-	for i := range intakePerMinute { // an IPv6 source is its network
+	for i := range flood.Source { // an IPv6 source is its network
 		from(fmt.Sprintf("2001:db8::%x", i+1)).want(201)
 	}
-	from("2001:db8::ffff:1").want(429)
+	owes(from("2001:db8::ffff:1"))
 	from("2001:db8:0:1::1").want(201)
 }
 

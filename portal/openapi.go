@@ -62,6 +62,9 @@ func (d *openAPI) operation(r route) map[string]any {
 	for _, q := range r.query {
 		params = append(params, map[string]any{"name": q, "in": "query", "schema": map[string]any{"type": "string"}})
 	}
+	for _, h := range r.headers {
+		params = append(params, map[string]any{"name": h, "in": "header", "schema": map[string]any{"type": "string"}})
+	}
 	if r.method == "POST" {
 		params = append(params, map[string]any{"name": headerOnce, "in": "header", "schema": map[string]any{"type": "string", "maxLength": 255}})
 	}

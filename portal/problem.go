@@ -25,6 +25,7 @@ type problem struct {
 	Detail string        `json:"detail,omitempty"`
 	Errors []fault.Field `json:"errors,omitempty"`
 	Ref    string        `json:"instance,omitempty"` // of the log line, when it is our defect
+	Toll   *tollAnswer   `json:"toll,omitempty"`     // to be paid first: see call.paid
 }
 
 var answers = map[fault.Kind]struct {
@@ -67,6 +68,10 @@ func problemOf(err error) problem {
 	var e *fault.Error
 	if errors.As(err, &e) {
 		p.Detail, p.Errors = e.Message, e.Fields
+		var o owing
+		if errors.As(err, &o) {
+			p.Toll = &tollAnswer{o.Token, wholeSeconds(o.Wait), o.Bits}
+		}
 		if kind == fault.Unknown || kind == fault.Unavailable {
 			p.Errors = nil
 		}
@@ -110,10 +115,12 @@ func (k *call) later(err error) {
 func retryAfter(err error) string {
 	var e *fault.Error
 	if errors.As(err, &e) && e.Wait > 0 {
-		return strconv.Itoa(int((e.Wait + time.Second - 1) / time.Second))
+		return strconv.Itoa(wholeSeconds(e.Wait))
 	}
 	return "2"
 }
+
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // writeProblem answers below the framework.
 func (p *Portal) writeProblem(c *fasthttp.RequestCtx, err error) { bare(c, problemOf(err), p.https()) }

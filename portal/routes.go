@@ -24,6 +24,7 @@ type route struct {
 	page         bool         // staff page: a browser session, and a redirect to sign-in without one
 	tag, summary string
 	query        []string // names of query parameters
+	headers      []string // names of its own headers
 	body         any      // a value whose type is the JSON body's; nil: none
 	media        string   // of a body that is not JSON, read as it comes
 	needs        []string // fields of body that always have to be there

@@ -149,7 +149,7 @@ func (p *Portal) supportRoutes() []route {
 			if err == nil { // only here, where what was typed is at hand
 				var owed desk.Toll
 				var again bool
-				if owed, again, err = k.toll(); owed.Token != "" && err == nil {
+				if owed, again, err = k.toll(k.FormValue("toll"), k.FormValue("proof")); owed.Token != "" && err == nil {
 					return k.tollPage(in, owed, again, locale)
 				}
 			}

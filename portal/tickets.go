@@ -128,10 +128,14 @@ func (k *call) words() (in messageBody, err error) {
 func (p *Portal) ticketRoutes() []route {
 	const base = "/api/v1/tickets"
 	return []route{
-		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough; as a form with files in the field attachments", status: 201, max: maxTicket, forms: true, files: true, needs: []string{"message"},
-			body: desk.Intake{}, answer: receiptAnswer{}, do: func(k *call) error {
+		{method: "POST", path: base, tag: "tickets", summary: "file a ticket: a message and one of email and phone are enough; as a form with files in the field attachments. While very many write it costs a little: the problem says how to pay (429 with toll)", status: 201, max: maxTicket, own: true, forms: true, files: true, needs: []string{"message"},
+			headers: []string{headerToll, headerProof},
+			body:    desk.Intake{}, answer: receiptAnswer{}, do: func(k *call) error {
 				in, err := k.intake()
 				if err != nil {
+					return err
+				}
+				if err := k.paid(); err != nil {
 					return err
 				}
 				in.Route = "api"

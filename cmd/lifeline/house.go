@@ -160,8 +160,8 @@ func (h *house) wire(keyDir string) error {
 	h.book.Found = h.comms.Found
 	h.desk = &desk.Desk{DB: h.db, Book: h.book, Comms: h.comms, Policy: h.cfg.policy.Desk, Log: h.log,
 		Short: func() bool { _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); return short }}
-	h.desk.NotTexted = desk.NewTextMeter()
-	h.metrics.MustRegister(h.desk.NotTexted)
+	h.desk.Refused = desk.NewRefusals()
+	h.metrics.MustRegister(h.desk.Refused)
 	h.desk.LookupTXT = (&net.Resolver{PreferGo: true}).LookupTXT
 	key, err := auth.OpenKey(keyDir, true)
 	if err != nil {

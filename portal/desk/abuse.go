@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
@@ -64,8 +65,8 @@ const tollPurpose = "ticket toll"
 // Ask says what it costs to file now, from a source.
 func (d *Desk) Ask(ctx context.Context, source string) (Toll, error) {
 	level, err := 0, limit.Take(ctx, d.DB, "post from "+source, d.Policy.Flood.Source, time.Minute)
-	if fault.Of(err) == fault.TooMany {
-		level, err = 1, nil
+	if fault.Of(err) == fault.TooMany { // of what all may file it takes nothing, or one source could make it dear for everybody
+		return d.owe(1), nil
 	}
 	for busy := 0; err == nil && busy < tollLevel; busy++ {
 		err = d.sent.Take(ctx, d.DB, "filed "+strconv.Itoa(busy), d.Policy.Flood.Busy, time.Minute)
@@ -134,6 +135,29 @@ func proves(token, proof string, zeros int) bool {
 		}
 	}
 	return n >= zeros
+}
+
+// mayMail looks whether a domain may get one more mail that a stranger causes; what is taken of it goes into the transaction that writes the mail. Nothing is taken so of a
+// domain where anybody has a mailbox: there so many write at once that they would wait for each other, and free says that [Desk.mayMailFree] has to be asked.
+func (d *Desk) mayMail(tx *store.Tx, address string) (taking *limit.Taking, free bool, err error) {
+	domain := contacts.MailDomain(address)
+	if contacts.MailForAnyone(domain) {
+		return nil, true, nil
+	}
+	t, err := limit.Look(tx, "mail to "+domain, limit.Rule{N: d.Policy.MailHourly, Per: time.Hour})
+	return &t, false, d.domainFull(err)
+}
+
+func (d *Desk) mayMailFree(ctx context.Context, address string) error {
+	return d.domainFull(d.receipts.Take(ctx, d.DB, "mail to "+contacts.MailDomain(address), d.Policy.FreeHourly, time.Hour))
+}
+
+// domainFull counts a mail that does not go out because its domain had enough of them.
+func (d *Desk) domainFull(err error) error {
+	if fault.Of(err) == fault.TooMany {
+		d.refused(contacts.Email, "any", NotDomain)
+	}
+	return err
 }
 
 // likely is the number of the ticket that one is likely a second try of: the newest from the same address within the stated time. Both are filed and have receipts

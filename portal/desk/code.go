@@ -124,7 +124,9 @@ type ask struct {
 	to     comms.Direct
 	number string
 	known  bool // else the message says that nothing is known there
-	onFile bool // with a number: it is on file, or proved in the ticket
+	onFile bool // the address is on file, or proved in the ticket
+	full   bool // its mail domain has had what strangers may cause there
+	free   bool // at its mail domain anybody has a mailbox
 	link   string
 }
 
@@ -146,35 +148,30 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		if a, err = d.prepare(tx, in); err != nil {
 			return err
 		}
-		if a.to.Channel == contacts.SMS {
-			if a.onFile, err = d.onFile(tx, a.to.Address); err == nil && !a.onFile {
-				a.onFile, err = proved(tx, a.q.Case, contacts.SMS, a.to.Address)
-			}
-			if err != nil {
-				return err
-			}
+		if a.onFile, err = d.onFile(tx, a.to.Channel, a.to.Address); err == nil && !a.onFile {
+			a.onFile, err = proved(tx, a.q.Case, a.to.Channel, a.to.Address)
 		}
-		taking, err = d.mayAsk(tx, in, a)
+		if err != nil {
+			return err
+		}
+		if taking, err = d.mayAsk(tx, in, a); err != nil || a.to.Channel != contacts.Email {
+			return err
+		}
+		var domain *limit.Taking
+		domain, a.free, err = d.mayMail(tx, a.to.Address)
+		switch {
+		case fault.Of(err) == fault.TooMany:
+			a.full, err = true, nil
+		case domain != nil:
+			taking = append(taking, *domain)
+		}
 		return err
 	})
 	if err != nil {
 		return sent, err
 	}
-	not := ""
-	if a.to.Channel == contacts.SMS && in.Why != ToProve {
-		if not, err = d.mayText(ctx, d.Policy.Texts.codes(), a.to.Address); err != nil {
-			return sent, err
-		}
-	}
-	if a.onFile { // whatever strangers cause
-		not = ""
-	}
-	if not != "" && !strings.HasPrefix(in.By, "public:") {
-		return sent, fault.BadFields(fault.Field{Field: "to", Code: not, Reason: "gets no text: " + d.Comms.Words.Catalog("en").T("text.not."+not)})
-	}
-	if err := d.takeCode(ctx, a); fault.Of(err) == fault.TooMany && a.onFile && in.Why != ToProve && strings.HasPrefix(in.By, "public:") {
-		not = NotMoney // who types numbers learns nothing from it
-	} else if err != nil {
+	not, err := d.mayCode(ctx, in, a)
+	if err != nil {
 		return sent, err
 	}
 	a.q.id, a.q.code = questions.NewID(), digits6()
@@ -203,7 +200,7 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 			return err
 		}
 		sent = Sent{ID: q.id, Channel: q.Channel, To: contacts.Mask(q.Channel, q.Address), Until: q.Until}
-		if not != "" { // what she reads is the same: the page says to whom we send no texts
+		if not != "" { // what she reads is the same: the page says that not every code goes out
 			return nil
 		}
 		return d.tellCode(tx, a, q)
@@ -211,15 +208,40 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 	return sent, err
 }
 
-// takeCode takes from what codes may go out in all. Numbers of strangers have paid, and have nothing of what numbers on file may have.
-func (d *Desk) takeCode(ctx context.Context, a ask) error {
-	switch {
-	case a.to.Channel != contacts.SMS:
-		return d.receipts.Take(ctx, d.DB, "code all "+a.to.Channel, d.Policy.Identity.Hourly, time.Hour)
-	case a.onFile:
-		return d.receipts.Take(ctx, d.DB, "code all "+a.to.Channel, d.Policy.Identity.SMSHourly, time.Hour)
+// mayCode takes what a code costs, and says why none goes out: a Not constant; "": one does. Codes to what strangers type have budgets of their own, so that codes to
+// addresses on file always have theirs; and a stranger learns from neither, as she is answered the same when none goes out. Staff are told.
+func (d *Desk) mayCode(ctx context.Context, in Ask, a ask) (not string, err error) {
+	public := strings.HasPrefix(in.By, "public:")
+	all, most := "code all "+a.to.Channel, d.Policy.Identity.Hourly
+	if a.to.Channel == contacts.SMS {
+		most = d.Policy.Identity.SMSHourly
 	}
-	return nil
+	switch {
+	case in.Why == ToProve:
+	case a.to.Channel == contacts.SMS:
+		not, err = d.mayText(ctx, d.Policy.Texts.codes(), a.to.Address)
+	case a.full:
+		not = NotDomain
+	case a.free:
+		if err = d.mayMailFree(ctx, a.to.Address); fault.Of(err) == fault.TooMany {
+			not, err = NotDomain, nil
+		}
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case in.Why == ToProve || a.onFile || !public && a.to.Channel == contacts.Email:
+		all += " on file"
+	case not != "" && !public:
+		return "", fault.BadFields(fault.Field{Field: "to", Code: not, Reason: "gets no text: " + d.Comms.Words.Catalog("en").T("text.not."+not)})
+	case not != "" || a.to.Channel == contacts.SMS:
+		return not, nil
+	}
+	err = d.receipts.Take(ctx, d.DB, all, most, time.Hour)
+	if fault.Of(err) == fault.TooMany && public && in.Why != ToProve {
+		return NotAll, nil
+	}
+	return "", err
 }
 
 // prepare decides what is asked and to whom.

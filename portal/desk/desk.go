@@ -42,7 +42,7 @@ type Desk struct {
 
 	LookupTXT func(ctx context.Context, name string) ([]string, error) // of the DNS; nil: no domain proves anything
 
-	NotTexted *prometheus.CounterVec // texts to strangers that a limit refused: NewTextMeter; nil: they are not counted
+	Refused *prometheus.CounterVec // messages to strangers that a limit refused: NewRefusals; nil: they are not counted
 
 	receipts limit.Lots // of what strangers may be sent in all
 	easel    easel
@@ -71,6 +71,8 @@ type Policy struct {
 	AckDaily     int                      `yaml:"ack_daily" json:"ack_daily"`           // receipts to one address in a day
 	AckHourly    int                      `yaml:"ack_hourly" json:"ack_hourly"`         // receipts by mail to strangers in an hour, in all
 	AckSMSHourly int                      `yaml:"ack_sms_hourly" json:"ack_sms_hourly"` // by SMS
+	MailHourly   int                      `yaml:"mail_hourly" json:"mail_hourly"`       // receipts and codes to strangers at one mail domain in an hour
+	FreeHourly   int                      `yaml:"free_hourly" json:"free_hourly"`       // and at one where anybody has a mailbox
 	Texts        TextPolicy               `yaml:"texts" json:"texts"`                   // to numbers that nobody has proved
 	OpenTries    int                      `yaml:"open_tries" json:"open_tries"`         // wrong secrets for one ticket in 15 minutes
 	Files        FilePolicy               `yaml:"files" json:"files"`                   // that come with messages
@@ -100,6 +102,8 @@ func DefaultPolicy() Policy {
 		AckDaily:     3,
 		AckHourly:    20_000,
 		AckSMSHourly: 500,
+		MailHourly:   300,
+		FreeHourly:   8000,
 		Texts:        defaultTexts(),
 		OpenTries:    10,
 		Files:        defaultFiles(),
@@ -153,7 +157,7 @@ func (p Policy) Check() error {
 			bad(field, "must be a duration above 0")
 		}
 	}
-	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "open_tries": p.OpenTries, "bulk.alone": p.Bulk.Alone} {
+	for field, n := range map[string]int{"ack_daily": p.AckDaily, "ack_hourly": p.AckHourly, "ack_sms_hourly": p.AckSMSHourly, "mail_hourly": p.MailHourly, "free_hourly": p.FreeHourly, "open_tries": p.OpenTries, "bulk.alone": p.Bulk.Alone} {
 		if n < 1 {
 			bad(field, "must be at least 1")
 		}

@@ -144,7 +144,10 @@ type seen struct {
 type ack struct {
 	channel string
 	taking  limit.Taking
-	not     string // why a stranger's number would get none: hers may be on file, and get it
+	domain  *limit.Taking // of what her mail domain may get,
+	free    bool          // unless anybody has a mailbox there
+	onFile  bool          // it is a number that is on file
+	not     string        // why a stranger's number would get none: hers may be on file, and get it
 }
 
 // told is what she hears of it, which is the same whether or not her number is on file.
@@ -158,12 +161,11 @@ func (a ack) told() string {
 // look reads what is going on, and decides whether and how a receipt goes to an address that nobody has proved: a stranger must not be able
 // to make us write to somebody again and again. When a budget is used up the person still has her receipt on the screen.
 func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
-	channel, address, hourly := comms.ChannelEmail, in.Email, d.Policy.AckHourly
+	channel, address := comms.ChannelEmail, in.Email
 	if address == "" {
-		channel, address, hourly = comms.ChannelSMS, in.Phone, d.Policy.AckSMSHourly
+		channel, address = comms.ChannelSMS, in.Phone
 	}
 	var budget error
-	onFile := false
 	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		if s.going, err = d.openIncidents(tx); err != nil {
@@ -177,34 +179,19 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 				return err
 			}
 		}
-		if channel == comms.ChannelSMS {
-			if onFile, err = d.onFile(tx, address); err != nil {
-				return err
-			}
-		}
 		s.ack.taking, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour})
-		return nil
+		if budget == nil && channel == comms.ChannelSMS {
+			s.ack.onFile, err = d.onFile(tx, channel, address)
+		} else if budget == nil {
+			s.ack.domain, s.ack.free, budget = d.mayMail(tx, address)
+		}
+		return err
 	})
-	if err != nil {
+	if err != nil || in.quiet {
 		return s, err
 	}
-	if in.quiet {
-		return s, nil
-	}
-	all := "ack all " + channel
-	if budget == nil && channel == comms.ChannelSMS {
-		if s.ack.not, err = d.mayText(ctx, d.Policy.Texts.receipts(), address); err != nil {
-			return s, err
-		}
-		switch {
-		case onFile:
-			all += " on file"
-		case s.ack.not != "":
-			return s, nil
-		}
-	}
 	if budget == nil {
-		budget = d.receipts.Take(ctx, d.DB, all, hourly, time.Hour)
+		budget = d.mayAcknowledge(ctx, &s.ack, channel, address)
 	}
 	if budget == nil {
 		s.ack.channel = channel
@@ -214,6 +201,28 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	return s, nil
 }
 
+// mayAcknowledge takes what a receipt costs of what many share. With fault.TooMany there is none.
+func (d *Desk) mayAcknowledge(ctx context.Context, a *ack, channel, address string) (err error) {
+	all, hourly := "ack all "+channel, d.Policy.AckHourly
+	switch {
+	case channel == comms.ChannelSMS:
+		if a.not, err = d.mayText(ctx, d.Policy.Texts.receipts(), address); err != nil {
+			return err
+		}
+		if a.not != "" && !a.onFile {
+			return fault.New(fault.TooMany, "this number is not texted")
+		}
+		if hourly = d.Policy.AckSMSHourly; a.onFile {
+			all += " on file"
+		}
+	case a.free:
+		if err := d.mayMailFree(ctx, address); err != nil {
+			return err
+		}
+	}
+	return d.receipts.Take(ctx, d.DB, all, hourly, time.Hour)
+}
+
 func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ack ack) error {
 	channel := ack.channel
 	if channel == "" {
@@ -221,6 +230,11 @@ func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ac
 	}
 	if err := ack.taking.In(tx); err != nil {
 		return err
+	}
+	if ack.domain != nil {
+		if err := ack.domain.In(tx); err != nil {
+			return err
+		}
 	}
 	return d.tellNumber(tx, id, t, channel, answers)
 }

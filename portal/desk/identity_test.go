@@ -431,6 +431,8 @@ func TestKnownAndUnknownAreAskedAlike(t *testing.T) {
 	}
 	grew(desk.Ask{Why: desk.ToReach, Number: l.filed("cy@elsewhere.example").Number}) // what everybody shares is counted from now on
 	l.next("cy@elsewhere.example")
+	grew(desk.Ask{Why: desk.ToOpen, To: "bo@acme.example"})
+	l.next("bo@acme.example")
 	for _, pair := range [][2]desk.Ask{
 		{{Why: desk.ToOpen, To: "ann@acme.example"}, {Why: desk.ToOpen, To: "amy@acme.example"}},
 		{{Why: desk.ToRegain, Number: r.Number, To: "ann@elsewhere.example"}, {Why: desk.ToRegain, Number: "000-000-000", To: "abc@elsewhere.example"}},

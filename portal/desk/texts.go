@@ -79,8 +79,11 @@ const (
 	NotMoney   = "money"   // the day's money is spent
 )
 
-// NotReasons are all of them.
-func NotReasons() []string { return []string{NotCountry, NotSort, NotNumber, NotPrefix, NotMoney} }
+// Why a mail that a stranger causes does not go out.
+const (
+	NotDomain = "domain" // so many went to the domain
+	NotAll    = "all"    // so many went out in all
+)
 
 // never says by a number alone why it is not texted; "": it may be.
 func (p TextPolicy) never(number string) string {
@@ -143,14 +146,14 @@ func (d *Desk) mayText(ctx context.Context, for_ purpose, number string) (not st
 			}
 		}
 	}
-	d.untexted(for_, not)
+	d.refused(contacts.SMS, for_.name, not)
 	return not, nil
 }
 
 // mayAnswer is mayText for what staff write, in the transaction that writes it: they decide to whom and how often. A number on file, or one that was proved in the
 // ticket, costs nothing of it.
 func (d *Desk) mayAnswer(tx *store.Tx, ticket, number string) (not string, err error) {
-	known, err := d.onFile(tx, number)
+	known, err := d.onFile(tx, contacts.SMS, number)
 	if err == nil && !known {
 		known, err = proved(tx, ticket, contacts.SMS, number)
 	}
@@ -170,13 +173,13 @@ func (d *Desk) mayAnswer(tx *store.Tx, ticket, number string) (not string, err e
 			return "", err
 		}
 	}
-	tx.After(func() { d.untexted(p.answers(), not) })
+	tx.After(func() { d.refused(contacts.SMS, p.answers().name, not) })
 	return not, nil
 }
 
-// onFile says whether a number is a contact's.
-func (d *Desk) onFile(tx *store.Tx, number string) (bool, error) {
-	have, err := d.Book.ByAddress(tx, contacts.SMS, number)
+// onFile says whether an address is a contact's.
+func (d *Desk) onFile(tx *store.Tx, channel, address string) (bool, error) {
+	have, err := d.Book.ByAddress(tx, channel, address)
 	return len(have) > 0, err
 }
 
@@ -197,14 +200,14 @@ func (d *Desk) Untexted(t Ticket) string {
 	return d.Policy.Texts.never(t.Phone)
 }
 
-// NewTextMeter counts the texts that were not sent to numbers of strangers, for Desk.NotTexted.
-func NewTextMeter() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lifeline_texts_refused_total",
-		Help: "Text messages to numbers of strangers that were not sent, by what they were for and which limit refused them."}, []string{"for", "reason"})
+// NewRefusals counts the messages that did not go to strangers, for Desk.Refused.
+func NewRefusals() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lifeline_stranger_messages_refused_total",
+		Help: "Messages to addresses that nobody proved which were not sent, by what they were for and which limit refused them."}, []string{"channel", "for", "reason"})
 }
 
-func (d *Desk) untexted(for_ purpose, not string) {
-	if d.NotTexted != nil && not != "" {
-		d.NotTexted.WithLabelValues(for_.name, not).Inc()
+func (d *Desk) refused(channel, what, not string) {
+	if d.Refused != nil && not != "" {
+		d.Refused.WithLabelValues(channel, what, not).Inc()
 	}
 }

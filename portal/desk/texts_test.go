@@ -19,7 +19,7 @@ import (
 // texting is a lobby whose messages are taken away as they come, and counted where they are written.
 func texting(t *testing.T) *lobby {
 	l := openLobby(t)
-	l.NotTexted = desk.NewTextMeter()
+	l.Refused = desk.NewRefusals()
 	l.Policy.AckEach = time.Second
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
@@ -70,18 +70,18 @@ func (l *lobby) texted(number string) (sent bool, r desk.Receipt) {
 	return n > 0, r
 }
 
-// refused is how many texts a limit is counted to have refused.
-func (l *lobby) refused(what, not string) float64 {
+// refused is how many messages a limit is counted to have refused.
+func (l *lobby) refused(channel, what, not string) float64 {
 	l.Helper()
 	seen := prometheus.NewRegistry()
-	seen.MustRegister(l.NotTexted)
+	seen.MustRegister(l.Refused)
 	all, err := seen.Gather()
 	if err != nil {
 		l.Fatal(err)
 	}
 	for _, family := range all {
 		for _, m := range family.Metric {
-			if m.Label[0].GetValue() == what && m.Label[1].GetValue() == not {
+			if m.Label[0].GetValue() == channel && m.Label[1].GetValue() == what && m.Label[2].GetValue() == not {
 				return m.Counter.GetValue()
 			}
 		}
@@ -115,11 +115,11 @@ func TestTextsToStrangersAreCapped(t *testing.T) {
 				t.Errorf("%s: %s got none: %q", c.not, number, r.Untold)
 			}
 		}
-		was := l.refused("receipt", c.not)
+		was := l.refused("sms", "receipt", c.not)
 		if sent, r := l.texted(c.never); sent || r.Untold != c.not || r.Secret == "" {
 			t.Errorf("%s: %s was sent one: %v %q", c.not, c.never, sent, r.Untold)
 		}
-		if now := l.refused("receipt", c.not); now != was+1 {
+		if now := l.refused("sms", "receipt", c.not); now != was+1 {
 			t.Errorf("%s was counted %v times", c.not, now-was)
 		}
 		if c.still != "" {
@@ -244,5 +244,60 @@ func TestAnAnswerThatNoTextTellsOfIsNotLost(t *testing.T) {
 	}
 	if told, m := answer(near.Number); told != 1 || m.Untold != "" {
 		t.Errorf("proved: told %d, %+v", told, m)
+	}
+}
+
+// What strangers cause at one mail domain is bounded whatever they put in front of it; an address on file there is sent its codes, and nobody can tell by the answer.
+func TestMailToOneDomainIsBounded(t *testing.T) {
+	l := texting(t)
+	ctx := context.Background()
+	l.Policy.MailHourly, l.Policy.FreeHourly, l.Policy.Identity.From = 4, 5, 100
+	file := func(email string) (told string, sent int) {
+		sent = l.sends(func() { told = l.filed(email).Told })
+		return told, sent
+	}
+	for i := range 4 {
+		if told, sent := file(fmt.Sprintf("p%d@%s.acme.example", i, strings.Repeat("x", i+1))); told != "email" || sent != 1 {
+			t.Errorf("receipt %d: %q, %d", i, told, sent)
+		}
+	}
+	if told, sent := file("p9@acme.example"); told != "" || sent != 0 {
+		t.Errorf("one too many: %q, %d", told, sent)
+	}
+	if told, _ := file("someone@else.example"); told != "email" {
+		t.Errorf("at another domain: %q", told)
+	}
+	for i := range 6 {
+		if told, _ := file(fmt.Sprintf("p%d@gmail.com", i)); (told == "email") != (i < 5) {
+			t.Errorf("%d at a provider: %q", i, told)
+		}
+	}
+	if n := l.refused("email", "any", desk.NotDomain); n != 2 {
+		t.Errorf("%v were counted", n)
+	}
+	code := func(to string) (sent desk.Sent, n int) {
+		t.Helper()
+		n = l.sends(func() {
+			var err error
+			if sent, err = l.AskCode(ctx, desk.Ask{Why: desk.ToOpen, To: to, By: "public:web", Source: "of " + to}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		return sent, n
+	}
+	known, went := code("ann@acme.example")
+	unknown, also := code("amy@acme.example")
+	if went != 1 || also != 0 || known.To != unknown.To || known.Channel != unknown.Channel {
+		t.Errorf("on file: %d %+v; not: %d %+v", went, known, also, unknown)
+	}
+	// In all, strangers have nothing of what addresses on file may have.
+	l.Policy.Identity.Hourly = 2
+	for i := range 4 {
+		if _, n := code(fmt.Sprintf("a%d@d%d.example", i, i)); (n == 1) != (i < 2) {
+			t.Errorf("code %d: %d", i, n)
+		}
+	}
+	if _, n := code("bo@acme.example"); n != 1 {
+		t.Error("an address on file was sent no code")
 	}
 }
