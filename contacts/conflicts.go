@@ -100,6 +100,7 @@ func (b *Book) conflict(tx *store.Tx, rec store.Rec[openConflict]) (OpenConflict
 // disputed is a record of any of the three kinds, as far as conflicts go.
 type disputed struct {
 	kind       string
+	account    string // whose it is; our id
 	version    int64
 	provenance *Provenance
 	current    func(field string) (string, bool) // of a single value
@@ -113,16 +114,16 @@ func (b *Book) disputed(tx *store.Tx, id string) (disputed, error) {
 	case accounts.Name:
 		a, m, err := accounts.Get(tx, id)
 		a = a.clone()
-		return disputed{k.Name, m.Version, &a.Provenance, a.current, func(f, v string) error { return a.set(f, v, tx) },
+		return disputed{k.Name, id, m.Version, &a.Provenance, a.current, func(f, v string) error { return a.set(f, v, tx) },
 			func(tx *store.Tx) error { return accounts.Put(tx, id, a, m.Version) }}, err
 	case sites.Name:
 		s, m, err := sites.Get(tx, id)
 		s = s.clone()
-		return disputed{k.Name, m.Version, &s.Provenance, s.current, s.set, func(tx *store.Tx) error { return sites.Put(tx, id, s, m.Version) }}, err
+		return disputed{k.Name, s.Account, m.Version, &s.Provenance, s.current, s.set, func(tx *store.Tx) error { return sites.Put(tx, id, s, m.Version) }}, err
 	case people.Name:
 		c, m, err := people.Get(tx, id)
 		c = c.clone()
-		return disputed{k.Name, m.Version, &c.Provenance, c.current, c.set, func(tx *store.Tx) error { return people.Put(tx, id, c, m.Version) }}, err
+		return disputed{k.Name, c.Account, m.Version, &c.Provenance, c.current, c.set, func(tx *store.Tx) error { return people.Put(tx, id, c, m.Version) }}, err
 	}
 	return disputed{}, fault.New(fault.NotFound, "there is no record %.80q", id)
 }
@@ -255,7 +256,8 @@ func (b *Book) decide(tx *store.Tx, by string, c OpenConflict, a ConflictAnswer)
 	}
 	p := d.provenance
 	origin := Origin{Source: staffWord, ConfirmedAt: tx.Now(), Seen: tx.Now(), How: ByStaff, By: by, Why: a.Reason}
-	no := Decided{Field: c.Field, Offered: c.Offered, Source: c.Source, Verdict: a.Decision, By: by, Why: a.Reason, At: tx.Now()}
+	no := Decided{Field: c.Field, Offered: c.Offered, Source: c.Source, Verdict: a.Decision, By: by, Why: a.Reason, At: tx.Now(),
+		About: c.Conflict, Was: c.HaveOrigin}
 	var t tally
 	switch a.Decision {
 	case TakeOffered:
@@ -284,6 +286,61 @@ func (p *Provenance) decided(d Decided) {
 	if over := len(p.Decided) - maxDecided; over > 0 {
 		p.Decided = slices.Delete(p.Decided, 0, over)
 	}
+}
+
+// Reopening takes a decision back.
+type Reopening struct {
+	Of       string `json:"of"` // our id of the record
+	Conflict string `json:"conflict_id"`
+}
+
+// ReopenConflict takes back a decision that needed no second person: the record is as it was before, and the conflict waits again, in an
+// entry of its own. What was changed since stays, and the decision with it (fault.Conflict).
+func (b *Book) ReopenConflict(ctx context.Context, by string, r Reopening) (entry string, err error) {
+	err = b.DB.Update(ctx, store.Act{By: by, Verb: "contacts.reopen"}, func(tx *store.Tx) error {
+		d, err := b.disputed(tx, r.Of)
+		if err != nil {
+			return err
+		}
+		p := d.provenance
+		i := slices.IndexFunc(p.Decided, func(d Decided) bool { return d.About.ID != "" && d.About.ID == r.Conflict })
+		if i < 0 {
+			return fault.New(fault.NotFound, "there is no decision of this conflict to take back")
+		}
+		was := p.Decided[i]
+		left := was.About.Have
+		if was.Verdict == TakeOffered {
+			left = was.About.Offered
+		}
+		if now, single := d.current(was.Field); single && now != left {
+			return fault.New(fault.Conflict, "the value was changed since: it says %.80q now", now)
+		}
+		if was.Verdict == TakeOffered {
+			if err := d.set(was.Field, was.About.Have); err != nil {
+				return err
+			}
+		}
+		switch {
+		case was.Verdict == KeepApart: // left it as it was
+		case was.Was == Origin{}:
+			delete(p.Origins, was.Field)
+		case p.Origins != nil:
+			p.Origins[was.Field] = was.Was
+		}
+		p.Decided = slices.Delete(p.Decided, i, i+1)
+		var t tally
+		about := was.About
+		about.ID = ""
+		p.dispute(&t, about)
+		tx.On(r.Of)
+		for _, entry = range t.raised {
+			if err := openConflicts.Put(tx, entry, openConflict{Of: r.Of, Account: d.account, At: about.At}, 0); err != nil {
+				return err
+			}
+		}
+		return d.put(tx)
+	})
+	return entry, err
 }
 
 // proposeFor proposes what a decision needs a second person for.

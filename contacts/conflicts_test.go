@@ -64,6 +64,19 @@ func TestAConflictIsDecidedOnce(t *testing.T) {
 				if _, _, err := b.DecideConflict(context.Background(), "stf_ada", ConflictAnswer{open[0].ID, c.decision, "again"}); fault.Of(err) != fault.NotFound {
 					t.Errorf("deciding twice: %v", err)
 				}
+				// Taken back, everything is as it was and waits for another decision.
+				entry, err := b.ReopenConflict(context.Background(), "stf_ada", Reopening{open[0].Of, open[0].ID})
+				waits, _ := b.waiting(t, "", store.Query{})
+				if err != nil || len(waits) != 1 || waits[0].Entry.ID != entry || waits[0].Have != "Ann Lee" || waits[0].Offered != "Anne Lee" || waits[0].HaveOrigin.Source != "product" {
+					t.Fatalf("taken back: %v, %+v", err, waits)
+				}
+				if _, err := b.ReopenConflict(context.Background(), "stf_ada", Reopening{open[0].Of, open[0].ID}); fault.Of(err) != fault.NotFound {
+					t.Errorf("taking back twice: %v", err)
+				}
+				b.answer(t, waits[0], TakeOffered)
+				if ann := person(t, b.view(t, "A-100"), "ann@acme.example").Value; ann.Name != "Anne Lee" || len(ann.Conflicts) != 0 {
+					t.Errorf("decided anew: %q, %+v", ann.Name, ann.Conflicts)
+				}
 			})
 		})
 	}

@@ -172,6 +172,9 @@ type Decided struct {
 	By      string    `json:"by"`
 	Why     string    `json:"why,omitempty"`
 	At      time.Time `json:"at"`
+	// What it was about, and where the value that stood was from, so that it can be taken back; an older decision cannot.
+	About Conflict `json:"about,omitzero"`
+	Was   Origin   `json:"was,omitzero"`
 }
 
 // Conflict is a value that a source offered and that nobody may adopt without a person's decision.

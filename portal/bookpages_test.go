@@ -273,7 +273,15 @@ func TestConflictsAreDecidedOnTheirPage(t *testing.T) {
 		desk.press("/desk/conflicts", "conflict", c.ID, "decision", "take_offered", "reason", " ").want(422).says(`class="wrong"`)
 		desk.press("/desk/conflicts", "conflict", c.ID, "decision", "keep_apart", "reason", "asked").want(422)
 		to := desk.press("/desk/conflicts", "conflict", c.ID, "decision", "take_offered", "reason", "asked her").want(303).Header.Get("Location")
-		desk.page(to).want(200).says("not asked about again", `value="asked her"`)
+		desk.page(to).want(200).says("not asked about again", `value="asked her"`, "Take it back")
+		h.sits(auth.Auditor).press("/desk/conflicts", "act", "reopen", "of", c.Of, "conflict", c.ID).want(403)
+		desk.page(desk.press("/desk/conflicts", "act", "reopen", "of", c.Of, "conflict", c.ID).want(303).Header.Get("Location")).want(200).says("it waits again", "Anna")
+		desk.press("/desk/conflicts", "act", "reopen", "of", c.Of, "conflict", c.ID).want(404)
+		var again struct{ Items []struct{ ID string } }
+		h.do(ask{as: auth.Support, method: "GET", path: "/api/v1/contacts/conflicts?account=A-1"}).want(200).into(&again)
+		for _, waits := range again.Items {
+			desk.press("/desk/conflicts", "conflict", waits.ID, "decision", "take_offered", "reason", "asked her")
+		}
 	}
 	desk.page("/desk/conflicts").want(200).says("Nothing to decide")
 	desk.page("/desk/accounts/A-1").want(200).says("&lt;i&gt;Anna")

@@ -107,14 +107,15 @@ type conflictListView struct {
 	All     []conflictDesk
 	Total   int
 	Next    string
-	Why     string // the reason that was given last
-	Decided bool
-	Wrong1  string // the conflict whose form was refused
+	Why     string             // the reason that was given last
+	Decided contacts.Reopening // what was decided last, and can be taken back
+	Back    bool               // it was
+	Wrong1  string             // the conflict whose form was refused
 }
 
 func (k *call) conflictList(status int, refused error) error {
 	ctx := k.UserContext()
-	v := conflictListView{shell: k.shell("desk.book.conflicts"), Account: k.Query("account"), Why: k.Query("why"), Decided: k.Query("done") != ""}
+	v := conflictListView{shell: k.shell("desk.book.conflicts"), Account: k.Query("account"), Why: k.Query("why"), Decided: contacts.Reopening{Of: k.Query("of"), Conflict: k.Query("done")}, Back: k.Query("back") != ""}
 	err := k.p.DB.View(ctx, func(tx *store.Tx) error {
 		if v.Account == "" {
 			return nil
@@ -145,17 +146,27 @@ func (k *call) conflictList(status int, refused error) error {
 }
 
 func (k *call) decideConflict() error {
+	to := url.Values{}
+	if account := k.FormValue("account"); account != "" {
+		to.Set("account", account)
+	}
+	if k.FormValue("act") == "reopen" {
+		if _, err := k.p.Book.ReopenConflict(k.UserContext(), k.person.ID, contacts.Reopening{Of: k.FormValue("of"), Conflict: k.FormValue("conflict")}); err != nil {
+			return k.conflictList(problemOf(err).Status, err)
+		}
+		to.Set("back", "1")
+		return k.Redirect("/desk/conflicts?"+to.Encode(), fiber.StatusSeeOther)
+	}
 	in := contacts.ConflictAnswer{Conflict: k.FormValue("conflict"), Decision: contacts.Decision(k.FormValue("decision")), Reason: k.FormValue("reason")}
-	_, change, err := k.p.Book.DecideConflict(k.UserContext(), k.person.ID, in)
+	done, change, err := k.p.Book.DecideConflict(k.UserContext(), k.person.ID, in)
 	if err != nil {
 		return k.conflictList(problemOf(err).Status, err)
 	}
 	if change != "" {
 		return k.Redirect("/desk/changes/"+change, fiber.StatusSeeOther)
 	}
-	to := url.Values{"done": {"1"}, "why": {in.Reason}}
-	if account := k.FormValue("account"); account != "" {
-		to.Set("account", account)
-	}
+	to.Set("done", in.Conflict)
+	to.Set("of", done.Of)
+	to.Set("why", in.Reason)
 	return k.Redirect("/desk/conflicts?"+to.Encode(), fiber.StatusSeeOther)
 }

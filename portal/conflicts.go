@@ -54,6 +54,12 @@ type decisionAnswer struct {
 	Change   string `json:"change_id,omitempty"` // proposed: a second person must approve it
 }
 
+// reopeningAnswer is the conflict that waits again.
+type reopeningAnswer struct {
+	Conflict string `json:"conflict_id"`
+	Of       string `json:"of"`
+}
+
 func (p *Portal) conflictRoutes() []route {
 	return []route{
 		{method: "GET", path: "/api/v1/contacts/conflicts", right: auth.ContactRead, tag: "contacts", summary: "values that wait for a person, the oldest first", query: []string{"account", "after", "limit"},
@@ -94,6 +100,18 @@ func (p *Portal) conflictRoutes() []route {
 					return err
 				}
 				return send(k.Ctx, 200, decisionAnswer{in.Conflict, done.Of, change == "", change})
+			}},
+		{method: "POST", path: "/api/v1/contacts/conflicts/reopenings", right: auth.ContactChange, tag: "contacts", summary: "take a decision back that needed no second person; the conflict waits again",
+			body: contacts.Reopening{}, needs: []string{"of", "conflict_id"}, answer: reopeningAnswer{}, do: func(k *call) error {
+				var in contacts.Reopening
+				if err := decode(k.Ctx, &in); err != nil {
+					return err
+				}
+				entry, err := p.Book.ReopenConflict(k.UserContext(), k.person.ID, in)
+				if err != nil {
+					return err
+				}
+				return send(k.Ctx, 200, reopeningAnswer{entry, in.Of})
 			}},
 	}
 }

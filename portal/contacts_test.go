@@ -144,6 +144,13 @@ func TestConflictsAreDecidedByAPerson(t *testing.T) {
 		h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/contacts/conflicts/decisions", body: map[string]string{"conflict_id": c.ID, "decision": "toss_a_coin", "reason": "x"}}).want(422)
 		h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/contacts/conflicts/decisions", body: map[string]string{"conflict_id": c.ID, "decision": decision, "reason": "asked her"}}).want(200)
 		h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/contacts/conflicts/decisions", body: map[string]string{"conflict_id": c.ID, "decision": decision, "reason": "asked her"}}).want(404)
+		var back struct {
+			ID string `json:"conflict_id"`
+		}
+		reopen := ask{as: auth.Support, method: "POST", path: "/api/v1/contacts/conflicts/reopenings", body: map[string]string{"of": c.Of, "conflict_id": c.ID}}
+		h.do(reopen).want(200).into(&back)
+		h.do(reopen).want(404)
+		h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/contacts/conflicts/decisions", body: map[string]string{"conflict_id": back.ID, "decision": decision, "reason": "asked her"}}).want(200)
 	}
 	send("billing", again)
 	if list(""); len(page.Items) != 0 {

@@ -35,11 +35,13 @@
     }, 2000);
   }
 
-  // In a box with choices a letter presses its button, as long as the focus is in the box and nobody types.
+  // In a box with choices a letter presses its button, as long as the focus is in the box and nobody types; so it does the one that takes the last choice back.
   document.addEventListener('keydown', function (ev) {
     var box = ev.target.closest('.conflict');
     if (!box || ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select')) return;
-    var button = Array.prototype.find.call(box.querySelectorAll('[data-press]'), function (b) { return b.getAttribute('data-press') === ev.key.toLowerCase(); });
+    var button = Array.prototype.find.call(document.querySelectorAll('[data-press]'), function (b) {
+      return (box.contains(b) || b.hasAttribute('data-anywhere')) && b.getAttribute('data-press') === ev.key.toLowerCase();
+    });
     if (!button) return;
     ev.preventDefault();
     button.click();
