@@ -72,12 +72,12 @@ type Run struct {
 
 // Result is what was found at one item.
 type Result struct {
-	State string        `json:"state"` // done, failed, na
-	Value string        `json:"value,omitempty"`
-	Why   string        `json:"why,omitempty"` // it does not apply, or failed
-	By    string        `json:"by,omitempty"`
-	At    time.Time     `json:"at,omitzero"`
-	Took  time.Duration `json:"took,omitempty"` // since the result before it; several that came at once share the time
+	State string    `json:"state"` // done, failed, na
+	Value string    `json:"value,omitempty"`
+	Why   string    `json:"why,omitempty"` // it does not apply, or failed
+	By    string    `json:"by,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	Took  float64   `json:"took_s,omitempty"` // since the result before it; several that came at once share the time
 }
 
 // The states of a result. An item without one is open.
@@ -277,7 +277,12 @@ func (r *Room) LastRuns(tx *store.Tx, incident string, most int) (all []store.Re
 
 // Marked is a run with more results in it, or the fields that cannot stand. A result with an empty state takes an item's back. Everything that is
 // wrong is named at once, as results.KEY, and then nothing is taken.
-func (l Checklist) Marked(v Run, by string, found map[string]Result, now time.Time) (Run, []fault.Field) {
+//
+// The first result took from since, or from the beginning of the run when that is later.
+func (l Checklist) Marked(v Run, by string, found map[string]Result, since, now time.Time) (Run, []fault.Field) {
+	if v.StartedAt.After(since) {
+		since = v.StartedAt
+	}
 	was := v.Results
 	v.Results = maps.Clone(v.Results)
 	if v.Results == nil {
@@ -321,7 +326,7 @@ func (l Checklist) Marked(v Run, by string, found map[string]Result, now time.Ti
 		return v, f
 	}
 	if n := len(fresh); n > 0 {
-		took := now.Sub(lastFound(was, v.StartedAt)) / time.Duration(n)
+		took := now.Sub(lastFound(was, since)).Seconds() / float64(n)
 		for _, key := range fresh {
 			res := v.Results[key]
 			res.Took = max(0, took)
@@ -404,8 +409,8 @@ func (l Checklist) Done(v Run) (done, all int) {
 	return done, len(l.Items)
 }
 
-// Mark writes results and notes into an open run, in the caller's transaction.
-func (r *Room) Mark(tx *store.Tx, rec store.Rec[Run], by string, found map[string]Result, notes *string) (store.Rec[Run], Checklist, error) {
+// Mark writes results and notes into an open run, in the caller's transaction; since is from when on its writer has it.
+func (r *Room) Mark(tx *store.Tx, rec store.Rec[Run], by string, found map[string]Result, notes *string, since time.Time) (store.Rec[Run], Checklist, error) {
 	l, err := r.ChecklistIn(tx, rec.Value.List)
 	if err != nil {
 		return rec, l, err
@@ -413,7 +418,7 @@ func (r *Room) Mark(tx *store.Tx, rec store.Rec[Run], by string, found map[strin
 	if !rec.Value.EndedAt.IsZero() {
 		return rec, l, fault.New(fault.Conflict, "this run has ended")
 	}
-	v, f := l.Marked(rec.Value, by, found, tx.Now())
+	v, f := l.Marked(rec.Value, by, found, since, tx.Now())
 	if notes != nil {
 		f = prose{most: mostNotes, lines: true}.bad(f, "notes", *notes)
 		v.Notes = *notes

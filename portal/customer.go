@@ -51,6 +51,7 @@ type ticketView struct {
 	Next   templates.Moment // when the next update is due
 	Wait   desk.Wait
 	Sites  desk.Sites
+	Back   *desk.Back // asks whether her site works; nil: there is nothing to ask
 	Hints  []desk.Hint
 	Files  filesView
 
@@ -309,6 +310,13 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	var err error
 	if page.Sites, err = k.p.Desk.SitesFor(ctx, visit); err != nil {
 		k.p.Log.Warn("the stage of her sites is not shown", "err", err)
+	}
+	if visit.May(desk.SeeStage) == nil {
+		if back, asked, err := k.p.Desk.BackOf(ctx, v.Ticket); err != nil {
+			k.p.Log.Warn("whether her site works is not asked", "err", err)
+		} else if asked {
+			page.Back = &back
+		}
 	}
 	if visit.Level >= desk.L1 && v.Ticket.Account != "" {
 		if page.Hints, err = k.p.Desk.OnFile(ctx, "public:web", v.Ticket.Number); err != nil {

@@ -267,6 +267,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/incidents/" + d.Incident
 	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:
 		return "/desk/tickets?overdue=true"
+	case desk.HandoffDue:
+		return "/desk/handoffs/" + d.Of
 	case "way_back":
 		return "/desk/tickets/" + d.Title
 	case "second_reading":

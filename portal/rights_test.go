@@ -230,6 +230,42 @@ var mayUse = map[string]string{
 	"POST /desk/tickets/:number":            "commander support",
 	"POST /desk/tickets/:number/presence":   "commander support",
 
+	"GET /api/v1/checks":                        everyone,
+	"POST /api/v1/checks/claim":                 checkers,
+	"GET /api/v1/checks/:id":                    everyone,
+	"POST /api/v1/checks/:id/heartbeat":         checkers,
+	"POST /api/v1/checks/:id/submit":            checkers,
+	"POST /api/v1/checks/:id/release":           checkers,
+	"POST /api/v1/checks/:id/hand-over":         checkers,
+	"POST /api/v1/checks/:id/reassign":          checkers,
+	"POST /api/v1/checks/:id/unblock":           checkers,
+	"POST /api/v1/checks/:id/one-check":         checkers,
+	"POST /api/v1/checks/:id/again":             checkers,
+	"POST /api/v1/checks/:id/probes":            "commander engineer automation",
+	"GET /api/v1/incidents/:id/checks/figures":  everyone,
+	"GET /api/v1/checklists":                    everyone,
+	"POST /api/v1/checklists":                   "commander",
+	"GET /api/v1/incidents/:id/batches":         everyone,
+	"PUT /api/v1/incidents/:id/batches":         "commander",
+	"POST /api/v1/incidents/:id/batches/except": checkers,
+	"POST /api/v1/incidents/:id/batches/close":  checkers,
+	"POST /api/v1/incidents/:id/handoffs":       workers,
+	"GET /api/v1/incidents/:id/handoffs":        everyone,
+	"GET /api/v1/handoffs/:id":                  everyone,
+	"PUT /api/v1/handoffs/:id":                  workers,
+	"POST /api/v1/handoffs/:id/acknowledge":     workers,
+	"GET /desk/checks":                          pages,
+	"POST /desk/checks/claim":                   checkers,
+	"GET /desk/checks/:id":                      pages,
+	"PUT /desk/checks/:id/run":                  checkers,
+	"POST /desk/checks/:id":                     checkers,
+	"POST /desk/incidents/:id/handoffs":         workers,
+	"GET /desk/handoffs/:id":                    pages,
+	"POST /desk/handoffs/:id":                   workers,
+	"GET /b/:token":                             "public",
+	"POST /b/:token":                            "public",
+	"POST /t/:number/site":                      "public",
+
 	"GET /api/v1/contacts/export":          "commander",
 	"POST /api/v1/changes":                 "commander support",
 	"GET /api/v1/changes":                  "commander comms approver support security auditor",
@@ -252,6 +288,7 @@ const (
 	readers   = "commander comms approver support engineer security auditor"
 	writers   = "commander comms support"
 	approvers = "commander approver"
+	checkers  = "support engineer"
 	workers   = "commander comms support engineer security"
 	changers  = "commander comms approver support security auditor"
 	desks     = "commander comms support security auditor"

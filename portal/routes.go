@@ -179,6 +179,7 @@ func (p *Portal) routes() []route {
 		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.changeRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.bookPages(),
 		p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.docRoutes(),
 		p.staffRoutes(),
+		p.checkRoutes(), p.checkPages(),
 	} {
 		all = append(all, some...)
 	}

@@ -30,6 +30,7 @@ var viewFiles = []string{
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html",
+	"desk_check.html", "back.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {
@@ -66,6 +67,8 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"side":       func(words templates.Catalog, s sideDesk) sided { return sided{words, s} },
 			"counted":    counted,
 			"labels":     labelLine,
+			"lasting":    lasting,
+			"resulted":   resulted,
 			"heldSays":   heldSays,
 			"changesays": changeSays,
 			"drawn":      func(code auth.QR, says string) drawn { return drawn{code, says} },

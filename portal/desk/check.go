@@ -576,7 +576,6 @@ func (d *Desk) record(tx *store.Tx, p Checker, c *Check, w Written) (store.Rec[c
 		if rec, err = d.Comms.BeginRun(tx, comms.Run{List: c.List, Of: checkID(c.Incident, c.Site), Incident: c.Incident, Attempt: c.Attempt, Pass: c.Pass, By: p.ID}); err != nil {
 			return rec, comms.Checklist{}, err
 		}
-		rec.Value.StartedAt = c.LeasedAt // the first item took from the claim on
 		c.Run = rec.ID
 	} else if rec, err = d.Comms.RunIn(tx, c.Run); err != nil {
 		return rec, comms.Checklist{}, err
@@ -584,7 +583,7 @@ func (d *Desk) record(tx *store.Tx, p Checker, c *Check, w Written) (store.Rec[c
 	if c.State == CheckLeased {
 		c.State = Checking
 	}
-	return d.Comms.Mark(tx, rec, p.ID, w.Results, w.Notes)
+	return d.Comms.Mark(tx, rec, p.ID, w.Results, w.Notes, c.LeasedAt)
 }
 
 // withHeld does something to a check for its holder. Whoever no longer holds it, or names an epoch that is over, is told so with fault.Fenced, and what she wrote is
@@ -973,7 +972,50 @@ func (d *Desk) Again(ctx context.Context, by, id, item string) (store.Rec[Check]
 		if err != nil {
 			return rec, err
 		}
-		_, _, err = d.Comms.Mark(tx, run, run.Value.By, map[string]comms.Result{item: {}}, nil)
+		_, _, err = d.Comms.Mark(tx, run, run.Value.By, map[string]comms.Result{item: {}}, nil, time.Time{})
+		return rec, err
+	})
+}
+
+// Attach fills items that ask for what a program finds with what one has found, whoever has the check or nobody. What a person wrote stays.
+func (d *Desk) Attach(ctx context.Context, by, id string, found map[string]comms.Result) (store.Rec[Check], error) {
+	return d.withCheck(ctx, store.Act{By: by, Verb: "check.probe"}, id, func(tx *store.Tx, rec store.Rec[Check]) (store.Rec[Check], error) {
+		c := rec.Value
+		if !c.waits() && !c.Held() {
+			return rec, fault.New(fault.Conflict, "this check is %s", c.State)
+		}
+		list, err := d.Comms.ChecklistIn(tx, c.List)
+		if err != nil {
+			return rec, err
+		}
+		run := store.Rec[comms.Run]{}
+		if c.Run != "" {
+			if run, err = d.Comms.RunIn(tx, c.Run); err != nil {
+				return rec, err
+			}
+		}
+		take := map[string]comms.Result{}
+		for key, res := range found {
+			if it, known := list.Item(key); !known || it.Evidence != comms.EvidenceProbe {
+				return rec, fault.BadField("results."+cut(line(key), 40), "is no item that asks for a probe")
+			}
+			if had := run.Value.Results[key]; had.State == "" || had.By == by {
+				take[key] = res
+			}
+		}
+		if len(take) == 0 {
+			return rec, store.ErrNothing
+		}
+		if c.Run == "" {
+			if run, err = d.Comms.BeginRun(tx, comms.Run{List: c.List, Of: rec.ID, Incident: c.Incident, Attempt: c.Attempt, Pass: c.Pass, By: by}); err != nil {
+				return rec, err
+			}
+			c.Run = run.ID
+			if rec, err = d.putCheck(tx, rec, c); err != nil {
+				return rec, err
+			}
+		}
+		_, _, err = d.Comms.Mark(tx, run, by, take, nil, time.Time{})
 		return rec, err
 	})
 }

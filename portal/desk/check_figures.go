@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -169,7 +168,7 @@ func (d *Desk) timeItems(tx *store.Tx, f *CheckFigures) error {
 	}
 	for _, it := range list.Items {
 		item := ItemFigures{Key: it.Key, Text: it.Text}
-		var took []time.Duration
+		var took []float64
 		for _, run := range last {
 			res, is := run.Value.Results[it.Key]
 			if !is {
@@ -180,11 +179,20 @@ func (d *Desk) timeItems(tx *store.Tx, f *CheckFigures) error {
 				item.Failed++
 			}
 		}
-		slices.SortFunc(took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
-		item.N, item.P50, item.P95 = len(took), quantile(took, 0.5), quantile(took, 0.95)
+		slices.Sort(took)
+		item.N, item.P50, item.P95 = len(took), nearest(took, 0.5), nearest(took, 0.95)
 		f.Items = append(f.Items, item)
 	}
 	return nil
+}
+
+// nearest is the value below which a part of sorted seconds lies, by the nearest rank; 0 of none.
+func nearest(sorted []float64, part float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := int(math.Ceil(part*float64(len(sorted)))) - 1
+	return round1(sorted[max(0, min(at, len(sorted)-1))])
 }
 
 // surelyOver says whether k of n shows a share above over with statistical weight: the lower end of the 95 % interval (Wilson score) lies above it.
