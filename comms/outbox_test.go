@@ -592,8 +592,14 @@ func TestAChannelThatHangsHoldsUpNothingElse(t *testing.T) {
 		if got := w.audit(update).ByChannel[ChannelEmail]; got[Queued] != 260 {
 			w.Errorf("mails while the relay hangs: %v", got)
 		}
-		// A page to staff goes through the same relay's hanging broadcast.
+		// A page to staff goes through the same relay's hanging broadcast, and past the receipts of a flood of tickets that hang there as well.
 		err := w.DB.Update(context.Background(), store.Act{}, func(tx *store.Tx) error {
+			for range 2 * shares[LaneDirect] {
+				if _, err := w.Tell(tx, Notice{Lane: LaneDirect, Name: templates.MsgTicketAck, Data: []byte(`{"number":"T-1","url":"https://status.vendor.example/t/T-1"}`),
+					To: []Direct{{Channel: ChannelEmail, Address: "someone@else.example"}}}); err != nil {
+					return err
+				}
+			}
 			_, err := w.Tell(tx, Notice{Lane: LaneUrgent, Name: templates.MsgDeadline, Data: []byte(`{}`),
 				To: []Direct{{Channel: ChannelEmail, Address: "duty@vendor.example", Name: "Duty"}}})
 			return err

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"html"
 	"math/bits"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,5 +162,75 @@ func TestASecondTryIsFiledAndMarked(t *testing.T) {
 	h.do(ask{method: "POST", path: "/t/" + second.Number, media: form, body: url.Values{"secret": {second.Secret}, "here": {"1"}}.Encode()}).want(200).silent(first.Number)
 	if strings.Contains(string(h.post("", "/api/v1/tickets", map[string]any{"message": "x", "email": "ann@acme.example"}).want(201).body), "likely_duplicate") {
 		t.Error("the receipt says so")
+	}
+}
+
+// While strangers file as fast as they can and hundreds of receipts wait to be sent, staff sign in and see the desk, and a code goes out. What is counted are
+// tickets and messages that got in between, so that it says the same of a slow machine.
+func TestCodesAndStaffDoNotWaitBehindAFlood(t *testing.T) {
+	h := flooded(t, desk.FloodPolicy{Source: 30, Confirmed: 30, Busy: 1_000_000})
+	h.loadContacts()
+	out := h.send() // nobody takes the receipts from it
+	const clients = 64
+	var filed atomic.Int64
+	over, many := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	for c := range clients {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				req, err := http.NewRequest("POST", h.URL+"/api/v1/tickets", strings.NewReader(fmt.Sprintf(`{"message":"help","email":"p%d@d%d-%d.example"}`, n, c, n)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("X-Forwarded-For", fmt.Sprintf("2001:db8:%x:%x::1", c, n/20))
+				res, err := h.client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != 201 {
+					t.Errorf("a ticket: %s", res.Status)
+					return
+				}
+				if filed.Add(1) == 200 {
+					close(many)
+				}
+			}
+		})
+	}
+	defer func() { close(over); all.Wait() }()
+	select {
+	case <-many:
+	case <-time.After(patience):
+		t.Fatal("there is no flood")
+	}
+	within := func(what string, act func()) {
+		t.Helper()
+		was := filed.Load()
+		if act(); filed.Load()-was > 10*clients {
+			t.Errorf("%s waited for %d tickets", what, filed.Load()-was)
+		}
+	}
+	var s sitting
+	within("signing in", func() { s = h.sits(auth.Support) })
+	within("the desk", func() { s.page("/desk").want(200) })
+	within("the queue", func() { s.page("/desk/tickets").want(200) })
+	within("asking for a code", func() {
+		h.do(ask{method: "POST", path: "/me", media: form, body: url.Values{"to": {"ann@acme.example"}}.Encode(), header: map[string]string{"X-Forwarded-For": "203.0.113.77"}}).want(200)
+	})
+	receipts := 0
+	for m := out.next(); m.To != "ann@acme.example"; m = out.next() { // those that are under way already
+		receipts++
+	}
+	if most := 2 * max(8, h.Comms.Policy.Workers); receipts > most {
+		t.Errorf("the code came behind %d receipts", receipts)
 	}
 }
