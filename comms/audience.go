@@ -494,15 +494,61 @@ func reachable(s contacts.Standing, channels []string) bool {
 	})
 }
 
-// counts are the crowds counted last, for those who look at a draft again and again while they write.
+// counts are the crowds counted last, for those who look at a draft again and again while they write, and for whoever publishes what was just
+// approved.
 type counts struct {
-	mu  sync.Mutex
-	all map[string]counted
+	mu   sync.Mutex
+	all  map[string]counted
+	mark string // of the store's changes, as of the last look
+	age  int    // grows with every look that found the book changed, or could not tell
 }
 
 type counted struct {
 	Crowd
-	at time.Time
+	at  time.Time
+	set int64 // version of the incident, which moves with its affected set
+	age int   // of the book that was counted
+}
+
+func crowdKey(incident, audience string, channels []string) string {
+	return strings.Join(append([]string{incident, audience}, channels...), " ")
+}
+
+// bookAge looks whether anybody's contacts have changed since the last look. What is read in a View that begins later is of this age or newer.
+func (r *Room) bookAge(ctx context.Context) int {
+	r.counts.mu.Lock()
+	defer r.counts.mu.Unlock()
+	c, err := r.DB.Changes(ctx, r.counts.mark)
+	if err != nil || c.Next == "" || c.Lost || slices.ContainsFunc(c.IDs, contacts.Concerns) {
+		r.counts.age++
+	}
+	r.counts.mark = c.Next
+	return r.counts.age
+}
+
+// exactly is crowd, but counts nobody again while neither the book nor the affected set has changed since a count: the first message of an update must
+// not wait until a hundred thousand people were counted a second time. Age is bookAge before the View.
+func (r *Room) exactly(tx *store.Tx, age int, in store.Rec[Incident], audience string, channels []string) (c Crowd, err error) {
+	key := crowdKey(in.ID, audience, channels)
+	r.counts.mu.Lock()
+	last, ok := r.counts.all[key]
+	r.counts.mu.Unlock()
+	if ok && last.age == age && last.set == in.Version {
+		return last.Crowd, nil
+	}
+	if c, err = r.crowd(tx, in.ID, audience, channels); err == nil {
+		r.counts.keep(key, counted{c, time.Now(), in.Version, age})
+	}
+	return c, err
+}
+
+func (c *counts) keep(key string, last counted) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil || len(c.all) > 100 {
+		c.all = map[string]counted{}
+	}
+	c.all[key] = last
 }
 
 // A crowd that took long to count may be shown for some seconds, also by one who counts on another snapshot. A small one is counted anew.
@@ -513,23 +559,18 @@ const (
 
 // about is crowd for the eye: the number of a large crowd may be some seconds old. Nothing is decided by it.
 func (r *Room) about(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
-	key := strings.Join(append([]string{incident, audience}, channels...), " ")
+	key := crowdKey(incident, audience, channels)
 	now := time.Now()
 	r.counts.mu.Lock()
 	last, ok := r.counts.all[key]
 	r.counts.mu.Unlock()
-	if ok && now.Sub(last.at) < countedFor {
+	if ok && last.People+last.Unreachable >= countedFrom && now.Sub(last.at) < countedFor {
 		return last.Crowd, nil
 	}
 	if c, err = r.crowd(tx, incident, audience, channels); err != nil || c.People+c.Unreachable < countedFrom {
 		return c, err
 	}
-	r.counts.mu.Lock()
-	defer r.counts.mu.Unlock()
-	if r.counts.all == nil || len(r.counts.all) > 100 {
-		r.counts.all = map[string]counted{}
-	}
-	r.counts.all[key] = counted{c, time.Now()}
+	r.counts.keep(key, counted{Crowd: c, at: time.Now(), age: -1})
 	return c, nil
 }
 

@@ -127,17 +127,52 @@ func TestALargeCrowdMayBeSomeSecondsOldForTheEyeAlone(t *testing.T) {
 	if c := count(w.about); c.People != 2 || len(w.counts.all) != 0 {
 		t.Errorf("a small one is counted anew: %+v, %d held", c, len(w.counts.all))
 	}
-	w.counts.all = map[string]counted{w.incident + " " + AudienceAffected + " " + ChannelEmail: {Crowd{People: countedFrom}, time.Now().Add(time.Hour)}}
+	w.counts.all = map[string]counted{w.incident + " " + AudienceAffected + " " + ChannelEmail: {Crowd: Crowd{People: countedFrom}, at: time.Now().Add(time.Hour)}}
 	if c := count(w.about); c.People != countedFrom {
 		t.Errorf("counted again at once: %+v", c)
 	}
 	if c := count(w.crowd); c.People != 2 {
 		t.Errorf("what decides is counted: %+v", c)
 	}
-	w.counts.all = map[string]counted{w.incident + " " + AudienceAffected + " " + ChannelEmail: {Crowd{People: countedFrom}, time.Now().Add(-countedFor)}}
+	w.counts.all = map[string]counted{w.incident + " " + AudienceAffected + " " + ChannelEmail: {Crowd: Crowd{People: countedFrom}, at: time.Now().Add(-countedFor)}}
 	if c := count(w.about); c.People != 2 {
 		t.Errorf("an old one is counted anew: %+v", c)
 	}
+}
+
+// Publishing counts nobody again whom the approval has just counted, unless the book or the affected set has changed meanwhile.
+func TestPublishingCountsOnceMoreOnlyWhatChanged(t *testing.T) {
+	houses(t, func(h house) {
+		ctx := context.Background()
+		in := h.declare()
+		h.affect(in.ID, "S-1", "S-4")
+		of := func(id string) (k survey) {
+			h.Helper()
+			k, err := h.survey(ctx, id)
+			if err != nil {
+				h.Fatal(err)
+			}
+			return k
+		}
+		draft := h.draft(in.ID, h.said())
+		key := crowdKey(in.ID, draft.Value.Statement.Audience, draft.Value.Statement.Channels)
+		first := of(draft.ID)
+		forged := h.counts.all[key]
+		forged.People = 1000 // what a count would put right
+		h.counts.all[key] = forged
+		if again := of(draft.ID); again.crowd.People != 1000 {
+			h.Errorf("%+v: counted again though nothing has changed", again.crowd)
+		}
+		h.load("account,account_id,site,site_id,name,role,email\nAcme,A-1,Site 1,S-1,Late Owner,owner,late@acme.example\n")
+		if then := of(draft.ID); then.crowd.People != first.crowd.People+1 {
+			h.Errorf("%+v once somebody was added, before %+v", then.crowd, first.crowd)
+		}
+		h.counts.all[key] = counted{Crowd: Crowd{People: 1000}, age: h.counts.all[key].age, set: h.counts.all[key].set}
+		h.affect(in.ID, "S-2")
+		if then := of(draft.ID); then.crowd.People == 1000 {
+			h.Errorf("%+v: not counted again though the affected set has grown", then.crowd)
+		}
+	})
 }
 
 // BenchmarkCount counts an audience: the first time, again as a draft, its approval and its publishing do, and with a look-up for each account.

@@ -96,7 +96,7 @@ func DefaultPolicy() Policy {
 			Unknown: map[string]int{"email": 1}},
 		Lease:      2 * time.Minute,
 		Workers:    4,
-		Senders:    8,
+		Senders:    16,
 		SMSValid:   4 * time.Hour,
 		BatchMost:  60,
 		Checklists: map[string][]Item{SiteCheckList: defaultSiteCheck()},

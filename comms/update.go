@@ -555,6 +555,7 @@ type survey struct {
 }
 
 func (r *Room) survey(ctx context.Context, id string) (k survey, err error) {
+	age := r.bookAge(ctx)
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		u, in, err := draftOf(tx, id)
 		if err != nil {
@@ -564,7 +565,7 @@ func (r *Room) survey(ctx context.Context, id string) (k survey, err error) {
 		if k.figures, err = r.figuresFor(tx, in, u.Value.Statement); err != nil {
 			return err
 		}
-		k.crowd, err = r.crowd(tx, in.ID, u.Value.Statement.Audience, u.Value.Statement.Channels)
+		k.crowd, err = r.exactly(tx, age, in, u.Value.Statement.Audience, u.Value.Statement.Channels)
 		return err
 	})
 	return k, err

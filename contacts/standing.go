@@ -3,6 +3,7 @@ package contacts
 import (
 	"iter"
 	"slices"
+	"strings"
 
 	"lifeline/store"
 )
@@ -50,6 +51,12 @@ func (s Standing) Not(channel string) string {
 		return s.NoSMS
 	}
 	return NoAddress
+}
+
+// Concerns says whether a record of that id is one of those that decide who is told: see [store.DB.Changes].
+func Concerns(id string) bool {
+	kind, _, _ := strings.Cut(id, "_")
+	return kind == people.Prefix || kind == accounts.Prefix || kind == sites.Prefix
 }
 
 // bare is a contact without its provenance, which is most of its record.
