@@ -127,14 +127,19 @@ func (o *Outbox) expandSome(ctx context.Context, m store.Meta) (more bool, err e
 		if now.State != Expanding || now.Cursor != n.Cursor || now.Pass != n.Pass {
 			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
 		}
+		now.Stage = "" // whoever could claim it was let: by the clock, or by a person
 		if err := o.writeChunk(tx, m.ID, &now, c, made); err != nil {
 			return err
+		}
+		if now.State == Expanding && now.Few > 0 && now.People >= now.Few {
+			now.Few = 0
+			now.wait(StageFew)
 		}
 		if err := notices.Put(tx, m.ID, now, nm.Version); err != nil {
 			return err
 		}
 		tx.After(r.bell.ring)
-		if now.State != Expanding {
+		if now.State != Expanding || now.Stage != "" {
 			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
 		}
 		more = true
@@ -219,7 +224,7 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 		if rc.Account < at.In || rc.Account == at.In && rc.Contact <= at.Done {
 			continue
 		}
-		if len(g.c.people) == PageSize {
+		if len(g.c.people) == n.chunkSize() {
 			return g.c, nil
 		}
 		if err := g.add(rc, channels, speak); err != nil {

@@ -34,21 +34,25 @@ type Notice struct {
 	ReplyTo  bool     `json:"reply_to"`       // answers something: Auto-Submitted auto-replied
 	Talk     *Talk    `json:"talk,omitempty"` // the conversation that it belongs to; nil: none
 
-	State     string    `json:"state"`            // expanding, sending, done, stopped
-	Unsent    State     `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
-	Reason    string    `json:"reason,omitempty"` // and why
-	Cursor    string    `json:"cursor"`
-	Clear     bool      `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to a later one
-	Pass      int       `json:"pass"`
-	Pages     int       `json:"pages"`
-	Pending   int       `json:"pending"` // pages that are not done
-	People    int       `json:"people"`
-	Customers int       `json:"customers"`
-	Sites     int       `json:"sites"`
-	Nobody    int       `json:"nobody,omitempty"` // customers of whom no contact is known
-	Due       time.Time `json:"due"`              // when the expansion goes on; zero: never
-	CreatedAt time.Time `json:"created_at"`
-	DoneAt    time.Time `json:"done_at"`
+	State     string        `json:"state"`            // expanding, sending, done, stopped
+	Unsent    State         `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
+	Reason    string        `json:"reason,omitempty"` // and why
+	Stage     string        `json:"stage,omitempty"`  // behind which stage it waits to go on: StageStaff, StageFew; "": it does not wait
+	Few       int           `json:"few,omitempty"`    // it waits once so many people are written down; 0: it does not
+	GoOn      time.Duration `json:"go_on,omitempty"`  // and goes on by itself after so long; 0: by a person's word
+	Staff     string        `json:"staff,omitempty"`  // the notice that told the staff first
+	Cursor    string        `json:"cursor"`
+	Clear     bool          `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to a later one
+	Pass      int           `json:"pass"`
+	Pages     int           `json:"pages"`
+	Pending   int           `json:"pending"` // pages that are not done
+	People    int           `json:"people"`
+	Customers int           `json:"customers"`
+	Sites     int           `json:"sites"`
+	Nobody    int           `json:"nobody,omitempty"` // customers of whom no contact is known
+	Due       time.Time     `json:"due"`              // when the expansion goes on; zero: never
+	CreatedAt time.Time     `json:"created_at"`
+	DoneAt    time.Time     `json:"done_at"`
 }
 
 // Direct is an address that a notice names itself.

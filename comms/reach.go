@@ -22,6 +22,7 @@ type Reach struct {
 	Unreached      []Unreached              `json:"unreached"`
 	UnreachedTotal int                      `json:"unreached_total"` // people not told who will not be, and customers with nobody to tell
 	Expanding      bool                     `json:"expanding"`       // the audience is still being written down
+	Stage          *ReachStage              `json:"stage,omitempty"` // behind which it waits before it goes to more people
 	Stopped        string                   `json:"stopped"`         // why the rest is not told; "" when it is
 	DoneAt         *time.Time               `json:"done_at"`
 	Done           bool                     `json:"done"`
@@ -69,6 +70,9 @@ func (r *Room) Reach(ctx context.Context, updateID string) (reach Reach, err err
 			reach.Audience.Customers, reach.Audience.Sites = u.Figures.Customers.Total, u.Figures.Sites.Total
 		}
 		reach.Expanding = n.State == Expanding
+		if reach.Stage, err = stageOf(tx, u, n); err != nil {
+			return err
+		}
 		reach.Done = n.State == Done || n.State == StoppedHere && n.Pending == 0
 		if n.State == StoppedHere {
 			reach.Stopped = cmp.Or(n.Reason, "stopped")

@@ -29,6 +29,9 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 	n.People, n.Customers, n.Sites, n.Nobody = 0, 0, 0, 0
 	n.CreatedAt, n.DoneAt = tx.Now(), time.Time{}
 	n.Due = time.Now().UTC() // by wall time, as leases are
+	if n.Stage != "" {
+		n.wait(n.Stage)
+	}
 	if err := notices.Put(tx, id, n, 0); err != nil {
 		return "", err
 	}
@@ -81,6 +84,11 @@ func (r *Room) halt(tx *store.Tx, noticeID string, unsent State, reason string) 
 	}
 	if n.State == Done || n.State == StoppedHere {
 		return nil
+	}
+	if n.Staff != "" {
+		if err := r.halt(tx, n.Staff, unsent, reason); err != nil {
+			return err
+		}
 	}
 	n.State, n.Unsent, n.Reason = StoppedHere, unsent, reason
 	n.Due = time.Now().UTC() // the expander sweeps up what no worker holds

@@ -552,6 +552,7 @@ type survey struct {
 	version int64 // of the draft that was counted for
 	crowd   Crowd
 	figures *templates.Figures
+	stages  *Stages
 }
 
 func (r *Room) survey(ctx context.Context, id string) (k survey, err error) {
@@ -582,17 +583,22 @@ func (k survey) again(tx *store.Tx, id string) (store.Rec[Update], store.Rec[Inc
 
 // PublishOptions say how to publish.
 type PublishOptions struct {
-	PageOnly bool // without an approver, to the page alone: only the author of a P0's draft, when nobody approved it for the policy's PageOnly
+	PageOnly bool    // without an approver, to the page alone: only the author of a P0's draft, when nobody approved it for the policy's PageOnly
+	Stages   *Stages // to a few first, then to all; nil: to all at once
 }
 
 // Publish says an update: one transaction freezes the ledger's figures, writes the notice that the outbox will carry, marks the promise of the next
 // update, and moves the page. It is refused while a finding is an error, without an approval of exactly these words for
 // about this many people, or when a newer update was published since the draft was written.
 func (r *Room) Publish(ctx context.Context, by, id string, o PublishOptions) (rec store.Rec[Update], err error) {
+	if f := o.bad(); len(f) > 0 {
+		return rec, fault.BadFields(f...)
+	}
 	k, err := r.survey(ctx, id)
 	if err != nil {
 		return rec, err
 	}
+	k.stages = o.Stages
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.publish"}, func(tx *store.Tx) error {
 		u, in, err := k.again(tx, id)
 		if err != nil {
@@ -682,7 +688,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	if u, err = put(tx, updates, u.ID, v, u.Version); err != nil {
 		return u, err
 	}
-	if u, err = r.carry(tx, u, only); err != nil {
+	if u, err = r.carry(tx, u, only, k.stages); err != nil {
 		return u, err
 	}
 	if err := r.fall(tx, by, u, in); err != nil {
@@ -702,7 +708,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 }
 
 // carry writes the notice of a published update; none when nobody is told one by one.
-func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string) (store.Rec[Update], error) {
+func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string, stages *Stages) (store.Rec[Update], error) {
 	v := u.Value
 	n := Notice{Lane: LaneBroadcast, Name: "update", Update: u.ID, Audience: v.Statement.Audience, Only: only, Channels: v.outbound()}
 	if listed(v.Statement.Audience) {
@@ -711,9 +717,17 @@ func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string) (store.Rec[
 	if len(n.Channels) == 0 || n.Audience == "" && len(n.To) == 0 || v.Corrects > 0 && only == "" && n.Audience != "" {
 		return u, nil
 	}
+	if err := r.stage(tx, &n, stages); err != nil {
+		return u, err
+	}
 	notice, err := r.tell(tx, n)
 	if err != nil {
 		return u, err
+	}
+	if n.Only != "" {
+		if err := r.correctStaff(tx, n); err != nil {
+			return u, err
+		}
 	}
 	v.Notice = notice
 	tx.On(notice)

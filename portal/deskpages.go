@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -129,8 +130,17 @@ func (p *Portal) deskRoutes() []route {
 			return k.backToEditor(err)
 		}},
 		{method: "POST", path: "/desk/updates/:id/publish", page: true, right: auth.UpdatePublish, do: func(k *call) error {
-			_, err := p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), comms.PublishOptions{PageOnly: k.FormValue("page_only") != ""})
+			o, err := k.publishOptions()
+			if err == nil {
+				_, err = p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), o)
+			}
 			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/go-on", page: true, right: auth.UpdatePublish, do: func(k *call) error {
+			return k.backToEditor(p.Comms.GoOn(k.UserContext(), k.person.ID, k.Params("id")))
+		}},
+		{method: "POST", path: "/desk/updates/:id/stop", page: true, right: auth.UpdateStop, do: func(k *call) error {
+			return k.backToEditor(p.Comms.Stop(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("reason")))
 		}},
 		{method: "POST", path: "/desk/updates/:id/read", page: true, right: auth.UpdateApprove, do: func(k *call) error {
 			_, err := p.Comms.ReadSecond(k.UserContext(), k.person.ID, k.Params("id"))
@@ -141,6 +151,26 @@ func (p *Portal) deskRoutes() []route {
 			return k.backToEditor(err)
 		}},
 	}
+}
+
+// publishOptions reads the form that publishes.
+func (k *call) publishOptions() (o comms.PublishOptions, err error) {
+	o.PageOnly = k.FormValue("page_only") != ""
+	if k.FormValue("stages") == "" {
+		return o, nil
+	}
+	o.Stages = &comms.Stages{}
+	number := func(field string) (n int) {
+		if text := strings.TrimSpace(k.FormValue(field)); text != "" {
+			var bad error
+			if n, bad = strconv.Atoi(text); bad != nil && err == nil {
+				err = fault.BadField("stages."+field, "must be a number")
+			}
+		}
+		return n
+	}
+	o.Stages.Few, o.Stages.After = number("few"), time.Duration(number("after"))*time.Minute
+	return o, err
 }
 
 // signInPage shows a button behind a link, so that a scanner that follows the link of a mail consumes nothing, and else the form of those with accounts.
@@ -308,6 +338,11 @@ func (v roomView) Untold() int {
 		return 0
 	}
 	return v.Reach.UnreachedTotal
+}
+
+// Stoppable says whether something of the newest update is unsent that the reader may stop.
+func (v roomView) Stoppable() bool {
+	return v.Reach != nil && !v.Reach.Done && v.Reach.Stopped == "" && v.May(string(auth.UpdateStop))
 }
 
 func (k *call) roomView() (roomView, error) {

@@ -45,6 +45,8 @@ var mayUse = map[string]string{
 	"POST /api/v1/updates/:id/publish":        "commander comms",
 	"POST /api/v1/updates/:id/read":           approvers,
 	"POST /api/v1/updates/:id/retract":        "commander comms",
+	"POST /api/v1/updates/:id/go-on":          "commander comms",
+	"POST /api/v1/updates/:id/stop":           "commander comms approver support",
 	"GET /api/v1/updates/:id/reach":           readers,
 	"GET /api/v1/updates/:id/deliveries":      readers,
 
@@ -225,6 +227,8 @@ var mayUse = map[string]string{
 	"POST /desk/updates/:id/publish":        "commander comms",
 	"POST /desk/updates/:id/read":           approvers,
 	"POST /desk/updates/:id/retract":        "commander comms",
+	"POST /desk/updates/:id/go-on":          "commander comms",
+	"POST /desk/updates/:id/stop":           "commander comms approver support",
 	"GET /desk/tickets":                     desks,
 	"GET /desk/tickets/:number":             desks,
 	"POST /desk/tickets/:number":            "commander support",

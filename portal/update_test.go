@@ -152,6 +152,40 @@ func TestADraftBecomesAnUpdateByTwoPeople(t *testing.T) {
 	h.get(auth.Auditor, "/api/v1/updates/upd_nothing").want(404)
 }
 
+func TestABroadcastInStagesGoesOnOrIsStopped(t *testing.T) {
+	h := open(t)
+	incident := h.world()
+	u := h.draft(incident, h.statement())
+	path := "/api/v1/updates/" + u.ID
+	h.post(auth.Approver, path+"/approve", nil).want(200)
+	same(t, "too many", h.post(auth.Comms, path+"/publish", map[string]any{"stages": map[string]any{"few": 20_000}}).want(422).named(), []string{"stages.few"})
+	h.post(auth.Comms, path+"/stop", map[string]any{"reason": "not said yet"}).want(409)
+	h.post(auth.Comms, path+"/publish", map[string]any{"stages": map[string]any{"few": 2, "after": "PT10M"}}).want(200)
+	var reach comms.Reach
+	h.get(auth.Auditor, path+"/reach").want(200).into(&reach)
+	if reach.Stage == nil || reach.Stage.Name != comms.StageStaff || reach.Stage.Left != 3 || reach.Stage.GoesOnAt == nil || reach.Done {
+		t.Errorf("%+v", reach.Stage)
+	}
+	board := string(h.staffPage(auth.Comms, "/desk/incidents/"+incident).want(200).body)
+	for _, part := range []string{`id="stage"`, "/desk/updates/" + u.ID + "/go-on", "/desk/updates/" + u.ID + "/stop"} {
+		if !strings.Contains(board, part) {
+			t.Errorf("the board lacks %s", part)
+		}
+	}
+	if seen := string(h.staffPage(auth.Auditor, "/desk/incidents/"+incident).want(200).body); strings.Contains(seen, "/go-on") || strings.Contains(seen, "/stop") {
+		t.Error("an auditor is offered to go on or to stop")
+	}
+	h.post(auth.Comms, path+"/go-on", nil).want(200)
+	same(t, "no reason", h.post(auth.Support, path+"/stop", map[string]any{}).want(422).named(), []string{"reason"})
+	reach = comms.Reach{}
+	h.post(auth.Support, path+"/stop", map[string]any{"reason": "the figure is wrong"}).want(200).into(&reach)
+	if reach.Stopped == "" || reach.Stage != nil {
+		t.Errorf("%+v", reach)
+	}
+	h.post(auth.Support, path+"/stop", map[string]any{"reason": "again"}).want(409)
+	h.post(auth.Comms, path+"/go-on", nil).want(409)
+}
+
 func TestAStaleChangeIsRefused(t *testing.T) {
 	h := open(t)
 	incident := h.declare()

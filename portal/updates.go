@@ -64,7 +64,21 @@ type reasonBody struct {
 }
 
 type publishBody struct {
-	PageOnly bool `json:"page_only,omitempty"` // without an approver, after the time that the policy sets
+	PageOnly bool        `json:"page_only,omitempty"` // without an approver, after the time that the policy sets
+	Stages   *stagesBody `json:"stages,omitempty"`    // to the staff first, then to a few, then to all
+}
+
+type stagesBody struct {
+	Few   int            `json:"few,omitempty"`   // people of the second stage
+	After templates.Span `json:"after,omitempty"` // goes on by itself after so long behind each stage; absent: by a person
+}
+
+func (in publishBody) options() comms.PublishOptions {
+	o := comms.PublishOptions{PageOnly: in.PageOnly}
+	if in.Stages != nil {
+		o.Stages = &comms.Stages{Few: in.Stages.Few, After: time.Duration(in.Stages.After)}
+	}
+	return o
 }
 
 // statementNeeds are the fields of an update that always have to be there.
@@ -162,12 +176,12 @@ func (p *Portal) updateRoutes() []route {
 			}
 			return send(k.Ctx, 200, approvalAnswer{a.Of, a.By, a.At, a.People})
 		}},
-		{method: "POST", path: base + "/:id/publish", right: auth.UpdatePublish, tag: "updates", summary: "publish: the page at once, then everyone", body: publishBody{}, answer: updateAnswer{}, do: func(k *call) error {
+		{method: "POST", path: base + "/:id/publish", right: auth.UpdatePublish, tag: "updates", summary: "publish: the page at once, then everyone, in stages if so asked", body: publishBody{}, answer: updateAnswer{}, do: func(k *call) error {
 			var in publishBody
 			if err := k.optional(&in); err != nil {
 				return err
 			}
-			rec, err := p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), comms.PublishOptions{PageOnly: in.PageOnly})
+			rec, err := p.Comms.Publish(k.UserContext(), k.person.ID, k.Params("id"), in.options())
 			if err != nil {
 				return err
 			}
@@ -191,13 +205,23 @@ func (p *Portal) updateRoutes() []route {
 			}
 			return send(k.Ctx, 200, updateOf(rec, nil))
 		}},
-		{method: "GET", path: base + "/:id/reach", right: auth.UpdateRead, tag: "updates", summary: "who has been told, who has not, and why", answer: comms.Reach{}, do: func(k *call) error {
-			r, err := p.Comms.Reach(k.UserContext(), k.Params("id"))
-			if err != nil {
+		{method: "POST", path: base + "/:id/go-on", right: auth.UpdatePublish, tag: "updates", summary: "let an update that waits behind a stage go on to the next", body: struct{}{}, answer: comms.Reach{}, do: func(k *call) error {
+			if err := p.Comms.GoOn(k.UserContext(), k.person.ID, k.Params("id")); err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, r)
+			return k.reach()
 		}},
+		{method: "POST", path: base + "/:id/stop", right: auth.UpdateStop, tag: "updates", summary: "stop what is unsent, for good; it stands for those who got it", needs: []string{"reason"}, body: reasonBody{}, answer: comms.Reach{}, do: func(k *call) error {
+			var in reasonBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			if err := p.Comms.Stop(k.UserContext(), k.person.ID, k.Params("id"), in.Reason); err != nil {
+				return err
+			}
+			return k.reach()
+		}},
+		{method: "GET", path: base + "/:id/reach", right: auth.UpdateRead, tag: "updates", summary: "who has been told, who has not, and why", answer: comms.Reach{}, do: (*call).reach},
 		{method: "GET", path: base + "/:id/deliveries", right: auth.UpdateRead, tag: "updates", summary: "each delivery with its outcome", query: []string{"state", "channel", "after", "limit"}, answer: list[comms.Told]{}, do: func(k *call) error {
 			limit, err := limitParam(k.Ctx)
 			if err != nil {
@@ -227,4 +251,12 @@ func (k *call) statement() (templates.Statement, []fault.Field, error) {
 	}
 	s, malformed := comms.ParseStatement(body)
 	return s, malformed, nil
+}
+
+func (k *call) reach() error {
+	r, err := k.p.Comms.Reach(k.UserContext(), k.Params("id"))
+	if err != nil {
+		return err
+	}
+	return send(k.Ctx, 200, r)
 }

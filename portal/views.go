@@ -195,6 +195,7 @@ var logForms = map[string]*regexp.Regexp{
 	"declared": regexp.MustCompile(`^(P\d) (.+)$`), "affected_loaded": regexp.MustCompile(`^(\d+) added, (\d+) in all$`), "drafted": regexp.MustCompile(`^update (\d+)$`),
 	"approved": regexp.MustCompile(`^update (\d+), (\d+) people$`), "published": regexp.MustCompile(`^update (\d+), (\d+) people$`),
 	"published_page_only": regexp.MustCompile(`^update (\d+),`), "read_by_second": regexp.MustCompile(`^update (\d+)$`), "retracted": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
+	"went_on": regexp.MustCompile(`^update (\d+)$`), "stopped": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
 	"cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
