@@ -44,28 +44,31 @@ type lostForm struct {
 // ticketView is the page of an open ticket.
 type ticketView struct {
 	base
-	Number string
-	Visit  desk.Visit
-	Open   desk.View
-	Facts  []fact
-	Next   templates.Moment // when the next update is due
-	Wait   desk.Wait
-	Sites  desk.Sites
-	Back   *desk.Back // asks whether her site works; nil: there is nothing to ask
-	Hints  []desk.Hint
-	Files  filesView
+	Number  string
+	Visit   desk.Visit
+	Open    desk.View
+	Facts   []fact
+	Next    templates.Moment // when the next update is due
+	Wait    desk.Wait
+	Company desk.Company
+	Back    *desk.Back // asks whether her site works; nil: there is nothing to ask
+	Hints   []desk.Hint
+	Records []desk.Zone // records that she was asked to set
+	Leads   string      // what would let her do more, as a word
+	Files   filesView
 
 	NotTexted string // why no text goes to her number, which is all that we have; "": one may
 
-	Asked  time.Time // when this page was asked for
-	Text   string    // what was typed and could not be added
-	Error  string
-	Errors map[string]string // of the smaller forms, by field
-	Did    string            // what was just done, as a key of words; "": nothing
-	Secret string            // a new one, shown this once
-	Codes  []string          // saved recovery codes, shown this once
-	Code   codeAsked
-	Call   callForm
+	Asked     time.Time // when this page was asked for
+	Text      string    // what was typed and could not be added
+	Error     string
+	Errors    map[string]string // of the smaller forms, by field
+	Did       string            // what was just done, as a key of words; "": nothing
+	Secret    string            // a new one, shown this once
+	Code      codeAsked
+	Call      callForm
+	Plea      pleaForm
+	ZoneAsked bool // just now
 }
 
 // codeAsked asks for the code that was sent.
@@ -85,7 +88,7 @@ func (v ticketView) May(what string) bool { return v.Visit.May(desk.Deed(what)) 
 func (v ticketView) Closed() bool { return v.Open.Ticket.State == desk.Closed }
 
 // shownDeeds are what the page says that she can do, in that order; each has a sentence.
-var shownDeeds = []desk.Deed{desk.ReadTicket, desk.AddWords, desk.AttachFile, desk.CloseTicket, desk.SeeStage, desk.SeeSites}
+var shownDeeds = []desk.Deed{desk.ReadTicket, desk.AddWords, desk.AttachFile, desk.CloseTicket, desk.SeeStage, desk.AskEscalation, desk.SeeOwnRecord, desk.SeeSites, desk.SeeShared, desk.AskRestore, desk.Vouch}
 
 // Can is what she can do here now.
 func (v ticketView) Can() (all []desk.Deed) {
@@ -95,21 +98,6 @@ func (v ticketView) Can() (all []desk.Deed) {
 		}
 	}
 	return all
-}
-
-// Leads is what would let her do more, as a word: reach, account, file, second; "": nothing would.
-func (v ticketView) Leads() string {
-	switch {
-	case v.Visit.Level >= desk.L3:
-		return ""
-	case v.Visit.Level == desk.L0:
-		return "reach"
-	case v.Open.Ticket.Account == "":
-		return "account"
-	case v.Visit.Level == desk.L1:
-		return "file"
-	}
-	return "second"
 }
 
 // Reach is where a code would go to show that it reaches her, masked.
@@ -155,10 +143,14 @@ func (p *Portal) customerRoutes() []route {
 		{method: "GET", path: at, do: (*call).lookAtTicket},
 		{method: "GET", path: at + "/files/:id", do: func(k *call) error { return k.ownFile(k.sendFile) }},
 		{method: "GET", path: at + "/files/:id/picture", do: func(k *call) error { return k.ownFile(k.sendPicture) }},
+		{method: "GET", path: at + "/shared/:other", do: (*call).sharedTicket},
 		post(at, (*call).openTicket),
 		words,
 		post(at+"/works", (*call).sayWorks),
 		post(at+"/call", (*call).askCall),
+		post(at+"/me", (*call).openOwn),
+		post(at+"/plea", (*call).plead),
+		post(at+"/domain", (*call).proveDomain),
 		post(at+"/code", (*call).askCode),
 		post(at+"/proof", (*call).giveCode),
 		post(at+"/recovery", (*call).giveRecovery),
@@ -283,7 +275,7 @@ func (k *call) back(v desk.View, visit desk.Visit, did string) error {
 }
 
 // dids are what a page may say was done; the address names one of them and nothing else.
-var dids = []string{"said", "closed", "kept_open", "not_yet", "called", "shown"}
+var dids = []string{"said", "closed", "kept_open", "not_yet", "called", "shown", "asked", "zone"}
 
 func (k *call) did() string {
 	for _, d := range dids {
@@ -308,8 +300,14 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	page.Wait = k.p.waiting(ctx, v.Ticket.Queue())
 	page.NotTexted = k.p.Desk.Untexted(v.Ticket)
 	var err error
-	if page.Sites, err = k.p.Desk.SitesFor(ctx, visit); err != nil {
-		k.p.Log.Warn("the stage of her sites is not shown", "err", err)
+	page.Leads = k.p.Desk.Leads(v, visit)
+	if page.Company, err = k.p.Desk.Company(ctx, visit.Standing); err != nil {
+		k.p.Log.Warn("what goes on for her company is not shown", "err", err)
+	}
+	if visit.Level >= desk.L1 {
+		if page.Records, err = k.p.Desk.Zones(ctx, v.Ticket.Number); err != nil {
+			k.p.Log.Warn("the records that she was asked for are not shown", "err", err)
+		}
 	}
 	if visit.May(desk.SeeStage) == nil {
 		if back, asked, err := k.p.Desk.BackOf(ctx, v.Ticket); err != nil {

@@ -1,6 +1,8 @@
 package portal
 
 import (
+	"time"
+
 	"github.com/gofiber/fiber/v2"
 
 	"lifeline/portal/desk"
@@ -142,5 +144,12 @@ func (k *call) takeRecovery() error {
 	if err != nil {
 		return err
 	}
-	return k.showTicket(fiber.StatusOK, v, visit, ticketView{Codes: codes})
+	return k.p.render(k.Ctx, fiber.StatusOK, "sheet", sheetView{k.p.base(k.speaks(v), "/t/"+v.Ticket.Number, "saved.title"), codes, k.p.DB.Now()})
+}
+
+// sheetView is the sheet of recovery codes, to be printed.
+type sheetView struct {
+	base
+	Codes []string // shown this once
+	At    time.Time
 }

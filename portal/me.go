@@ -3,6 +3,7 @@ package portal
 import (
 	"encoding/csv"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -21,12 +22,19 @@ type meView struct {
 	Pending string
 	Over    bool
 
-	Own     *desk.Own
-	Did     string
-	Receipt *desk.Receipt
-	Typed   string // what she typed into a wish that was not taken
-	KeptFor time.Duration
-	Tickets time.Duration
+	Link string // of a mail: a button opens by it
+	Old  bool   // the link opens nothing any more
+
+	Own       *desk.Own
+	Waiting   []desk.Pending // changes that were asked for
+	MayChange bool           // she showed so lately who she is
+	Change    changeForm
+	Errors    map[string]string
+	Did       string
+	Receipt   *desk.Receipt
+	Typed     string // what she typed into a wish that was not taken
+	KeptFor   time.Duration
+	Tickets   time.Duration
 }
 
 func (p *Portal) meRoutes() []route {
@@ -51,6 +59,10 @@ func (p *Portal) meRoutes() []route {
 		{method: "POST", path: "/me/open", do: (*call).openMe},
 		{method: "POST", path: "/me/right", do: own((*call).meIsRight)},
 		{method: "POST", path: "/me/wish", do: own((*call).wishOfMe)},
+		{method: "POST", path: "/me/amend", do: own((*call).amendOfMe)},
+		{method: "POST", path: "/me/agree", do: own((*call).agreeFromMe)},
+		{method: "POST", path: "/me/vouch", do: own((*call).vouchFromMe)},
+		{method: "GET", path: "/me/tickets/:other", do: (*call).myTicket},
 		{method: "POST", path: "/me/copy", do: own((*call).copyOfMe)},
 		{method: "POST", path: "/me/leave", do: func(k *call) error {
 			k.forget("/me")
@@ -66,6 +78,9 @@ func (k *call) meDoor(status int, v meView) error {
 
 // lookAtMe shows her own page to whoever has it open, and else asks for an address that is on file.
 func (k *call) lookAtMe() error {
+	if link := k.Query("k"); link != "" {
+		return k.meDoor(200, meView{Link: link})
+	}
 	token := k.Cookies(k.p.visitCookie())
 	if token == "" {
 		return k.meDoor(200, meView{})
@@ -74,7 +89,7 @@ func (k *call) lookAtMe() error {
 	switch fault.Of(err) {
 	case "":
 		did := k.Query("did")
-		if did != "right" {
+		if !slices.Contains(ownDids, did) {
 			did = ""
 		}
 		return k.showMe(200, own, meView{Did: did})
@@ -85,7 +100,15 @@ func (k *call) lookAtMe() error {
 	return err
 }
 
+// ownDids are what her page may say was done.
+var ownDids = []string{"right", "changed", "agreed", "refused", "vouched"}
+
 func (k *call) showMe(status int, own desk.Own, v meView) error {
+	var err error
+	if v.Waiting, err = k.p.Desk.PendingFor(k.UserContext(), own); err != nil {
+		k.p.Log.Warn("the changes that wait are not shown", "err", err)
+	}
+	v.MayChange = k.p.Desk.MayChange(own)
 	v.base = k.p.base(k.p.locale(k.Ctx), "/me", "own.title")
 	v.Own = &own
 	v.KeptFor, v.Tickets = k.p.Desk.Retention()
@@ -114,16 +137,30 @@ func (k *call) meFailed(v meView, err error, wrong string) (failed error) {
 	return k.meDoor(problemOf(err).Status, v)
 }
 
-// openMe takes the code back and opens the page.
+// openMe takes the code back, or the link of the mail that it came in, and opens the page.
 func (k *call) openMe() error {
 	if k.foreign() {
 		return fault.New(fault.Forbidden, "this form was sent from another site")
+	}
+	if link := k.FormValue("k"); link != "" {
+		given, err := k.p.Desk.GiveOwnLink(k.UserContext(), link)
+		if fault.Of(err) == fault.NotFound {
+			return k.meDoor(fiber.StatusNotFound, meView{Old: true})
+		}
+		if err != nil {
+			return err
+		}
+		return k.welcomeMe(given)
 	}
 	v := meView{Pending: k.FormValue("pending")}
 	given, err := k.p.Desk.GiveCode(k.UserContext(), desk.Give{ID: v.Pending, Code: k.FormValue("code"), By: "public:web", Source: network(k.p.source(k.Ctx))})
 	if err != nil {
 		return k.meFailed(v, err, "code.wrong")
 	}
+	return k.welcomeMe(given)
+}
+
+func (k *call) welcomeMe(given desk.Given) error {
 	own, err := k.p.Desk.Own(k.UserContext(), k.p.Desk.BeginOwn(given))
 	if fault.Of(err) == fault.NotFound {
 		return k.meDoor(fiber.StatusNotFound, meView{Over: true})
@@ -138,14 +175,111 @@ func (k *call) meIsRight(own desk.Own) error {
 	if err := k.p.Desk.ConfirmOwn(k.UserContext(), own); err != nil {
 		return err
 	}
+	return k.backToMe(own, "right")
+}
+
+// backToMe shows the page again after something was done: by a second request where the browser keeps cookies.
+func (k *call) backToMe(own desk.Own, did string) error {
 	if k.Cookies(k.p.visitCookie()) == "" {
 		again, err := k.p.Desk.Own(k.UserContext(), own.Token)
 		if err != nil {
 			return err
 		}
-		return k.showMe(200, again, meView{Did: "right"})
+		return k.showMe(200, again, meView{Did: did})
 	}
-	return k.Redirect("/me?did=right&lang="+k.p.locale(k.Ctx), fiber.StatusSeeOther)
+	k.keep("/me", own.Token)
+	return k.Redirect("/me?did="+did+"&lang="+k.p.locale(k.Ctx), fiber.StatusSeeOther)
+}
+
+// changeForm asks for a change of an address or a domain.
+type changeForm struct{ Do, What, Contact, Value string }
+
+// May says whether she may do something now.
+func (v meView) May(what string) bool { return v.Own.May(desk.Deed(what)) == nil }
+
+// Leads is what would let her do more, as a word: ticket, second, fresh; "": nothing would.
+func (v meView) Leads() string {
+	switch {
+	case v.Own.Ticket.Number == "":
+		return "ticket"
+	case !v.May(string(desk.SeeShared)):
+		return "second"
+	case !v.MayChange:
+		return "fresh"
+	}
+	return ""
+}
+
+// Colleagues are the others whom she can vouch for.
+func (v meView) Colleagues() (all []desk.Person) {
+	for _, p := range v.Own.Company.People {
+		if p.ID != v.Own.Contact.ID {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// amendOfMe asks for a change of what her company is reached and known by.
+func (k *call) amendOfMe(own desk.Own) error {
+	form := changeForm{k.FormValue("do"), k.FormValue("what"), k.FormValue("contact"), k.FormValue("value")}
+	in, err := form.amendment(own)
+	if err == nil {
+		err = k.p.Desk.AskChange(k.UserContext(), own, in)
+	}
+	return k.wished(own, "changed", meView{Change: form}, "value", "own.error.change", err)
+}
+
+func (f changeForm) amendment(own desk.Own) (in desk.Amendment, err error) {
+	if f.Do == "recovery" {
+		return desk.Amendment{Recovery: own.Contact.ID}, nil
+	}
+	a := contacts.Amend{Value: f.Value, Drop: f.Do == "drop", Contact: f.Contact}
+	switch f.What {
+	case "email":
+		a.Channel = contacts.Email
+	case "phone":
+		a.Channel = contacts.SMS
+	case "domain":
+		a.Contact = ""
+	default:
+		return in, fault.BadField("what", "must be email, phone or domain")
+	}
+	return desk.Amendment{Amend: &a}, nil
+}
+
+// agreeFromMe gives her word for a change that a colleague asked for, or says no to it.
+func (k *call) agreeFromMe(own desk.Own) error {
+	id := k.FormValue("id")
+	if k.FormValue("word") == "no" {
+		return k.wished(own, "refused", meView{}, "change", "own.error.gone", k.p.Desk.RefuseChange(k.UserContext(), own, id))
+	}
+	return k.wished(own, "agreed", meView{}, "change", "own.error.gone", k.p.Desk.AgreeChange(k.UserContext(), own, id, k.FormValue("digest")))
+}
+
+// vouchFromMe is her word that the writer of a colleague's ticket is that colleague.
+func (k *call) vouchFromMe(own desk.Own) error {
+	err := own.May(desk.Vouch)
+	if err == nil {
+		err = k.p.Desk.VouchFor(k.UserContext(), desk.Who{Case: own.Case, Account: own.Account.ID}, k.FormValue("ticket"), k.FormValue("colleague"))
+	}
+	return k.wished(own, "vouched", meView{}, "colleague", "own.error.vouch", err)
+}
+
+// wished shows what became of what she asked for; of what she mistyped, or what has gone meanwhile, the page says so.
+func (k *call) wished(own desk.Own, did string, v meView, field, wrong string, err error) error {
+	switch fault.Of(err) {
+	case "":
+		return k.backToMe(own, did)
+	case fault.TooMany, fault.Unavailable, fault.Unknown:
+		wrong = "support.error.later"
+	case fault.Invalid, fault.Conflict, fault.NotFound:
+	default:
+		return err
+	}
+	k.later(err)
+	v.Errors = map[string]string{field: k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)}
+	return k.showMe(problemOf(err).Status, own, v)
 }
 
 // wishOfMe asks for a change or the erasure of what is held.
@@ -171,7 +305,7 @@ type ownAnswer struct {
 
 func (k *call) copyOfMe(own desk.Own) error {
 	a := ownAnswer{Account: own.Account.Value.Name, Held: own.Held(), Tickets: []string{}, TakenAt: k.p.DB.Now()}
-	for _, t := range own.Tickets {
+	for _, t := range own.Company.Tickets {
 		a.Tickets = append(a.Tickets, t.Value.Number)
 	}
 	if k.FormValue("as") != "csv" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 )
 
 var pendingField = regexp.MustCompile(`name="pending" value="([^"]+)"`)
@@ -87,6 +88,18 @@ func TestAChangeOfOnesOwnRecordIsAskedForAndNotDone(t *testing.T) {
 	g.sends("wish", url.Values{"wish": {"everything"}, "words": {"x"}}).want(422)
 	g.sends("wish", url.Values{"wish": {"change"}, "words": {"My phone is +49 30 1234567 now."}}).want(200).says("Write the secret down")
 	g.sends("wish", url.Values{"wish": {"erase"}}).want(200).says("180 days", "Write the secret down")
+	broken, err := h.Desk.Own(t.Context(), visitOf(g.page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(h.items("/api/v1/tickets"))
+	broken.Contact.ID = strings.Repeat("x", 300) // about which no task can be
+	if _, err := h.Desk.AskOwn(t.Context(), broken, desk.WishErase, "", "en"); err == nil {
+		t.Error("a wish without its task is taken")
+	}
+	if n := len(h.items("/api/v1/tickets")); n != before {
+		t.Errorf("there are %d tickets, and %d before a wish that failed", n, before)
+	}
 	tasks := h.items("/api/v1/tasks?state=open")
 	asked := map[string]string{}
 	for _, task := range tasks {

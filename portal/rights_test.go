@@ -193,6 +193,14 @@ var mayUse = map[string]string{
 	"POST /me/right":                   "public", // with a visit of her own page, as all below it
 	"POST /me/wish":                    "public",
 	"POST /me/copy":                    "public",
+	"POST /me/amend":                   "public",
+	"POST /me/agree":                   "public",
+	"POST /me/vouch":                   "public",
+	"GET /me/tickets/:other":           "public",
+	"GET /t/:number/shared/:other":     "public", // with a visit of the ticket, as all below it
+	"POST /t/:number/me":               "public",
+	"POST /t/:number/plea":             "public",
+	"POST /t/:number/domain":           "public",
 	"POST /me/leave":                   "public",
 	"GET /t/:number/files/:id":         "public",
 	"GET /t/:number/files/:id/picture": "public",

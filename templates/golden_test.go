@@ -253,6 +253,7 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgConfirm, Confirm{URL: "https://status.acme.example/c/x", Card: "https://status.acme.example/card.vcf", Again: true}},
 		{MsgCode, Code{Code: "314159", Minutes: 10, Number: "K7Q-42M-9XD", URL: "https://status.acme.example/v/7k3m90qx41abcdefgh1jkmn0pq"}},
 		{MsgCode, Code{Code: "314159", Minutes: 10}},
+		{MsgCode, Code{Code: "314159", Minutes: 10, URL: "https://status.acme.example/me?k=7k3m90qx41abcdefgh1jkmn0pq"}},
 		{MsgCode, Code{Minutes: 10}},
 		{MsgAccount, AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: april(6, 10, 0), URL: "https://status.acme.example/support"}},
 		{MsgAccount, AccountNotice{What: NoticeChange, From: april(6, 10, 0), URL: "https://status.acme.example/support"}},

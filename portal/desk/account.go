@@ -56,8 +56,7 @@ func (d *Desk) WorkOf(ctx context.Context, account, after string) (w Work, err e
 // sort puts a task where it belongs. Of what ended only escalations and calls are shown: the rest is history.
 func (w *Work) sort(rec store.Rec[comms.Task]) {
 	into := &w.Tasks
-	family, _, _ := strings.Cut(rec.Value.What, ".")
-	switch {
+	switch family := familyOf(rec.Value); {
 	case family == comms.Escalation:
 		into = &w.Escalations
 	case family == comms.Call:
@@ -70,6 +69,12 @@ func (w *Work) sort(rec store.Rec[comms.Task]) {
 		return
 	}
 	*into = append(*into, rec)
+}
+
+// familyOf is what stands before the dot in the sort of a task.
+func familyOf(t comms.Task) string {
+	family, _, _ := strings.Cut(t.What, ".")
+	return family
 }
 
 // notes are what was written down about calls in a ticket.

@@ -175,7 +175,7 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		return sent, err
 	}
 	a.q.id, a.q.code = questions.NewID(), digits6()
-	if a.q.Sort == askReach && a.to.Channel == contacts.Email {
+	if (a.q.Sort == askReach || a.q.Sort == askOwn) && a.to.Channel == contacts.Email {
 		a.link, a.q.Link = secret.Token()
 	}
 	err = d.DB.Update(ctx, store.Act{By: in.By, Verb: "identity.ask"}, func(tx *store.Tx) error {
@@ -372,7 +372,10 @@ func (d *Desk) tellCode(tx *store.Tx, a ask, q question) error {
 		m.Number = ""
 	default:
 		m.Code = a.q.code
-		if a.link != "" {
+		switch {
+		case a.link != "" && q.Sort == askOwn:
+			m.URL = d.Comms.Vendor.URL + "/me?k=" + a.link
+		case a.link != "":
 			m.URL = d.Comms.Vendor.URL + "/v/" + a.link
 		}
 	}
@@ -564,9 +567,9 @@ type Confirming struct {
 
 var errOldLink = fault.New(fault.NotFound, "this link is not valid any more")
 
-func (d *Desk) linked(tx *store.Tx, token string) (store.Rec[question], error) {
+func (d *Desk) linked(tx *store.Tx, sort, token string) (store.Rec[question], error) {
 	rec, err := questions.First(tx, store.Query{Index: "link", Equal: []any{hex.EncodeToString(secret.Hash(token))}})
-	if fault.Of(err) == fault.NotFound || err == nil && (!rec.Value.Used.IsZero() || !tx.Now().Before(rec.Value.LinkEnd) || secret.Normal(token) == "") {
+	if fault.Of(err) == fault.NotFound || err == nil && (rec.Value.Sort != sort || !rec.Value.Used.IsZero() || !tx.Now().Before(rec.Value.LinkEnd) || secret.Normal(token) == "") {
 		return rec, errOldLink
 	}
 	return rec, err
@@ -575,7 +578,7 @@ func (d *Desk) linked(tx *store.Tx, token string) (store.Rec[question], error) {
 // Confirming reads what a link would confirm. It changes nothing, so that programs that follow the links of a mail use up nothing.
 func (d *Desk) Confirming(ctx context.Context, token string) (c Confirming, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		rec, err := d.linked(tx, token)
+		rec, err := d.linked(tx, askReach, token)
 		if err != nil {
 			return err
 		}
@@ -588,9 +591,18 @@ func (d *Desk) Confirming(ctx context.Context, token string) (c Confirming, err 
 
 // GiveLink uses a link up and records that the address reaches somebody, which is all that a link can show: whoever gets a code has to have asked for it,
 // while anybody presses a button.
-func (d *Desk) GiveLink(ctx context.Context, token string) (out Given, err error) {
+func (d *Desk) GiveLink(ctx context.Context, token string) (Given, error) {
+	return d.giveLink(ctx, askReach, token)
+}
+
+// GiveOwnLink uses up the link of a code to her own page. Whoever presses its button opens the page there and then, in her own browser, and nobody else's.
+func (d *Desk) GiveOwnLink(ctx context.Context, token string) (Given, error) {
+	return d.giveLink(ctx, askOwn, token)
+}
+
+func (d *Desk) giveLink(ctx context.Context, sort, token string) (out Given, err error) {
 	err = d.DB.Update(ctx, store.Act{By: "public:link", Verb: "identity.give"}, func(tx *store.Tx) error {
-		rec, err := d.linked(tx, token)
+		rec, err := d.linked(tx, sort, token)
 		if err != nil {
 			return err
 		}

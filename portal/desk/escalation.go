@@ -133,8 +133,8 @@ func (d *Desk) writeDown(ctx context.Context, act store.Act, h Heard, owed bool)
 		if !owed {
 			return nil
 		}
-		t := comms.Task{What: comms.Escalation + "." + h.Route, Of: rec.ID, Account: rec.Value.Account, Incident: rec.Value.Incident, Owner: h.Owner,
-			Title: "Escalation (" + h.Route + "), ticket " + rec.Value.Number}
+		t := escalationOf(rec, h.Route)
+		t.Owner = h.Owner
 		if h.Due != nil {
 			t.Due = h.Due.UTC()
 		}
@@ -142,6 +142,12 @@ func (d *Desk) writeDown(ctx context.Context, act store.Act, h Heard, owed bool)
 		return err
 	})
 	return out, err
+}
+
+// escalationOf is the task that an escalation of a ticket is.
+func escalationOf(rec store.Rec[Ticket], route string) comms.Task {
+	return comms.Task{What: comms.Escalation + "." + route, Of: rec.ID, Account: rec.Value.Account, Incident: rec.Value.Incident,
+		Title: "Escalation (" + route + "), ticket " + rec.Value.Number}
 }
 
 // heard is the ticket of what was said: a new one, or the one that it is in, to which the words are added for staff.

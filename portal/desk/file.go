@@ -75,7 +75,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		t := Ticket{
 			Number: number, Secret: hash, Phrase: phrase, StartedBy: by,
 			Name: in.Name, Email: in.Email, Phone: in.Phone, Company: in.Company, SiteURL: in.SiteURL, SiteName: in.SiteName,
-			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Like: seen.like, Impact: in.Impact, Locale: in.Locale, Route: in.Route,
+			Domain: in.Domain, Invoice: in.Invoice, OldTicket: in.OldTicket, Like: seen.like, Impact: in.Impact, Locale: in.Locale, Route: in.Route, Private: in.private,
 			Priority: priority, State: New, Sound: seen.sound,
 			FiledAt: tx.Now(), ChangedAt: tx.Now(),
 		}
@@ -97,6 +97,11 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: L0.String(),
 			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.told(), Untold: seen.ack.not}
 		tx.On(id)
+		if in.also != nil {
+			if err := in.also(tx, number); err != nil {
+				return err
+			}
+		}
 		return d.acknowledge(tx, id, t, in.Ref, seen.ack)
 	})
 	receipt.Unkept = in.Files.Unkept()

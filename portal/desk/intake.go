@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"lifeline/contacts"
+	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
 )
@@ -28,8 +29,11 @@ type Intake struct {
 	Files     *Attached `json:"-"` // that came with it
 	Ref       string    `json:"-"` // Message-ID of the mail that it came as
 
-	once  *limit.Taking // taken with it: what it came as is here now
-	quiet bool          // no receipt: its address may not be its writer's, or a program wrote it
+	once    *limit.Taking // taken with it: what it came as is here now
+	quiet   bool          // no receipt: its address may not be its writer's, or a program wrote it
+	private bool          // it is about its writer's own record
+
+	also func(tx *store.Tx, number string) error // what is promised with it; nil: nothing
 }
 
 const (

@@ -3,8 +3,11 @@ package desk
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,30 +17,61 @@ import (
 	"lifeline/store/fault"
 )
 
-// Own is what is held about a contact, as she may see it herself, having shown that an address on file is hers.
+// Own is what is held about a contact, as she may see it herself, having shown that an address on file is hers. Opened from her ticket it stands as high as
+// she stood there: nobody matches a page that was opened by a code alone.
 type Own struct {
 	Case     string
-	Standing Standing
+	Standing Standing // no higher than what was shown when the page was opened
 	Contact  store.Rec[contacts.Contact]
 	Account  store.Rec[contacts.Account]
-	Sites    []contacts.Site     // that she was named with
-	Tickets  []store.Rec[Ticket] // of her account that were filed from an address of hers, the newest in front
-	Token    string              // of this visit, as it is carried on
+	Sites    []contacts.Site // that she was named with
+	Company  Company
+	Ticket   Ticket // from which it was opened; without a Number: from none
+	Token    string // of this visit, as it is carried on
 }
 
-const (
-	ownPurpose     = "own page"
-	mostOwnTickets = 50
-	ownTicketsSeen = 1000 // tickets of the account that are looked through for hers
-)
+const ownPurpose = "own page"
 
-// BeginOwn begins a visit of somebody's own page, by the code that she gave back.
+// ownVisit is what a token of an own page holds.
+type ownVisit struct {
+	of          string // the case
+	began, seen time.Time
+	level       Level
+	mark        string // of the ticket's secret, so that a new one ends it
+}
+
+// BeginOwn begins a visit of somebody's own page, by the code or link that she gave back.
 func (d *Desk) BeginOwn(g Given) (token string) {
-	return d.ownToken(g.Case, d.DB.Now(), d.DB.Now())
+	return d.ownToken(ownVisit{of: g.Case, began: d.DB.Now(), seen: d.DB.Now(), level: L4})
 }
 
-func (d *Desk) ownToken(id string, began, seen time.Time) string {
-	return d.Signing.sign(ownPurpose, strings.Join([]string{id, stamp(began), stamp(seen)}, "."))
+// BeginOwnFrom begins one from her ticket, when it is known which contact she is. It ends no later than her visit there.
+func (d *Desk) BeginOwnFrom(v View, visit Visit) (token string, err error) {
+	if err := visit.May(SeeOwnRecord); err != nil {
+		return "", err
+	}
+	return d.ownToken(ownVisit{v.ID, visit.Began, visit.Seen, visit.Level, secretMark(v.Ticket)}), nil
+}
+
+func (d *Desk) ownToken(o ownVisit) string {
+	return d.Signing.sign(ownPurpose, strings.Join([]string{o.of, stamp(o.began), stamp(o.seen), strconv.Itoa(int(o.level)), o.mark}, "."))
+}
+
+// secretMark tells one secret of a ticket from the next, and says nothing of either.
+func secretMark(t Ticket) string {
+	sum := sha256.Sum256(append([]byte("own page of "), t.Secret...))
+	return hex.EncodeToString(sum[:8])
+}
+
+func parseOwnVisit(subject string) (o ownVisit, ok bool) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 5 {
+		return o, false
+	}
+	began, ok := parseStamp(parts[1])
+	seen, also := parseStamp(parts[2])
+	level, err := strconv.Atoi(parts[3])
+	return ownVisit{parts[0], began, seen, Level(level), parts[4]}, ok && also && err == nil
 }
 
 func errOwnOver() error { return fault.New(fault.NotFound, "this page is closed; ask for a new code") }
@@ -45,25 +79,42 @@ func errOwnOver() error { return fault.New(fault.NotFound, "this page is closed;
 // Own reads somebody's own page for a visit. It is NotFound when the visit is over or nobody is left whom the page is about.
 func (d *Desk) Own(ctx context.Context, token string) (own Own, err error) {
 	subject, ok := d.Signing.read(ownPurpose, token)
-	parts := strings.Split(subject, ".")
-	if !ok || len(parts) != 3 {
+	o, form := parseOwnVisit(subject)
+	if !ok || !form {
 		return own, errOwnOver()
 	}
-	began, okBegan := parseStamp(parts[1])
-	seen, okSeen := parseStamp(parts[2])
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		own = Own{Case: parts[0]}
-		if !okBegan || !okSeen || !tx.Now().Before(began.Add(d.Policy.VisitFor)) || !tx.Now().Before(seen.Add(d.Policy.VisitIdle)) {
+		own = Own{Case: o.of}
+		if !tx.Now().Before(o.began.Add(d.Policy.VisitFor)) || !tx.Now().Before(o.seen.Add(d.Policy.VisitIdle)) {
 			return errOwnOver()
 		}
-		own.Token = d.ownToken(own.Case, began, tx.Now())
-		return d.readOwn(tx, &own)
+		o.seen = tx.Now()
+		own.Token = d.ownToken(o)
+		return d.readOwn(tx, o, &own)
 	})
+	if err != nil {
+		return own, err
+	}
+	own.Company, err = d.Company(ctx, own.Standing)
 	return own, err
 }
 
-func (d *Desk) readOwn(tx *store.Tx, own *Own) (err error) {
-	own.Standing, err = d.may(tx, Who{Case: own.Case}, SeeOwnRecord)
+func (d *Desk) readOwn(tx *store.Tx, o ownVisit, own *Own) (err error) {
+	if tickets.CheckID(o.of) == nil {
+		t, _, err := tickets.Get(tx, o.of)
+		if fault.Of(err) == fault.NotFound || err == nil && secretMark(t) != o.mark {
+			return errOwnOver()
+		}
+		if err != nil {
+			return err
+		}
+		own.Ticket = t
+	}
+	own.Standing, err = d.standing(tx, o.of)
+	if err == nil {
+		own.Standing.Level = min(own.Standing.Level, o.level)
+		err = own.Standing.may(SeeOwnRecord, "")
+	}
 	if kind := fault.Of(err); kind == fault.Forbidden || kind == fault.NotFound || err == nil && own.Standing.Contact == "" {
 		return errOwnOver()
 	}
@@ -76,7 +127,6 @@ func (d *Desk) readOwn(tx *store.Tx, own *Own) (err error) {
 	if own.Account, err = d.Book.Account(tx, own.Standing.Account); err != nil {
 		return err
 	}
-	own.Sites, own.Tickets = nil, nil
 	for _, id := range own.Contact.Value.Sites {
 		site, err := d.Book.Site(tx, id)
 		if fault.Of(err) == fault.NotFound {
@@ -87,22 +137,11 @@ func (d *Desk) readOwn(tx *store.Tx, own *Own) (err error) {
 		}
 		own.Sites = append(own.Sites, site.Value)
 	}
-	return d.ownTickets(tx, own)
-}
-
-func (d *Desk) ownTickets(tx *store.Tx, own *Own) error {
-	for rec, err := range tickets.Scan(tx, store.Query{Index: "account", Equal: []any{own.Account.ID}, Reverse: true, Limit: ownTicketsSeen}) {
-		if err != nil {
-			return err
-		}
-		if rec.Value.from(own.Contact.Value) {
-			if own.Tickets = append(own.Tickets, rec); len(own.Tickets) == mostOwnTickets {
-				return nil
-			}
-		}
-	}
 	return nil
 }
+
+// May is nil when she may do something on her own page.
+func (o Own) May(what Deed) error { return o.Standing.may(what, "") }
 
 // from says whether the ticket was filed from an address of the contact.
 func (t Ticket) from(c contacts.Contact) bool {
@@ -153,7 +192,7 @@ type WishDetail struct {
 	Ticket  string `json:"ticket"` // number, where her words are
 }
 
-// AskOwn files a ticket with what she asks of her own record, and makes it a task for staff. It goes the way of every change: the ticket is how she is
+// AskOwn files a ticket with what she asks of her own record, and makes it a task for staff, in one transaction. It goes the way of every change: the ticket is how she is
 // told, and what she is asked.
 func (d *Desk) AskOwn(ctx context.Context, own Own, w Wish, words, locale string) (Receipt, error) {
 	if w != WishChange && w != WishErase {
@@ -162,11 +201,11 @@ func (d *Desk) AskOwn(ctx context.Context, own Own, w Wish, words, locale string
 	if text(words) == "" && w == WishChange {
 		return Receipt{}, fault.BadField("words", "is missing: say what should be different")
 	}
-	if err := own.Standing.may(ProposeChange, ""); err != nil {
+	if err := own.May(ProposeChange); err != nil {
 		return Receipt{}, err
 	}
 	in := Intake{Message: text(d.Comms.Words.Catalog(locale).T("own.wish."+string(w)) + "\n\n" + words), Name: own.Contact.Value.Name, Company: own.Account.Value.Name,
-		Impact: Question, Locale: locale, Route: "web"}
+		Email: own.Ticket.Email, Phone: own.Ticket.Phone, Impact: Question, Locale: locale, Route: "web", private: true}
 	for _, p := range own.Showed() {
 		if p.Channel == contacts.Email {
 			in.Email = p.Address
@@ -174,18 +213,16 @@ func (d *Desk) AskOwn(ctx context.Context, own Own, w Wish, words, locale string
 			in.Phone = p.Address
 		}
 	}
-	receipt, err := d.File(ctx, "public:own", in)
-	if err != nil {
-		return receipt, err
-	}
-	detail, err := json.Marshal(WishDetail{Contact: own.Contact.ID, Ticket: receipt.Number})
-	if err != nil {
-		return receipt, err
-	}
-	return receipt, d.DB.Update(ctx, store.Act{By: "public:own", Verb: "contact.ask"}, func(tx *store.Tx) error {
-		_, err := d.Comms.Owe(tx, comms.Task{What: taskOfWish(w), Of: own.Contact.ID, Account: own.Account.ID, Title: "a contact asks for her record to be changed or erased: ticket " + receipt.Number, Detail: detail})
+	in.also = func(tx *store.Tx, number string) error {
+		detail, err := json.Marshal(WishDetail{Contact: own.Contact.ID, Ticket: number})
+		if err != nil {
+			return err
+		}
+		tx.On(own.Contact.ID)
+		_, err = d.Comms.Owe(tx, comms.Task{What: taskOfWish(w), Of: own.Contact.ID, Account: own.Account.ID, Title: "a contact asks for her record to be changed or erased: ticket " + number, Detail: detail})
 		return err
-	})
+	}
+	return d.File(ctx, "public:own", in)
 }
 
 // Held is one thing that is held about somebody, and where it came from.

@@ -1,13 +1,9 @@
 package desk
 
 import (
-	"cmp"
-	"context"
 	"slices"
 
 	"lifeline/comms"
-	"lifeline/store"
-	"lifeline/store/fault"
 )
 
 // Sites is what a customer may know of her sites while an incident goes on: nothing, how many of them stand where, or each.
@@ -73,39 +69,4 @@ func staged(places []comms.Place) (all []Stage, newest []comms.Place) {
 		}
 	}
 	return all, newest
-}
-
-// SitesFor is what a visitor may know of the sites of the account that her ticket hangs on.
-func (d *Desk) SitesFor(ctx context.Context, visit Visit) (Sites, error) {
-	return d.sitesFor(ctx, visit.Standing)
-}
-
-func (d *Desk) sitesFor(ctx context.Context, s Standing) (out Sites, err error) {
-	if s.may(SeeStage, "") != nil {
-		return out, nil
-	}
-	known, err := d.Comms.Customer(ctx, s.Account)
-	if err != nil {
-		return out, err
-	}
-	var places []comms.Place
-	out.Stages, places = staged(known.Places)
-	if s.may(SeeSites, "") != nil {
-		return out, nil
-	}
-	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		out.Each = nil
-		for _, p := range places {
-			site, err := d.Book.Site(tx, p.Site)
-			if fault.Of(err) == fault.NotFound {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			out.Each = append(out.Each, SiteStage{cmp.Or(site.Value.Name, site.Value.URL, p.Site), stageOf(p.State)})
-		}
-		return nil
-	})
-	return out, err
 }

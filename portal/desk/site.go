@@ -66,6 +66,7 @@ func (d *Desk) Duties() []comms.Duty {
 		{Name: "site_tickets", Every: d.Policy.Cases.SiteEvery, Turn: d.FollowSites},
 		{Name: "bursts", Every: d.Policy.Cases.BurstEvery, Turn: d.WatchBursts},
 		d.forgetting(),
+		{Name: "amendments", Every: time.Minute, Turn: d.CarryAmendments},
 		{Name: "silence", Every: 30 * time.Second, Turn: d.KeepSilence},
 		{Name: "checks", Every: d.Policy.Checks.Sweeping, Turn: d.TendChecks},
 		{Name: "presence", Every: time.Minute, Turn: func(ctx context.Context) error { return d.ForgetPresence(ctx, 1000) }},
@@ -494,8 +495,7 @@ func (d *Desk) showStages(ctx context.Context, visit Visit, v *View) error {
 	}
 	return d.DB.View(ctx, func(tx *store.Tx) error {
 		where, err := d.Stages(tx, v.Ticket)
-		v.Messages = append(v.Messages, where...)
-		slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
+		v.Messages = inOrder(append(v.Messages, where...))
 		return err
 	})
 }

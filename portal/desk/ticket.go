@@ -36,6 +36,7 @@ type Ticket struct {
 	NoText    bool   `json:"no_text,omitempty"`   // she wants no text messages
 	Account   string `json:"account,omitempty"`   // once a person confirmed it
 	Tier      *int   `json:"tier,omitempty"`      // of the account, as it was when it was confirmed
+	Private   bool   `json:"private,omitempty"`   // it is about its writer's own record, and not for her colleagues
 	Site      string `json:"site,omitempty"`      // our id of the site that it is about, once that is known for certain
 
 	// What only staff see.

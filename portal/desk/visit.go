@@ -50,6 +50,7 @@ type Visit struct {
 	Seen   time.Time // when she last asked for something
 	By     string    // how it began: secret, or the channel of the link or code
 	Level  Level     // the most that it may count on, whatever others show for the ticket meanwhile
+	Proved Level     // what was shown for the ticket, in whatever visit
 	Token  string    // of this visit, as it is carried on
 
 	Standing Standing // of the ticket's person, no higher than Level
@@ -197,6 +198,7 @@ func (d *Desk) Enter(ctx context.Context, number string, key Key) (View, Visit, 
 
 // standAt is the visit with what it may count on now: what was shown, and not more than in this very visit.
 func (d *Desk) standAt(v View, visit Visit) Visit {
+	visit.Proved = v.Standing.Level
 	visit.Level = min(visit.Level, v.Standing.Level)
 	visit.Standing = v.Standing
 	visit.Standing.Level = visit.Level
@@ -206,6 +208,25 @@ func (d *Desk) standAt(v View, visit Visit) Visit {
 
 // May is nil when the visitor may do something, and else says that she has to show more.
 func (v Visit) May(what Deed) error { return v.Standing.may(what, "") }
+
+// Leads is what would let the visitor do more, as a word of her page: again, reach, account, file, second, fresh; "": nothing would.
+func (d *Desk) Leads(v View, visit Visit) string {
+	switch s := visit.Standing; {
+	case visit.Level < visit.Proved || s.Asleep:
+		return "again"
+	case visit.Level == L0:
+		return "reach"
+	case v.Ticket.Account == "":
+		return "account"
+	case visit.Level == L1:
+		return "file"
+	case visit.Level < L3:
+		return "second"
+	case !s.Fresh(d.DB.Now(), d.Policy.Identity):
+		return "fresh"
+	}
+	return ""
+}
 
 // Shown is the visit of somebody who has given a code back: a new one, as high as what she has shown by now.
 func (d *Desk) Shown(ctx context.Context, g Given) (View, Visit, error) {

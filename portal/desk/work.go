@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"lifeline/store"
@@ -61,7 +60,7 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 	for _, u := range said {
 		v.Messages = append(v.Messages, Message{Ticket: rec.ID, From: "update", Text: u.Text, At: u.At})
 	}
-	slices.SortStableFunc(v.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
+	v.Messages = inOrder(v.Messages)
 	return v, err
 }
 
