@@ -15,7 +15,7 @@ import (
 	"lifeline/store/fault"
 )
 
-// The audiences. Public and affected mean the same people until there are subscribers; only they are shown on the page.
+// The audiences. Public means affected and those who subscribed; only the two are shown on the page.
 const (
 	AudiencePublic   = "public"
 	AudienceAffected = "affected"
@@ -471,6 +471,13 @@ func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string)
 				c.add(rec.Value, channels)
 			}
 		}
+	}
+	if audience == AudiencePublic {
+		n, err := countSubscribers(tx, incident, channels)
+		if err != nil {
+			return c, err
+		}
+		c.People += n
 	}
 	return c, nil
 }

@@ -202,6 +202,8 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 		return chunk{last: true}, nil
 	case n.Pass == passNobody:
 		return r.nobody(tx, notice, n, at)
+	case n.Pass == passSubscribers && n.Only == "":
+		return r.subscribers(tx, notice, n, at, speak)
 	}
 	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
 	g.first = beside[store.Rec[Delivery]]{tx: tx, account: func(d store.Rec[Delivery]) string { return accountIn(d.ID) },
@@ -237,12 +239,26 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 }
 
 // The passes of an expansion: first those who may speak for a customer, then everybody else, then the customers that nobody can
-// speak for, so that they are on the board too. When the first has met everybody, there are no others.
+// speak for, so that they are on the board too. When the first has met everybody, the next two are left out. Last come those who subscribed.
 const (
-	passApproved = 1
-	passOthers   = 2
-	passNobody   = 3
+	passApproved    = 1
+	passOthers      = 2
+	passNobody      = 3
+	passSubscribers = 4
 )
+
+// passAfter is the pass behind one, or 0 when there is none.
+func (n Notice) passAfter(pass int) int {
+	switch {
+	case len(n.To) > 0 || len(n.sendable()) == 0:
+		return 0
+	case pass < passNobody && !n.Clear:
+		return pass + 1
+	case pass < passSubscribers && (n.Audience == AudiencePublic || n.Only != ""):
+		return passSubscribers
+	}
+	return 0
+}
 
 // nobody finds affected customers of whom the passes before wrote nobody down.
 func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk, err error) {
@@ -528,8 +544,9 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	if !c.last {
 		return nil
 	}
-	n.Cursor, n.Pass = "", n.Pass+1
-	if n.Pass <= passNobody && len(n.To) == 0 && len(n.sendable()) > 0 && !n.Clear {
+	n.Cursor = ""
+	if next := n.passAfter(n.Pass); next > 0 {
+		n.Pass = next
 		return nil
 	}
 	n.State, n.Due = SendingNow, time.Time{}

@@ -50,6 +50,7 @@ type Incident struct {
 	Cohorts       []Cohort   `json:"cohorts,omitempty"`
 	Integrity     *Integrity `json:"integrity,omitempty"` // of the whole affected set; nil: none recorded, or sites were added since
 	Drill         bool       `json:"drill"`
+	FrozenAt      *time.Time `json:"frozen_at,omitempty"` // since when planned changes are forbidden
 }
 
 // The states of an incident.

@@ -40,8 +40,11 @@ func KeywordOf(text string) Keyword {
 	return keywords[strings.ToLower(strings.Trim(strings.TrimSpace(text), " .!?。！？\"'“”「」"))]
 }
 
-// OptOutNumber notes on every contact with a number that its owner wants no more texts, and says how many there are.
+// OptOutNumber notes on every contact with a number that its owner wants no more texts, and says how many there are. A subscription by text ends.
 func (r *Room) OptOutNumber(tx *store.Tx, number, reason string) (int, error) {
+	if err := endSubscriptionOf(tx, ChannelSMS, number); err != nil {
+		return 0, err
+	}
 	return r.eachWith(tx, number, func(contact string) error {
 		return r.Book.OptOut(tx, contact, ChannelSMS, number, reason)
 	})

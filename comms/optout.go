@@ -15,6 +15,11 @@ func (b *board) optedOut(r *Room, key, reason string, attempts int, ref string) 
 	if err != nil {
 		return err
 	}
+	if k, err := parseKey(key); err == nil && k.Pass == passSubscribers {
+		if err := endSubscription(b.tx, subscriptions.Prefix+"_"+k.Contact); err != nil {
+			return err
+		}
+	}
 	return b.lost(r, key, r.optOut(b.tx, d.Delivery, reason), verdict{State: Suppressed, Reason: reason}, attempts, ref)
 }
 

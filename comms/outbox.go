@@ -33,6 +33,8 @@ type Notice struct {
 	Data     []byte   `json:"data"`           // JSON of the message's data, for messages that are no update
 	ReplyTo  bool     `json:"reply_to"`       // answers something: Auto-Submitted auto-replied
 	Talk     *Talk    `json:"talk,omitempty"` // the conversation that it belongs to; nil: none
+	// Components are those that it is about, when it carries no update: of the subscribers it concerns those who chose one of them.
+	Components []string `json:"components,omitempty"`
 
 	State     string        `json:"state"`            // expanding, sending, done, stopped
 	Unsent    State         `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
@@ -42,7 +44,7 @@ type Notice struct {
 	GoOn      time.Duration `json:"go_on,omitempty"`  // and goes on by itself after so long; 0: by a person's word
 	Staff     string        `json:"staff,omitempty"`  // the notice that told the staff first
 	Cursor    string        `json:"cursor"`
-	Clear     bool          `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to a later one
+	Clear     bool          `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to the next two
 	Pass      int           `json:"pass"`
 	Pages     int           `json:"pages"`
 	Pending   int           `json:"pending"` // pages that are not done

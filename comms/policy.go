@@ -37,6 +37,9 @@ type Policy struct {
 	BatchMost  int                      `yaml:"batch_most" json:"batch_most"` // sites in one batch
 	Checklists map[string][]Item        `yaml:"checklists" json:"checklists"` // what a list of that name is until somebody publishes it
 
+	// Subscribe is what strangers may ask of us.
+	Subscribe Subscribing `yaml:"subscribe" json:"subscribe"`
+
 	// CategoryNames is how desk and page call a category; without one they use the built-in word, or the category as it is.
 	CategoryNames map[string]string `yaml:"category_names" json:"category_names"`
 }
@@ -99,6 +102,7 @@ func DefaultPolicy() Policy {
 		Senders:    16,
 		SMSValid:   4 * time.Hour,
 		BatchMost:  60,
+		Subscribe:  Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
 		Checklists: map[string][]Item{SiteCheckList: defaultSiteCheck()},
 	}
 }
@@ -168,6 +172,7 @@ func (p Policy) Check() error {
 		bad("retry", "needs waits above 0, a jitter from 0 to 1, and at least 1 attempt")
 	}
 	f = p.Confirm.bad(f)
+	f = p.Subscribe.bad(f)
 	f = p.badReviews(f)
 	f = badDirect(f, "comms.internal", p.Internal)
 	for name, to := range p.Lists {

@@ -18,6 +18,7 @@ type Public struct {
 	AsOf       time.Time
 	Incidents  []PublicIncident // newest first; only those with a published update
 	Components []Component
+	Plans      []PublicMaintenance // the latest window first
 }
 
 // PublicIncident is one incident with all that was said, newest first. Facts of a retracted update stay, marked.
@@ -73,6 +74,10 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 			}
 		}
 		p.Components = components(r.Policy.Components, p.Incidents)
+		if p.Plans, err = publicPlans(tx); err != nil {
+			return err
+		}
+		underMaintenance(p.Components, p.Plans)
 		return nil
 	})
 	return p, err
@@ -180,3 +185,6 @@ func componentID(group, name string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(group) + "\x00" + strings.ToLower(name)))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:12]
 }
+
+// PublicComponents are the policy's, all of them well: for who chooses among them.
+func (p Policy) PublicComponents() []Component { return components(p.Components, nil) }

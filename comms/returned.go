@@ -119,6 +119,11 @@ func (r *Room) takeReport(tx *store.Tx, report Report) (back Returned, err error
 	if report.State == Suppressed {
 		lose = r.optOut(tx, d, reason)
 	}
+	if k.Pass == passSubscribers && (report.Gone || report.State == Suppressed) {
+		if err := endSubscription(tx, subscriptions.Prefix+"_"+k.Contact); err != nil {
+			return back, err
+		}
+	}
 	if err := b.lost(r, key, lose, verdict{State: report.State, Reason: reason}, d.Attempts, d.Ref); err != nil {
 		return back, err
 	}

@@ -28,6 +28,9 @@ type Room struct {
 	// Returns is where mail that cannot be delivered comes back to.
 	Returns Returns
 
+	// SignSubscription makes the token of a subscription's page; nil: its messages lead to the page on which one asks for it.
+	SignSubscription func(subject string) string
+
 	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
 	Asking Asking
 
@@ -48,5 +51,6 @@ func Kinds() []store.Kind {
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
 		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
 		checklists.Kind, runs.Kind, batches.Kind,
+		subscriptions.Kind, plans.Kind,
 	}
 }

@@ -140,7 +140,7 @@ func covers(n, old Notice) bool {
 			return false
 		}
 	}
-	return n.Audience == old.Audience && slices.Equal(n.To, old.To) || wide(n.Audience) && wide(old.Audience)
+	return n.Audience == old.Audience && slices.Equal(n.To, old.To) || n.Audience == AudiencePublic && old.Audience == AudienceAffected
 }
 
 // bell wakes those who wait for work. The zero value is ready.

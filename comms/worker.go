@@ -310,6 +310,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	}
 	if r.n.Lane == LaneBroadcast {
 		m.List = "incidents." + r.host
+		m = room.toSubscriber(m, k, r.page.Channel)
 	}
 	if r.page.Channel == ChannelSMS {
 		m.Valid = room.Policy.SMSValid

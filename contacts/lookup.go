@@ -157,6 +157,11 @@ func (b *Book) ContactsOfSite(tx *store.Tx, anyID string, who Who) ([]store.Rec[
 	return out, nil
 }
 
+// ParseAddress gives an address of a channel the form in which the book keeps it.
+func (b *Book) ParseAddress(channel, value string) (string, error) {
+	return parseAddress(channel, value, b.Policy.PhoneCountry)
+}
+
 // ByAddress lists the contacts, of all accounts, who have an e-mail address or phone.
 func (b *Book) ByAddress(tx *store.Tx, channel, value string) ([]store.Rec[Contact], error) {
 	value, err := parseAddress(channel, value, b.Policy.PhoneCountry)

@@ -180,6 +180,7 @@ func (p *Portal) routes() []route {
 		p.incidentRoutes(), p.updateRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.docRoutes(),
 		p.staffRoutes(),
 		p.checkRoutes(), p.checkPages(),
+		p.subscriptionRoutes(), p.maintenanceRoutes(),
 	} {
 		all = append(all, some...)
 	}

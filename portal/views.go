@@ -31,6 +31,7 @@ var viewFiles = []string{
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html",
 	"desk_check.html", "back.html",
+	"form_subscribe.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {
@@ -196,6 +197,7 @@ var logForms = map[string]*regexp.Regexp{
 	"approved": regexp.MustCompile(`^update (\d+), (\d+) people$`), "published": regexp.MustCompile(`^update (\d+), (\d+) people$`),
 	"published_page_only": regexp.MustCompile(`^update (\d+),`), "read_by_second": regexp.MustCompile(`^update (\d+)$`), "retracted": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
 	"went_on": regexp.MustCompile(`^update (\d+)$`), "stopped": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
+	"frozen": regexp.MustCompile(`(?s)^(.*)$`), "thawed": regexp.MustCompile(`(?s)^(.*)$`),
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
 	"cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),

@@ -61,6 +61,8 @@ func checkMessage(t *testing.T, name, words string) {
 		MsgDeclared:      Declared{Title: words, Severity: words, Category: words, Summary: words, Impact: words, URL: words},
 		MsgAccount:       AccountNotice{What: words, Number: words, URL: words},
 		MsgCode:          Code{Code: words, Minutes: 10, Number: words, URL: words},
+		MsgSubscribe:     Subscribe{URL: words},
+		MsgMaintenance:   Planned{Title: words, Lines: []string{words}, Components: words, What: words, Reason: words, URL: words},
 		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
 		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},
 		MsgSiteBack:      SiteBack{Site: words, URL: words},

@@ -21,6 +21,8 @@ const (
 	MsgCode          = "code"           // Code
 	MsgAccount       = "account"        // AccountNotice
 	MsgSiteBack      = "site_back"      // SiteBack
+	MsgSubscribe     = "subscribe"      // Subscribe
+	MsgMaintenance   = "maintenance"    // Planned
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -112,6 +114,24 @@ const (
 	NoticeRecovery = "recovery" // saved recovery codes were made
 )
 
+// Subscribe goes to an address that a stranger named on the status page: it has no room for a stranger's text.
+type Subscribe struct {
+	URL string `json:"url"` // of the page on which it is confirmed, changed and ended
+	On  bool   `json:"on"`  // it is subscribed already, and only the page was asked for
+}
+
+// Planned tells subscribers of work that is planned, or of what became of the plan.
+type Planned struct {
+	Title      string    `json:"title"`
+	Lines      []string  `json:"lines"` // what is done, and what readers will notice
+	Components string    `json:"components"`
+	From       time.Time `json:"from"`
+	Until      time.Time `json:"until"`
+	What       string    `json:"what"` // "": it is new; held, resumed, cancelled
+	Reason     string    `json:"reason"`
+	URL        string    `json:"url"`
+}
+
 // kinds gives each message the type of its data.
 func messageData(name string) (any, bool) {
 	switch name {
@@ -133,13 +153,17 @@ func messageData(name string) (any, bool) {
 		return &AccountNotice{}, true
 	case MsgSiteBack:
 		return &SiteBack{}, true
+	case MsgSubscribe:
+		return &Subscribe{}, true
+	case MsgMaintenance:
+		return &Planned{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgSecondReading, MsgSiteBack, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgMaintenance, MsgSecondReading, MsgSiteBack, MsgSubscribe, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

@@ -74,6 +74,10 @@ func sampleMessage(name string) any {
 		return DeadlineNotice{What: "next_update", Of: "Sites deleted", Since: at, URL: "https://status.acme.example/desk", Rung: 1}
 	case MsgConfirm:
 		return Confirm{URL: "https://status.acme.example/c/x", Card: "https://status.acme.example/card.vcf", From: "status@acme.example", Number: "+12025550100", Account: "Example Ltd", Again: true}
+	case MsgMaintenance:
+		return Planned{Title: "Database upgrade", Lines: []string{"Pages cannot be edited for a few minutes."}, Components: "Wiki", From: at, Until: at.Add(time.Hour), What: "held", Reason: "an incident", URL: "https://status.acme.example/#m-x"}
+	case MsgSubscribe:
+		return Subscribe{URL: "https://status.acme.example/s/x"}
 	case MsgSecondReading:
 		return SecondReading{Title: "Sites deleted", Severity: "P0", Headline: "Some sites cannot be opened", SentAt: at, By: at.Add(time.Hour), URL: "https://status.acme.example/desk"}
 	}

@@ -138,7 +138,7 @@ func (h *house) stand(ctx context.Context) error {
 // applies is who lets what is newer than a backup hold again.
 func applies() store.Applies {
 	all := store.Applies{}
-	for _, some := range []store.Applies{contacts.Applies(), auth.Applies(), desk.Applies()} {
+	for _, some := range []store.Applies{contacts.Applies(), comms.Applies(), auth.Applies(), desk.Applies()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -170,6 +170,7 @@ func (h *house) wire(keyDir string) error {
 	h.comms.Also, h.comms.Follow = h.desk.Duties(), h.desk.FollowMove
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
+	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage}
 	h.page = &page.Server{}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced

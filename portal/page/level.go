@@ -103,6 +103,11 @@ func lastWord(p comms.Public) time.Time {
 			last = in.Updated
 		}
 	}
+	for _, m := range p.Plans {
+		if m.Updated.After(last) {
+			last = m.Updated
+		}
+	}
 	for _, c := range p.Components {
 		if c.Since.After(last) {
 			last = c.Since

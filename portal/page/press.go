@@ -75,8 +75,8 @@ func (p *Press) now() time.Time {
 func (p *Press) stale(e *Edition) bool { return !e.staleAt.IsZero() && !p.now().Before(e.staleAt) }
 
 // promises says whether the domain's clock is the reader's (a demo's is not, and its pages count no minutes), and when the page is to be
-// written again even if nothing happens: when the first promised word is late, for it must say so, and every few minutes, so that whoever looks
-// at a copy sees whether it is still being written.
+// written again even if nothing happens: when the first promised word is late, for it must say so, when planned work begins or ends, and every few
+// minutes, so that whoever looks at a copy sees whether it is still being written.
 func (p *Press) promises(public comms.Public, written time.Time) (live bool, staleAt time.Time) {
 	if d := written.Sub(public.AsOf); d > clockSlack || d < -clockSlack {
 		return false, time.Time{}
@@ -87,6 +87,12 @@ func (p *Press) promises(public comms.Public, written time.Time) (live bool, sta
 			if due := latest.Statement.NextUpdateBy.At; due.After(public.AsOf) && due.Before(staleAt) {
 				staleAt = due
 			}
+		}
+	}
+	for _, m := range public.Plans {
+		next := map[string]time.Time{comms.PlanScheduled: m.From, comms.PlanInProgress: m.Until}[m.Status]
+		if next.After(public.AsOf) && next.Before(staleAt) {
+			staleAt = next
 		}
 	}
 	return true, staleAt
@@ -111,7 +117,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}
@@ -268,7 +274,7 @@ func (r *printing) statusAPI() error {
 	if err != nil {
 		return fmt.Errorf("word the status API: %w", err)
 	}
-	answers := statusAnswers(r.public, r.press.Vendor, bodies)
+	answers := r.statusAnswers(first, bodies)
 	for _, path := range slices.Sorted(maps.Keys(answers)) {
 		v := answers[path]
 		body, err := encodeJSON(v)
@@ -296,10 +302,20 @@ func (r *printing) facts() error {
 		enc := r.edition.files[len(r.edition.files)-1].enc
 		r.edition.files = append(r.edition.files, file{path: path[1:], enc: enc})
 	}
-	return r.json(list, factsPath[1:]+".json", factsPath+".json", factsPath)
+	if err := r.json(list, factsPath[1:]+".json", factsPath+".json", factsPath); err != nil {
+		return err
+	}
+	plans := factsPlans{Items: []factsPlan{}}
+	for _, m := range r.public.Plans {
+		plans.Items = append(plans.Items, factsPlanOf(m))
+	}
+	return r.json(plans, plansPath[1:]+".json", plansPath+".json", plansPath)
 }
 
-const factsPath = "/api/v1/public/incidents"
+const (
+	factsPath = "/api/v1/public/incidents"
+	plansPath = "/api/v1/public/maintenances"
+)
 
 func (r *printing) json(v any, name string, paths ...string) error {
 	body, err := encodeJSON(v)

@@ -86,7 +86,7 @@ func sampleRecovery() comms.Public {
 	in.Course = []comms.CoursePoint{{At: morning.Add(40 * time.Hour), Sites: 8, Customers: 3}, {At: tenth.Add(-24 * time.Hour), Sites: 61, Customers: 30}, {At: tenth, Sites: 112, Customers: 64}}
 	in.Promises = []comms.Promised{{Update: 1, Due: morning.Add(103 * time.Minute), Kept: morning.Add(90 * time.Minute)},
 		{Update: 6, Due: tenth.Add(-20 * time.Minute), Kept: tenth}, {Update: 7, Due: tenth.Add(3 * time.Hour)}}
-	return comms.Public{Edition: 7, AsOf: tenth.Add(4 * time.Minute), Components: sampleComponents("Wiki", "Issue tracker"), Incidents: []comms.PublicIncident{in}}
+	return comms.Public{Edition: 7, AsOf: tenth.Add(4 * time.Minute), Components: sampleComponents("Wiki", "Issue tracker"), Incidents: []comms.PublicIncident{in}, Plans: samplePlans()}
 }
 
 // sampleResolved is the end.
@@ -106,6 +106,19 @@ func sampleResolved() comms.Public {
 	in := incidentOf("resolved", append([]templates.Update{last}, sampleUpdates()...)...)
 	in.Resolved, in.Monitoring, in.Now = &finished, &tenth, &all
 	return comms.Public{Edition: 9, AsOf: finished.Add(time.Hour), Components: sampleComponents(), Incidents: []comms.PublicIncident{in}}
+}
+
+// samplePlans are work that is held, under way, and over.
+func samplePlans() []comms.PublicMaintenance {
+	plan := func(short, title, status string, from time.Duration, turns ...comms.Turn) comms.PublicMaintenance {
+		return comms.PublicMaintenance{Status: status, Updated: tenth, Maintenance: comms.Maintenance{Short: short, Title: title, Text: "Pages cannot be edited for some minutes.",
+			Components: []string{"API"}, From: tenth.Add(from), Until: tenth.Add(from + time.Hour), SaidAt: tenth.Add(-96 * time.Hour), Turns: turns}}
+	}
+	return []comms.PublicMaintenance{
+		plan("m00000000003", "Network cards", comms.PlanHeld, 48*time.Hour, comms.Turn{What: comms.MaintenanceHeld, At: tenth, By: "stf_ann", Reason: "Changes are frozen."}),
+		plan("m00000000002", "Database upgrade", comms.PlanInProgress, -10*time.Minute),
+		plan("m00000000001", "Certificates", comms.PlanCompleted, -72*time.Hour),
+	}
 }
 
 func incidentOf(state string, updates ...templates.Update) comms.PublicIncident {

@@ -100,7 +100,7 @@ type statusAffected struct {
 	NewStatus string `json:"new_status"`
 }
 
-// statusMaintenance never has a member yet: planned work is not kept. Its lists are served empty all the same.
+// statusMaintenance is an incident with a window.
 type statusMaintenance struct {
 	statusIncident
 	ScheduledFor   statusTime `json:"scheduled_for"`
@@ -138,7 +138,8 @@ type (
 const mostIncidents = 50
 
 // statusAnswers makes every /api/v2/ document by its path. bodies are the updates' texts by id, in the default language.
-func statusAnswers(p comms.Public, v templates.Vendor, bodies map[string]string) map[string]any {
+func (r *printing) statusAnswers(t tongue, bodies map[string]string) map[string]any {
+	p, v := r.public, r.press.Vendor
 	page := statusPage{ID: shortID("page", v.Name), Name: v.Name, URL: strings.TrimSuffix(v.URL, "/"), TimeZone: "Etc/UTC", UpdatedAt: statusTime(lastWord(p))}
 	components := statusComponents(p, page.ID)
 	incidents := make([]statusIncident, 0, len(p.Incidents))
@@ -154,16 +155,19 @@ func statusAnswers(p comms.Public, v templates.Vendor, bodies map[string]string)
 	}
 	level := overall(p)
 	status := statusWord{Indicator: level.indicator(), Description: level.description()}
-	none := []statusMaintenance{}
+	plans := r.statusPlans(t, page.ID, components)
+	of := func(states ...string) []statusMaintenance {
+		return slices.DeleteFunc(slices.Clone(plans), func(m statusMaintenance) bool { return !slices.Contains(states, m.Status) })
+	}
 	return map[string]any{
-		"/api/v2/summary.json":                         summaryAnswer{page, components, unresolved, none, status},
+		"/api/v2/summary.json":                         summaryAnswer{page, components, unresolved, of("scheduled", "in_progress"), status},
 		"/api/v2/status.json":                          statusAnswer{page, status},
 		"/api/v2/components.json":                      componentsAnswer{page, components},
 		"/api/v2/incidents.json":                       incidentsAnswer{page, incidents},
 		"/api/v2/incidents/unresolved.json":            incidentsAnswer{page, unresolved},
-		"/api/v2/scheduled-maintenances.json":          maintenancesAnswer{page, none},
-		"/api/v2/scheduled-maintenances/upcoming.json": maintenancesAnswer{page, none},
-		"/api/v2/scheduled-maintenances/active.json":   maintenancesAnswer{page, none},
+		"/api/v2/scheduled-maintenances.json":          maintenancesAnswer{page, plans},
+		"/api/v2/scheduled-maintenances/upcoming.json": maintenancesAnswer{page, of("scheduled")},
+		"/api/v2/scheduled-maintenances/active.json":   maintenancesAnswer{page, of("in_progress", "verifying")},
 	}
 }
 

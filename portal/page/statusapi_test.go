@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeline/comms"
 )
@@ -105,8 +106,77 @@ func TestStatusAPIKeepsItsShape(t *testing.T) {
 						checkIncident(t, in)
 					}
 				}
+				if n.at["scheduled_maintenances"] != nil {
+					for _, m := range n.at["scheduled_maintenances"].list {
+						checkMaintenance(t, m)
+					}
+				}
 				checkLeaves(t, "", n)
 			})
+		}
+	}
+}
+
+func checkMaintenance(t *testing.T, m *node) {
+	t.Helper()
+	wantKeys(t, m, incidentKeys+",scheduled_for,scheduled_until")
+	oneOf(t, m.at["status"], "scheduled", "in_progress", "verifying", "completed")
+	oneOf(t, m.at["impact"], "maintenance")
+	if !stampRule.MatchString(m.at["scheduled_for"].leaf.(string)) || !stampRule.MatchString(m.at["scheduled_until"].leaf.(string)) {
+		t.Errorf("its window is %v to %v", m.at["scheduled_for"].leaf, m.at["scheduled_until"].leaf)
+	}
+	checkComponentsOf(t, m)
+	before := ""
+	for _, u := range m.at["incident_updates"].list {
+		wantKeys(t, u, updateKeys)
+		oneOf(t, u.at["status"], "scheduled", "in_progress", "verifying", "completed")
+		if now := u.at["created_at"].leaf.(string); before != "" && now > before {
+			t.Error("updates of a maintenance are not newest first")
+		} else {
+			before = now
+		}
+	}
+}
+
+// Planned work stands in the lists that clients ask for, and on the page in every language.
+func TestPlannedWorkIsShown(t *testing.T) {
+	press := samplePress(t, "")
+	e, err := press.Render(sampleRecovery())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"scheduled-maintenances.json": "Network cards,Database upgrade,Certificates", "scheduled-maintenances/upcoming.json": "Network cards",
+		"scheduled-maintenances/active.json": "Database upgrade", "summary.json": "Network cards,Database upgrade"} {
+		var got []string
+		for _, m := range parseOrdered(t, e.Body("/api/v2/"+path, "")).at["scheduled_maintenances"].list {
+			got = append(got, m.at["name"].leaf.(string))
+		}
+		if strings.Join(got, ",") != want {
+			t.Errorf("%s lists %q, want %s", path, got, want)
+		}
+	}
+	for _, locale := range []string{"en", "ja", "zh-CN"} {
+		words := press.Words.Catalog(locale)
+		home, history := pageText(t, e, "/"+locale+"/"), pageText(t, e, "/"+locale+"/history")
+		for _, want := range []string{words.T("page.plans"), words.T("page.plan.held"), "Changes are frozen.", words.T("page.plan.in_progress"), "Database upgrade"} {
+			if !strings.Contains(home, want) || !strings.Contains(history, want) {
+				t.Errorf("%s: the pages lack %q", locale, want)
+			}
+		}
+		if strings.Index(home, "Database upgrade") > strings.Index(home, "Network cards") {
+			t.Error("the first page does not begin with what is soonest")
+		}
+	}
+	if body := string(e.Body("/api/v1/public/maintenances", "")); !strings.Contains(body, `"state":"held"`) || strings.Contains(body, "stf_ann") {
+		t.Errorf("the structured facts: %s", body)
+	}
+	// The page is written again when a window begins or ends, whatever else happens.
+	for status, want := range map[string]time.Duration{comms.PlanScheduled: time.Minute, comms.PlanInProgress: 2 * time.Minute} {
+		p := sampleEmpty()
+		p.AsOf = press.Now()
+		p.Plans = []comms.PublicMaintenance{{Status: status, Maintenance: comms.Maintenance{Short: "m00000000001", From: p.AsOf.Add(time.Minute), Until: p.AsOf.Add(2 * time.Minute)}}}
+		if e, err = press.Render(p); err != nil || !e.staleAt.Equal(p.AsOf.Add(want)) {
+			t.Errorf("a plan that is %s: written again at %v, %v", status, e.staleAt, err)
 		}
 	}
 }

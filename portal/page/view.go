@@ -35,6 +35,7 @@ type homeView struct {
 	Overall string
 	Sub     string
 	Open    []incidentView
+	Plans   []planView
 	Groups  []groupView
 	Recent  []pastView
 }
@@ -46,6 +47,7 @@ type incidentPage struct {
 
 type historyView struct {
 	sheet
+	Plans  []planView
 	Months []monthView
 }
 
@@ -121,6 +123,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 			v.Recent = append(v.Recent, t.past(in))
 		}
 	}
+	v.Plans = t.plans(r.public, true)
 	v.Sub = t.words.T("page.incidents_none")
 	if len(v.Open) > 0 {
 		v.Sub = t.words.T("page.incidents_open") + ": " + t.words.Number(len(v.Open))
@@ -156,7 +159,7 @@ func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, er
 }
 
 func (r *printing) history(t tongue) (historyView, error) {
-	var v historyView
+	v := historyView{Plans: t.plans(r.public, false)}
 	for i, in := range r.public.Incidents {
 		if i == mostIncidents {
 			break

@@ -1,0 +1,452 @@
+package comms
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	limits "lifeline/store/limit"
+	"lifeline/templates"
+)
+
+// Subscription is an address that asked to be told what the status page says. Anybody may ask for any address, so nothing but one question goes
+// there until whoever reads it has pressed a button. What ended is deleted: nobody is kept who does not want to be told.
+type Subscription struct {
+	Channel     string    `json:"channel"` // email or sms
+	Address     string    `json:"address"`
+	Locale      string    `json:"locale"`
+	Components  []string  `json:"components"` // ids of components; none: all
+	Incident    string    `json:"incident"`   // the one incident that it is about; "": all
+	AskedAt     time.Time `json:"asked_at"`
+	ConfirmedAt time.Time `json:"confirmed_at"` // zero: nobody has pressed the button yet
+}
+
+var subscriptions = store.Table[Subscription]{
+	Kind: store.Kind{Name: "subscription", Prefix: "sub", Schema: 1, Indexes: []store.Index{
+		{Name: "address", Fields: []store.Field{{Name: "channel", Type: store.Text}, {Name: "address", Type: store.Blind}}, Unique: true},
+	}},
+	Tuples: func(s Subscription) store.Tuples {
+		return store.Tuples{"address": {s.Channel, strings.ToLower(s.Address)}}
+	},
+}
+
+// Subscribe is what a stranger asks for.
+type Subscribe struct {
+	Channel    string   `json:"channel"`
+	Address    string   `json:"address"`
+	Locale     string   `json:"locale,omitempty"`
+	Components []string `json:"components,omitempty"` // ids as the status API has them; none: all
+	Incident   string   `json:"incident,omitempty"`   // public id of one incident; "": all
+}
+
+// Subscribing is what strangers may ask of us in a day. One address is asked little, because anybody can name it; texts cost money, so they have
+// a budget of their own, by number range and altogether.
+type Subscribing struct {
+	PerAddress int           `yaml:"per_address" json:"per_address"` // questions to one address in a day
+	Texts      int           `yaml:"texts" json:"texts"`             // questions by text message in a day; 0: subscriptions by text are not offered
+	PerRange   int           `yaml:"per_range" json:"per_range"`     // of them to numbers that begin alike
+	Unanswered time.Duration `yaml:"unanswered" json:"unanswered"`   // how long a question waits for its button
+}
+
+func (s Subscribing) bad(f []fault.Field) []fault.Field {
+	if s.PerAddress < 1 || s.Texts < 0 || s.PerRange < 1 {
+		f = append(f, wrong("comms.subscribe", "needs per_address and per_range of at least 1, and texts of at least 0"))
+	}
+	if s.Unanswered <= 0 {
+		f = append(f, wrong("comms.subscribe.unanswered", "must be above 0"))
+	}
+	return f
+}
+
+// mostComponents bounds what one subscription names.
+const mostComponents = 100
+
+// rangeDigits of a number say where it is: country and network.
+const rangeDigits = 7
+
+// AskSubscription notes that somebody wants an address told, and asks it whether that is so. Its answer is the same whether the address is
+// subscribed, was asked before, or is new.
+func (r *Room) AskSubscription(ctx context.Context, in Subscribe) error {
+	in, err := r.readSubscribe(ctx, in)
+	if err != nil {
+		return err
+	}
+	if told, err := r.askedEnough(ctx, in); err != nil || told {
+		return err
+	}
+	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.ask"}, func(tx *store.Tx) error {
+		rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, strings.ToLower(in.Address)}})
+		switch {
+		case fault.Of(err) == fault.NotFound:
+			rec = store.Rec[Subscription]{Meta: store.Meta{ID: subscriptions.NewID()}}
+		case err != nil:
+			return err
+		}
+		tx.On(rec.ID)
+		if rec.Value.ConfirmedAt.IsZero() { // what is confirmed only its own page changes
+			rec.Value = Subscription{Channel: in.Channel, Address: in.Address, Locale: in.Locale, Components: in.Components, Incident: in.Incident, AskedAt: tx.Now()}
+			if err := subscriptions.Put(tx, rec.ID, rec.Value, rec.Version); err != nil {
+				return err
+			}
+		}
+		data, err := json.Marshal(templates.Subscribe{URL: r.SubscriptionURL(rec.ID), On: !rec.Value.ConfirmedAt.IsZero()})
+		if err != nil {
+			return err
+		}
+		_, err = r.tell(tx, Notice{Lane: LaneDirect, Name: templates.MsgSubscribe, Channels: []string{in.Channel}, Data: data,
+			To: []Direct{{Channel: in.Channel, Address: in.Address, Locale: in.Locale}}})
+		return err
+	})
+}
+
+func (r *Room) readSubscribe(ctx context.Context, in Subscribe) (Subscribe, error) {
+	var f []fault.Field
+	in.Channel, in.Address = strings.TrimSpace(in.Channel), strings.TrimSpace(in.Address)
+	f = oneOf(f, "channel", in.Channel, r.SubscriptionChannels()...)
+	if f == nil {
+		var err error
+		if in.Address, err = r.Book.ParseAddress(in.Channel, in.Address); err != nil {
+			f = append(f, wrong("address", "%s", err))
+		}
+	}
+	if in.Locale != "" {
+		f = prose{most: 35}.bad(f, "locale", in.Locale)
+	}
+	in.Locale = r.Words.Match(in.Locale)
+	var err error
+	in.Components, in.Incident, f, err = r.readWanted(ctx, in.Components, in.Incident, f)
+	if err != nil {
+		return in, err
+	}
+	if len(f) > 0 {
+		return in, fault.BadFields(f...)
+	}
+	return in, nil
+}
+
+// readWanted checks what a subscription is to be about; the incident's id becomes ours.
+func (r *Room) readWanted(ctx context.Context, components []string, incident string, f []fault.Field) ([]string, string, []fault.Field, error) {
+	slices.Sort(components)
+	components = slices.Compact(components)
+	for i, id := range components {
+		if i == mostComponents || !slices.ContainsFunc(r.Policy.Components, func(c ComponentPolicy) bool { return componentID(c.Group, c.Name) == id }) {
+			f = append(f, wrong("components", "names %.40q, which is no component of this page", id))
+			break
+		}
+	}
+	if incident == "" {
+		return components, "", f, nil
+	}
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if fault.Of(err) == fault.NotFound || err == nil && (in.Value.FirstNoticeAt == nil || in.Value.Drill) { // what is not public is not there
+			f = append(f, wrong("incident", "is none of this page"))
+			return nil
+		}
+		incident = in.ID
+		return err
+	})
+	return components, incident, f, err
+}
+
+// SubscriptionChannels are the channels on which strangers may subscribe.
+func (r *Room) SubscriptionChannels() []string {
+	if r.Policy.Subscribe.Texts == 0 {
+		return []string{ChannelEmail}
+	}
+	return []string{ChannelEmail, ChannelSMS}
+}
+
+// askedEnough takes what a question costs from the day's allowances. Told: this address was asked as often as is decent, and who asks now learns
+// nothing of it.
+func (r *Room) askedEnough(ctx context.Context, in Subscribe) (told bool, err error) {
+	p := r.Policy.Subscribe
+	err = limits.Take(ctx, r.DB, "subscribe "+strings.ToLower(in.Address), p.PerAddress, day)
+	if fault.Of(err) == fault.TooMany {
+		return true, nil
+	}
+	if err != nil || in.Channel != ChannelSMS {
+		return false, err
+	}
+	if err := limits.Take(ctx, r.DB, "subscribe range "+in.Address[:min(len(in.Address), rangeDigits)], p.PerRange, day); err != nil {
+		return false, err
+	}
+	return false, limits.Take(ctx, r.DB, "subscribe texts", p.Texts, day)
+}
+
+// SubscriptionURL is the page of a subscription, which whoever reads its messages has.
+func (r *Room) SubscriptionURL(id string) string {
+	if r.SignSubscription == nil {
+		return r.Vendor.URL + "/subscribe"
+	}
+	return r.Vendor.URL + "/s/" + r.SignSubscription(suffix(id))
+}
+
+// Subscription reads a subscription by the subject of its link. One that has ended is fault.NotFound.
+func (r *Room) Subscription(ctx context.Context, subject string) (rec store.Rec[Subscription], err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		rec, err = subscribed(tx, subject)
+		return err
+	})
+	return rec, err
+}
+
+func subscribed(tx *store.Tx, subject string) (store.Rec[Subscription], error) {
+	v, m, err := subscriptions.Get(tx, subscriptions.Prefix+"_"+subject)
+	if fault.Of(err) == fault.Invalid {
+		err = fault.New(fault.NotFound, "this subscription has ended")
+	}
+	return store.Rec[Subscription]{Meta: m, Value: v}, err
+}
+
+// Wanted is what a subscription is to be about from now on.
+type Wanted struct {
+	Locale     string
+	Components []string
+	Incident   string
+}
+
+// KeepSubscription confirms a subscription, and changes what it is about. It is what somebody pressed who has the link.
+func (r *Room) KeepSubscription(ctx context.Context, subject string, w Wanted) error {
+	components, incident, f, err := r.readWanted(ctx, w.Components, w.Incident, nil)
+	if err != nil {
+		return err
+	}
+	if len(f) > 0 {
+		return fault.BadFields(f...)
+	}
+	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.keep"}, func(tx *store.Tx) error {
+		rec, err := subscribed(tx, subject)
+		if err != nil {
+			return err
+		}
+		tx.On(rec.ID)
+		s := rec.Value
+		s.Components, s.Incident = components, incident
+		s.Locale = r.Words.Match(cmp.Or(w.Locale, s.Locale))
+		if s.ConfirmedAt.IsZero() {
+			s.ConfirmedAt = tx.Now()
+		}
+		return subscriptions.Put(tx, rec.ID, s, rec.Version)
+	})
+}
+
+// EndSubscription ends it for good; one that has ended already is no error. It holds after a restore from before it, too.
+func (r *Room) EndSubscription(ctx context.Context, subject string) error {
+	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.end"}, func(tx *store.Tx) error {
+		return endSubscription(tx, subscriptions.Prefix+"_"+subject)
+	})
+}
+
+const factUnsubscribed = "subscription.ended"
+
+func endSubscription(tx *store.Tx, id string) error {
+	_, m, err := subscriptions.Get(tx, id)
+	if k := fault.Of(err); k == fault.NotFound || k == fault.Invalid {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tx.On(id)
+	if err := subscriptions.Delete(tx, id, m.Version); err != nil {
+		return err
+	}
+	return tx.Journal(factUnsubscribed, id, nil)
+}
+
+// endSubscriptionOf ends the subscription of an address, if there is one.
+func endSubscriptionOf(tx *store.Tx, channel, address string) error {
+	rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{channel, strings.ToLower(address)}})
+	if fault.Of(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return endSubscription(tx, rec.ID)
+}
+
+// Applies is what of this room must hold after a restore from before it.
+func Applies() store.Applies {
+	return store.Applies{factUnsubscribed: func(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
+		_, m, err := subscriptions.Get(tx, f.Of)
+		if fault.Of(err) == fault.NotFound || err == nil && !may(f.Of) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, subscriptions.Delete(tx, f.Of, m.Version)
+	}}
+}
+
+// about says whether a subscription is for what is said of an incident ("": of none) and of components, by their ids (none: of all).
+func (s Subscription) about(incident string, components []string) bool {
+	switch {
+	case s.ConfirmedAt.IsZero():
+		return false
+	case s.Incident != "" && s.Incident != incident:
+		return false
+	case len(s.Components) == 0 || len(components) == 0:
+		return true
+	}
+	return slices.ContainsFunc(s.Components, func(id string) bool { return slices.Contains(components, id) })
+}
+
+// componentIDs are those of the policy's components that a scope names.
+func (p Policy) componentIDs(products []string) (ids []string) {
+	for _, c := range p.Components {
+		if slices.ContainsFunc(products, func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), c.Name) }) {
+			ids = append(ids, componentID(c.Group, c.Name))
+		}
+	}
+	return ids
+}
+
+// subscribers is the chunk of an expansion for those who subscribed: each once, behind the last one that was done, and without those whom a pass
+// before told at the same address.
+func (r *Room) subscribers(tx *store.Tx, notice string, n Notice, at cursor, speak func(string) string) (c chunk, err error) {
+	incident, components := "", n.Components
+	if n.Update != "" {
+		u, _, err := updates.Get(tx, n.Update)
+		if err != nil {
+			return c, err
+		}
+		incident, components = u.Incident, r.Policy.componentIDs(u.Statement.Scope.Products)
+	}
+	q := store.Query{}
+	if at.Done != "" {
+		q.From = at.Done + "\x00"
+	}
+	c.next = at
+	seen := 0
+	for rec, err := range subscriptions.Scan(tx, q) {
+		if err != nil {
+			return c, err
+		}
+		if seen++; len(c.people) == PageSize || seen > mostPassed {
+			return c, nil
+		}
+		c.next = cursor{Done: rec.ID}
+		s := rec.Value
+		if !s.about(incident, components) || !slices.Contains(n.sendable(), s.Channel) {
+			continue
+		}
+		told, err := r.toldAlready(tx, notice, s)
+		if err != nil {
+			return c, err
+		}
+		if told {
+			continue
+		}
+		c.people = append(c.people, person{
+			key:  deliveryKey{Notice: notice, Pass: passSubscribers, Account: "0", Contact: suffix(rec.ID)},
+			rows: []Delivery{{Channel: s.Channel, Address: s.Address, Locale: speak(s.Locale), State: Queued}},
+		})
+	}
+	c.last = true
+	return c, nil
+}
+
+// mostPassed is how many subscriptions one transaction of an expansion looks at.
+const mostPassed = 4 * PageSize
+
+// toldAlready says whether a contact with a subscription's address has a delivery of the notice to it.
+func (r *Room) toldAlready(tx *store.Tx, notice string, s Subscription) (bool, error) {
+	have, err := r.Book.ByAddress(tx, s.Channel, s.Address)
+	if err != nil && fault.Of(err) != fault.Invalid {
+		return false, err
+	}
+	for _, who := range have {
+		for _, pass := range []int{passApproved, passOthers} {
+			k := deliveryKey{Notice: notice, Pass: pass, Account: suffix(who.Value.Account), Contact: suffix(who.ID)}
+			for d, err := range deliveries.Scan(tx, store.Query{Prefix: k.person()}) {
+				if err != nil {
+					return false, err
+				}
+				if d.Value.Channel == s.Channel && strings.EqualFold(d.Value.Address, s.Address) {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// countSubscribers is how many subscriptions an update of an incident on the channels may reach. Which components it will be about may still
+// change, so it is the most that it can be.
+func countSubscribers(tx *store.Tx, incident string, channels []string) (n int, err error) {
+	for rec, err := range subscriptions.Scan(tx, store.Query{}) {
+		if err != nil {
+			return n, err
+		}
+		if s := rec.Value; s.about(incident, nil) && slices.Contains(channels, s.Channel) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// toSubscriber adds what a subscriber's message has besides: how it ends. The link in the words is the same for everybody,
+// and the one in the header is hers, ends the subscription with one click (RFC 8058) and opens nothing else.
+func (r *Room) toSubscriber(m Message, k deliveryKey, channel string) Message {
+	if k.Pass != passSubscribers || channel != ChannelEmail {
+		return m
+	}
+	page := r.Vendor.URL + "/subscribe"
+	how := r.Words.Catalog(m.Locale).T("subscribe.how", page)
+	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + how + "\n"
+	if before, after, ok := strings.Cut(m.HTML, "</main>"); ok {
+		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(page) + `">` + html.EscapeString(how) + "</a></p>\n</main>" + after
+	}
+	if url := r.SubscriptionURL(subscriptions.Prefix + "_" + k.Contact); strings.HasPrefix(url, "https://") {
+		m.Unsub = url + "/stop"
+	}
+	return m
+}
+
+const subscriptionDuty = "subscriptions"
+
+// forgetUnanswered deletes subscriptions whose question nobody answered.
+func (r *Room) forgetUnanswered(ctx context.Context, _ hold) error {
+	var old []string
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		old = nil
+		for rec, err := range subscriptions.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			if s := rec.Value; s.ConfirmedAt.IsZero() && tx.Now().Sub(s.AskedAt) > r.Policy.Subscribe.Unanswered && len(old) < PageSize {
+				old = append(old, rec.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for unanswered subscriptions: %w", err)
+	}
+	for _, id := range old {
+		err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			s, m, err := subscriptions.Get(tx, id)
+			if fault.Of(err) == fault.NotFound || err == nil && !s.ConfirmedAt.IsZero() {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return subscriptions.Delete(tx, id, m.Version)
+		})
+		if err != nil {
+			return fmt.Errorf("forget the unanswered subscription %s: %w", id, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package page
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"lifeline/comms"
+)
+
+// planView is planned work in a list.
+type planView struct {
+	ID, Title, State, Tone, Components, Reason string
+	From, Until                                time.Time
+	Lines                                      []string
+}
+
+// recentPlans is how long planned work that is over stays on the first page.
+const recentPlans = 2 * 24 * time.Hour
+
+// plans are what a page shows of planned work: on the first page what is ahead or under way, soonest first, with what ended just now; else all of
+// it, the latest first.
+func (t tongue) plans(p comms.Public, first bool) (out []planView) {
+	for _, m := range p.Plans {
+		over := m.Status == comms.PlanCompleted || m.Status == comms.PlanCancelled
+		if first && over && p.AsOf.Sub(m.Updated) > recentPlans {
+			continue
+		}
+		v := planView{ID: m.Short, Title: m.Title, State: t.words.T("page.plan." + m.Status), Tone: planTone(m.Status), Components: strings.Join(m.Components, ", "),
+			From: m.From, Until: m.Until}
+		if n := len(m.Turns); n > 0 {
+			v.Reason = m.Turns[n-1].Reason
+		}
+		for line := range strings.SplitSeq(m.Text, "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				v.Lines = append(v.Lines, line)
+			}
+		}
+		out = append(out, v)
+	}
+	if first {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+func planTone(status string) string {
+	switch status {
+	case comms.PlanHeld:
+		return "warn"
+	case comms.PlanCompleted, comms.PlanCancelled:
+		return "good"
+	}
+	return "info"
+}
+
+// planStatus is where planned work stands in the words of the status API, which knows none for what is held or cancelled.
+func planStatus(status string) string {
+	switch status {
+	case comms.PlanInProgress:
+		return "in_progress"
+	case comms.PlanCompleted, comms.PlanCancelled:
+		return "completed"
+	}
+	return "scheduled"
+}
+
+// statusPlans are planned work for the status API, the latest window first.
+func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) []statusMaintenance {
+	out := []statusMaintenance{}
+	for _, m := range r.public.Plans {
+		status, at := planStatus(m.Status), m.Updated
+		row := statusMaintenance{
+			statusIncident: statusIncident{ID: m.Short, Name: m.Title, Status: status, CreatedAt: statusTime(m.SaidAt), UpdatedAt: statusTime(at), Impact: "maintenance",
+				Shortlink: strings.TrimSuffix(r.press.Vendor.URL, "/") + "/history#m-" + m.Short, StartedAt: statusTime(m.From), PageID: pageID, Components: []statusComponent{}},
+			ScheduledFor: statusTime(m.From), ScheduledUntil: statusTime(m.Until),
+		}
+		if status == "completed" {
+			row.ResolvedAt = statusTimeOf(&at)
+		}
+		for _, c := range rows {
+			if !c.Group && slices.Contains(m.Components, c.Name) {
+				row.Components = append(row.Components, c)
+			}
+		}
+		add := func(what, status, body string, at time.Time) {
+			row.IncidentUpdates = append(row.IncidentUpdates, statusUpdate{ID: shortID("plan", m.Short+what+stamp(at)), Status: status, Body: body, IncidentID: m.Short,
+				CreatedAt: statusTime(at), UpdatedAt: statusTime(at), DisplayAt: statusTime(at), DeliverNotifications: true})
+		}
+		if m.Status == comms.PlanInProgress || m.Status == comms.PlanCompleted { // what came by itself
+			if m.Status == comms.PlanCompleted && m.Ended.IsZero() {
+				add("until", "completed", t.words.T("page.plan.completed"), m.Until)
+			}
+			add("from", "in_progress", t.words.T("page.plan.in_progress"), m.From)
+		}
+		for _, turn := range slices.Backward(m.Turns) {
+			words := map[string]string{comms.MaintenanceHeld: comms.PlanHeld, comms.MaintenanceCancelled: comms.PlanCancelled, comms.MaintenanceEnded: comms.PlanCompleted, comms.MaintenanceResumed: comms.PlanScheduled}[turn.What]
+			add(turn.What, planStatus(words), t.words.T("page.plan."+words)+": "+turn.Reason, turn.At)
+		}
+		add("said", "scheduled", m.Text, m.SaidAt)
+		slices.SortStableFunc(row.IncidentUpdates, func(a, b statusUpdate) int { return time.Time(b.CreatedAt).Compare(time.Time(a.CreatedAt)) })
+		out = append(out, row)
+	}
+	return out
+}
+
+// factsPlan is planned work with all that is known of it.
+type factsPlan struct {
+	ID         string      `json:"id"`
+	Title      string      `json:"title"`
+	Text       string      `json:"text"`
+	State      string      `json:"state"` // scheduled, held, in_progress, completed, cancelled
+	Components []string    `json:"components"`
+	From       time.Time   `json:"from"`
+	Until      time.Time   `json:"until"`
+	SaidAt     time.Time   `json:"said_at"`
+	UpdatedAt  time.Time   `json:"updated_at"`
+	Turns      []factsTurn `json:"turns"`
+}
+
+type factsPlans struct {
+	Items []factsPlan `json:"items"`
+	Next  string      `json:"next"`
+}
+
+type factsTurn struct {
+	What   string    `json:"what"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+func factsPlanOf(m comms.PublicMaintenance) factsPlan {
+	out := factsPlan{ID: m.Short, Title: m.Title, Text: m.Text, State: m.Status, Components: present(m.Components), From: m.From, Until: m.Until, SaidAt: m.SaidAt, UpdatedAt: m.Updated,
+		Turns: []factsTurn{}}
+	for _, turn := range m.Turns { // who did it stays inside
+		out.Turns = append(out.Turns, factsTurn{turn.What, turn.At, turn.Reason})
+	}
+	return out
+}

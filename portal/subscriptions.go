@@ -1,0 +1,188 @@
+package portal
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/gofiber/fiber/v2"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/store/fault"
+)
+
+// LinkSubscription is the purpose of the links by which people confirm, change and end a subscription.
+const LinkSubscription = "subscription"
+
+// subscribeView is the form by which strangers subscribe, and the page of a subscription.
+type subscribeView struct {
+	base
+	Channels []string
+	Parts    []comms.Component
+	Incident string // public id; "": all
+	About    string // its title
+	In       comms.Subscribe
+	Errors   map[string]string
+	Sent     bool
+
+	Token   string
+	Address string // masked
+	On      bool
+	Saved   bool
+	Ended   bool
+	Old     bool // the link opens nothing any more
+}
+
+// Chosen says whether a component is ticked.
+func (v subscribeView) Chosen(id string) bool { return slices.Contains(v.In.Components, id) }
+
+type askedAnswer struct {
+	State string `json:"state"` // asked: the address was sent a link, and nothing else goes there until it is followed
+}
+
+func (p *Portal) subscriptionRoutes() []route {
+	return []route{
+		{method: "POST", path: "/api/v1/subscriptions", tag: "public", summary: "subscribe an address to what the status page says; it is sent a link first, and the answer is the same for every address",
+			needs: []string{"channel", "address"}, body: comms.Subscribe{}, status: 202, answer: askedAnswer{}, do: func(k *call) error {
+				var in comms.Subscribe
+				if err := decode(k.Ctx, &in); err != nil {
+					return err
+				}
+				if err := p.Comms.AskSubscription(k.UserContext(), in); err != nil {
+					return err
+				}
+				return send(k.Ctx, fiber.StatusAccepted, askedAnswer{State: "asked"})
+			}},
+		{method: "GET", path: "/subscribe", do: func(k *call) error {
+			return k.subscribePage(200, subscribeView{Incident: k.Query("incident")})
+		}},
+		{method: "POST", path: "/subscribe", do: (*call).subscribe},
+		{method: "GET", path: "/s/:token", do: func(k *call) error { return k.subscriptionPage(200, subscribeView{Saved: k.Query("did") == "saved"}) }},
+		{method: "POST", path: "/s/:token", do: (*call).keepSubscription},
+		{method: "GET", path: "/s/:token/stop", do: func(k *call) error { return k.Redirect("/s/"+k.Params("token"), fiber.StatusSeeOther) }},
+		// Mail programs post here for their users (RFC 8058), many from one address, so no source is slowed: the token is the limit.
+		{method: "POST", path: "/s/:token/stop", own: true, do: (*call).stopSubscription},
+	}
+}
+
+// subscribePage shows the form.
+func (k *call) subscribePage(status int, v subscribeView) error {
+	path := "/subscribe"
+	v.base = k.p.base(k.p.locale(k.Ctx), path, "subscribe.title")
+	v.Channels, v.Parts = k.p.Comms.SubscriptionChannels(), k.p.Comms.Policy.PublicComponents()
+	if v.Incident != "" {
+		public, err := k.p.publicly(k.UserContext())
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(public.Incidents, func(in comms.PublicIncident) bool { return in.ID == v.Incident })
+		if i < 0 {
+			v.Incident = ""
+		} else {
+			v.About = public.Incidents[i].Title
+		}
+	}
+	return k.p.render(k.Ctx, status, "subscribe", v)
+}
+
+func (k *call) subscribe() error {
+	if k.foreign() {
+		return fault.New(fault.Forbidden, "this form was sent from another site")
+	}
+	in := comms.Subscribe{Channel: k.FormValue("channel"), Address: k.FormValue("address"), Locale: k.FormValue("locale"), Components: k.ticked("components"), Incident: k.FormValue("incident")}
+	if in.Channel == "" {
+		in.Channel = comms.ChannelEmail
+	}
+	err := k.p.Comms.AskSubscription(k.UserContext(), in)
+	v := subscribeView{In: in, Incident: in.Incident}
+	var e *fault.Error
+	switch {
+	case errors.As(err, &e) && e.Kind == fault.Invalid:
+		v.Errors = map[string]string{}
+		for _, f := range e.Fields {
+			v.Errors[f.Field] = k.p.Words.Catalog(k.p.locale(k.Ctx)).T("confirm.error.address")
+		}
+		return k.subscribePage(fiber.StatusUnprocessableEntity, v)
+	case err != nil:
+		return err
+	}
+	v.Sent = true
+	return k.subscribePage(200, v)
+}
+
+// ticked are the values of a form's boxes.
+func (k *call) ticked(name string) (all []string) {
+	for _, v := range k.Request().PostArgs().PeekMulti(name) {
+		all = append(all, string(v))
+	}
+	return all
+}
+
+// subscriptionPage shows a subscription to whoever has its link. It changes nothing: programs that follow every link of a mail confirm nothing.
+func (k *call) subscriptionPage(status int, v subscribeView) error {
+	v.Token = k.Params("token")
+	locale := k.p.locale(k.Ctx)
+	subject, ok := k.p.Gate.Key.OpenLink(LinkSubscription, v.Token)
+	rec, err := k.p.Comms.Subscription(k.UserContext(), subject)
+	switch {
+	case v.Ended:
+	case !ok || fault.Of(err) == fault.NotFound:
+		v.Old, status = true, fiber.StatusNotFound
+	case err != nil:
+		return err
+	default:
+		s := rec.Value
+		v.Address, v.On = contacts.Mask(s.Channel, s.Address), !s.ConfirmedAt.IsZero()
+		v.In = comms.Subscribe{Channel: s.Channel, Locale: s.Locale, Components: s.Components}
+		if k.Query("lang") == "" {
+			locale = s.Locale
+		}
+		if s.Incident != "" {
+			in, err := k.p.Comms.Incident(k.UserContext(), s.Incident)
+			if err != nil {
+				return err
+			}
+			v.Incident, v.About = in.Value.Short, in.Value.Title
+		}
+	}
+	v.base = k.p.base(locale, "/s/"+v.Token, "subscribe.title")
+	v.Parts = k.p.Comms.Policy.PublicComponents()
+	return k.p.render(k.Ctx, status, "subscription", v)
+}
+
+func (k *call) keepSubscription() error {
+	if k.foreign() {
+		return fault.New(fault.Forbidden, "this form was sent from another site")
+	}
+	token := k.Params("token")
+	subject, ok := k.p.Gate.Key.OpenLink(LinkSubscription, token)
+	if !ok {
+		return k.subscriptionPage(200, subscribeView{})
+	}
+	if k.FormValue("act") == "end" {
+		if err := k.p.Comms.EndSubscription(k.UserContext(), subject); err != nil {
+			return err
+		}
+		return k.subscriptionPage(200, subscribeView{Ended: true})
+	}
+	err := k.p.Comms.KeepSubscription(k.UserContext(), subject, comms.Wanted{Locale: k.FormValue("locale"), Components: k.ticked("components"), Incident: k.FormValue("incident")})
+	switch fault.Of(err) {
+	case "":
+		return k.Redirect("/s/"+token+"?did=saved", fiber.StatusSeeOther)
+	case fault.NotFound:
+		return k.subscriptionPage(200, subscribeView{})
+	}
+	return err
+}
+
+// stopSubscription ends a subscription by the one click that RFC 8058 describes. What has ended stays ended, and a wrong token ends nothing.
+func (k *call) stopSubscription() error {
+	subject, ok := k.p.Gate.Key.OpenLink(LinkSubscription, k.Params("token"))
+	if !ok {
+		return k.subscriptionPage(200, subscribeView{})
+	}
+	if err := k.p.Comms.EndSubscription(k.UserContext(), subject); err != nil {
+		return err
+	}
+	return k.subscriptionPage(200, subscribeView{Ended: true})
+}
