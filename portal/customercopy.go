@@ -28,8 +28,23 @@ func (k *call) takeCopy() error {
 	if err != nil {
 		return k.unopened(err)
 	}
-	c := desk.CopyOf(v, k.p.DB.Now())
-	page, err := k.p.views.render("copy", copyView{k.p.Words.Catalog(k.speaks(v)), k.p.Comms.Vendor, c})
+	return k.sendCopy(desk.CopyOf(v, k.p.DB.Now()), k.speaks(v))
+}
+
+// staffCopy gives a ticket to staff in the same form, with what they wrote for themselves: a record to keep with a report.
+func (k *call) staffCopy() error {
+	v, err := k.p.Desk.Ticket(k.UserContext(), k.Params("number"))
+	if err != nil {
+		return err
+	}
+	if err := k.p.Desk.Copied(k.UserContext(), k.person.ID, v); err != nil {
+		return err
+	}
+	return k.sendCopy(desk.WholeCopyOf(v, k.p.DB.Now()), k.p.locale(k.Ctx))
+}
+
+func (k *call) sendCopy(c desk.Copy, locale string) error {
+	page, err := k.p.views.render("copy", copyView{k.p.Words.Catalog(locale), k.p.Comms.Vendor, c})
 	if err != nil {
 		return err
 	}

@@ -489,6 +489,7 @@ func (k *call) ticketPage(status int, refused error) error {
 	if v.Work, err = k.ticketWork(open, v.shell); err != nil {
 		return err
 	}
+	v.Files = k.filesView(v.Words.Locale(), refused)
 	if v.Text == "" {
 		v.Text = v.Work.Macro
 	}
@@ -506,6 +507,7 @@ type ticketDesk struct {
 	Work     ticketWork
 
 	Explanation string // what was typed and is refused
+	Files       filesView
 }
 
 // Facts are what the person told about herself, labelled; nothing of it is proved.

@@ -204,6 +204,8 @@ func (p *Portal) fileRoutes() []route {
 	return []route{
 		{method: "GET", path: "/api/v1/tickets/:number/files/:id", right: auth.TicketRead, tag: "tickets", summary: "a file of a ticket, as it came; one that is still being checked, or carries malware, is refused",
 			gives: "application/octet-stream image/png image/jpeg image/gif image/webp application/pdf application/zip application/x-compressed text/plain", do: whole},
+		{method: "GET", path: "/api/v1/tickets/:number/copy", right: auth.TicketRead, tag: "tickets", summary: "the whole ticket as a ZIP archive: what everybody wrote, notes for staff too, and its files", gives: "application/zip", do: (*call).staffCopy},
+		{method: "GET", path: "/desk/tickets/:number/copy", page: true, right: auth.TicketRead, do: (*call).staffCopy},
 		{method: "GET", path: "/desk/tickets/:number/files/:id", page: true, right: auth.TicketRead, do: whole},
 		{method: "GET", path: "/desk/tickets/:number/files/:id/picture", page: true, right: auth.TicketRead, do: picture},
 	}
@@ -301,7 +303,7 @@ func takesFiles(path string) bool {
 // givesFile says whether the answer may take minutes to send.
 func givesFile(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
-	return strings.Contains(path, "/files/") && (strings.HasPrefix(path, "/t/") || strings.HasPrefix(path, "/api/v1/tickets/") || strings.HasPrefix(path, "/desk/tickets/"))
+	return (strings.Contains(path, "/files/") || strings.HasSuffix(path, "/copy")) && (strings.HasPrefix(path, "/t/") || strings.HasPrefix(path, "/api/v1/tickets/") || strings.HasPrefix(path, "/desk/tickets/"))
 }
 
 // filesView is the part of a form that brings files.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -8,9 +9,12 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/textproto"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -368,5 +372,73 @@ func TestTheNameOfAFileInAHeader(t *testing.T) {
 		if got := disposition(name); got != want {
 			t.Errorf("%q: %s\nwant %s", name, got, want)
 		}
+	}
+}
+
+// Staff attach what belongs to the record of an incident to its first ticket, on the page and by the API: the same limits and the same quarantine hold for them,
+// the customer sees nothing of what is internal, and a copy of the whole ticket carries all of it.
+func TestStaffAttachFilesToTheFirstTicket(t *testing.T) {
+	h := open(t, func(p *Portal) {
+		p.Desk.Policy.Files.Most, p.Desk.Policy.Files.Kinds = 2, []string{desk.KindPicture, desk.KindDocument}
+	})
+	h.declare()
+	first, _ := h.filesTicket()
+	h.clock.Turn(time.Minute)
+	h.filesTicket()
+	s := h.sits(auth.Support)
+	var in struct {
+		Items []struct{ ID string } `json:"items"`
+	}
+	h.get(auth.Support, "/api/v1/incidents").want(200).into(&in)
+	var board desk.Dashboard
+	if h.get(auth.Support, "/api/v1/incidents/"+in.Items[0].ID+"/tickets").want(200).into(&board); board.First != first.Number {
+		t.Fatalf("the first ticket is %q, not %q", board.First, first.Number)
+	}
+	s.page("/desk/incidents/"+in.Items[0].ID+"/tickets").want(200).says("First ticket", "/desk/tickets/"+first.Number)
+	page := "/desk/tickets/" + first.Number
+	s.page(page).want(200).says(`enctype="multipart/form-data"`, `type="file"`)
+	press := func(fields map[string]string, files ...upload) answer {
+		fields["csrf"] = s.csrf
+		media, body := multipartOf(t, fields, files...)
+		return h.do(ask{method: "POST", path: page, media: media, body: body, header: map[string]string{"Cookie": s.cookie, "Origin": h.URL, "Accept": "text/html"}})
+	}
+	press(map[string]string{"text": "alert history", "internal": "yes"}, upload{"alerts.log", []byte("07:38 all green\n")}, upload{"shot.png", aPicture(t, 4, 4)}, upload{"chat.txt", []byte("who ran it?")}).want(303)
+	press(map[string]string{"text": "what you asked for"}, upload{"run.exe", []byte("MZ\x90\x00 and more")}).want(303)
+	media, body := multipartOf(t, map[string]string{"text": "work log", "internal": "true"}, upload{"work.log", []byte("08:02 script stopped\n")})
+	h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/tickets/" + first.Number + "/messages", media: media, body: body}).want(201)
+	// A form that is too large keeps what was typed.
+	press(map[string]string{"text": "and this <dump>"}, upload{"dump.log", bytes.Repeat([]byte("x\n"), maxTicket/2)}).want(413).says("and this &lt;dump&gt;", "20 MiB")
+
+	s.page(page).want(200).says("alerts.log", "shot.png", "work.log", "chat.txt", "run.exe: ")
+	h.do(ask{method: "POST", path: "/t/" + first.Number, media: form, body: url.Values{"secret": {first.Secret}, "here": {"1"}}.Encode()}).want(200).says("what you asked for").silent("alerts.log", "work.log", "alert history")
+
+	a := h.get(auth.Support, "/api/v1/tickets/"+first.Number+"/copy").want(200)
+	z, err := zip.NewReader(bytes.NewReader(a.body), int64(len(a.body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := map[string]string{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[strings.TrimPrefix(f.Name, "ticket-"+first.Number+"/")] = string(b)
+	}
+	if held["files/01-alerts.log"] != "07:38 all green\n" || held["files/03-work.log"] != "08:02 script stopped\n" || len(held) != 5 {
+		t.Errorf("the copy holds %q", slices.Sorted(maps.Keys(held)))
+	}
+	for _, says := range []string{"alert history", `"internal": true`, "alerts.log"} {
+		if !strings.Contains(held["ticket.json"], says) {
+			t.Errorf("the copy does not say %s", says)
+		}
+	}
+	s.page(page + "/copy").want(200)
+	if n := len(h.logged("ticket.copy")); n != 2 {
+		t.Errorf("%d copies are in the audit log", n)
 	}
 }

@@ -104,6 +104,8 @@ var mayUse = map[string]string{
 
 	"GET /api/v1/tickets/:number/files/:id":       desks,
 	"GET /desk/tickets/:number/files/:id":         desks,
+	"GET /api/v1/tickets/:number/copy":            desks,
+	"GET /desk/tickets/:number/copy":              desks,
 	"GET /desk/tickets/:number/files/:id/picture": desks,
 
 	"GET /api/v1/tickets/:number/identity":                     desks,

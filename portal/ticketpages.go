@@ -20,7 +20,7 @@ func (p *Portal) ticketPages() []route {
 	return []route{
 		{method: "GET", path: "/desk/tickets", page: true, right: auth.TicketRead, do: (*call).ticketList},
 		{method: "GET", path: "/desk/tickets/:number", page: true, right: auth.TicketRead, do: func(k *call) error { return k.ticketPage(200, nil) }},
-		{method: "POST", path: "/desk/tickets/:number", page: true, right: auth.TicketWrite, do: (*call).workTicket},
+		{method: "POST", path: "/desk/tickets/:number", page: true, right: auth.TicketWrite, max: maxTicket, own: true, files: true, do: (*call).workTicket},
 		{method: "POST", path: "/desk/tickets/:number/presence", page: true, right: auth.TicketWrite, do: (*call).attendPage},
 	}
 }
@@ -323,6 +323,9 @@ func (k *call) workTicket() error {
 	ctx, by, number := k.UserContext(), k.person.ID, k.Params("number")
 	version, _ := parseInt(k.FormValue("version"))
 	to := number
+	if k.formErr != nil {
+		return k.ticketPage(problemOf(k.formErr).Status, k.formErr)
+	}
 	var v desk.View
 	var err error
 	switch k.FormValue("act") {
@@ -351,7 +354,7 @@ func (k *call) workTicket() error {
 		if internal || k.FormValue("again") != "" { // a note collides with nobody; and she was told, and sends it all the same
 			version = 0
 		}
-		_, err = k.p.Desk.Say(ctx, desk.Entry{By: by, Number: number, Version: version, Message: desk.Message{From: "staff", By: by, Text: k.FormValue("text"), Internal: internal, Via: "web"}})
+		_, err = k.p.Desk.Say(ctx, desk.Entry{By: by, Number: number, Version: version, Message: desk.Message{From: "staff", By: by, Text: k.FormValue("text"), Internal: internal, Via: "web", Attached: k.files}})
 	}
 	if fault.Of(err) == fault.Stale {
 		err = fault.New(fault.Stale, "%s", k.p.Words.Catalog(k.p.locale(k.Ctx)).T("desk.stale"))

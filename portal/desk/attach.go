@@ -450,5 +450,13 @@ func (d *Desk) Fetched(ctx context.Context, by string, v View, a Attachment) err
 	})
 }
 
+// Copied leaves an audit row of who took a whole ticket out.
+func (d *Desk) Copied(ctx context.Context, by string, v View) error {
+	return d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.copy"}, func(tx *store.Tx) error {
+		tx.On(v.ID)
+		return nil
+	})
+}
+
 // FileOwners is whose files are: they come back with their tickets.
 func FileOwners() map[string]store.Owner { return blob.Owners(tickets.Name) }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Copy is a ticket as its owner takes it with her: what she told, what was said to her, and the files. It holds nothing of what staff wrote for themselves, no
-// name of theirs, and nothing that opens the ticket.
+// Copy is a ticket as one takes it along: what was told, what was said, and the files. Nothing in it opens the ticket. Its owner's holds nothing of what staff wrote for
+// themselves and no name of theirs; that of staff does.
 type Copy struct {
 	Number    string       `json:"number"`
 	Phrase    string       `json:"phrase"`
@@ -30,11 +30,14 @@ type Copy struct {
 
 // CopiedNote is one entry of a copied conversation.
 type CopiedNote struct {
-	From  string       `json:"from"`
-	At    time.Time    `json:"at"`
-	Via   string       `json:"via,omitempty"`
-	Text  string       `json:"text"`
-	Files []CopiedFile `json:"files,omitempty"`
+	From     string       `json:"from"`
+	By       string       `json:"by,omitempty"` // id of the member of staff
+	At       time.Time    `json:"at"`
+	Via      string       `json:"via,omitempty"`
+	Internal bool         `json:"internal,omitempty"` // only staff see it
+	Held     string       `json:"held,omitempty"`     // and so they do this; why
+	Text     string       `json:"text"`
+	Files    []CopiedFile `json:"files,omitempty"`
 }
 
 // CopiedFile is a file of a copy. Without a Path it is not in the copy, and State says why.
@@ -48,14 +51,20 @@ type CopiedFile struct {
 	Attachment Attachment `json:"-"`
 }
 
-// CopyOf makes the copy of a ticket from the view of somebody who has it open. No path in it leaves the copy, whatever a file is called, and no two are the same.
-func CopyOf(v View, now time.Time) Copy {
+// CopyOf makes the copy of a ticket for its owner, who has it open.
+func CopyOf(v View, now time.Time) Copy { return copied(v, forCustomer(v.Messages), now) }
+
+// WholeCopyOf makes the copy of a ticket for staff.
+func WholeCopyOf(v View, now time.Time) Copy { return copied(v, v.Messages, now) }
+
+// copied puts messages and their files into a copy. No path in it leaves the copy, whatever a file is called, and no two are the same.
+func copied(v View, messages []Message, now time.Time) Copy {
 	t := v.Ticket
 	c := Copy{Number: t.Number, Phrase: t.Phrase, State: t.State, FiledAt: t.FiledAt, TakenAt: now, Locale: t.Locale, Name: t.Name, Email: t.Email, Phone: t.Phone, Company: t.Company,
 		SiteURL: t.SiteURL, SiteName: t.SiteName, Domain: t.Domain, Invoice: t.Invoice, OldTicket: t.OldTicket}
 	n := 0
-	for _, m := range forCustomer(v.Messages) {
-		note := CopiedNote{From: m.From, At: m.At, Via: m.Via, Text: m.Text}
+	for _, m := range messages {
+		note := CopiedNote{From: m.From, By: m.By, At: m.At, Via: m.Via, Internal: m.Internal, Held: m.Held, Text: m.Text}
 		for _, a := range v.FilesOf(m) {
 			f := CopiedFile{Name: a.Name, Type: a.Type, Size: a.Size, State: a.State, Attachment: a}
 			if a.Open() {

@@ -23,6 +23,7 @@ type Dashboard struct {
 	Twins      int            `json:"further"` // further ones about a site that has one
 	Oldest     *time.Time     `json:"oldest"`  // since when the one waits that waits longest
 	OldestNo   string         `json:"oldest_ticket"`
+	First      string         `json:"first_ticket"` // the one that somebody filed first, else the first that was made: what belongs to the record of the incident is attached there
 	ByState    map[string]int `json:"by_state"`
 	ByPriority map[string]int `json:"by_priority"` // of those that are not closed
 	ByStep     map[string]int `json:"by_step"`     // of its workflow, of those that are not closed
@@ -32,6 +33,8 @@ type Dashboard struct {
 	Slowest    float64        `json:"first_answer_p90_s"`
 	InTime     int            `json:"answered_in_time"`
 	Hours      []Hour         `json:"hours"` // the last 24, oldest first
+
+	first brief
 }
 
 // Hour is how many tickets were filed in an hour, and how many had their first answer.
@@ -78,6 +81,9 @@ func (d *Dashboard) add(b brief, took *[]time.Duration) {
 		return
 	}
 	d.Tickets++
+	if d.first.Number == "" || d.first.Made && !b.Made || d.first.Made == b.Made && b.Filed.Before(d.first.Filed) {
+		d.first, d.First = b, b.Number
+	}
 	d.ByState[b.State]++
 	d.ByLocale[b.Locale]++
 	switch {
