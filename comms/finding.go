@@ -21,7 +21,12 @@ type Finding struct {
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
 	Mend   string `json:"mend,omitempty"` // what would settle it
+
+	DismissedBy string `json:"dismissed_by,omitempty"` // who saw a warning and lets it stand
 }
+
+// key is a warning as it can be dismissed: where it stands and what it says.
+func (f Finding) key() string { return f.Field + " " + f.Code + " " + f.Reason }
 
 // The levels of a finding.
 const (
@@ -34,8 +39,9 @@ type situation struct {
 	Rules    rules
 	Policy   Policy
 	Severity string
-	Hosts    []string           // that links may lead to
-	Before   *Update            // the newest update that was published to the same readers; nil: none
+	Hosts    []string // that links may lead to
+	Phone    string   // of support: the one number that a statement may name
+	Past     past
 	Figures  *templates.Figures // the ledger now; nil: no affected set is loaded
 	Crowd    Crowd
 	Cohorts  []templates.CohortLoss // of wide readers: those who may lose more
@@ -51,7 +57,7 @@ func findings(s templates.Statement, k situation) (all []Finding) {
 	all = append(all, linkFindings(s, k.Hosts)...)
 	all = append(all, lossFindings(s, k)...)
 	all = append(all, newsFindings(s, k)...)
-	all = append(all, changeFindings(s, k.Before)...)
+	all = append(all, changeFindings(s, k.Past.newest())...)
 	all = append(all, countFindings(s, k.Figures)...)
 	all = append(all, unitFindings(s)...)
 	all = append(all, timeFindings(s, k)...)
@@ -59,6 +65,13 @@ func findings(s templates.Statement, k situation) (all []Finding) {
 	all = append(all, wordFindings(s)...)
 	all = append(all, shareFindings(s)...)
 	all = append(all, roomFindings(s, k.Left)...)
+	all = append(all, staleFindings(s, k)...)
+	all = append(all, echoFindings(s, k)...)
+	all = append(all, rivalFindings(s, k)...)
+	all = append(all, crowdFindings(k)...)
+	all = append(all, bareFindings(s)...)
+	all = append(all, privateFindings(s, k)...)
+	all = append(all, translationFindings(s)...)
 	return all
 }
 
@@ -82,6 +95,12 @@ func passages(s templates.Statement) []passage {
 		{"scope.text", s.Scope.Text}, {"affected.who", s.Affected.Who}, {"timeline.text", s.Timeline.Text}, {"data_loss.text", s.DataLoss.Text},
 		{"apology", s.Apology},
 	}
+	for _, locale := range s.Locales {
+		t, at := s.Translations[locale], "translations."+locale+"."
+		all = append(all, passage{at + "headline", t.Headline}, passage{at + "what_happened", t.WhatHappened}, passage{at + "your_action", t.YourAction}, passage{at + "technical", t.Technical},
+			passage{at + "known", strings.Join(t.Known, "\n")}, passage{at + "unknown", strings.Join(t.Unknown, "\n")}, passage{at + "doing", strings.Join(t.Doing, "\n")},
+			passage{at + "scope", t.Scope}, passage{at + "who", t.Who}, passage{at + "timeline", t.Timeline}, passage{at + "data_loss", t.DataLoss})
+	}
 	for _, figure := range templates.Changeable() {
 		all = append(all, passage{"changed." + figure, s.Changed[figure]})
 	}
@@ -99,8 +118,7 @@ func passages(s templates.Statement) []passage {
 func linkFindings(s templates.Statement, hosts []string) (all []Finding) {
 	for _, p := range passages(s) {
 		for _, link := range strangeLinks(p.text, hosts) {
-			all = append(all, Finding{LevelError, p.field, "foreign_link", fmt.Sprintf("links to %.80q, which is not ours", link),
-				"name our own page, or let the operator add the host to the policy's links"})
+			all = append(all, Finding{Level: LevelError, Field: p.field, Code: "foreign_link", Reason: fmt.Sprintf("links to %.80q, which is not ours", link), Mend: "name our own page, or let the operator add the host to the policy's links"})
 		}
 	}
 	return all
@@ -116,8 +134,7 @@ var denials = []string{
 func lossFindings(s templates.Statement, k situation) (all []Finding) {
 	for _, c := range k.Cohorts {
 		if most := s.DataLoss.AtMost; s.DataLoss.Kind == "none_verified" || most != nil && *most < c.AtMost {
-			all = append(all, Finding{LevelWarning, "data_loss", "cohort_loses_more", fmt.Sprintf("is less than the bound of the cohort %q, which is %s", c.Name, c.AtMost),
-				"the cohort's own bound is said beside it; say in data_loss.text that it is for the others"})
+			all = append(all, Finding{Level: LevelWarning, Field: "data_loss", Code: "cohort_loses_more", Reason: fmt.Sprintf("is less than the bound of the cohort %q, which is %s", c.Name, c.AtMost), Mend: "the cohort's own bound is said beside it; say in data_loss.text that it is for the others"})
 		}
 	}
 	if k.Rules.Checked && s.DataLoss.Kind == "none_verified" {
@@ -125,8 +142,7 @@ func lossFindings(s templates.Statement, k situation) (all []Finding) {
 	}
 	for _, p := range passages(s) {
 		if phrase := firstIn(p.text, denials); phrase != "" {
-			all = append(all, Finding{LevelError, p.field, "loss_denied", fmt.Sprintf("says %q, and no integrity check is recorded", phrase),
-				"give an upper bound in data_loss, or say that it is not known yet"})
+			all = append(all, Finding{Level: LevelError, Field: p.field, Code: "loss_denied", Reason: fmt.Sprintf("says %q, and no integrity check is recorded", phrase), Mend: "give an upper bound in data_loss, or say that it is not known yet"})
 		}
 	}
 	return all
@@ -134,17 +150,17 @@ func lossFindings(s templates.Statement, k situation) (all []Finding) {
 
 // newsFindings asks that an update says something new, or says that it does not.
 func newsFindings(s templates.Statement, k situation) []Finding {
-	if k.Before == nil {
+	before := k.Past.newest()
+	if before == nil {
 		return nil
 	}
-	moved := k.Figures != nil && (k.Before.Figures == nil || !sameFigures(*k.Figures, *k.Before.Figures))
-	same := gist(s) == gist(k.Before.Statement)
+	moved := k.Figures != nil && (before.Figures == nil || !sameFigures(*k.Figures, *before.Figures))
+	same := gist(s) == gist(before.Statement)
 	switch {
 	case same && !moved && !s.NoChange:
-		return []Finding{{LevelError, "what_happened", "nothing_new", fmt.Sprintf("says nothing that update %d did not say", k.Before.Number),
-			`say what is new, or set "no_change": true with what is being worked on`}}
-	case !same && s.NoChange && s.Phase != k.Before.Statement.Phase:
-		return []Finding{{LevelWarning, "no_change", "changed", "is set although the phase is another than before", "take no_change away"}}
+		return []Finding{{Level: LevelError, Field: "what_happened", Code: "nothing_new", Reason: fmt.Sprintf("says nothing that update %d did not say", before.Number), Mend: `say what is new, or set "no_change": true with what is being worked on`}}
+	case !same && s.NoChange && s.Phase != before.Statement.Phase:
+		return []Finding{{Level: LevelWarning, Field: "no_change", Code: "changed", Reason: "is set although the phase is another than before", Mend: "take no_change away"}}
 	}
 	return nil
 }
@@ -164,10 +180,9 @@ func changeFindings(s templates.Statement, before *Update) (all []Finding) {
 	for _, figure := range templates.Changeable() {
 		switch given := strings.TrimSpace(s.Changed[figure]) != ""; {
 		case slices.Contains(differs, figure) && !given:
-			all = append(all, Finding{LevelError, figureFields[figure], "change_without_reason", fmt.Sprintf("is another than in update %d", before.Number),
-				fmt.Sprintf(`say why in "changed": {"%s": "..."}; every reader is told the old figure, the new one and the reason`, figure)})
+			all = append(all, Finding{Level: LevelError, Field: figureFields[figure], Code: "change_without_reason", Reason: fmt.Sprintf("is another than in update %d", before.Number), Mend: fmt.Sprintf(`say why in "changed": {"%s": "..."}; every reader is told the old figure, the new one and the reason`, figure)})
 		case given && !slices.Contains(differs, figure):
-			all = append(all, Finding{LevelWarning, "changed." + figure, "not_changed", fmt.Sprintf("gives a reason, and the figure is that of update %d", before.Number), "take the reason out; nobody will see it"})
+			all = append(all, Finding{Level: LevelWarning, Field: "changed." + figure, Code: "not_changed", Reason: fmt.Sprintf("gives a reason, and the figure is that of update %d", before.Number), Mend: "take the reason out; nobody will see it"})
 		}
 	}
 	return all
@@ -182,7 +197,7 @@ func figuresOf(u Update) templates.Before {
 func gist(s templates.Statement) string {
 	s.NextUpdateBy, s.NoChange, s.Doing = templates.Moment{}, false, nil
 	s.Audience, s.Channels, s.Locales = "", nil, nil
-	s.Changed, s.Apology, s.Unaffected = nil, "", false
+	s.Changed, s.Apology, s.Unaffected, s.Translations = nil, "", false, nil
 	for _, text := range []*string{&s.Headline, &s.WhatHappened, &s.YourAction, &s.Technical, &s.Scope.Text, &s.Affected.Who, &s.Timeline.Text, &s.DataLoss.Text} {
 		*text = squeeze(*text)
 	}
@@ -195,9 +210,14 @@ func gist(s templates.Statement) string {
 			*texts = nil
 		}
 	}
-	b, err := json.Marshal(s)
+	return mustText(s)
+}
+
+// mustText is plain data as one comparable text.
+func mustText(v any) string {
+	b, err := json.Marshal(v)
 	if err != nil {
-		return "" // a statement is plain data; an empty text equals no other statement's
+		return "" // never so for plain data; an empty text equals no other
 	}
 	return string(b)
 }
@@ -226,11 +246,9 @@ func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) 
 	}{{"affected.sites", "sites", s.Affected.Sites, f.Sites.Total}, {"affected.customers", "customers", s.Affected.Customers, f.Customers.Total}} {
 		switch {
 		case c.typed.State == templates.CountUnknown:
-			all = append(all, Finding{LevelWarning, c.field, "differs_from_ledger", fmt.Sprintf("is not known, and the affected set has %d %s", c.ledger, c.unit),
-				fmt.Sprintf("write %d if the set is whole", c.ledger)})
+			all = append(all, Finding{Level: LevelWarning, Field: c.field, Code: "differs_from_ledger", Reason: fmt.Sprintf("is not known, and the affected set has %d %s", c.ledger, c.unit), Mend: fmt.Sprintf("write %d if the set is whole", c.ledger)})
 		case c.typed.State == templates.CountKnown && c.typed.N != c.ledger:
-			all = append(all, Finding{LevelWarning, c.field, "differs_from_ledger", fmt.Sprintf("is %d, and the affected set has %d %s", c.typed.N, c.ledger, c.unit),
-				"load the missing sites, or correct the number"})
+			all = append(all, Finding{Level: LevelWarning, Field: c.field, Code: "differs_from_ledger", Reason: fmt.Sprintf("is %d, and the affected set has %d %s", c.typed.N, c.ledger, c.unit), Mend: "load the missing sites, or correct the number"})
 		}
 	}
 	return all
@@ -239,7 +257,7 @@ func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) 
 // unitFindings asks whose the counted sites are: 400 with and without one's own mean different things.
 func unitFindings(s templates.Statement) []Finding {
 	if s.Affected.Sites.State == templates.CountKnown && s.Affected.OwnSites == "" {
-		return []Finding{{LevelWarning, "affected.own_sites", codeMissing, "is missing: readers cannot tell whether our own sites are in the count", "say counted, not_counted or none"}}
+		return []Finding{{Level: LevelWarning, Field: "affected.own_sites", Code: codeMissing, Reason: "is missing: readers cannot tell whether our own sites are in the count", Mend: "say counted, not_counted or none"}}
 	}
 	return nil
 }
@@ -248,20 +266,17 @@ func unitFindings(s templates.Statement) []Finding {
 func timeFindings(s templates.Statement, k situation) (all []Finding) {
 	next, most := s.NextUpdateBy, k.Policy.NextUpdate[k.Severity]
 	if next.Word == "" && !next.At.IsZero() && most > 0 && next.At.After(k.Rules.Now.Add(most)) {
-		all = append(all, Finding{LevelWarning, "next_update_by", "late_promise",
-			fmt.Sprintf("is more than %s ahead, the policy's most for %s", most, k.Severity),
-			"promise " + k.Rules.Now.Add(most).UTC().Format(time.RFC3339) + " or earlier"})
+		all = append(all, Finding{Level: LevelWarning, Field: "next_update_by", Code: "late_promise", Reason: fmt.Sprintf("is more than %s ahead, the policy's most for %s", most, k.Severity), Mend: "promise " + k.Rules.Now.Add(most).UTC().Format(time.RFC3339) + " or earlier"})
 	}
 	if f := k.Figures; f != nil && s.Phase == Resolved && f.Sites.Restored < f.Sites.Total {
-		all = append(all, Finding{LevelWarning, "phase", "sites_open", fmt.Sprintf("is resolved, and %d of %d sites are not handed back", f.Sites.Total-f.Sites.Restored, f.Sites.Total),
-			"use monitoring until they are"})
+		all = append(all, Finding{Level: LevelWarning, Field: "phase", Code: "sites_open", Reason: fmt.Sprintf("is resolved, and %d of %d sites are not handed back", f.Sites.Total-f.Sites.Restored, f.Sites.Total), Mend: "use monitoring until they are"})
 	}
 	end := s.Timeline.Latest
 	if end == nil {
 		end = s.Timeline.Earliest
 	}
 	if end != nil && s.Phase != Resolved && !end.After(k.Rules.Now) {
-		all = append(all, Finding{LevelWarning, "timeline", "estimate_passed", "says a time that has passed", "give a new estimate, or set the phase to resolved"})
+		all = append(all, Finding{Level: LevelWarning, Field: "timeline", Code: "estimate_passed", Reason: "says a time that has passed", Mend: "give a new estimate, or set the phase to resolved"})
 	}
 	return all
 }
@@ -270,24 +285,22 @@ func timeFindings(s templates.Statement, k situation) (all []Finding) {
 func reachFindings(s templates.Statement, k situation) (all []Finding) {
 	direct := slices.Contains(s.Channels, ChannelEmail) || slices.Contains(s.Channels, ChannelSMS)
 	if direct && k.Crowd.People == 0 && len(badAudience(s.Audience)) == 0 {
-		all = append(all, Finding{LevelWarning, "audience", "nobody", "reaches nobody by e-mail or SMS",
-			"load the affected set and the contacts; the page is all that will say it"})
+		all = append(all, Finding{Level: LevelWarning, Field: "audience", Code: "nobody", Reason: "reaches nobody by e-mail or SMS", Mend: "load the affected set and the contacts; the page is all that will say it"})
 	}
 	if k.Crowd.Unreachable > 0 {
-		all = append(all, Finding{LevelWarning, "channels", "unreachable", fmt.Sprintf("leave out %d people who have no working address on them", k.Crowd.Unreachable), "see the coverage of the incident"})
+		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "unreachable", Reason: fmt.Sprintf("leave out %d people who have no working address on them", k.Crowd.Unreachable), Mend: "see the coverage of the incident"})
 	}
 	if wide(s.Audience) && len(s.Channels) > 0 && !slices.Contains(s.Channels, ChannelPage) {
-		all = append(all, Finding{LevelWarning, "channels", "not_on_page", "leave out the page, which everybody else reads", `add "page"`})
+		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "not_on_page", Reason: "leave out the page, which everybody else reads", Mend: `add "page"`})
 	}
 	for i, c := range s.Channels {
 		if c == ChannelWebhook {
-			all = append(all, Finding{LevelWarning, fmt.Sprintf("channels[%d]", i), codeNotYet, "names webhook, which tells nobody yet", "take it out"})
+			all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("channels[%d]", i), Code: codeNotYet, Reason: "names webhook, which tells nobody yet", Mend: "take it out"})
 		}
 	}
 	for i, product := range s.Scope.Products {
 		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {
-			all = append(all, Finding{LevelWarning, fmt.Sprintf("scope.products[%d]", i), "unknown_component",
-				fmt.Sprintf("is %.60q, which the status page does not list; no component will change its state", product), "use a name of the policy's components"})
+			all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("scope.products[%d]", i), Code: "unknown_component", Reason: fmt.Sprintf("is %.60q, which the status page does not list; no component will change its state", product), Mend: "use a name of the policy's components"})
 		}
 	}
 	return all
@@ -308,8 +321,7 @@ func shareFindings(s templates.Statement) (all []Finding) {
 		}
 		for _, sentence := range sentences(p.text) {
 			if found := share.FindString(sentence); found != "" && !anyTime.MatchString(sentence) {
-				all = append(all, Finding{level, p.field, "bare_share", fmt.Sprintf("says %q without the time that it was true at", found),
-					"leave it out: what is restored is counted from the ledger, or say of how many of what, and as of when"})
+				all = append(all, Finding{Level: level, Field: p.field, Code: "bare_share", Reason: fmt.Sprintf("says %q without the time that it was true at", found), Mend: "leave it out: what is restored is counted from the ledger, or say of how many of what, and as of when"})
 			}
 		}
 	}
@@ -320,12 +332,10 @@ func shareFindings(s templates.Statement) (all []Finding) {
 func roomFindings(s templates.Statement, left map[string][]string) (all []Finding) {
 	for _, locale := range s.Locales {
 		if slices.Contains(left[locale], templates.FactChanged) {
-			all = append(all, Finding{LevelWarning, "channels", "change_left_out", fmt.Sprintf("leave what was said before out of the SMS in %s, for want of room", locale),
-				"shorten the headline, what to do or the pinned facts"})
+			all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "change_left_out", Reason: fmt.Sprintf("leave what was said before out of the SMS in %s, for want of room", locale), Mend: "shorten the headline, what to do or the pinned facts"})
 		}
 		if slices.Contains(left[locale], templates.FactPinned) {
-			all = append(all, Finding{LevelWarning, "channels", "pinned_left_out", fmt.Sprintf("leave a pinned fact out of the SMS in %s, for want of room", locale),
-				"shorten the pinned facts, what happened or what to do"})
+			all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "pinned_left_out", Reason: fmt.Sprintf("leave a pinned fact out of the SMS in %s, for want of room", locale), Mend: "shorten the pinned facts, what happened or what to do"})
 		}
 	}
 	return all
@@ -351,9 +361,9 @@ func wordFindings(s templates.Statement) (all []Finding) {
 			switch {
 			case strings.ContainsFunc(sentence, unicode.IsDigit): // it gives a time or a number
 			case firstIn(sentence, vague) != "":
-				all = append(all, Finding{LevelWarning, p.field, "vague", fmt.Sprintf("says %q, which is no time", firstIn(sentence, vague)), "give a time"})
+				all = append(all, Finding{Level: LevelWarning, Field: p.field, Code: "vague", Reason: fmt.Sprintf("says %q, which is no time", firstIn(sentence, vague)), Mend: "give a time"})
 			case p.field != "timeline.text" && firstIn(sentence, promises) != "":
-				all = append(all, Finding{LevelWarning, p.field, "promise_without_time", fmt.Sprintf("promises (%q) without saying when", firstIn(sentence, promises)), "say until when, or leave the promise out"})
+				all = append(all, Finding{Level: LevelWarning, Field: p.field, Code: "promise_without_time", Reason: fmt.Sprintf("promises (%q) without saying when", firstIn(sentence, promises)), Mend: "say until when, or leave the promise out"})
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func TestFindings(t *testing.T) {
 	type S = templates.Statement
 	set := figures([]Row{{Site: "1", Account: "a", State: Lost}, {Site: "2", Account: "a", State: Lost}, {Site: "3", Account: "a", State: Lost}, {Site: "4", Account: "b", State: Lost}}, noon, 0)
-	before := func(s S) *Update { return &Update{Number: 5, Statement: s, Figures: &set} }
+	before := func(s S) past { return past{same: []Update{{Number: 5, Statement: s, Figures: &set, People: 10}}} }
 	grown := set
 	grown.Sites.Total = 5
 	for name, c := range map[string]struct {
@@ -22,23 +22,23 @@ func TestFindings(t *testing.T) {
 	}{
 		"nothing to say":             {func(*S) {}, nil, nil},
 		"a missing field":            {func(s *S) { s.Headline = "" }, nil, []string{"error headline missing"}},
-		"the same again":             {func(*S) {}, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
-		"the same, later and wider":  {func(s *S) { s.NextUpdateBy.At = noon.Add(2 * time.Hour); s.Audience = "public" }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
-		"the same in capitals":       {func(s *S) { s.Headline = "A  SCRIPT deleted sites " }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
-		"the same, and so said":      {func(s *S) { s.NoChange, s.Doing = true, []string{"Batch 2."} }, func(k *situation) { k.Before = before(whole(noon)) }, nil},
-		"another word":               {func(s *S) { s.Known = append(s.Known, "No attack.") }, func(k *situation) { k.Before = before(whole(noon)) }, nil},
-		"no change, and a new phase": {func(s *S) { s.NoChange, s.Doing, s.Phase = true, []string{"x"}, Monitoring }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"warning no_change changed"}},
+		"the same again":             {func(*S) {}, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
+		"the same, later and wider":  {func(s *S) { s.NextUpdateBy.At = noon.Add(2 * time.Hour); s.Audience = "public" }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
+		"the same in capitals":       {func(s *S) { s.Headline = "A  SCRIPT deleted sites " }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
+		"the same, and so said":      {func(s *S) { s.NoChange, s.Doing = true, []string{"Batch 2."} }, func(k *situation) { k.Past = before(whole(noon)) }, nil},
+		"another word":               {func(s *S) { s.Known = append(s.Known, "No attack.") }, func(k *situation) { k.Past = before(whole(noon)) }, nil},
+		"no change, and a new phase": {func(s *S) { s.NoChange, s.Doing, s.Phase = true, []string{"x"}, Monitoring }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"warning no_change changed"}},
 		"the ledger moved": {func(*S) {}, func(k *situation) {
 			b := before(whole(noon))
 			moved := set
 			moved.Sites.Restored = 1
-			b.Figures, k.Before = &moved, b
+			b.same[0].Figures, k.Past = &moved, b
 		}, nil},
 		"the ledger did not": {func(*S) {}, func(k *situation) {
 			b := before(whole(noon))
 			same := set
 			same.AsOf = noon.Add(-time.Hour)
-			b.Figures, k.Before = &same, b
+			b.same[0].Figures, k.Past = &same, b
 		}, []string{"error what_happened nothing_new"}},
 		"another count":         {func(*S) {}, func(k *situation) { k.Figures = &grown }, []string{"warning affected.sites differs_from_ledger"}},
 		"a count that is known": {func(s *S) { s.Affected.Customers = templates.Count{State: templates.CountUnknown} }, nil, []string{"warning affected.customers differs_from_ledger"}},
@@ -76,37 +76,37 @@ func TestFindings(t *testing.T) {
 			[]string{"warning channels pinned_left_out"}},
 		"a count that changed": {func(s *S) { s.Affected.Sites = templates.Known(4) }, func(k *situation) {
 			b := before(whole(noon))
-			b.Statement.Affected.Sites = templates.Known(3)
-			k.Before = b
+			b.same[0].Statement.Affected.Sites = templates.Known(3)
+			k.Past = b
 		}, []string{"error affected.sites change_without_reason"}},
 		"a count that changed, with why": {func(s *S) { s.Changed = map[string]string{"sites": "One was found late."} }, func(k *situation) {
 			b := before(whole(noon))
-			b.Statement.Affected.Sites = templates.Known(3)
-			k.Before = b
+			b.same[0].Statement.Affected.Sites = templates.Known(3)
+			k.Past = b
 		}, nil},
-		"a count that is no more known": {func(s *S) { s.Affected.Customers = templates.Count{State: templates.CountUnknown} }, func(k *situation) { k.Before, k.Figures = before(whole(noon)), nil }, []string{"error affected.customers change_without_reason"}},
+		"a count that is no more known": {func(s *S) { s.Affected.Customers = templates.Count{State: templates.CountUnknown} }, func(k *situation) { k.Past, k.Figures = before(whole(noon)), nil }, []string{"error affected.customers change_without_reason"}},
 		"a count that is known now": {func(*S) {}, func(k *situation) {
 			b := before(whole(noon))
-			b.Statement.Affected.Sites.State = templates.CountUnknown
-			k.Before = b
+			b.same[0].Statement.Affected.Sites.State = templates.CountUnknown
+			k.Past = b
 		}, nil},
-		"a larger loss": {func(s *S) { most := templates.Span(time.Hour); s.DataLoss.AtMost = &most }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error data_loss change_without_reason"}},
+		"a larger loss": {func(s *S) { most := templates.Span(time.Hour); s.DataLoss.AtMost = &most }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error data_loss change_without_reason"}},
 		"a date that is gone": {func(*S) {}, func(k *situation) {
 			b, at := before(whole(noon)), noon.Add(time.Hour)
-			b.Statement.Timeline = templates.Timeline{Kind: "at", Earliest: &at}
-			k.Before = b
+			b.same[0].Statement.Timeline = templates.Timeline{Kind: "at", Earliest: &at}
+			k.Past = b
 		}, []string{"error timeline change_without_reason"}},
-		"a reason for nothing":  {func(s *S) { s.Known = []string{"x"}; s.Changed = map[string]string{"sites": "No."} }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"warning changed.sites not_changed"}},
+		"a reason for nothing":  {func(s *S) { s.Known = []string{"x"}; s.Changed = map[string]string{"sites": "No."} }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"warning changed.sites not_changed"}},
 		"whose sites":           {func(s *S) { s.Affected.OwnSites = "" }, nil, []string{"warning affected.own_sites missing"}},
-		"an apology is no news": {func(s *S) { s.Apology = "standard" }, func(k *situation) { k.Before = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
+		"an apology is no news": {func(s *S) { s.Apology = "standard" }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
 		"a picture by halves":   {func(s *S) { s.Picture.SiteList.State = "known" }, nil, []string{"error picture.site_list.confidence missing"}},
 		"all handed out":        {func(s *S) { s.Phase = Resolved }, func(k *situation) { k.Figures = &set }, []string{"warning phase sites_open"}},
 	} {
 		s := whole(noon)
 		c.mend(&s)
 		policy := DefaultPolicy()
-		policy.Components = []ComponentPolicy{{Name: "Wiki"}}
-		k := situation{Rules: offered, Policy: policy, Severity: "P0", Hosts: []string{"status.example"}, Figures: &set, Crowd: Crowd{People: 10}}
+		policy.Components, policy.InternalNames, policy.Internal = []ComponentPolicy{{Name: "Wiki"}}, []string{"Blue Heron"}, []Direct{{Name: "Ann Lee"}, {Name: "Duty"}}
+		k := situation{Rules: offered, Policy: policy, Severity: "P0", Hosts: []string{"status.example"}, Phone: "+12025550100", Figures: &set, Crowd: Crowd{People: 10}}
 		if c.where != nil {
 			c.where(&k)
 		}

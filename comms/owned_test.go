@@ -45,3 +45,38 @@ func TestAChangedFigureSaysWhatItWasAndWhy(t *testing.T) {
 		}
 	}
 }
+
+// A warning that somebody lets stand keeps her name until it says something else; an error is mended.
+func TestAWarningIsDismissedByName(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	in := h.declare()
+	u := h.draft(in.ID, h.said(func(s *templates.Statement) { s.WhatHappened = "It will be back soon." }))
+	_, found, err := h.Dismiss(ctx, "stf_cat", u.ID, "what_happened", "vague")
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := func(found []Finding) string {
+		for _, f := range found {
+			if f.Code == "vague" {
+				return f.DismissedBy
+			}
+		}
+		return "nobody found it"
+	}
+	if got := by(found); got != "stf_cat" {
+		t.Errorf("dismissed by %q", got)
+	}
+	if _, found, err = h.Update(ctx, u.ID); err != nil || by(found) != "stf_cat" {
+		t.Errorf("read again: %q %v", by(found), err)
+	}
+	_, found, err = h.Edit(ctx, "stf_ann", u.ID, 0, h.said(func(s *templates.Statement) { s.WhatHappened = "It will be back shortly." }), nil)
+	if err != nil || by(found) != "" {
+		t.Errorf("another warning: %q %v", by(found), err)
+	}
+	_, _, err = h.Dismiss(ctx, "stf_cat", u.ID, "headline", "vague")
+	h.refused(err, fault.NotFound)
+	u = h.draft(in.ID, h.said(func(s *templates.Statement) { s.Known = []string{"53 % are back."} }))
+	_, _, err = h.Dismiss(ctx, "stf_cat", u.ID, "known[0]", "bare_share")
+	h.refused(err, fault.Conflict, "mended")
+}

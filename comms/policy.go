@@ -14,28 +14,29 @@ import (
 
 // Policy is comms's section of the policy file. Every duration can be set, down to a second.
 type Policy struct {
-	Categories []string                 `yaml:"categories" json:"categories"`
-	NextUpdate map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
-	Ladders    map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
-	SecondRead time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
-	Classify   time.Duration            `yaml:"classify" json:"classify"`               // of a P0 or P1 that was declared without all facts
-	PageOnly   time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
-	NoAnswer   time.Duration            `yaml:"no_answer" json:"no_answer"`             // a passed site counts as handed back after it
-	TaskDue    map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
-	CoverEvery time.Duration            `yaml:"cover_every" json:"cover_every"`         // how often affected sets are compared with whom the book can reach
-	Confirm    Confirm                  `yaml:"confirm" json:"confirm"`                 // how contacts are asked whether we still reach them
-	Reviews    []Review                 `yaml:"reviews" json:"reviews"`                 // what people look at each quarter, say
-	Retry      Retry                    `yaml:"retry" json:"retry"`
-	Lease      time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
-	Workers    int                      `yaml:"workers" json:"workers"` // pages worked on at once
-	Senders    int                      `yaml:"senders" json:"senders"` // messages under way at once in one page
-	SMSValid   time.Duration            `yaml:"sms_valid" json:"sms_valid"`
-	Internal   []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
-	Lists      map[string][]Direct      `yaml:"lists" json:"lists"`       // who is told by the audiences partners, media and list:NAME
-	Components []ComponentPolicy        `yaml:"components" json:"components"`
-	Links      []string                 `yaml:"links" json:"links"`           // hosts that updates may link to besides this portal's own
-	BatchMost  int                      `yaml:"batch_most" json:"batch_most"` // sites in one batch
-	Checklists map[string][]Item        `yaml:"checklists" json:"checklists"` // what a list of that name is until somebody publishes it
+	Categories    []string                 `yaml:"categories" json:"categories"`
+	NextUpdate    map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
+	Ladders       map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
+	SecondRead    time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
+	Classify      time.Duration            `yaml:"classify" json:"classify"`               // of a P0 or P1 that was declared without all facts
+	PageOnly      time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
+	NoAnswer      time.Duration            `yaml:"no_answer" json:"no_answer"`             // a passed site counts as handed back after it
+	TaskDue       map[string]time.Duration `yaml:"task_due" json:"task_due"`               // by a task's what or its family: how long it may take; "default": the others
+	CoverEvery    time.Duration            `yaml:"cover_every" json:"cover_every"`         // how often affected sets are compared with whom the book can reach
+	Confirm       Confirm                  `yaml:"confirm" json:"confirm"`                 // how contacts are asked whether we still reach them
+	Reviews       []Review                 `yaml:"reviews" json:"reviews"`                 // what people look at each quarter, say
+	Retry         Retry                    `yaml:"retry" json:"retry"`
+	Lease         time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
+	Workers       int                      `yaml:"workers" json:"workers"` // pages worked on at once
+	Senders       int                      `yaml:"senders" json:"senders"` // messages under way at once in one page
+	SMSValid      time.Duration            `yaml:"sms_valid" json:"sms_valid"`
+	Internal      []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
+	Lists         map[string][]Direct      `yaml:"lists" json:"lists"`       // who is told by the audiences partners, media and list:NAME
+	Components    []ComponentPolicy        `yaml:"components" json:"components"`
+	InternalNames []string                 `yaml:"internal_names" json:"internal_names"` // of machines, projects and tools: no statement may hold one
+	Links         []string                 `yaml:"links" json:"links"`                   // hosts that updates may link to besides this portal's own
+	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
+	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
 
 	// Subscribe is what strangers may ask of us.
 	Subscribe Subscribing `yaml:"subscribe" json:"subscribe"`
@@ -175,6 +176,9 @@ func (p Policy) Check() error {
 	f = p.Subscribe.bad(f)
 	f = p.badReviews(f)
 	f = badDirect(f, "comms.internal", p.Internal)
+	for i, name := range p.InternalNames {
+		f = prose{most: 60, required: true}.bad(f, fmt.Sprintf("comms.internal_names[%d]", i), name)
+	}
 	for name, to := range p.Lists {
 		if !listForm.MatchString(name) {
 			bad("lists."+bounded(name), "must be named with lower-case letters, digits and hyphens")

@@ -52,7 +52,7 @@ func ParseStatement(body []byte) (templates.Statement, []fault.Field) {
 		"known": &s.Known, "unknown": &s.Unknown, "doing": &s.Doing, "unknown_none": &s.UnknownNone,
 		"next_update_by": &s.NextUpdateBy, "no_change": &s.NoChange, "audience": &s.Audience, "channels": &s.Channels, "locales": &s.Locales,
 		"picture":      object{"site_list": established(&s.Picture.SiteList), "contacts": established(&s.Picture.Contacts), "restore_scope": established(&s.Picture.RestoreScope)},
-		"long_because": &s.LongBecause, "apology": &s.Apology, "was_not": &s.WasNot, "say_unaffected": &s.Unaffected, "changed": &s.Changed,
+		"long_because": &s.LongBecause, "apology": &s.Apology, "was_not": &s.WasNot, "say_unaffected": &s.Unaffected, "changed": &s.Changed, "translations": &s.Translations,
 	}, &found)
 	return s, found
 }
@@ -99,7 +99,7 @@ func readable(err error) string {
 		case strings.HasPrefix(want, "[]"):
 			want = "a list of texts"
 		case strings.HasPrefix(want, "map"):
-			want = "an object from figure to reason"
+			want = "an object"
 		case want == "bool":
 			want = "true or false"
 		case want == "string":
@@ -159,6 +159,7 @@ func validate(s templates.Statement, k rules) []fault.Field {
 	f = append(f, badLoss(s.DataLoss, k.Checked)...)
 	f = append(f, badLists(s, k)...)
 	f = append(f, badOwned(s)...)
+	f = append(f, badTranslations(s)...)
 	f = append(f, badNext(s, k.Now)...)
 	return append(f, badRoute(s, k.Locales)...)
 }
@@ -272,6 +273,38 @@ func badOwned(s templates.Statement) (f []fault.Field) {
 			continue
 		}
 		f = prose{most: 300}.bad(f, "changed."+figure, s.Changed[figure])
+	}
+	return f
+}
+
+// badTranslations checks words in other languages by the rules of the original.
+func badTranslations(s templates.Statement) (f []fault.Field) {
+	for _, locale := range slices.Sorted(maps.Keys(s.Translations)) {
+		field := "translations." + bounded(locale)
+		if !slices.Contains(s.Locales, locale) || locale == s.Locales[0] {
+			f = append(f, wrong(field, "is no language of this update beside the first, in which it is written"))
+			continue
+		}
+		t := s.Translations[locale]
+		for _, p := range []struct {
+			name, text string
+			prose
+		}{
+			{"headline", t.Headline, prose{most: 200}}, {"what_happened", t.WhatHappened, prose{most: 4000, lines: true}}, {"your_action", t.YourAction, prose{most: 1000, lines: true}},
+			{"technical", t.Technical, prose{most: 10000, lines: true}}, {"scope", t.Scope, prose{most: 1000, lines: true}}, {"who", t.Who, prose{most: 500}},
+			{"timeline", t.Timeline, prose{most: 500}}, {"data_loss", t.DataLoss, prose{most: 500}},
+		} {
+			f = p.bad(f, field+"."+p.name, p.text)
+		}
+		for _, l := range []struct {
+			name         string
+			ours, theirs []string
+		}{{"known", s.Known, t.Known}, {"unknown", s.Unknown, t.Unknown}, {"doing", s.Doing, t.Doing}, {"long_because", s.LongBecause, t.LongBecause}} {
+			if len(l.theirs) > 0 && len(l.theirs) != len(l.ours) {
+				f = append(f, wrong(field+"."+l.name, "has %d entries, and the original %d; translate each in its place", len(l.theirs), len(l.ours)))
+			}
+			f = list{most: 30, prose: prose{most: 500}}.bad(f, field+"."+l.name, l.theirs)
+		}
 	}
 	return f
 }

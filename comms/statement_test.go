@@ -240,7 +240,7 @@ func FuzzStatement(f *testing.F) {
 				t.Errorf("hidden characters come back: %q %q", x.Field, x.Reason)
 			}
 		}
-		findings(s, situation{Rules: offered, Policy: DefaultPolicy(), Severity: "P0", Hosts: []string{"a.example"}, Before: &Update{Statement: s}})
+		findings(s, situation{Rules: offered, Policy: DefaultPolicy(), Severity: "P0", Hosts: []string{"a.example"}, Past: past{same: []Update{{Statement: s}}}})
 		if len(found) > 0 {
 			return
 		}

@@ -33,9 +33,10 @@ type Update struct {
 	People      int                    `json:"people"` // whom it was meant for, at publishing
 	PublishedAt *time.Time             `json:"published_at"`
 	PublishedBy string                 `json:"published_by"`
-	Unread      bool                   `json:"unread"`    // published, but not yet read by a second person
-	PageOnly    bool                   `json:"page_only"` // published to the page alone, without an approver
-	Notice      string                 `json:"notice"`    // the outbox's notice that carries it
+	Unread      bool                   `json:"unread"`              // published, but not yet read by a second person
+	PageOnly    bool                   `json:"page_only"`           // published to the page alone, without an approver
+	Dismissed   map[string]string      `json:"dismissed,omitempty"` // warnings that somebody lets stand, by what they say: who
+	Notice      string                 `json:"notice"`              // the outbox's notice that carries it
 	RetractedAt *time.Time             `json:"retracted_at"`
 	RetractedBy string                 `json:"retracted_by"`
 }
@@ -318,11 +319,11 @@ func (r *Room) beforehand(tx *store.Tx, in store.Rec[Incident], s templates.Stat
 type crowdCounter func(tx *store.Tx, incident, audience string, channels []string) (Crowd, error)
 
 func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figures *templates.Figures, crowd Crowd) ([]Finding, error) {
-	before, err := standing(tx, in.ID, u.Statement.Audience)
+	said, err := pastOf(tx, in.ID, u.Statement.Audience)
 	if err != nil {
 		return nil, err
 	}
-	if before != nil {
+	if before := said.newest(); before != nil {
 		was := figuresOf(*before)
 		u.Before = &was
 	}
@@ -330,12 +331,63 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 	if wide(u.Statement.Audience) {
 		cohorts = in.Value.losses()
 	}
-	return findings(u.Statement, situation{
+	return u.seen(findings(u.Statement, situation{
 		Rules: in.Value.rules(tx, u.Statement, u.First), Cohorts: cohorts,
-		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Before: before, Figures: figures, Crowd: crowd,
+		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Phone: r.Vendor.Phone, Past: said, Figures: figures, Crowd: crowd,
 		Left: r.leftOut(u, in, figures),
-	}), nil
+	})), nil
 }
+
+// seen marks the warnings that somebody has dismissed.
+func (u Update) seen(found []Finding) []Finding {
+	for i, f := range found {
+		if f.Level == LevelWarning {
+			found[i].DismissedBy = u.Dismissed[f.key()]
+		}
+	}
+	return found
+}
+
+// Dismiss keeps that somebody saw a warning about a draft and lets it stand. It holds as long as the warning says the same.
+func (r *Room) Dismiss(ctx context.Context, by, id, field, code string) (rec store.Rec[Update], found []Finding, err error) {
+	rec, found, err = r.Update(ctx, id)
+	if err != nil {
+		return rec, nil, err
+	}
+	at := slices.IndexFunc(found, func(f Finding) bool { return f.Field == field && f.Code == code })
+	switch {
+	case rec.Value.State != Draft:
+		return rec, nil, fault.New(fault.Conflict, "update %d is %s and stays as it is", rec.Value.Number, rec.Value.State)
+	case at < 0:
+		return rec, nil, fault.New(fault.NotFound, "nothing of that kind is found in the draft now")
+	case found[at].Level == LevelError:
+		return rec, nil, fault.New(fault.Conflict, "an error is mended, not dismissed")
+	}
+	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.dismiss"}, func(tx *store.Tx) error {
+		u, in, err := draftOf(tx, id)
+		if err != nil {
+			return err
+		}
+		seen := map[string]string{}
+		for key, who := range u.Value.Dismissed {
+			seen[key] = who
+		}
+		if len(seen) >= mostDismissed {
+			return fault.New(fault.Conflict, "over %d warnings of this draft are dismissed", mostDismissed)
+		}
+		seen[found[at].key()] = by
+		u.Value.Dismissed = seen
+		tx.On(id, in.ID)
+		if rec, err = put(tx, updates, id, u.Value, u.Version); err != nil {
+			return err
+		}
+		found = u.Value.seen(found)
+		return nil
+	})
+	return rec, found, err
+}
+
+const mostDismissed = 200
 
 // leftOut is what the SMS of a draft has no room for, by language. A draft that cannot be rendered has other findings.
 func (r *Room) leftOut(u Update, in store.Rec[Incident], figures *templates.Figures) map[string][]string {

@@ -42,6 +42,7 @@ var mayUse = map[string]string{
 	"PATCH /api/v1/updates/:id":               writers,
 	"GET /api/v1/updates/:id/preview":         readers,
 	"POST /api/v1/updates/:id/approve":        approvers,
+	"POST /api/v1/updates/:id/dismiss":        writers,
 	"POST /api/v1/updates/:id/publish":        "commander comms",
 	"POST /api/v1/updates/:id/read":           approvers,
 	"POST /api/v1/updates/:id/retract":        "commander comms",

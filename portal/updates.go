@@ -63,6 +63,11 @@ type reasonBody struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+type dismissBody struct {
+	Field string `json:"field"`
+	Code  string `json:"code"`
+}
+
 type publishBody struct {
 	PageOnly bool        `json:"page_only,omitempty"` // without an approver, after the time that the policy sets
 	Stages   *stagesBody `json:"stages,omitempty"`    // to the staff first, then to a few, then to all
@@ -175,6 +180,17 @@ func (p *Portal) updateRoutes() []route {
 				return err
 			}
 			return send(k.Ctx, 200, approvalAnswer{a.Of, a.By, a.At, a.People})
+		}},
+		{method: "POST", path: base + "/:id/dismiss", right: auth.UpdateWrite, tag: "updates", summary: "let a warning stand; who did is kept", needs: []string{"field", "code"}, body: dismissBody{}, answer: updateAnswer{}, do: func(k *call) error {
+			var in dismissBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			rec, findings, err := p.Comms.Dismiss(k.UserContext(), k.person.ID, k.Params("id"), in.Field, in.Code)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, updateOf(rec, findings))
 		}},
 		{method: "POST", path: base + "/:id/publish", right: auth.UpdatePublish, tag: "updates", summary: "publish: the page at once, then everyone, in stages if so asked", body: publishBody{}, answer: updateAnswer{}, do: func(k *call) error {
 			var in publishBody

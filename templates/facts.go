@@ -5,7 +5,12 @@
 // its channel; only the files under words/ are trusted.
 package templates
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
 
 // NotKnown is the honest value of a fact that nobody has yet.
 const NotKnown = "not_known"
@@ -32,12 +37,64 @@ type Statement struct {
 	Channels     []string `json:"channels"`
 	Locales      []string `json:"locales"`
 
-	Picture     Picture           `json:"picture,omitzero"`         // what of the whole is established by now
-	LongBecause []string          `json:"long_because,omitempty"`   // why it takes as long as it does
-	Apology     string            `json:"apology,omitempty"`        // "standard" is put into the reader's language
-	WasNot      []string          `json:"was_not,omitempty"`        // of [WasNots]; whether it was an attack is the security cause's
-	Unaffected  bool              `json:"say_unaffected,omitempty"` // say the share that is not affected, of all that is on record
-	Changed     map[string]string `json:"changed,omitempty"`        // by figure, one of [Changeable]: why it is another than in the update before
+	Picture      Picture                `json:"picture,omitzero"`         // what of the whole is established by now
+	LongBecause  []string               `json:"long_because,omitempty"`   // why it takes as long as it does
+	Apology      string                 `json:"apology,omitempty"`        // "standard" is put into the reader's language
+	WasNot       []string               `json:"was_not,omitempty"`        // of [WasNots]; whether it was an attack is the security cause's
+	Unaffected   bool                   `json:"say_unaffected,omitempty"` // say the share that is not affected, of all that is on record
+	Translations map[string]Translation `json:"translations,omitempty"`   // by locale other than the first: the same words in it
+	Changed      map[string]string      `json:"changed,omitempty"`        // by figure, one of [Changeable]: why it is another than in the update before
+}
+
+// Translation is a person's words in another language, made by a person. What is left out is shown in the original, labelled; the lists go entry by entry.
+type Translation struct {
+	Headline     string   `json:"headline,omitempty"`
+	WhatHappened string   `json:"what_happened,omitempty"`
+	YourAction   string   `json:"your_action,omitempty"`
+	Technical    string   `json:"technical,omitempty"`
+	Scope        string   `json:"scope,omitempty"`
+	Who          string   `json:"who,omitempty"`
+	Timeline     string   `json:"timeline,omitempty"`
+	DataLoss     string   `json:"data_loss,omitempty"`
+	Known        []string `json:"known,omitempty"`
+	Unknown      []string `json:"unknown,omitempty"`
+	Doing        []string `json:"doing,omitempty"`
+	LongBecause  []string `json:"long_because,omitempty"`
+}
+
+// UnmarshalJSON refuses names that a translation does not have.
+func (t *Translation) UnmarshalJSON(b []byte) error {
+	type plain Translation
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(t)); err != nil {
+		return fmt.Errorf("must be an object of translated texts: %w", err)
+	}
+	return nil
+}
+
+// words are the original's texts with their translations.
+func (t Translation) words(s Statement) map[string]string {
+	all := map[string]string{}
+	add := func(original, translated string) {
+		if original != "" && translated != "" {
+			all[original] = translated
+		}
+	}
+	add(s.Headline, t.Headline)
+	add(s.WhatHappened, t.WhatHappened)
+	add(s.YourAction, t.YourAction)
+	add(s.Technical, t.Technical)
+	add(s.Scope.Text, t.Scope)
+	add(s.Affected.Who, t.Who)
+	add(s.Timeline.Text, t.Timeline)
+	add(s.DataLoss.Text, t.DataLoss)
+	for _, l := range []struct{ ours, theirs []string }{{s.Known, t.Known}, {s.Unknown, t.Unknown}, {s.Doing, t.Doing}, {s.LongBecause, t.LongBecause}} {
+		for i := range min(len(l.ours), len(l.theirs)) {
+			add(l.ours[i], l.theirs[i])
+		}
+	}
+	return all
 }
 
 // WasNots is what an incident can be said not to have been.

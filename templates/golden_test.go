@@ -151,6 +151,15 @@ func scenarios() []scenario {
 			st.YourAction = strings.Repeat("Keep your browser tabs open and copy unsaved work to a local file; ", 4)
 			st.Locales = []string{"en"}
 		})},
+		{"13_translated_by_hand", acme, say(13, func(u *Update, st *Statement) {
+			st.Translations = map[string]Translation{
+				"ja": {Headline: "保守スクリプトがお客様のサイトを削除しました", WhatHappened: "使用中のサイトを保守スクリプトが削除しました。サイトを開けません。\n削除前の完全なバックアップがあります。",
+					YourAction: "同じ名前で新しいサイトを作成しないでください。", Scope: "クラウド版のみ。自社運用版に影響はありません", Who: "スクリプトが削除したサイトと、その所有者であるお客様",
+					Timeline: "数時間ではなく数日", DataLoss: "あったとしてもごくわずか", Known: []string{"削除されたサイトの一覧があります", "スクリプトは停止しました"},
+					Unknown: []string{"各サイトの復旧日時"}, Doing: []string{"最初のサイトを手作業で再構築しています", "残りのための自動化を作っています"}, Technical: "アプリの ID を渡すべきところにサイトの ID を渡し、完全に削除されました。"},
+				"zh-CN": {Headline: "维护脚本删除了客户站点"},
+			}
+		})},
 		{"12_figures_changed", acme, say(12, func(u *Update, st *Statement) {
 			u.At = april(18, 0, 0)
 			whole := *figures

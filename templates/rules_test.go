@@ -2,7 +2,9 @@ package templates
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -328,4 +330,59 @@ func TestAmounts(t *testing.T) {
 			t.Errorf("%s was taken", text)
 		}
 	}
+}
+
+// What a reader gets first is short and plain: at most 60 words that say what, what to do and when more comes; and no sentence of our own is longer than
+// 20 words or harder than what eight years of school prepare for.
+func TestEnglishIsPlain(t *testing.T) {
+	for _, s := range scenarios() {
+		if s.name == "11_drill_and_long_words" || s.update.Statement.Locales[0] != "en" {
+			continue
+		}
+		w := writer{Catalog: loaded.catalogs["en"], u: s.update, v: s.vendor, st: s.update.Statement, prose: "en"}
+		sheet := must(w.sheet())
+		summary := sheet.Headline.String() + " " + sheet.Next.String()
+		for _, a := range sheet.Action {
+			summary += " " + a.String()
+		}
+		if n := len(strings.Fields(summary)); n > 60 {
+			t.Errorf("%s begins with %d words: %s", s.name, n, summary)
+		}
+	}
+	words, sentences, syllables := 0, 0, 0
+	groups := strings.Fields("affected apology assured data_loss fold full_scope mark pass_on picture recovery restored security update was_not")
+	for _, key := range loaded.Keys() {
+		if group, _, _ := strings.Cut(key, "."); !slices.Contains(groups, group) {
+			continue
+		}
+		e := loaded.catalogs["en"].words[key]
+		for _, f := range append([]form{e.form}, slices.Collect(maps.Values(e.forms))...) {
+			text := ""
+			for _, p := range f {
+				text += p.text
+				if p.arg >= 0 {
+					text += "x"
+				}
+			}
+			for _, sentence := range regexp.MustCompile(`[.:?!](?:\s|$)`).Split(text, -1) {
+				all := strings.Fields(sentence)
+				if len(all) > 20 {
+					t.Errorf("%s has a sentence of %d words: %s", key, len(all), sentence)
+				}
+				if len(all) < 3 { // a label
+					continue
+				}
+				sentences++
+				words += len(all)
+				for _, word := range all {
+					syllables += max(1, len(regexp.MustCompile(`(?i)[aeiouy]+`).FindAllString(strings.TrimSuffix(strings.TrimRight(word, ".,;"), "e"), -1)))
+				}
+			}
+		}
+	}
+	grade := 0.39*float64(words)/float64(sentences) + 11.8*float64(syllables)/float64(words) - 15.59 // Flesch and Kincaid, 1975
+	if sentences < 40 || grade > 8 {
+		t.Errorf("grade %.1f over %d sentences", grade, sentences)
+	}
+	t.Logf("grade %.1f over %d sentences", grade, sentences)
 }

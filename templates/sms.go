@@ -268,12 +268,13 @@ func (w *writer) lost(d DataLoss) (said, told Phrase) {
 // smsDirection is an estimate without a figure. Words that the reader may not understand wait for room.
 func (w *writer) smsDirection(key, text string) (said, told Phrase) {
 	said = w.say(key)
-	p := w.line(strings.TrimRight(oneLine(text), ".。 "))
+	text, lang := w.own(text)
+	p := w.lineIn(strings.TrimRight(oneLine(text), ".。 "), lang)
 	if p == nil {
 		return said, nil
 	}
 	told = w.say("sms.direction", p, said)
-	if w.foreign() == "" {
+	if lang == "" {
 		return told, nil
 	}
 	return said, told
@@ -343,18 +344,23 @@ func (w *writer) smsLead() smsLead {
 			marks = append(marks, w.say(m.key, m.arg))
 		}
 	}
+	headline, foreign := w.own(w.st.Headline)
+	action, also := w.own(w.st.YourAction)
+	if action == "" {
+		also = ""
+	}
 	l := smsLead{
 		from:     join("", append([]Phrase{from}, marks...)...).String(),
-		headline: ended(cmp.Or(oneLine(w.st.Headline), oneLine(w.u.Incident.Title))),
+		headline: ended(cmp.Or(oneLine(headline), oneLine(w.u.Incident.Title))),
 		domain:   domain(w.v.URL, w.u.Incident.URL),
-		foreign:  w.foreign() != "",
+		foreign:  foreign != "" || also != "" && !nothing(action),
 		first:    w.u.FirstWord,
 		see:      w.T("sms.action_see"),
 	}
 	if w.st.Phase != "" {
 		l.phase = ended(w.word("phase", "phase.", w.st.Phase))
 	}
-	switch text := oneLine(w.st.YourAction); {
+	switch text := oneLine(action); {
 	case nothing(text):
 		l.action = w.T("sms.action_nothing")
 	case text != "":

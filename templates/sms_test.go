@@ -73,6 +73,9 @@ func TestFirstSegmentStandsAlone(t *testing.T) {
 			change := string([]rune(cmp.Or(s.update.Statement.Headline, s.update.Incident.Title))[:12])
 			if !sameLanguage(s.update.Statement.Locales[0], locale) {
 				change = c.T("phase." + s.update.Statement.Phase)
+				if t := s.update.Statement.Translations[locale]; t.YourAction != "" { // all of the first segment is in her language
+					change = string([]rune(t.Headline)[:12])
+				}
 			}
 			next := c.T("sms.next_none")
 			if at := s.update.Statement.NextUpdateBy.At; !at.IsZero() {

@@ -65,7 +65,7 @@ type Fact struct {
 // error names a value that the words have no sentence for.
 func (s *Set) Update(channel, locale string, u Update, v Vendor) (Rendered, error) {
 	locale = s.Match(locale)
-	w := writer{Catalog: s.catalogs[locale], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales)}
+	w := writer{Catalog: s.catalogs[locale], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales), ours: u.Statement.Translations[locale].words(u.Statement)}
 	sheet, err := w.sheet()
 	if err != nil {
 		return Rendered{}, fmt.Errorf("render update for %s in %s: %w", channel, locale, err)
@@ -80,7 +80,8 @@ func (s *Set) Update(channel, locale string, u Update, v Vendor) (Rendered, erro
 // Facts is what an update says, fact by fact in the words of a language, for where the facts stand apart: what all lack knowledge of is one
 // fact of its own then, as in every message.
 func (s *Set) Facts(locale string, u Update, v Vendor) ([]Fact, error) {
-	w := writer{Catalog: s.catalogs[s.Match(locale)], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales)}
+	locale = s.Match(locale)
+	w := writer{Catalog: s.catalogs[locale], u: u, v: cleanVendor(v), st: u.Statement, prose: proseLang(u.Statement.Locales), ours: u.Statement.Translations[locale].words(u.Statement)}
 	sheet, err := w.sheet()
 	if err != nil {
 		return nil, fmt.Errorf("put update into the words of %s: %w", locale, err)
@@ -160,9 +161,11 @@ type writer struct {
 	u     Update
 	st    Statement
 	v     Vendor
-	prose string // language of the operator's words; "" when not said
-	brief bool   // short times
-	most  int    // characters of a person's words in one sentence; 0: all
+	prose string            // language of the operator's words; "" when not said
+	brief bool              // short times
+	most  int               // characters of a person's words in one sentence; 0: all
+	left  bool              // some of a person's words stand in her own language
+	ours  map[string]string // a person's texts with their translations into this language
 	err   error
 }
 
@@ -187,25 +190,41 @@ func (w *writer) word(field, prefix, value string) string {
 }
 
 // line is one line of a person's words; paragraphs is several.
-func (w *writer) line(s string) Phrase {
+func (w *writer) line(s string) Phrase { return w.lineIn(w.own(s)) }
+
+// own is a person's text in the reader's language where it was translated, and else in its own; lang is that language when it is not the reader's.
+func (w *writer) own(s string) (text, lang string) {
+	if ours, translated := w.ours[s]; translated {
+		return ours, ""
+	}
+	w.left = w.left || w.foreign() != "" && s != ""
+	return s, w.foreign()
+}
+
+// lineIn is one line of words in a language; "" is the message's own.
+func (w *writer) lineIn(s, lang string) Phrase {
 	if s = oneLine(s); w.most > 0 {
 		s = shorten(s, "…", func(s string) bool { return utf8.RuneCountInString(s) <= w.most })
 	}
 	if s == "" {
 		return nil
 	}
-	return Phrase{{Text: s, Lang: w.foreign()}}
+	return Phrase{{Text: s, Lang: lang}}
 }
 
 func (w *writer) paragraphs(s string) []Phrase {
+	text, lang := w.own(s)
 	var out []Phrase
-	for _, l := range lines(s) {
-		out = append(out, w.line(l))
+	for _, l := range lines(text) {
+		out = append(out, w.lineIn(l, lang))
 	}
 	return out
 }
 
-func (w *writer) sentence(s string) Phrase { return w.line(ended(oneLine(s))) }
+func (w *writer) sentence(s string) Phrase {
+	text, lang := w.own(s)
+	return w.lineIn(ended(oneLine(text)), lang)
+}
 
 func (w *writer) items(all []string) []Phrase {
 	var out []Phrase
@@ -251,7 +270,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s := Sheet{
 		Lang: w.locale, Update: w.u, Vendor: w.v, Title: oneLine(w.u.Incident.Title), Base: w.subject(), Marks: w.marks(),
 		Headline: w.line(st.Headline), Action: w.action(), Next: w.next(), Meta: w.meta(), Assured: w.assured(),
-		Prevails: w.prevails(), Support: w.support(), Page: w.page(), Never: w.say("update.never"), Why: w.why(),
+		Support: w.support(), Page: w.page(), Never: w.say("update.never"), Why: w.why(),
 	}
 	if s.Headline == nil {
 		s.Headline = Phrase{{Text: s.Title}}
@@ -281,6 +300,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s.add(w, "doing", nil, w.items(st.Doing))
 	s.passOn(w)
 	s.add(w, "technical", w.paragraphs(st.Technical), nil)
+	s.Prevails = w.prevails()
 	return s, w.err
 }
 
@@ -706,7 +726,7 @@ func (w *writer) prevails() Phrase {
 	if w.prose == "" || w.foreign() == "" && len(w.st.Locales) < 2 {
 		return nil
 	}
-	if w.foreign() != "" {
+	if w.left {
 		return w.say("update.foreign", w.proseName())
 	}
 	return w.say("update.prevails", w.proseName())
