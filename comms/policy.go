@@ -41,6 +41,9 @@ type Policy struct {
 	// Subscribe is what strangers may ask of us.
 	Subscribe Subscribing `yaml:"subscribe" json:"subscribe"`
 
+	// PageEntry are the severities of which the page tells at their declaration, without a word of the declarer's; none: it waits for the first word.
+	PageEntry []string `yaml:"page_entry" json:"page_entry"`
+
 	// CategoryNames is how desk and page call a category; without one they use the built-in word, or the category as it is.
 	CategoryNames map[string]string `yaml:"category_names" json:"category_names"`
 }
@@ -174,6 +177,9 @@ func (p Policy) Check() error {
 	}
 	f = p.Confirm.bad(f)
 	f = p.Subscribe.bad(f)
+	for i, severity := range p.PageEntry {
+		f = oneOf(f, fmt.Sprintf("comms.page_entry[%d]", i), severity, severities...)
+	}
 	f = p.badReviews(f)
 	f = badDirect(f, "comms.internal", p.Internal)
 	for i, name := range p.InternalNames {

@@ -36,6 +36,23 @@ type PublicIncident struct {
 	Category           string             // of the policy's, by the name under which people know it
 	Course             []CoursePoint      // how the ledger got there; nil: nothing is restored yet
 	Promises           []Promised         // of a next word, oldest first
+	Detected           time.Time          // when it was found
+	FirstWord          *time.Time         // when the first word was public; nil: nobody has said anything yet
+}
+
+// entryOf says whether an incident of which nobody has said anything yet is on the page for its level alone. What its declarer typed is not shown:
+// nobody else has read it. A security incident is not on the page before somebody decides so.
+func (p Policy) entryOf(in Incident) bool {
+	return in.State == Open && !in.Drill && in.FirstNoticeAt == nil && in.Category != "security" && slices.Contains(p.PageEntry, in.Severity)
+}
+
+// entry is an incident of which the page says no more than that it is there, and how bad it is.
+func (r *Room) entry(in store.Rec[Incident]) PublicIncident {
+	v := in.Value
+	facts := r.incidentFacts(v)
+	facts.Title, facts.Impact = r.Words.Catalog(templates.Locales()[0]).T("page.entry.title"), ""
+	return PublicIncident{Incident: facts, State: v.State, Phase: Investigating, Created: v.DeclaredAt, Updated: v.DeclaredAt, Detected: v.DetectedAt,
+		Category: r.Policy.CategoryName(v.Category)}
 }
 
 // Component is a part of the vendor's service that pages list; the operator names them in the policy. Its state follows
@@ -49,6 +66,7 @@ type Component struct {
 	Status      string // operational, degraded_performance, partial_outage, major_outage, under_maintenance
 	Position    int
 	Since       time.Time // when it came into that state; zero: never was in another
+	Uptime      Uptime
 }
 
 // Public reads everything that public pages show. Exercises are not shown.
@@ -63,6 +81,9 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 				return err
 			}
 			if in.Value.Drill || in.Value.FirstNoticeAt == nil {
+				if r.Policy.entryOf(in.Value) {
+					p.Incidents = append(p.Incidents, r.entry(in))
+				}
 				continue
 			}
 			shown, err := r.publicIncident(tx, in)
@@ -78,6 +99,9 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 			return err
 		}
 		underMaintenance(p.Components, p.Plans)
+		for i := range p.Components {
+			p.Components[i].Uptime = uptime(p.Components[i].Name, p.Incidents, p.AsOf)
+		}
 		return nil
 	})
 	return p, err
@@ -86,7 +110,7 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident]) (PublicIncident, error) {
 	v := in.Value
 	p := PublicIncident{
-		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Created: v.DeclaredAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
+		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Created: v.DeclaredAt, Detected: v.DetectedAt, FirstWord: v.FirstNoticeAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
 	}
 	for rec, err := range spoken(tx, in.ID) {
 		if err != nil {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
+	"lifeline/comms"
 	"lifeline/templates"
 )
 
@@ -61,5 +63,64 @@ func TestAnIncidentsPageShowsItsCourseAndItsPromises(t *testing.T) {
 	p.Incidents[0].Category = "Ours alone"
 	if e, err = press.Render(p); err != nil || !strings.Contains(pageText(t, e, "/ja/"), "Ours alone") {
 		t.Errorf("an operator's own name for a category is not shown: %v", err)
+	}
+}
+
+// A component's record is a strip of days that says in words what it draws.
+func TestComponentsShowTheirRecord(t *testing.T) {
+	press := samplePress(t, "")
+	p := sampleEmpty()
+	p.Components[4].Uptime = comms.Uptime{Percent: "98.74"}
+	for i := range comms.UptimeDays {
+		day := comms.DayRecord{Date: tenth.AddDate(0, 0, i-89), Status: "operational"}
+		if i == 40 || i == 41 {
+			day.Status = "major_outage"
+		}
+		p.Components[4].Uptime.Days = append(p.Components[4].Uptime.Days, day)
+	}
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range templates.Locales() {
+		words, body := press.Words.Catalog(locale), string(e.Body("/"+locale+"/", ""))
+		for _, want := range []string{words.T("page.uptime_says", 2, comms.UptimeDays, "98.74"), words.T("page.uptime_percent", "98.74"), `class="tone-dire" d="M400 0h8v30h-8zM410 0h8v30h-8z"`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q", locale, want)
+			}
+		}
+		if n := strings.Count(body, `class="strip"`); n != 1 {
+			t.Errorf("%s draws %d strips, want one", locale, n)
+		}
+	}
+}
+
+// An incident of which nobody has said anything yet is there, and nothing is made up about it.
+func TestAnEntryWithoutWordsIsSound(t *testing.T) {
+	press := samplePress(t, "")
+	p := sampleEmpty()
+	in := incidentOf("open", firstNotice())
+	in.Updates, in.Phase, in.Products, in.Title = nil, "investigating", nil, "An incident is being investigated"
+	p.Incidents = []comms.PublicIncident{in}
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range templates.Locales() {
+		words := press.Words.Catalog(locale)
+		for _, path := range []string{"/" + locale + "/", "/" + locale + "/incidents/" + sampleID} {
+			soundPage(t, e.Body(path, ""), locale)
+			if got := pageText(t, e, path); !strings.Contains(got, words.T("page.entry.title")) || !strings.Contains(got, words.T("page.entry.text")) {
+				t.Errorf("%s does not say what is known", path)
+			}
+		}
+	}
+	checkIncident(t, parseOrdered(t, e.Body("/api/v2/incidents/unresolved.json", "")).at["incidents"].list[0])
+	// Once somebody has spoken, the page says how long that took from the moment it was found.
+	p = sampleRecovery()
+	word := morning.Add(20 * time.Minute)
+	p.Incidents[0].Detected, p.Incidents[0].FirstWord = morning.Add(-9*time.Minute), &word
+	if e, err = press.Render(p); err != nil || !strings.Contains(pageText(t, e, "/en/"), "first word 29 minutes after we noticed") {
+		t.Errorf("the page does not say how long the first word took: %v", err)
 	}
 }

@@ -21,6 +21,8 @@ type factsIncident struct {
 	Impact      string              `json:"impact"`
 	State       string              `json:"state"`
 	Phase       string              `json:"phase"`
+	DetectedAt  time.Time           `json:"detected_at"`
+	FirstWordAt *time.Time          `json:"first_word_at"`
 	StartedAt   time.Time           `json:"started_at"`
 	Monitoring  *time.Time          `json:"monitoring_at"`
 	Resolved    *time.Time          `json:"resolved_at"`
@@ -57,7 +59,7 @@ type factsList struct {
 func factsOf(in comms.PublicIncident, v templates.Vendor) factsIncident {
 	out := factsIncident{
 		ID: in.ID, Version: in.Updated.UnixMilli(), CreatedAt: in.Created.UTC(), UpdatedAt: in.Updated.UTC(), Number: in.Number, Title: in.Title,
-		Severity: in.Severity, Impact: in.Impact, State: in.State, Phase: in.Phase, StartedAt: in.Started.UTC(),
+		Severity: in.Severity, Impact: in.Impact, State: in.State, Phase: in.Phase, DetectedAt: in.Detected.UTC(), FirstWordAt: utc(in.FirstWord), StartedAt: in.Started.UTC(),
 		Monitoring: utc(in.Monitoring), Resolved: utc(in.Resolved), URL: in.URL, Support: v.Support,
 		Products: present(in.Products), RestoredNow: in.Now, Updates: []factsUpdate{},
 		Category: in.Category, Course: append([]comms.CoursePoint{}, in.Course...), Promises: append([]comms.Promised{}, in.Promises...),

@@ -66,7 +66,10 @@ type groupView struct {
 	Members []partView
 }
 
-type partView struct{ Name, Kind, State, Tone, About string }
+type partView struct {
+	Name, Kind, State, Tone, About string
+	Uptime                         *uptimeView // nil: nothing is known
+}
 
 type incidentView struct {
 	ID, Path, Title string
@@ -80,6 +83,8 @@ type incidentView struct {
 	Headline        string        // the newest update's
 	Progress        *progressView
 	Category        string
+	Entry           bool          // nobody has said anything yet
+	Took            string        // how long after it was found the first word was public; "": it is not known
 	Chart           *chartView    // only on its own page
 	Promises        *promisesView // the same
 	Earlier         []updateView
@@ -136,6 +141,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 			if c.Kind != "" {
 				part.Kind = t.words.T("page.kind." + c.Kind)
 			}
+			part.Uptime = t.uptime(c.Uptime)
 			view.Members = append(view.Members, part)
 		}
 		v.Groups = append(v.Groups, view)
@@ -150,7 +156,7 @@ func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, er
 		return incidentPage{}, err
 	}
 	p := incidentPage{Incident: v}
-	p.sheet = r.sheet(t, "incidents/"+in.ID, in.Title+" · "+t.words.T("page.title", r.press.Vendor.Name), v.Headline)
+	p.sheet = r.sheet(t, "incidents/"+in.ID, t.title(in)+" · "+t.words.T("page.title", r.press.Vendor.Name), v.Headline)
 	p.Word = in.Updated
 	if !isOpen(in) { // it says the same for ever, so its bytes stay the same too
 		p.Live, p.Dated = false, false
@@ -178,11 +184,19 @@ func (r *printing) history(t tongue) (historyView, error) {
 
 // past is an incident in a list.
 func (t tongue) past(in comms.PublicIncident) pastView {
-	v := pastView{Path: t.path(in), Title: in.Title, State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
+	v := pastView{Path: t.path(in), Title: t.title(in), State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
 	if latest := newest(in); latest != nil {
 		v.Headline = latest.Statement.Headline
 	}
 	return v
+}
+
+// title is an incident's, or what stands for it while nobody has said anything.
+func (t tongue) title(in comms.PublicIncident) string {
+	if len(in.Updates) == 0 {
+		return t.words.T("page.entry.title")
+	}
+	return in.Title
 }
 
 func (t tongue) path(in comms.PublicIncident) string { return "/" + t.locale + "/incidents/" + in.ID }
@@ -192,7 +206,7 @@ const mostEarlier = 5
 
 func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (incidentView, error) {
 	v := incidentView{
-		ID: in.ID, Path: t.path(in), Title: in.Title, Alone: alone, Tone: levelOfSeverity(in.Severity).tone(),
+		ID: in.ID, Path: t.path(in), Title: t.title(in), Alone: alone, Tone: levelOfSeverity(in.Severity).tone(),
 		Severity: t.words.T("severity." + severity(in.Severity)), Started: in.Started, Steps: t.steps(in.Phase),
 	}
 	if !isOpen(in) {
@@ -200,6 +214,10 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	}
 	if in.Category != "" {
 		v.Category = t.category(in.Category)
+	}
+	v.Entry = len(in.Updates) == 0
+	if in.FirstWord != nil && !in.Detected.IsZero() && in.FirstWord.After(in.Detected) {
+		v.Took = t.words.T("page.first_word", in.FirstWord.Sub(in.Detected).Truncate(time.Minute))
 	}
 	if alone {
 		v.Chart, v.Promises = t.chart(in), t.promises(in, r.public.AsOf)
