@@ -63,6 +63,9 @@ const (
 // What is known of a security cause; "" says nothing about it.
 var securityCauses = []string{"ruled_out", "under_investigation", "confirmed"}
 
+// notJudged is the level of what nobody has judged.
+const notJudged = "P3"
+
 var severities = []string{"P0", "P1", "P2", "P3"}
 
 var incidents = store.Table[Incident]{
@@ -100,7 +103,7 @@ func (r *Room) note(tx *store.Tx, incident, by, what, text string) error {
 // Declare is what is said when an incident is declared.
 type Declare struct {
 	Title         string    `json:"title"`
-	Severity      string    `json:"severity"` // P0 to P3
+	Severity      string    `json:"severity"` // P0 to P3; "": nobody has judged it, and it is P3 until somebody does
 	Category      string    `json:"category"` // of the policy's; P0 and P1 need one
 	Summary       string    `json:"summary"`
 	Impact        string    `json:"impact"`
@@ -165,6 +168,8 @@ func (r *Room) DeclareWith(ctx context.Context, by string, d Declare, also func(
 }
 
 func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *store.Tx, incident string) error) (rec store.Rec[Incident], err error) {
+	judged := d.Severity != ""
+	d.Severity = cmp.Or(d.Severity, notJudged)
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "incident.declare"}, func(tx *store.Tx) error {
 		if f := r.Policy.badDeclare(d, tx.Now()); len(f) > 0 {
 			return fault.BadFields(f...)
@@ -190,7 +195,7 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 		if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
 			return err
 		}
-		if in.unclassified() {
+		if in.unclassified() || !judged {
 			if err := r.promise(tx, Deadline{What: Classification, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Classify)}); err != nil {
 				return err
 			}

@@ -40,6 +40,8 @@ type Policy struct {
 
 	// Subscribe is what strangers may ask of us.
 	Subscribe Subscribing `yaml:"subscribe" json:"subscribe"`
+	// Levels say what belongs to each severity, by language.
+	Levels map[string]map[string]string `yaml:"levels" json:"levels"`
 
 	// PageEntry are the severities of which the page tells at their declaration, without a word of the declarer's; none: it waits for the first word.
 	PageEntry []string `yaml:"page_entry" json:"page_entry"`
@@ -87,6 +89,7 @@ type Retry struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		Categories: []string{"availability", "performance", "data", "access", "security", "third_party", "maintenance"},
+		Levels:     defaultLevels(),
 		NextUpdate: map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 24 * time.Hour},
 		Ladders:    map[string]Ladder{},
 		SecondRead: time.Hour,
@@ -181,6 +184,7 @@ func (p Policy) Check() error {
 		f = oneOf(f, fmt.Sprintf("comms.page_entry[%d]", i), severity, severities...)
 	}
 	f = p.badReviews(f)
+	f = badLevels(f, p.Levels)
 	f = badDirect(f, "comms.internal", p.Internal)
 	for i, name := range p.InternalNames {
 		f = prose{most: 60, required: true}.bad(f, fmt.Sprintf("comms.internal_names[%d]", i), name)

@@ -75,6 +75,7 @@ type customerDesk struct {
 	Tickets   []store.Rec[desk.Ticket]
 	Tasks     []store.Rec[comms.Task]
 	Said      []comms.Word
+	Work      desk.Work // what is and was done beside: escalations, and calls with what was said in them
 	Changes   []store.Rec[contacts.Change]
 	CanMerge  bool
 }
@@ -158,9 +159,14 @@ func (k *call) bookAccount(status int, refused error) error {
 	v.Cut = view.MoreSites || view.MoreContacts
 	v.fill(view, known, k.p.Book.Policy, v.Now)
 	v.page(k)
-	v.Tasks = known.Tasks
-	if !v.May(string(auth.TaskRead)) {
-		v.Tasks = nil
+	if v.May(string(auth.TaskRead)) {
+		if v.Work, err = k.p.Desk.WorkOf(ctx, v.ID, ""); err != nil {
+			return err
+		}
+		v.Tasks = v.Work.Tasks
+		if !v.May(string(auth.TicketRead)) {
+			v.Work.Notes = nil
+		}
 	}
 	if v.May(string(auth.UpdateRead)) {
 		v.Said = known.Said

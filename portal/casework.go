@@ -384,11 +384,12 @@ type escalationsView struct {
 	Impacts []string
 	Done    string // number of the ticket that was just written down
 	Calls   []store.Rec[comms.Task]
+	Signal  bool // one was just written down
 }
 
 func (k *call) escalations(status int, form desk.Heard, refused error) error {
 	ctx := k.UserContext()
-	v := escalationsView{shell: k.shell("desk.esc.title"), Routes: desk.EscalationRoutes(), Form: form, Done: k.Query("done"), Impacts: []string{desk.LostAccess, desk.Degraded, desk.Question}}
+	v := escalationsView{shell: k.shell("desk.esc.title"), Routes: desk.EscalationRoutes(), Form: form, Done: k.Query("done"), Signal: k.Query("signal") != "", Impacts: []string{desk.LostAccess, desk.Degraded, desk.Question}}
 	var err error
 	if v.Open, v.Next, err = k.p.Desk.Escalations(ctx, comms.Open, k.Query("after"), 100); err != nil {
 		return err

@@ -57,6 +57,26 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 	if due, err := h.Comms.DueList(context.Background()); err != nil || len(due) != 0 {
 		t.Errorf("the facts are there and still due: %+v %v", due, err)
 	}
+	// The same on the page of the room, where what was typed stays when it is refused.
+	room := "/desk/incidents/" + in.ID
+	typed := url.Values{"found_by": {"monitoring"}, "detected_at": {"2022-04-05T07:40"}, "scope_estimate": {"all of the EU"}, "impact": {"Sites cannot be opened."}, "severity": {"P1"}, "category": {"data"}}
+	h.form(auth.Commander, room+"/classify", typed).want(422).says("all of the EU", "What belongs to each level", "app or API cannot be reached")
+	typed.Set("reason", "smaller than thought")
+	h.form(auth.Commander, room+"/classify", typed).want(303)
+	h.staffPage(auth.Engineer, room).want(200).says("Make it graver").silent(`action="` + room + `/classify"`)
+	// SRE and management raise a level on judgement, with a reason, and never lower it.
+	for _, refused := range []map[string]any{{"severity": "P0"}, {"severity": "P0", "reason": " "}, {"severity": "P2", "reason": "calm"}, {"severity": "P1", "reason": "same"}} {
+		h.post(auth.Engineer, "/api/v1/incidents/"+in.ID+"/raise", refused).want(422)
+	}
+	h.post(auth.Support, "/api/v1/incidents/"+in.ID+"/raise", map[string]any{"severity": "P0", "reason": "x"}).want(403)
+	h.form(auth.Engineer, room+"/raise", url.Values{"severity": {"P0"}, "reason": {"the array is losing disks"}}).want(303)
+	h.get(auth.Auditor, "/api/v1/incidents/"+in.ID+"/log").want(200).says("P1 → P0: the array is losing disks")
+	var levels list[levelAnswer]
+	h.get(auth.Comms, "/api/v1/levels").want(200).into(&levels)
+	if len(levels.Items) != 4 || levels.Items[3].Text["ja"] == "" {
+		t.Errorf("%+v", levels)
+	}
+	h.post(auth.Commander, path, facts("")).want(200)
 	for _, by := range []string{"customer_ticket", "monitoring"} {
 		declared["found_by"] = by
 		h.post(auth.Support, "/api/v1/incidents", declared).want(201)
@@ -175,6 +195,22 @@ func TestAnAccountShowsAllItsWork(t *testing.T) {
 	if got := h.staffPage(auth.Support, back).want(200); !strings.Contains(string(got.body), "Escalation (linkedin)") || strings.Contains(string(got.body), "<b>Do you") {
 		t.Errorf("%s", got.body)
 	}
+	// The same on pages: the account shows it all, a call is booked on the ticket's page and ends on the task's with what was said.
+	h.staffPage(auth.Support, "/desk/accounts/A-1").want(200).says("They need S-1 first.", "Escalation (executive)", "call the customer of ticket "+logged.Ticket)
+	h.staffPage(auth.Engineer, "/desk/accounts/A-1").want(403)
+	day := h.clock.Now().Add(24 * time.Hour).Format(time.DateOnly)
+	booked := url.Values{"act": {"call"}, "day": {day}, "hour": {"09:30"}, "zone": {"Asia/Tokyo"}}
+	h.form(auth.Support, "/desk/tickets/"+logged.Ticket, url.Values{"act": {"call"}, "day": {"yesterday"}, "hour": {"09:30"}, "zone": {"Asia/Tokyo"}}).want(422).says("are not a date")
+	h.form(auth.Support, "/desk/tickets/"+logged.Ticket, booked).want(303)
+	h.get(auth.Support, "/api/v1/calls?state=open").want(200).into(&open)
+	if len(open.Items) != 1 || !open.Items[0].Due.Equal(time.Date(h.clock.Now().Year(), h.clock.Now().Month(), h.clock.Now().Day()+1, 0, 30, 0, 0, time.UTC)) {
+		t.Fatalf("%+v", open)
+	}
+	h.form(auth.Support, "/desk/tasks/"+open.Items[0].ID, url.Values{"act": {"talked"}, "notes": {""}}).want(422)
+	h.form(auth.Comms, "/desk/tasks/"+open.Items[0].ID, url.Values{"act": {"talked"}, "notes": {"x"}}).want(403)
+	h.form(auth.Support, "/desk/tasks/"+open.Items[0].ID, url.Values{"act": {"talked"}, "notes": {"They have S-1 again."}}).want(303)
+	h.staffPage(auth.Support, "/desk/accounts/A-1").want(200).says("They have S-1 again.")
+	h.form(auth.Support, "/desk/signals", url.Values{"words": {"their wiki is down"}, "link": {"https://social.example/1"}}).want(303)
 	if got := h.form(auth.Support, "/desk/escalations", url.Values{"route": {"phone"}, "words": {""}, "name": {"Ann"}}).want(422); !strings.Contains(string(got.body), `value="Ann"`) {
 		t.Error("what was typed is lost")
 	}

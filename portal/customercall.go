@@ -38,10 +38,13 @@ type zoneOption struct {
 }
 
 // Zones are the zones to choose from, from west to east.
-func (v ticketView) Zones() []zoneOption {
+func (v ticketView) Zones() []zoneOption { return zonesAt(v.Asked, v.Call.Zone) }
+
+// zonesAt are the zones as they are at a time, with the one that is chosen among them.
+func zonesAt(now time.Time, chosen string) []zoneOption {
 	names := callZones
-	if !slices.Contains(names, v.Call.Zone) {
-		names = append(slices.Clone(names), v.Call.Zone)
+	if !slices.Contains(names, chosen) {
+		names = append(slices.Clone(names), chosen)
 	}
 	var all []zoneOption
 	for _, name := range names {
@@ -49,10 +52,10 @@ func (v ticketView) Zones() []zoneOption {
 		if err != nil || name == "" {
 			continue
 		}
-		here := v.Asked.In(zone)
+		here := now.In(zone)
 		_, off := here.Zone()
 		place := strings.ReplaceAll(name[strings.LastIndexByte(name, '/')+1:], "_", " ")
-		all = append(all, zoneOption{name, place + " (UTC" + here.Format("-07:00") + ")", name == v.Call.Zone, off})
+		all = append(all, zoneOption{name, place + " (UTC" + here.Format("-07:00") + ")", name == chosen, off})
 	}
 	slices.SortStableFunc(all, func(a, b zoneOption) int { return a.off - b.off })
 	return all

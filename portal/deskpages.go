@@ -26,11 +26,12 @@ type shell struct {
 	Fields []fault.Field
 	Now    time.Time
 
-	Refresh int // seconds after which the page is asked for again where no script runs; 0: it stands
+	says    func(level, locale string) string // what belongs to a level
+	Refresh int                               // seconds after which the page is asked for again where no script runs; 0: it stands
 }
 
 func (k *call) shell(title string) shell {
-	s := shell{base: k.p.base(k.p.locale(k.Ctx), k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now()}
+	s := shell{base: k.p.base(k.p.locale(k.Ctx), k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now(), says: k.p.Comms.Policy.LevelSays}
 	s.Langs = nil
 	if k.p.Sending != nil {
 		if now := k.p.Sending(); !now.Demo {
@@ -330,6 +331,7 @@ type roomView struct {
 	Log      []entryAnswer
 	Waiting  int // new tickets in this incident's queue
 	Notice   map[string]string
+	Judged   judged
 }
 
 // Untold is how many people of the newest update's audience got nothing.
@@ -352,7 +354,7 @@ func (k *call) roomView() (roomView, error) {
 		return roomView{}, err
 	}
 	id = rec.ID
-	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}}
+	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}, Judged: k.judged(rec.Value)}
 	v.Title = rec.Value.Title
 	v.Age = v.Now.Sub(rec.Value.DeclaredAt)
 	if v.Due, err = k.due(id); err != nil {

@@ -17,7 +17,7 @@ func rawJSON(s string) json.RawMessage { return json.RawMessage(s) }
 
 func TestDeclaringAnIncident(t *testing.T) {
 	h := open(t)
-	same(t, "nothing given", h.post(auth.Support, "/api/v1/incidents", map[string]any{}).want(422).named(), []string{"severity", "title"})
+	same(t, "nothing given", h.post(auth.Support, "/api/v1/incidents", map[string]any{}).want(422).named(), []string{"title"})
 	same(t, "of the worst", h.post(auth.Support, "/api/v1/incidents", map[string]any{"title": "x", "severity": "P0"}).want(422).named(), []string{"category"})
 	same(t, "unknown", h.post(auth.Support, "/api/v1/incidents", map[string]any{"title": "x", "state": "resolved"}).want(422).named(), []string{"state"})
 	a := h.post(auth.Support, "/api/v1/incidents", map[string]any{"title": "Sites deleted", "severity": "P0", "category": "data", "impact": "Customers cannot open their sites.",

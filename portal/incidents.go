@@ -46,7 +46,7 @@ type entryAnswer struct {
 func (p *Portal) incidentRoutes() []route {
 	const base = "/api/v1/incidents"
 	return []route{
-		{method: "POST", path: base, right: auth.IncidentDeclare, tag: "incidents", summary: "declare an incident", status: 201, needs: []string{"title", "severity"},
+		{method: "POST", path: base, right: auth.IncidentDeclare, tag: "incidents", summary: "declare an incident", status: 201, needs: []string{"title"},
 			body: comms.Declare{}, answer: incidentAnswer{}, do: func(k *call) error {
 				var in comms.Declare
 				if err := decode(k.Ctx, &in); err != nil {

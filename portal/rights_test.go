@@ -128,6 +128,13 @@ var mayUse = map[string]string{
 	"POST /desk/tickets/:number/account":     "commander support",
 	"GET /desk/search":                       desks,
 
+	"GET /api/v1/levels":               everyone,
+	"POST /api/v1/incidents/:id/raise": "commander approver engineer",
+	"POST /desk/incidents/:id/raise":   "commander approver engineer",
+
+	"POST /desk/incidents/:id/classify": "commander",
+	"POST /desk/signals":                "commander support",
+
 	"POST /api/v1/tickets/bulk": "commander support",
 	"POST /desk/tickets/bulk":   "commander support",
 

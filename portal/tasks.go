@@ -75,7 +75,15 @@ func (p *Portal) taskRoutes() []route {
 		{method: "GET", path: "/desk/tasks", page: true, right: auth.TaskRead, do: (*call).taskList},
 		{method: "GET", path: "/desk/tasks/:id", page: true, right: auth.TaskRead, do: func(k *call) error { return k.taskPage(200, nil) }},
 		{method: "POST", path: "/desk/tasks/:id", page: true, right: auth.TaskWork, do: func(k *call) error {
-			if _, err := k.moveTask(k.FormValue("act"), k.FormValue("reason"), 0); err != nil {
+			var err error
+			if k.FormValue("act") == "talked" {
+				if err = k.person.Can(auth.TicketWrite); err == nil {
+					err = p.Desk.Talked(k.UserContext(), k.person.ID, k.Params("id"), 0, k.FormValue("notes"))
+				}
+			} else {
+				_, err = k.moveTask(k.FormValue("act"), k.FormValue("reason"), 0)
+			}
+			if err != nil {
 				return k.taskPage(problemOf(err).Status, err)
 			}
 			return k.Redirect("/desk/tasks/"+k.Params("id"), fiber.StatusSeeOther)
@@ -142,6 +150,7 @@ type taskDesk struct {
 	Propose *comms.Propose
 	Detail  string
 	Typed   string
+	Notes   string // of a call, as typed
 
 	Impact     string // of the incident that is proposed, as it was typed
 	Severities []string
@@ -170,7 +179,7 @@ func (k *call) taskPage(status int, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
-		v.Typed = k.FormValue("reason")
+		v.Typed, v.Notes = k.FormValue("reason"), k.FormValue("notes")
 	}
 	return k.p.render(k.Ctx, status, "desk_task", v)
 }

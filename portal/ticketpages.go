@@ -275,6 +275,8 @@ type ticketWork struct {
 	Queues     []tallyAnswer
 	Macros     []string
 	Alike      []desk.Alike
+	Zones      []zoneOption
+	Day, Hour  string // of a call, as typed
 	Macro      string // the macro that was asked for, filled
 	Names      func(string) string
 	Priorities []string
@@ -304,6 +306,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	if w.Queues, err = k.queues(); err != nil {
 		return w, err
 	}
+	w.Zones, w.Day, w.Hour = zonesAt(s.Now, cmp.Or(k.FormValue("zone"), homeZone(t.Locale, ""))), k.FormValue("day"), k.FormValue("hour")
 	if w.Alike, err = k.p.Desk.Alikes(k.UserContext(), open); err != nil {
 		return w, err
 	}
@@ -347,6 +350,8 @@ func (k *call) workTicket() error {
 	case "unsplit":
 		v, err = k.p.Desk.Unsplit(ctx, by, number, version)
 		to = v.Ticket.Number
+	case "call":
+		err = k.bookCall()
 	case "release":
 		v, err = k.p.Desk.Release(ctx, by, number, k.FormValue("message"), version)
 	default:
@@ -363,6 +368,16 @@ func (k *call) workTicket() error {
 		return k.ticketPage(problemOf(err).Status, err)
 	}
 	return k.Redirect("/desk/tickets/"+url.PathEscape(to), fiber.StatusSeeOther)
+}
+
+// bookCall books the call that a ticket's page asks for, in the customer's zone.
+func (k *call) bookCall() error {
+	at, err := callTime(callForm{Zone: k.FormValue("zone"), Day: k.FormValue("day"), Hour: k.FormValue("hour")}, k.p.DB.Now())
+	if err != nil {
+		return err
+	}
+	_, err = k.p.Desk.BookCall(k.UserContext(), k.person.ID, desk.Booking{Ticket: k.Params("number"), At: at, Zone: k.FormValue("zone"), Owner: k.person.ID})
+	return err
 }
 
 // handleForm changes what differs from what the form was filled with.

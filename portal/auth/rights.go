@@ -60,8 +60,9 @@ const (
 	PageRead Right = "page.read" // the staff pages as such; what they show has rights of its own
 
 	IncidentDeclare Right = "incident.declare"
-	IncidentEdit    Right = "incident.edit" // severity, state, close
-	IncidentRead    Right = "incident.read" // with its log, ledger and coverage
+	IncidentEdit    Right = "incident.edit"  // severity, state, close
+	IncidentRaise   Right = "incident.raise" // make it graver
+	IncidentRead    Right = "incident.read"  // with its log, ledger and coverage
 
 	AffectedSet  Right = "affected.set"
 	LedgerMove   Right = "ledger.move"   // up to rebuilt
@@ -138,6 +139,7 @@ var table = []line{
 
 	{IncidentDeclare, "declare an incident", grants{Commander: Yes, Comms: Yes, Support: Yes, Automation: Yes}},
 	{IncidentEdit, "change an incident's severity or state, and close it", grants{Commander: Yes}},
+	{IncidentRaise, "make an incident graver by judgement", grants{Commander: Yes, Approver: WithReason, Engineer: WithReason}},
 	{IncidentRead, "read incidents, their log, ledger and coverage", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Automation: Yes, Auditor: Yes}},
 
 	{AffectedSet, "load the affected sites", grants{Commander: Yes, Engineer: Yes, Automation: Yes}},

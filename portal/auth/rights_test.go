@@ -59,6 +59,9 @@ var besides = map[Right][]Role{
 	CheckWork:     {Support, Engineer}, // how "by checks" comes about
 }
 
+// onJudgement are the rights that somebody has who gives a reason.
+var onJudgement = map[Right][]Role{IncidentRaise: {Approver, Engineer}}
+
 // forChanges are the rights to what takes two people.
 var forChanges = map[Right][]Role{
 	ContactExport: {Commander},
@@ -102,6 +105,12 @@ func TestRightsAreTheOutline(t *testing.T) {
 	for right, roles := range besides {
 		for _, role := range roles {
 			want[right][role] = Yes
+		}
+	}
+	for right, roles := range onJudgement {
+		want[right][Commander] = Yes
+		for _, role := range roles {
+			want[right][role] = WithReason
 		}
 	}
 	for right, roles := range forChanges {

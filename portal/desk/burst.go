@@ -200,7 +200,7 @@ const heldAtOnce = 200
 func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (store.Rec[comms.Incident], error) {
 	var sound string
 	var from time.Time
-	var incident string
+	var held open
 	rec, err := d.Comms.Task(ctx, task)
 	if err != nil {
 		return store.Rec[comms.Incident]{}, err
@@ -216,16 +216,20 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 	}
 	in.Title, in.DetectedBy = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source)
 	made, err := d.Comms.DeclareWith(ctx, by, in, func(tx *store.Tx, id string) error {
-		incident = id
+		made, err := d.Comms.IncidentIn(tx, id)
+		if err != nil {
+			return err
+		}
+		held = openOf(made)
 		if err := d.Comms.EndTask(tx, task, comms.TaskDone, by, "declared as incident "+id); err != nil {
 			return err
 		}
-		_, err := d.hold(tx, by, sound, from, open{id, in.Severity, in.Category})
+		_, err = d.hold(tx, by, sound, from, held)
 		return err
 	})
 	for more := sound != ""; err == nil && more; { // a burst may be longer than one transaction
 		err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.hold"}, func(tx *store.Tx) error {
-			n, err := d.hold(tx, by, sound, from, open{incident, in.Severity, in.Category})
+			n, err := d.hold(tx, by, sound, from, held)
 			more = n == heldAtOnce
 			if err == nil && n == 0 {
 				return store.ErrNothing
