@@ -634,11 +634,14 @@ type Uncovered struct {
 	Name       string   `json:"name"`
 	Account    string   `json:"account_id"`
 	Customer   string   `json:"customer"`
-	Reason     string   `json:"reason"` // no_approved_contact, or why the approved ones cannot be reached
+	Reason     string   `json:"reason"` // no_approved_contact, not_told, or why the approved ones cannot be reached
 }
 
-// NoApproved is the reason of a site that nobody may speak for.
-const NoApproved = "no_approved_contact"
+// The reasons of a site that nobody may speak for, and of one of which everybody who may has addresses, and the last update reached none of them.
+const (
+	NoApproved = "no_approved_contact"
+	NotTold    = "not_told"
+)
 
 // Coverage reports the affected sites without a reachable approved contact.
 func (r *Room) Coverage(ctx context.Context, incident string) (c CoverageReport, err error) {
@@ -657,35 +660,44 @@ func (r *Room) coverage(tx *store.Tx, incident string, names bool) (c CoverageRe
 		return c, err
 	}
 	c.coverageTimes = coverTimes(in.Value)
+	untold, err := r.untold(tx, in.ID)
+	if err != nil {
+		return c, fmt.Errorf("read whom the last update did not reach: %w", err)
+	}
 	people := r.standings(tx)
 	defer people.close()
 	for a, err := range r.affectedAccounts(tx, in.ID, "") {
 		if err != nil {
 			return c, err
 		}
-		if err := r.cover(tx, a, people.of(a.account), &c, names); err != nil {
+		if err := r.cover(tx, a, people.of(a.account), untold, &c, names); err != nil {
 			return c, err
 		}
 	}
 	return c, nil
 }
 
-func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec[contacts.Standing], error], c *CoverageReport, names bool) error {
-	var approved []contacts.Standing
+func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec[contacts.Standing], error], untold map[string]bool, c *CoverageReport, names bool) error {
+	var approved, missed []contacts.Standing
 	for rec, err := range people {
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if rec.Value.Approved {
+		case rec.Value.Approved && untold[rec.ID]:
+			missed = append(missed, rec.Value)
+		case rec.Value.Approved:
 			approved = append(approved, rec.Value)
 		}
 	}
 	for _, site := range a.sites {
 		c.Sites++
 		reason := WhyUncovered(site, approved)
-		if reason == "" {
+		switch {
+		case reason == "":
 			c.Covered++
 			continue
+		case WhyUncovered(site, missed) == "":
+			reason = NotTold
 		}
 		u := Uncovered{Site: site, Account: a.account, Reason: reason}
 		if names {

@@ -126,6 +126,9 @@ func (b *board) record(key string, v verdict, attempts int, ref string) error {
 		next.Ref = ref
 	}
 	next.Attempts, next.Starts = max(attempts, next.Attempts), 0
+	if v.To != "" {
+		next.Attempts, next.Unknowns = 0, 0 // none was made there
+	}
 	return b.put(key, next)
 }
 

@@ -32,6 +32,7 @@ type Outcome struct {
 	Reason string        // named: "smtp 550 5.1.1", "twilio 21610 opted out", "connection lost after data"
 	Ref    string        // the provider's id of the message
 	Wait   time.Duration // a wait the peer asked for; 0: our own backoff
+	Gone   bool          // with Failed: there is nobody at this address, as the peer says
 }
 
 // State is where a delivery stands.

@@ -77,6 +77,56 @@ func (r *Room) coverAll(ctx context.Context) error {
 	return nil
 }
 
+// untold are the contacts whom the newest update to all readers of an incident will not reach: every address of theirs on every channel of it failed, or
+// wants none. One that was stopped says nothing of their addresses.
+func (r *Room) untold(tx *store.Tx, incident string) (map[string]bool, error) {
+	for rec, err := range spoken(tx, incident) {
+		if err != nil {
+			return nil, err
+		}
+		u := rec.Value
+		if u.State != Published || u.Corrects > 0 || u.Notice == "" || !wide(u.Statement.Audience) {
+			continue
+		}
+		n, _, err := notices.Get(tx, u.Notice)
+		if err != nil {
+			return nil, err
+		}
+		if n.State != StoppedHere {
+			return missedBy(tx, suffix(u.Notice))
+		}
+	}
+	return nil, nil
+}
+
+// missedBy are the contacts whom a notice did not reach and will not.
+func missedBy(tx *store.Tx, notice string) (map[string]bool, error) {
+	spans, err := lostSpans(tx, notice, func(string, State, int) {})
+	if err != nil {
+		return nil, err
+	}
+	missed := map[string]bool{}
+	for _, s := range spans {
+		best := map[string]State{}
+		for rec, err := range deliveries.Scan(tx, store.Query{From: s.from, To: s.to}) {
+			if err != nil {
+				return nil, err
+			}
+			k, err := parseKey(rec.ID)
+			if err != nil {
+				return nil, err
+			}
+			best[k.Contact] = better(best[k.Contact], rec.Value.State)
+		}
+		for who, state := range best {
+			if unreached(state) {
+				missed["con_"+who] = true
+			}
+		}
+	}
+	return missed, nil
+}
+
 // Cover compares an incident's affected set with whom the book can reach: it owes outreach to customers without somebody to tell, ends the
 // outreach that has become needless, and keeps the time at which the last site was covered.
 func (r *Room) Cover(ctx context.Context, incident string) error {

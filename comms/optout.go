@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"slices"
 	"time"
 
 	"lifeline/contacts"
@@ -29,8 +30,20 @@ func (r *Room) optOut(tx *store.Tx, d Delivery, reason string) func(contact stri
 	}
 }
 
-// lost records that a delivery's address is of no use. Lose marks it on the contact, and says whether it did: then the delivery goes on to her
-// next address on the channel; without one, or once the notice was stopped, it ends with the verdict.
+// failed records that nothing more is tried at a delivery's address. It is marked on the contact when nobody is there, by the rule of [Room.TakeReport].
+func (b *board) failed(r *Room, key string, v verdict, attempts int, ref string) error {
+	d, err := b.delivery(key)
+	if err != nil {
+		return err
+	}
+	lose := func(contact string) (bool, error) {
+		return r.bouncedAt(b.tx, contact, d.Delivery, Report{State: Failed, Reason: v.Reason, Gone: v.Gone})
+	}
+	return b.lost(r, key, lose, v, attempts, ref)
+}
+
+// lost records that a delivery cannot go to its address. Lose marks that on the contact where it is more than this message's misfortune, and says whether
+// it did. The delivery goes on to her next address on the channel; without one, or once the notice was stopped, it ends with the verdict.
 func (b *board) lost(r *Room, key string, lose func(contact string) (bool, error), end verdict, attempts int, ref string) error {
 	k, err := parseKey(key)
 	if err != nil {
@@ -66,7 +79,8 @@ func (b *board) lost(r *Room, key string, lose func(contact string) (bool, error
 	return b.finish(p, now)
 }
 
-// nextAddress has a delivery's address marked on its contact, and says which of hers comes next on the channel; "": none.
+// nextAddress has a delivery's address marked on its contact, and says which of hers comes next on the channel; "": none. One that was not marked is
+// still among them, and those before it were tried.
 func (r *Room) nextAddress(tx *store.Tx, k deliveryKey, d Delivery, lose func(contact string) (bool, error)) (string, error) {
 	if k.Account == "0" { // named by the notice itself
 		return "", nil
@@ -75,15 +89,19 @@ func (r *Room) nextAddress(tx *store.Tx, k deliveryKey, d Delivery, lose func(co
 	lost, err := lose(contact)
 	if fault.Of(err) == fault.NotFound { // deleted since, or the address was
 		return "", nil
-	} else if err != nil || !lost {
+	} else if err != nil {
 		return "", err
 	}
 	rec, err := r.Book.Contact(tx, contact)
 	if err != nil {
 		return "", err
 	}
-	if to, _ := contacts.Reach(rec.Value, d.Channel); len(to) > 0 {
-		return to[0].Value, nil
+	to, _ := contacts.Reach(rec.Value, d.Channel)
+	if !lost {
+		to = to[slices.IndexFunc(to, func(a contacts.Address) bool { return a.Value == d.Address })+1:]
 	}
-	return "", nil
+	if len(to) == 0 || to[0].Value == d.Address {
+		return "", nil
+	}
+	return to[0].Value, nil
 }

@@ -90,41 +90,22 @@ func (r *Room) Reach(ctx context.Context, updateID string) (reach Reach, err err
 
 // add sums up the pages of a notice and lists the unreached.
 func (reach *Reach) add(tx *store.Tx, notice string) error {
-	type span struct{ from, to string }
-	var bad []span
-	for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + notice + "."}) {
-		if err != nil {
-			return err
-		}
-		lost := 0
-		for name, count := range rec.Value.Counts {
-			what, state := countName(name)
-			if what != "people" {
-				if reach.ByChannel[what] == nil {
-					reach.ByChannel[what] = map[State]int{}
-				}
-				reach.ByChannel[what][state] += count
-				continue
-			}
-			reach.States[state] += count
+	bad, err := lostSpans(tx, notice, func(what string, state State, n int) {
+		if what == "people" {
+			reach.States[state] += n
 			if unreached(state) {
-				lost += count
+				reach.UnreachedTotal += n
 			}
+			return
 		}
-		if lost > 0 {
-			reach.UnreachedTotal += lost
-			from, err := parseKey(rec.Value.From)
-			if err != nil {
-				return err
-			}
-			to, err := parseKey(rec.Value.To)
-			if err != nil {
-				return err
-			}
-			bad = append(bad, span{from.person(), to.person() + "~"})
+		if reach.ByChannel[what] == nil {
+			reach.ByChannel[what] = map[State]int{}
 		}
+		reach.ByChannel[what][state] += n
+	})
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(bad, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	for _, s := range bad {
 		if err := reach.list(tx, s.from, s.to); err != nil {
 			return err
@@ -143,6 +124,38 @@ func (reach *Reach) add(tx *store.Tx, notice string) error {
 		reach.name(k, rec.Value.Sites, rec.Value.Reason)
 	}
 	return nil
+}
+
+// span is a range of delivery keys, the second end excluded.
+type span struct{ from, to string }
+
+// lostSpans are the pages of a notice, in the order of their keys, with people who were not reached and will not be. It tells each count of every page.
+func lostSpans(tx *store.Tx, notice string, tell func(what string, state State, n int)) (bad []span, err error) {
+	for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + notice + "."}) {
+		if err != nil {
+			return nil, err
+		}
+		lost := false
+		for name, n := range rec.Value.Counts {
+			what, state := countName(name)
+			tell(what, state, n)
+			lost = lost || what == "people" && unreached(state)
+		}
+		if !lost {
+			continue
+		}
+		from, err := parseKey(rec.Value.From)
+		if err != nil {
+			return nil, err
+		}
+		to, err := parseKey(rec.Value.To)
+		if err != nil {
+			return nil, err
+		}
+		bad = append(bad, span{from.person(), to.person() + "~"})
+	}
+	slices.SortFunc(bad, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	return bad, nil
 }
 
 // unreached says that somebody in this state was not told and will not be. Who is superseded is told something newer, and what went
@@ -306,6 +319,13 @@ func (r *Room) Callback(ctx context.Context, key, ref string, state State, reaso
 		}
 		if state == Suppressed {
 			if err := b.optedOut(r, key, clip(reason, mostReason), d.Attempts, clip(ref, 100)); err != nil {
+				return err
+			}
+			tx.After(r.bell.ring)
+			return b.write()
+		}
+		if state == Failed {
+			if err := b.failed(r, key, verdict{State: Failed, Reason: clip(reason, mostReason)}, d.Attempts, clip(ref, 100)); err != nil {
 				return err
 			}
 			tx.After(r.bell.ring)

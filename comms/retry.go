@@ -11,6 +11,7 @@ type verdict struct {
 	Next   time.Time // when it is tried again; zero: never
 	Reason string
 	To     string // the person's next address, to which it goes from now on; "": the same
+	Gone   bool   // nobody is at the address that it went to
 }
 
 // mostWait bounds the wait that a peer can ask for: after it we try, whatever it said.
@@ -35,7 +36,7 @@ func decide(r Retry, d Delivery, attempts int, o Outcome, now time.Time, chance 
 		if reason == "" {
 			reason = "refused without a reason"
 		}
-		return verdict{State: Failed, Reason: reason}
+		return verdict{State: Failed, Reason: reason, Gone: o.Gone}
 	case Deferred:
 		if r.Most > 0 && attempts >= r.Most {
 			return verdict{State: Failed, Reason: clip(fmt.Sprintf("gave up after %d attempts: %s", attempts, reason), mostReason)}

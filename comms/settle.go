@@ -143,6 +143,8 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 			err = b.end(p, it.run)
 		case it.channel != "" && it.verdict.State == Suppressed:
 			err = b.optedOut(it.run.o.Room, it.key, it.verdict.Reason, it.attempts, it.ref)
+		case it.channel != "" && it.verdict.State == Failed:
+			err = b.failed(it.run.o.Room, it.key, it.verdict, it.attempts, it.ref)
 		default:
 			err = b.record(it.key, it.verdict, it.attempts, it.ref)
 		}

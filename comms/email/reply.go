@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -175,6 +176,9 @@ const (
 	blameRelay                // the relay, or our standing with it: another may well take the message
 )
 
+// nobodyThere are the statuses that speak of an address at which there is no mailbox (RFC 3463 3.2, RFC 7505).
+var nobodyThere = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+
 // judge turns a relay's answer into the outcome of a delivery and says whom to blame. What a relay says to MAIL is about
 // the sender, whatever the class: a relay that wants a password or does not like our From must not mark thousands of people
 // as unreachable for good, so it counts as trouble with the relay. Only "too large" speaks of the message there.
@@ -190,7 +194,7 @@ func judge(p phase, r reply) (comms.Outcome, blame) {
 	case r.class() == 4:
 		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameMessage
 	case r.class() == 5:
-		return comms.Outcome{State: comms.Failed, Reason: r.String()}, blameMessage
+		return comms.Outcome{State: comms.Failed, Reason: r.String(), Gone: p == phaseRcpt && slices.Contains(nobodyThere, r.enhanced)}, blameMessage
 	}
 	return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (unexpected)"}, blameRelay
 }
