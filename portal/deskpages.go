@@ -492,6 +492,7 @@ func (k *call) ticketPage(status int, refused error) error {
 		return err
 	}
 	v.Files = k.filesView(v.Words.Locale(), refused)
+	v.Files.Label = v.Words.T("desk.files")
 	if v.Text == "" {
 		v.Text = v.Work.Macro
 	}

@@ -309,6 +309,7 @@ func givesFile(uri string) bool {
 // filesView is the part of a form that brings files.
 type filesView struct {
 	Words      templates.Catalog
+	Label      string
 	Most, Each int // files, MiB of one
 	Here       string
 	Carried    string // what brings back those that are here
@@ -320,7 +321,8 @@ type filesView struct {
 // taken.
 func (k *call) filesView(locale string, err error) filesView {
 	p := k.p.Desk.Policy.Files
-	v := filesView{Words: k.p.Words.Catalog(locale), Most: p.Most, Each: p.Each, Unkept: k.files.Unkept()}
+	words := k.p.Words.Catalog(locale)
+	v := filesView{Words: words, Label: words.T("support.files.label"), Most: p.Most, Each: p.Each, Unkept: k.files.Unkept()}
 	if err != nil {
 		v.Here = strings.Join(k.files.Names(), ", ")
 		v.Carried = k.files.Carry()
