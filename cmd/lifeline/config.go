@@ -20,6 +20,7 @@ import (
 	"lifeline/portal"
 	"lifeline/portal/desk"
 	"lifeline/portal/mailin"
+	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/outbound"
@@ -54,6 +55,9 @@ var settings = []setting{
 	{"LIFELINE_OPS_LISTEN", "metrics, health and profiles; loopback only", "127.0.0.1:9090", false},
 	{"LIFELINE_VENDOR", "who speaks: the name in every message", "Lifeline", false},
 	{"LIFELINE_SUPPORT_PHONE", "the number in every message at which support answers", "", false},
+	{"LIFELINE_LOGO", "file with the status page's logo, SVG or PNG, at most 16 KiB", "", false},
+	{"LIFELINE_COLOURS", "colours of the status page's links on light and on dark ground, such as '#0a55a8 #8fbcff'", "", false},
+	{"LIFELINE_LINKS", "links at the foot of the status page: 'Name=https://...; Name=https://...'", "", false},
 	{"LIFELINE_TIME_ZONE", "IANA zone that times are shown in beside UTC, such as Europe/Berlin", "", false},
 	{"LIFELINE_BACKUPS", "where backups go, separated by spaces: directories, s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME; the first is read", "", true},
 	{"LIFELINE_BACKUP_RECIPIENTS", "at least two public keys of age that can open backups; without them none are taken", "", false},
@@ -68,6 +72,7 @@ type config struct {
 	secrets portal.Secrets    // of sources that sign
 	pulls   map[string]string // keys of sources that are fetched
 	allow   []netip.Prefix    // not public, and dialled all the same
+	look    page.Look         // of the status page
 	url     string
 	trusted []*net.IPNet
 }
@@ -203,6 +208,9 @@ func (c *config) check() error {
 			say("LIFELINE_TIME_ZONE", "%q is no zone of the IANA database, such as Europe/Berlin", zone)
 		}
 	}
+	if c.look, err = readLook(c.get("LIFELINE_LOGO"), c.get("LIFELINE_COLOURS"), c.get("LIFELINE_LINKS")); err != nil {
+		say("LIFELINE_LOGO, LIFELINE_COLOURS, LIFELINE_LINKS", "%w", err)
+	}
 	if phone := c.get("LIFELINE_SUPPORT_PHONE"); phone != "" {
 		if _, err := contacts.ParsePhone(phone, ""); err != nil {
 			say("LIFELINE_SUPPORT_PHONE", "%q is not a number such as +12025550101", phone)
@@ -224,6 +232,18 @@ func (c *config) check() error {
 		}
 	}
 	return errors.Join(bad...)
+}
+
+// readLook reads how the status page is to look; logo names a file.
+func readLook(logo, colours, links string) (page.Look, error) {
+	var body []byte
+	if logo != "" {
+		var err error
+		if body, err = os.ReadFile(logo); err != nil {
+			return page.Look{}, err
+		}
+	}
+	return page.NewLook(body, colours, links)
 }
 
 func readPolicy(file string, into *policy) error {

@@ -171,7 +171,7 @@ func (h *house) wire(keyDir string) error {
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
-	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage}
+	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage, Look: h.cfg.look}
 	h.page = &page.Server{}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
 	h.changes = &contacts.Changes{DB: h.db, Verbs: append(h.book.ChangeVerbs(), h.desk.ChangeVerbs()...), Log: h.log}

@@ -1,5 +1,10 @@
 package page
 
+import (
+	"slices"
+	"strings"
+)
+
 // SecurityHeaders are the headers that every answer of the portal carries, public pages and staff pages alike. Nothing is
 // loaded from anywhere else, nothing runs or styles inline, nobody frames us, and nobody learns from where a reader came.
 // Strict-Transport-Security (RFC 6797) is sent only when the public URL is https: on a plain demo it would lock a browser out.
@@ -14,6 +19,17 @@ func SecurityHeaders(https bool) [][2]string {
 		headers = append(headers, [2]string{"Strict-Transport-Security", "max-age=31536000"})
 	}
 	return headers
+}
+
+// framed are headers under which any site may show the answer in a frame.
+func framed(headers [][2]string) [][2]string {
+	out := slices.Clone(headers)
+	for i := range out {
+		if out[i][0] == "Content-Security-Policy" {
+			out[i][1] = strings.Replace(contentPolicy, "frame-ancestors 'none'", "frame-ancestors *", 1)
+		}
+	}
+	return out
 }
 
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +

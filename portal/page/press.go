@@ -28,6 +28,7 @@ type Press struct {
 	Vendor templates.Vendor
 	Dir    string // of the static site (LIFELINE_PAGE_DIR); "": none is written
 	Log    *slog.Logger
+	Look   Look                         // the vendor's own
 	Now    func() time.Time             // wall time; nil: time.Now
 	Sign   func(manifest []byte) []byte // signs what the static site holds; nil: it is not signed
 
@@ -55,7 +56,7 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
 	}
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.pages, run.statusAPI, run.facts, run.feeds, run.assets} {
+	for _, step := range []func() error{run.look, run.pages, run.banners, run.badges, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -117,7 +118,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_banner.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}
@@ -170,6 +171,7 @@ type printing struct {
 	live     bool
 	edition  *Edition
 	contents map[string]*encoded
+	own      lookView
 }
 
 const (
@@ -257,6 +259,14 @@ func (r *printing) page(rest, view string, data func(tongue) (any, error)) error
 		r.edition.docs[path] = negotiated
 	}
 	return nil
+}
+
+// banners render what the vendor's own pages show in a frame: any site may frame it, and nothing in it can be pressed but links.
+func (r *printing) banners() error {
+	own := r.security
+	defer func() { r.security = own }()
+	r.security = framed(own)
+	return r.page("banner", "public_banner.html", func(t tongue) (any, error) { return r.banner(t) })
 }
 
 // spellings are the paths of a page with and without its last slash: file servers redirect to the one, links name the other.

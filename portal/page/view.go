@@ -22,6 +22,7 @@ type sheet struct {
 	Word    time.Time // when something here last changed
 	Dated   bool      // the page says when it was written; the ones that no longer change do not
 	Written time.Time
+	Look    lookView
 }
 
 type tongueLink struct {
@@ -102,7 +103,7 @@ const recentDays = 14
 // sheet starts a page; rest is its path behind the language.
 func (r *printing) sheet(t tongue, rest, title, summary string) sheet {
 	s := sheet{
-		Locale: t.locale, Title: title, Summary: summary, Vendor: r.press.Vendor, Live: r.live, Word: lastWord(r.public), Dated: true,
+		Locale: t.locale, Title: title, Summary: summary, Vendor: r.press.Vendor, Live: r.live, Word: lastWord(r.public), Dated: true, Look: r.own,
 		Written: r.public.AsOf, Home: "/" + t.locale + "/", History: "/" + t.locale + "/history",
 	}
 	for _, other := range r.press.tongues {
