@@ -26,8 +26,8 @@ func (t Task) family() string {
 	return name
 }
 
-// Alarm is Owe for what somebody must look at now: it is due at once, so its ladder is told; where the policy has none, the people whom it names
-// internally are. While such a task is open nothing is told again.
+// Alarm is Owe for what somebody must look at now: it is due at once, so its ladder is told; where the policy has none for it, the people whom it names
+// internally are, besides those on duty. While such a task is open nothing is told again.
 func (r *Room) Alarm(tx *store.Tx, t Task) (string, error) {
 	t.Due = tx.Now()
 	id, err := r.Owe(tx, t)

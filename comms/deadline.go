@@ -2,14 +2,11 @@ package comms
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"lifeline/store"
 	"lifeline/store/fault"
-	"lifeline/templates"
 )
 
 // Deadline is anything that is due: the next update, a first answer, a second reading. When it passes, the rungs of its ladder
@@ -73,13 +70,13 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 	case d.Due.IsZero():
 		return fault.BadField("due", "must be a time")
 	}
-	return deadlines.Put(tx, deadlines.NewID(), r.Policy.armed(d), 0)
+	return deadlines.Put(tx, deadlines.NewID(), r.armed(d), 0)
 }
 
 // armed is a promise before any rung of its ladder was told.
-func (p Policy) armed(d Deadline) Deadline {
+func (r *Room) armed(d Deadline) Deadline {
 	d = Deadline{What: d.What, Ladder: d.Ladder, Of: d.Of, Incident: d.Incident, Title: d.Title, Page: d.Page, Many: d.Many, Due: d.Due, Fire: d.Due}
-	if ladder := p.ladder(d); len(ladder) > 0 {
+	if ladder := r.ladder(d); len(ladder) > 0 {
 		d.Fire = d.Due.Add(ladder[0].After)
 	}
 	return d
@@ -94,7 +91,7 @@ func (r *Room) Move(tx *store.Tx, d Deadline) error {
 	if err != nil {
 		return err
 	}
-	return deadlines.Put(tx, rec.ID, r.Policy.armed(d), rec.Version)
+	return deadlines.Put(tx, rec.ID, r.armed(d), rec.Version)
 }
 
 // Withdraw forgets the open promise of a sort, because it no longer holds. With none open it does nothing.
@@ -190,102 +187,4 @@ func (r *Room) DueWithin(tx *store.Tx, incident string, by time.Time) (list []Du
 		}
 	}
 	return list, nil
-}
-
-// FireDeadlines tells the next rung of every deadline that has passed by now (domain time) and says how many rungs that were. Each
-// is a transaction of its own that moves the deadline on, so a rung is told once, whoever fires and however often.
-func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err error) {
-	var ids []string
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		ids = nil
-		q := store.Query{Index: "fire", To: now.Add(time.Microsecond), Limit: mostDue}
-		for rec, err := range deadlines.Scan(tx, q) {
-			if err != nil {
-				return err
-			}
-			ids = append(ids, rec.ID)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("look for deadlines that passed: %w", err)
-	}
-	for _, id := range ids {
-		told := false
-		err := r.DB.Update(ctx, store.Act{By: "system:deadlines", Verb: "deadline.fire"}, func(tx *store.Tx) (err error) {
-			told, err = r.fire(tx, id, now)
-			return err
-		})
-		switch kind := fault.Of(err); {
-		case kind == fault.Stale || kind == fault.NotFound: // somebody else fired it
-		case err != nil:
-			return fired, fmt.Errorf("fire deadline %s: %w", id, err)
-		case told:
-			fired++
-		}
-	}
-	return fired, nil
-}
-
-var errNotDue = fault.New(fault.Stale, "the deadline is not due any more")
-
-func (r *Room) fire(tx *store.Tx, id string, now time.Time) (bool, error) {
-	d, m, err := deadlines.Get(tx, id)
-	if err != nil {
-		return false, err
-	}
-	if d.Fire.IsZero() || d.Fire.After(now) {
-		return false, errNotDue
-	}
-	ladder := r.Policy.ladder(d)
-	rung := d.Rung
-	d.Rung++
-	d.Fire = time.Time{}
-	if d.Rung < len(ladder) {
-		d.Fire = d.Due.Add(ladder[d.Rung].After)
-	}
-	if err := deadlines.Put(tx, id, d, m.Version); err != nil {
-		return false, err
-	}
-	tx.On(id, d.Of)
-	told := 0
-	if rung < len(ladder) && len(ladder[rung].To) > 0 {
-		told = len(ladder[rung].To)
-		if err := r.tellRung(tx, d, ladder, rung); err != nil {
-			return false, err
-		}
-	}
-	if d.Incident == "" {
-		return true, nil
-	}
-	text := fmt.Sprintf("%s was due at %s; rung %d of %d, %d told", d.What, d.Due.UTC().Format(time.RFC3339), d.Rung, len(ladder), told)
-	if len(ladder) == 0 {
-		text = fmt.Sprintf("%s was due at %s; no ladder, nobody told", d.What, d.Due.UTC().Format(time.RFC3339))
-	}
-	return true, entries.Put(tx, entries.NewID(), Entry{Incident: d.Incident, At: tx.Now(), By: "system:deadlines", What: "deadline", Text: text}, 0)
-}
-
-func (r *Room) tellRung(tx *store.Tx, d Deadline, ladder Ladder, rung int) error {
-	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL + "/desk", Rung: rung + 1}
-	switch {
-	case d.Task():
-		p.URL = r.Vendor.URL + "/desk/tasks/" + d.Of
-	case d.Page != "":
-		p.URL = r.Vendor.URL + d.Page
-	case d.Incident != "":
-		p.URL = r.deskURL(d.Incident)
-	}
-	if p.Of == "" && d.Incident != "" {
-		inc, _, err := incidents.Get(tx, d.Incident)
-		if err != nil {
-			return err
-		}
-		p.Of = inc.Title
-	}
-	data, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("write the facts of a deadline: %w", err)
-	}
-	_, err = r.tell(tx, Notice{Lane: LaneUrgent, Name: templates.MsgDeadline, To: ladder[rung].To, Data: data})
-	return err
 }

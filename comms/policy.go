@@ -17,6 +17,7 @@ type Policy struct {
 	Categories    []string                 `yaml:"categories" json:"categories"`
 	NextUpdate    map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
 	Ladders       map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
+	OnDuty        Ladder                   `yaml:"on_duty" json:"on_duty"`                 // of what has no ladder, once staff have accounts
 	SecondRead    time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
 	Classify      time.Duration            `yaml:"classify" json:"classify"`               // of a P0 or P1 that was declared without all facts
 	PageOnly      time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
@@ -73,6 +74,7 @@ type Ladder []Rung
 type Rung struct {
 	After time.Duration `yaml:"after" json:"after"`
 	To    []Direct      `yaml:"to" json:"to"`
+	Staff []Post        `yaml:"staff" json:"staff"` // people by role or by name, by mail and by SMS
 }
 
 // Retry is when a deferred delivery is tried again.
@@ -92,6 +94,7 @@ func DefaultPolicy() Policy {
 		Levels:     defaultLevels(),
 		NextUpdate: map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 24 * time.Hour},
 		Ladders:    map[string]Ladder{},
+		OnDuty:     onDuty(),
 		SecondRead: time.Hour,
 		Classify:   time.Hour,
 		PageOnly:   15 * time.Minute,
@@ -196,20 +199,31 @@ func (p Policy) Check() error {
 		f = badDirect(f, "comms.lists."+bounded(name), to)
 	}
 	for what, ladder := range p.Ladders {
-		for i, rung := range ladder {
-			field := fmt.Sprintf("comms.ladders.%s[%d]", bounded(what), i)
-			if rung.After < 0 || i > 0 && rung.After < ladder[i-1].After {
-				f = append(f, wrong(field, "must come after the rung before it"))
-			}
-			f = badDirect(f, field+".to", rung.To)
-		}
+		f = ladder.bad(f, "comms.ladders."+bounded(what))
 	}
+	f = p.OnDuty.bad(f, "comms.on_duty")
 	f = p.badComponents(f)
 	if len(f) > 0 {
 		slices.SortStableFunc(f, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
 		return fault.BadFields(f...)
 	}
 	return nil
+}
+
+func (l Ladder) bad(f []fault.Field, name string) []fault.Field {
+	for i, rung := range l {
+		field := fmt.Sprintf("%s[%d]", name, i)
+		if rung.After < 0 || i > 0 && rung.After < l[i-1].After {
+			f = append(f, wrong(field, "must come after the rung before it"))
+		}
+		f = badDirect(f, field+".to", rung.To)
+		for j, post := range rung.Staff {
+			if (post.Role == "") == (post.Person == "") {
+				f = append(f, wrong(fmt.Sprintf("%s.staff[%d]", field, j), "must name a role or a person"))
+			}
+		}
+	}
+	return f
 }
 
 func (p Policy) badComponents(f []fault.Field) []fault.Field {

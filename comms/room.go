@@ -8,6 +8,7 @@ package comms
 
 import (
 	"log/slog"
+	"time"
 
 	"lifeline/contacts"
 	"lifeline/store"
@@ -33,6 +34,9 @@ type Room struct {
 
 	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
 	Asking Asking
+
+	// Staffed finds the people of a rung that names them by what they are, by every way on which they are told; nil: nobody is known by name.
+	Staffed func(tx *store.Tx, p Post, at time.Time) ([]Direct, error)
 
 	// Also are standing duties of rooms that this one knows nothing of.
 	Also []Duty

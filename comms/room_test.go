@@ -40,14 +40,14 @@ Bolt,A-2,Bolt,S-4,Dai Ito,billing,dai@bolt.example,,ja,2022-04-01
 func houses(t *testing.T, story func(h house)) {
 	t.Helper()
 	clock := storetest.NewDial(outbreak)
-	storetest.Each(t, append(contacts.Kinds(), Kinds()...), func(t *testing.T, db *store.DB) { story(furnished(t, clock, db)) }, storetest.Clock(clock.Now))
+	storetest.Each(t, townKinds(), func(t *testing.T, db *store.DB) { story(furnished(t, clock, db)) }, storetest.Clock(clock.Now))
 }
 
 // anyHouse is one on the embedded store, for what no engine could do otherwise.
 func anyHouse(t *testing.T) house {
 	t.Helper()
 	clock := storetest.NewDial(outbreak)
-	return furnished(t, clock, storetest.Open(t, append(contacts.Kinds(), Kinds()...), storetest.Clock(clock.Now)))
+	return furnished(t, clock, storetest.Open(t, townKinds(), storetest.Clock(clock.Now)))
 }
 
 func furnished(t *testing.T, clock *storetest.Dial, db *store.DB) house {

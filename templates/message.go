@@ -49,7 +49,8 @@ type DeadlineNotice struct {
 	Of    string    `json:"of"`   // title of the incident or number of the ticket; may be empty
 	Since time.Time `json:"since"`
 	URL   string    `json:"url"`
-	Rung  int       `json:"rung"` // 1: the first to be told; 0: not said
+	Rung  int       `json:"rung"`           // 1: the first to be told; 0: not said
+	More  int       `json:"more,omitempty"` // so many more are due, of which nobody is told one by one
 }
 
 // SecondReading asks a second person to read a first notice that one person sent alone.

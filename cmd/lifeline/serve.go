@@ -103,8 +103,8 @@ func (h *house) greet(w io.Writer) {
 			fmt.Fprintf(w, "NOT SENDING: %s is written to files; nobody is told\n", c.name)
 		}
 	}
-	if len(h.cfg.policy.Comms.Ladders) == 0 && !h.demo {
-		fmt.Fprintln(w, "NO ALARMS: a deadline that passes tells nobody; name people in the policy's comms.ladders")
+	if len(h.cfg.policy.Comms.Ladders) == 0 && !h.demo && !h.alarms() {
+		fmt.Fprintln(w, "NO ALARMS: a deadline that passes tells nobody; give a commander an account (lifeline user add) or name people in the policy's comms.ladders")
 	}
 	if h.backups == nil && !h.demo {
 		fmt.Fprintln(w, "NO BACKUPS: a lost disk loses everything; set LIFELINE_BACKUP_RECIPIENTS")

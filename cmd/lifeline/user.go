@@ -237,6 +237,26 @@ func (h *house) offerSetUp(ctx context.Context, w io.Writer) {
 	}
 }
 
+// alarms says whether the ladder of those on duty reaches anybody now.
+func (h *house) alarms() (reached bool) {
+	err := h.db.View(context.Background(), func(tx *store.Tx) error {
+		for _, rung := range h.comms.Policy.OnDuty {
+			for _, post := range rung.Staff {
+				people, err := h.comms.Staffed(tx, post, tx.Now())
+				if err != nil || len(people) > 0 {
+					reached = err == nil
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.log.Error("who is on duty cannot be read", "err", err)
+	}
+	return reached
+}
+
 // granted is told that somebody was given a role that approves or administrates. The machine's operator gives it at once and everybody on alarm hears of it;
 // anybody else needs a second person.
 func (h *house) granted(tx *store.Tx, by, id string) error {

@@ -46,3 +46,18 @@ func (g *Gate) Name(ctx context.Context, id string) (name string, err error) {
 	})
 	return name, err
 }
+
+// Names are the names of all staff, by id; at most 5000.
+func (g *Gate) Names(ctx context.Context) (all map[string]string, err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = map[string]string{}
+		for rec, err := range staff.Scan(tx, store.Query{Limit: mostStaff}) {
+			if err != nil {
+				return err
+			}
+			all[rec.ID] = rec.Value.Name
+		}
+		return nil
+	})
+	return all, err
+}

@@ -72,6 +72,9 @@ const (
 	TaskRead Right = "task.read" // what somebody owes
 	TaskWork Right = "task.work" // take it, end it
 
+	RotaRead   Right = "rota.read"   // with asking somebody to stand in for oneself
+	RotaManage Right = "rota.manage" // make rotas, and say who stands in for whom
+
 	UpdateWrite   Right = "update.write" // with its working copy
 	UpdateRead    Right = "update.read"  // drafts, previews, reach, deliveries
 	UpdateApprove Right = "update.approve"
@@ -149,6 +152,9 @@ var table = []line{
 
 	{TaskRead, "read what is owed", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Auditor: Yes}},
 	{TaskWork, "take, finish and drop what is owed", grants{Commander: Yes, Comms: Yes, Support: Yes, Engineer: Yes, Security: Yes}},
+
+	{RotaRead, "see who is on duty, and ask somebody to stand in for oneself", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Auditor: Yes}},
+	{RotaManage, "make rotas, and say who stands in for whom", grants{Commander: Yes}},
 
 	{UpdateWrite, "write updates", grants{Commander: Yes, Comms: Yes, Support: Yes, Automation: ByRule}},
 	{UpdateRead, "read drafts, previews, reach and deliveries", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Automation: ByRule, Auditor: Yes}},

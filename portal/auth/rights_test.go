@@ -51,6 +51,8 @@ var meaning = map[string]struct {
 // besides are rights that the outline leaves open: what one must read to do the rest.
 var besides = map[Right][]Role{
 	PageRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
+	RotaRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
+	RotaManage:    {Commander},
 	IncidentRead:  {Commander, Comms, Approver, Support, Engineer, Automation},
 	UpdateRead:    {Commander, Comms, Approver, Support, Engineer},
 	TaskRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},

@@ -30,6 +30,7 @@ const (
 	ForAutomation = "automation" // a JWT of a program
 	ForLink       = "link"       // a sign-in link, good for one session
 	ForEnrol      = "enrol"      // an enrolment link, good for one account
+	ForFeed       = "calendar"   // the address of somebody's calendar
 )
 
 // Pass is what the store holds of a token or sign-in link, and the only source of its rights.

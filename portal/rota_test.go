@@ -1,0 +1,103 @@
+package portal
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/portal/auth"
+	"lifeline/portal/desk"
+	"lifeline/store"
+)
+
+// Alarms find who is on duty by every way on which she is told, everybody of the role when nobody is, and a calendar reads her shifts and nobody else's.
+func TestWhoIsOnDutyIsTold(t *testing.T) {
+	h := open(t)
+	ctx := context.Background()
+	made, err := h.Gate.AddStaff(ctx, auth.OperatorID, h.URL, []auth.Newcomer{
+		{Name: "Kim", Profile: auth.Profile{Email: "kim@vendor.example", Phone: "+12025550111", Roles: []auth.Role{auth.Commander}, Languages: []string{"ja"}}},
+		{Name: "Lee", Profile: auth.Profile{Email: "lee@vendor.example", Roles: []auth.Role{auth.Support, auth.Commander}}},
+		{Name: "Sue", Profile: auth.Profile{Email: "sue@vendor.example", Roles: []auth.Role{auth.Support}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kim, lee := made[0].ID, made[1].ID
+	told := func(post comms.Post, after time.Duration) (all []string) {
+		t.Helper()
+		if err := h.DB.View(ctx, func(tx *store.Tx) error {
+			all = nil
+			people, err := h.Staffed(tx, post, tx.Now().Add(after))
+			for _, d := range people {
+				all = append(all, d.Address)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(all)
+		return all
+	}
+	same(t, "nobody is on duty", told(comms.Post{Role: "commander"}, 0), []string{"+12025550111", "kim@vendor.example", "lee@vendor.example"})
+	rota := map[string]any{"name": "Command", "role": "incident manager", "zone": "Europe/Berlin", "from": "2022-04-01", "shifts": []any{
+		map[string]any{"name": "day, and all", "from": "08:00", "to": "20:00", "crew": []string{kim}}, map[string]any{"name": "night", "from": "20:00", "to": "08:00", "crew": []string{lee}}}}
+	same(t, "somebody who is not staff", h.post(auth.Commander, "/api/v1/rotas", map[string]any{"name": "x", "role": "commander", "zone": "UTC", "from": "2022-04-01",
+		"shifts": []any{map[string]any{"name": "x", "from": "08:00", "to": "20:00", "crew": []string{"stf_nobody"}}}}).want(422).named(), []string{"shifts[0].crew"})
+	id := h.post(auth.Commander, "/api/v1/rotas", rota).want(201).text("id")
+	same(t, "at 10:17 there", told(comms.Post{Role: "commander"}, 0), []string{"+12025550111", "kim@vendor.example"})
+	same(t, "at 22:17 there", told(comms.Post{Role: "commander"}, 12*time.Hour), []string{"lee@vendor.example"})
+	same(t, "one person", told(comms.Post{Person: lee}, 0), []string{"lee@vendor.example"})
+
+	var now nowAnswer
+	h.get(auth.Support, "/api/v1/rota/now?role=commander").want(200).into(&now)
+	if len(now.Items) != 1 || now.Items[0].Name != "Kim" {
+		t.Errorf("%+v", now)
+	}
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/rotas/" + id, body: rota, header: map[string]string{"If-Match": `"9"`}}).want(412)
+	cover := map[string]any{"rota_id": id, "out": kim, "in": lee, "from": outbreak.Add(-time.Hour), "to": outbreak.Add(time.Hour), "reason": "ill"}
+	h.post(auth.Support, "/api/v1/rota/covers", cover).want(403)
+	h.post(auth.Commander, "/api/v1/rota/covers", cover).want(201)
+	same(t, "she is ill", told(comms.Post{Role: "commander"}, 0), []string{"lee@vendor.example"})
+	var watch desk.Watch
+	h.get(auth.Auditor, "/api/v1/rota").want(200).into(&watch)
+	if len(watch.Gaps) != 3 || !slices.ContainsFunc(watch.Strains, func(s desk.Strain) bool { return s.Person == lee }) {
+		t.Errorf("%+v %+v", watch.Gaps, watch.Strains)
+	}
+
+	support := auth.Person{ID: lee, Name: "Lee", Role: auth.Support}
+	old, err := h.Gate.Feed(ctx, support, h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := h.Gate.Feed(ctx, support, h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.do(ask{method: "GET", path: strings.TrimPrefix(old.URL, h.URL)}).want(404)
+	ics := h.do(ask{method: "GET", path: strings.TrimPrefix(feed.URL, h.URL)}).want(200).says("BEGIN:VCALENDAR\r\n", "DTSTART:20220405T071700Z\r\nDTEND:20220405T091700Z\r\n", "SUMMARY:commander: day\\, and all\r\n").silent("Kim", kim)
+	if n := strings.Count(string(ics.body), "BEGIN:VEVENT"); n < 58 || n > 63 || ics.Header.Get("Content-Type") != "text/calendar; charset=utf-8" {
+		t.Errorf("%d events", n)
+	}
+	for line := range strings.SplitSeq(string(ics.body), "\r\n") {
+		if len(line) > 75 {
+			t.Errorf("a line of %d bytes: %s", len(line), line)
+		}
+	}
+	if err := h.Gate.Revoke(ctx, auth.OperatorID, feed.ID, "lost"); err != nil {
+		t.Fatal(err)
+	}
+	h.do(ask{method: "GET", path: strings.TrimPrefix(feed.URL, h.URL)}).want(404)
+
+	b := &browser{h: h}
+	b.cookie, _ = h.signIn(auth.Commander)
+	b.post("/desk/rota", url.Values{"act": {"add"}, "name": {"Support"}, "role": {"support"}, "zone": {"Mars/Olympus"}, "from": {"2022-04-05"}, "shift_from": {"00:00"}, "shift_to": {"24:00"}, "crew": {made[2].ID}}).want(422).says("IANA", `value="Support"`)
+	b.post("/desk/rota", url.Values{"act": {"add"}, "name": {"Support"}, "role": {"support"}, "zone": {"UTC"}, "from": {"2022-04-05"}, "shift_from": {"00:00"}, "shift_to": {"24:00"}, "crew": {made[2].ID}}).want(303)
+	b.get("/desk/rota").want(200).says("Sue", "Kim", "for Kim")
+	b.post("/desk/rota", url.Values{"act": {"feed"}}).want(200).says("/rota/tok_")
+	h.do(ask{as: auth.Commander, method: "DELETE", path: "/api/v1/rotas/" + id}).want(204)
+	same(t, "without the rota", told(comms.Post{Role: "commander"}, 0), []string{"+12025550111", "kim@vendor.example", "lee@vendor.example"})
+}
