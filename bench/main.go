@@ -21,8 +21,10 @@ import (
 
 	"lifeline/comms"
 	"lifeline/contacts"
+	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/bolt"
 	"lifeline/store/limit"
 	"lifeline/store/postgres"
@@ -34,7 +36,7 @@ func main() {
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "contacts, tickets, deliveries, claims, search, page, disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "contacts, tickets, intake, deliveries, claims, search, page, disk: measure only what is named, separated by commas")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile")
 	flag.Parse()
@@ -124,7 +126,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"claims", b.claims}, {"deliveries", b.deliveries}, {"search", b.search}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"claims", b.claims}, {"deliveries", b.deliveries}, {"search", b.search}} {
 		if !b.wants(m.name) {
 			continue
 		}
@@ -175,5 +177,6 @@ func (b bench) postgres(ctx context.Context) (store.Engine, func(), error) {
 func kinds() []store.Kind {
 	all := append(contacts.Kinds(), comms.Kinds()...)
 	all = append(all, desk.Kinds()...)
+	all = append(append(all, auth.Kinds()...), blob.Kinds()...)
 	return append(append(all, limit.Kinds()...), jobs.Kind)
 }
