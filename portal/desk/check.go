@@ -811,7 +811,7 @@ func (d *Desk) allTwice(ctx context.Context, id string) (all bool, err error) {
 
 // disagreed counts the last second passes of an incident, and those that did not say what the first had said.
 func (d *Desk) disagreed(tx *store.Tx, incident string) (n, against int, err error) {
-	for rec, err := range checks.Scan(tx, store.Query{Index: "second", Equal: []any{incident}, Reverse: true, Limit: d.Policy.Checks.Look}) {
+	for rec, err := range store.Gists(tx, checks, &d.marks, Check.mark, store.Query{Index: "second", Equal: []any{incident}, Reverse: true, Limit: d.Policy.Checks.Look}) {
 		if err != nil {
 			return 0, 0, err
 		}
@@ -1109,6 +1109,8 @@ func (d *Desk) ListChecks(ctx context.Context, f CheckFilter) (page []store.Rec[
 			q.Index, q.Equal = "holder", []any{f.Holder}
 		case f.State == CheckQueued || f.State == CheckSecondQueued:
 			q.Index = "queue"
+		case (Check{State: f.State}).Held():
+			q.Index = "holder"
 		case incident != "":
 			q.Prefix = checkPrefix(incident)
 		}

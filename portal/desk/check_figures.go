@@ -51,13 +51,13 @@ type ItemFigures struct {
 type checkMark struct {
 	State, Answer     string
 	Attempt, Returned int
-	One               bool
+	One, Agreed       bool
 	Queued, Rebuilt   time.Time
 	Passed            time.Time
 }
 
 func (c Check) mark() checkMark {
-	m := checkMark{State: c.State, Answer: c.Answer, Attempt: c.Attempt, Returned: c.Returned, One: c.One, Queued: c.QueuedAt, Rebuilt: c.RebuiltAt}
+	m := checkMark{State: c.State, Answer: c.Answer, Attempt: c.Attempt, Returned: c.Returned, One: c.One, Agreed: c.Agreed, Queued: c.QueuedAt, Rebuilt: c.RebuiltAt}
 	if c.PassedAt != nil {
 		m.Passed = *c.PassedAt
 	}
