@@ -30,9 +30,28 @@ func (p *Portal) checkPages() []route {
 	}
 }
 
+// crew is who can be chosen on a page, and what people are called on it.
+type crew struct{ Members []auth.Member }
+
+func (k *call) crew() (crew, error) {
+	all, err := k.p.Gate.Members(k.UserContext())
+	return crew{all}, err
+}
+
+// Who is what a person is called.
+func (c crew) Who(id string) string {
+	for _, m := range c.Members {
+		if m.ID == id {
+			return m.Name
+		}
+	}
+	return holder(id)
+}
+
 // queueView is the page of all that waits to be checked.
 type queueView struct {
 	shell
+	crew
 	Open  []queueOf
 	Mine  []checkLine
 	Claim desk.Claim // what was asked for last
@@ -78,6 +97,10 @@ func (k *call) checkQueue(status int, refused error) error {
 	ctx := k.UserContext()
 	v := queueView{shell: k.shell("desk.checks"), Works: k.person.Can(auth.CheckWork) == nil, None: k.Query("none") != "", Claim: k.claimForm()}
 	v.Refresh = 60
+	var err error
+	if v.crew, err = k.crew(); err != nil {
+		return err
+	}
 	all, _, err := k.p.Comms.Incidents(ctx, comms.Open, "", 20)
 	if err != nil {
 		return err
@@ -149,6 +172,7 @@ func (k *call) claimNext() error {
 // runView is the page on which one site is checked.
 type runView struct {
 	shell
+	crew
 	desk.Opened
 	Items []runItem
 	Notes string
@@ -189,6 +213,9 @@ func (k *call) checkRun(status int, refused error) error {
 		return err
 	}
 	v := runView{shell: k.shell("desk.check"), Opened: o, Notes: o.Run.Notes, Codes: k.p.Desk.Policy.Checks.Codes, Beat: int(k.p.Desk.Policy.Checks.Beat.Seconds())}
+	if v.crew, err = k.crew(); err != nil {
+		return err
+	}
 	v.Title = o.Site
 	v.Mine = o.Value.Held() && o.Value.Holder == k.person.ID && v.Now.Before(o.Value.Until)
 	if refused != nil {
@@ -291,6 +318,7 @@ func (k *call) keepRun() error {
 // handoffDesk is the page of a shift's end.
 type handoffDesk struct {
 	shell
+	crew
 	ID       string
 	Handoff  desk.Handoff
 	Facts    desk.HandoffFacts
@@ -303,7 +331,11 @@ type handoffDesk struct {
 
 func (k *call) handoffPage(status int, refused error) error {
 	v := handoffDesk{shell: k.shell("desk.handoff"), ID: k.Params("id")}
-	rec, facts, draft, err := k.p.Desk.Handoff(k.UserContext(), v.ID, v.Words.Locale())
+	var err error
+	if v.crew, err = k.crew(); err != nil {
+		return err
+	}
+	rec, facts, draft, err := k.p.Desk.Handoff(k.UserContext(), v.ID, v.Words.Locale(), v.Who)
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,11 @@ type CheckFigures struct {
 	InWork     int            `json:"in_work"`
 	Returned   int            `json:"leases_expired"` // leases that ended without a word
 	Rebuilt    float64        `json:"rebuilt_per_hour"`
-	Rate       float64        `json:"passed_per_hour"` // over the policy's hours
-	Backlog    int            `json:"backlog"`         // waiting and in work
-	ETA        *time.Time     `json:"eta"`             // backlog over rate; null: nothing passes, or nothing waits
-	FirstYield string         `json:"first_pass_yield"`
-	Seconds    int            `json:"second_looks"` // the last ones, that disagreement is taken from
+	Rate       float64        `json:"passed_per_hour"`  // over the policy's hours
+	Backlog    int            `json:"backlog"`          // waiting and in work
+	ETA        *time.Time     `json:"eta"`              // backlog over rate; null: nothing passes, or nothing waits
+	FirstYield string         `json:"first_pass_yield"` // percent; "": no first attempt has ended
+	Seconds    int            `json:"second_looks"`     // the last ones, that disagreement is taken from
 	Against    int            `json:"disagreed"`
 	Twice      bool           `json:"all_twice"`  // two people look at every site, until they agree again
 	Bottleneck bool           `json:"bottleneck"` // checks hold the recovery up
@@ -65,7 +65,7 @@ func (c Check) mark() checkMark {
 }
 
 // itemsFrom is how many of the last runs the times of items are taken from.
-const itemsFrom = 300
+const itemsFrom = 100
 
 // CheckFigures counts the checks of an incident.
 func (d *Desk) CheckFigures(ctx context.Context, incident string) (f CheckFigures, err error) {
@@ -145,7 +145,9 @@ func (d *Desk) countChecks(tx *store.Tx, incident string) (f CheckFigures, err e
 	}
 	slices.Sort(waits)
 	f.Wait = quantile(waits, 0.5)
-	f.FirstYield = comms.Percent(firstGood, firstDone)
+	if firstDone > 0 {
+		f.FirstYield = comms.Percent(firstGood, firstDone)
+	}
 	f.Bottleneck = f.Oldest != nil && f.AsOf.Sub(*f.Oldest) > pol.Waiting && rebuilt > passed
 	if f.Seconds, f.Against, err = d.disagreed(tx, incident); err != nil {
 		return f, err

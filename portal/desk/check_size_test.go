@@ -38,7 +38,7 @@ type hand struct {
 	gone  bool // she never says a word again about this one
 }
 
-const shiftCrew, shiftLong, shiftTick = 150, 8 * time.Hour, 10 * time.Minute
+const shiftCrew, shiftLong, shiftTick = 150, 8 * time.Hour, 15 * time.Minute
 
 func crewOf(shift int) (people []int) {
 	for i := range shiftCrew {
@@ -66,7 +66,7 @@ func (h *hospital) act(ctx context.Context, who int, ends time.Time) error {
 		if err != nil || len(got) == 0 {
 			return err
 		}
-		now := &hand{who: who, id: got[0].ID, epoch: got[0].Value.Epoch, left: h.draw(3), gone: h.draw(40) == 0}
+		now := &hand{who: who, id: got[0].ID, epoch: got[0].Value.Epoch, left: h.draw(2), gone: h.draw(40) == 0}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if was := h.holds[now.id]; was != "" {
@@ -168,7 +168,7 @@ func TestThreeShiftsCheckEverySiteOnce(t *testing.T) {
 				h.settle(ctx)
 			}
 			var lines []string
-			for range 12 {
+			for range 18 {
 				if come < sites {
 					lines = append(lines, rebuilt(batchOf(come), come)...)
 					come++
@@ -199,12 +199,14 @@ func TestThreeShiftsCheckEverySiteOnce(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			idle := f.Waiting
-			for _, who := range crewOf(shift) {
-				if h.hands[engineer(who)] == nil {
-					if idle--; idle < 0 {
-						continue
-					}
+			busy := slices.DeleteFunc(crewOf(shift), func(who int) bool { // whoever has nothing looks only while something waits
+				if h.hands[engineer(who)] != nil {
+					return false
 				}
+				idle--
+				return idle < 0
+			})
+			for _, who := range busy {
 				all.Go(func() {
 					if err := h.act(ctx, who, began.Add(time.Duration(shift+1)*shiftLong)); err != nil && fault.Of(err) != fault.Fenced {
 						c.Errorf("%s: %v", engineer(who), err)

@@ -119,8 +119,8 @@ func (d *Desk) shiftEnd(tx *store.Tx, incident string, asked *time.Time) (*time.
 	return &rec.Value.EndsAt, nil
 }
 
-// Handoff reads one, with the note that would be generated now while none is given.
-func (d *Desk) Handoff(ctx context.Context, id, locale string) (rec store.Rec[Handoff], now HandoffFacts, draft string, err error) {
+// Handoff reads one, with the note that would be generated now while none is given; named makes a name of a person's id.
+func (d *Desk) Handoff(ctx context.Context, id, locale string, named func(string) string) (rec store.Rec[Handoff], now HandoffFacts, draft string, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		h, m, err := handoffs.Get(tx, id)
 		if err != nil {
@@ -132,7 +132,7 @@ func (d *Desk) Handoff(ctx context.Context, id, locale string) (rec store.Rec[Ha
 		}
 		draft = h.Text
 		if draft == "" {
-			draft = now.note(d.Comms.Words.Catalog(locale))
+			draft = now.note(d.Comms.Words.Catalog(locale), named)
 		}
 		return nil
 	})
@@ -220,7 +220,7 @@ func (d *Desk) nextStep(tx *store.Tx, c Check) (string, error) {
 }
 
 // note is a note as it is generated, for a lead to edit.
-func (f HandoffFacts) note(words templates.Catalog) string {
+func (f HandoffFacts) note(words templates.Catalog, named func(string) string) string {
 	var b strings.Builder
 	say := func(key string, args ...any) { fmt.Fprintln(&b, words.T("handoff."+key, args...)) }
 	at := func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" }
@@ -230,7 +230,11 @@ func (f HandoffFacts) note(words templates.Catalog) string {
 		say(key, len(lines))
 		for _, l := range lines {
 			var parts []string
-			for _, p := range []string{l.Of, l.What, l.Who, at(l.By)} {
+			who := l.Who
+			if who != "" {
+				who = named(who)
+			}
+			for _, p := range []string{l.Of, l.What, who, at(l.By)} {
 				if p != "" {
 					parts = append(parts, p)
 				}
