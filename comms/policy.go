@@ -36,6 +36,7 @@ type Policy struct {
 	Components    []ComponentPolicy        `yaml:"components" json:"components"`
 	InternalNames []string                 `yaml:"internal_names" json:"internal_names"` // of machines, projects and tools: no statement may hold one
 	Links         []string                 `yaml:"links" json:"links"`                   // hosts that updates may link to besides this portal's own
+	PointStandard time.Duration            `yaml:"point_standard" json:"point_standard"` // a restore point that lies further back before the loss is older than the standard
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
 
@@ -107,13 +108,14 @@ func DefaultPolicy() Policy {
 			FirstDay: 50, Growth: 1.5, Audit: 91 * day},
 		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
 			Unknown: map[string]int{"email": 1}},
-		Lease:      2 * time.Minute,
-		Workers:    4,
-		Senders:    16,
-		SMSValid:   4 * time.Hour,
-		BatchMost:  60,
-		Subscribe:  Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
-		Checklists: map[string][]Item{SiteCheckList: defaultSiteCheck()},
+		Lease:         2 * time.Minute,
+		Workers:       4,
+		Senders:       16,
+		SMSValid:      4 * time.Hour,
+		BatchMost:     60,
+		PointStandard: 5 * time.Minute,
+		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
+		Checklists:    map[string][]Item{SiteCheckList: defaultSiteCheck()},
 	}
 }
 
@@ -153,7 +155,7 @@ func (p Policy) Check() error {
 			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
 		}
 	}
-	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid} {
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}

@@ -128,6 +128,16 @@ type exceptBody struct {
 	Reason string `json:"reason"`
 }
 
+type stepsBody struct {
+	Site    string                `json:"site_id"`
+	Results map[string]resultBody `json:"results"` // by the step's key
+}
+
+type auditBody struct {
+	Reason string `json:"reason"`
+	DryRun bool   `json:"dry_run"`
+}
+
 type closeBody struct {
 	Name string `json:"name"`
 }
@@ -308,6 +318,42 @@ func (p *Portal) checkRoutes() []route {
 
 func (p *Portal) batchRoutes(incident string) []route {
 	return []route{
+		{method: "GET", path: incident + "/steps", right: auth.IncidentRead, tag: "ledger", summary: "how far the restoring of a site has come by the steps of its method", query: []string{"site_id"}, answer: comms.Steps{}, do: func(k *call) error {
+			s, err := p.Comms.SiteSteps(k.UserContext(), k.Params("id"), k.Query("site_id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, s)
+		}},
+		{method: "POST", path: incident + "/steps", right: auth.LedgerMove, tag: "ledger", summary: "note what was done of a site's method; a stage is open once the required steps before it are done", needs: []string{"site_id", "results"}, body: stepsBody{}, answer: comms.Steps{}, do: func(k *call) error {
+			var in stepsBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			s, err := p.Comms.DoSteps(k.UserContext(), k.person.ID, k.Params("id"), in.Site, resultsOf(in.Results))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, s)
+		}},
+		{method: "GET", path: incident + "/losses", right: auth.IncidentRead, tag: "ledger", summary: "what is lost, by site and data store, from restore points and times of loss", answer: comms.Losses{}, do: func(k *call) error {
+			l, err := p.Comms.Losses(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, l)
+		}},
+		{method: "POST", path: incident + "/point-audit", right: auth.LedgerFinish, seenTo: []auth.Grant{auth.WithReason}, tag: "ledger", summary: "take sites up again that have passed and whose restore point is older than the standard", needs: []string{"reason"}, body: auditBody{}, answer: comms.PointAudit{}, do: func(k *call) error {
+			var in auditBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			a, err := p.Comms.AuditPoints(k.UserContext(), comms.Mover{By: k.person.ID, Finish: true}, k.Params("id"), in.Reason, in.DryRun)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, a)
+		}},
 		{method: "GET", path: incident + "/batches", right: auth.IncidentRead, tag: "ledger", summary: "batches in the order in which they are checked", answer: list[batchAnswer]{}, do: func(k *call) error {
 			all, err := p.Comms.Batches(k.UserContext(), k.Params("id"))
 			if err != nil {

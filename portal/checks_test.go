@@ -112,6 +112,30 @@ func TestChecksInTheAPI(t *testing.T) {
 	h.post(auth.Support, "/api/v1/checks/"+second+"/reassign", nil).want(403)
 }
 
+// Steps of a method and losses by data store, and the audit that takes sites up again whose points are too old.
+func TestStepsAndLossesInTheAPI(t *testing.T) {
+	h, incident := ward(t)
+	at := "/api/v1/incidents/" + incident
+	items := []any{map[string]any{"key": "one", "text": "First", "required": true}, map[string]any{"key": "two", "text": "Then", "required": true, "stage": 1}}
+	h.post(auth.Commander, "/api/v1/checklists", map[string]any{"name": "method:by hand", "title": "By hand", "items": items}).want(201)
+	lines := `{"site_id":"S-1","state":"rebuilt","method":"by hand","lost_at":"2022-04-05T07:38:00Z","restore_points":{"pages":"2022-04-05T07:33:00Z","files":"2022-04-05T04:38:00Z"}}`
+	h.do(ask{as: auth.Automation, method: "POST", path: at + "/sites", media: "application/x-ndjson", body: lines}).want(200).says(`"moved":1`)
+	h.post(auth.Automation, at+"/steps", map[string]any{"site_id": "S-1", "results": map[string]any{"two": map[string]any{"state": "done"}}}).want(422).says("comes after")
+	h.post(auth.Automation, at+"/steps", map[string]any{"site_id": "S-1", "results": map[string]any{"one": map[string]any{"state": "done"}}}).want(200).says(`"done":1`)
+	h.get(auth.Comms, at+"/steps?site_id=S-1").want(200).says(`"all":2`)
+	h.get(auth.Comms, at+"/losses").want(200).says(`"most_s":10800`, `"unknown":3`)
+	for _, state := range []string{"verifying", "passed"} {
+		h.do(ask{as: auth.Commander, method: "POST", path: at + "/sites", media: "application/x-ndjson", body: `{"site_id":"S-1","state":"` + state + `","reason":"seen by me"}`}).want(200).says(`"moved":1`)
+	}
+	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"settled"`, "seen by me")
+	h.post(auth.Commander, at+"/point-audit", map[string]any{"reason": ""}).want(422)
+	h.post(auth.Commander, at+"/point-audit", map[string]any{"reason": "files of the night", "dry_run": true}).want(200).says(`"dry_run":true`)
+	h.post(auth.Commander, at+"/point-audit", map[string]any{"reason": "files of the night"}).want(200).says(`"reopened":["sit_`)
+	h.get(auth.Support, at+"/ledger").want(200).says(`"failed":1`)
+	h.rebuild(incident, "S-1")
+	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"queued"`, `"attempt":2`)
+}
+
 // browse is a request of a browser in which somebody has signed in.
 func (h *house) browse(cookie *http.Cookie, method, path string, form url.Values) answer {
 	h.Helper()

@@ -205,6 +205,10 @@ func (d *Desk) FollowMove(tx *store.Tx, m comms.Moved) error {
 	case comms.Verifying:
 		return nil
 	default: // by a person with the right, or by the check itself, which is then over already
+		if have && c.State == CheckPassed && m.Now.State != comms.Passed && m.Now.State != comms.HandedBack { // it is taken up again
+			c.State, c.Code, c.Reason = CheckFailed, "reopened", m.Now.Reason
+			break
+		}
 		if !have || c.State == CheckPassed || c.State == CheckFailed || c.State == CheckWithdrawn {
 			return nil
 		}

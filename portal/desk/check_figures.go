@@ -136,7 +136,7 @@ func (d *Desk) countChecks(tx *store.Tx, incident string) (f CheckFigures, err e
 			began = m.Rebuilt
 		}
 	}
-	hours := min(pol.Rate, max(f.AsOf.Sub(began), time.Minute)).Hours()
+	hours := min(pol.Rate, max(f.AsOf.Sub(began), time.Hour)).Hours() // a rate of minutes says nothing of an hour
 	f.Rebuilt, f.Rate = round1(float64(rebuilt)/hours), round1(float64(passed)/hours)
 	f.Backlog = f.Waiting + f.InWork
 	if f.Backlog > 0 && passed > 0 {
