@@ -95,6 +95,12 @@ type Tally struct {
 	ByOwner map[string]int `json:"by_owner"`
 }
 
+// sort is what a task is within its family: of an escalation its route.
+func (t Task) sort() string {
+	_, sort, _ := strings.Cut(t.What, ".")
+	return sort
+}
+
 // CountFamily counts the open tasks of a family, of one incident (our id) or of all.
 func (r *Room) CountFamily(ctx context.Context, family, incident string) (c Tally, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
@@ -107,9 +113,8 @@ func (r *Room) CountFamily(ctx context.Context, family, incident string) (c Tall
 			if incident != "" && t.Incident != incident {
 				continue
 			}
-			_, sort, _ := strings.Cut(t.What, ".")
 			c.All++
-			c.BySort[sort]++
+			c.BySort[t.sort()]++
 			c.ByOwner[t.Owner]++
 			if tx.Now().After(t.Due) {
 				c.Late++

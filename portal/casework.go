@@ -121,10 +121,14 @@ func wordOf(s comms.Word) wordAnswer {
 	return w
 }
 
-// foundAnswer is how incidents were found, with the signals that were logged in the same time.
-type foundAnswer struct {
+// IncidentsReport says how incidents were found, with the signals that were logged in the same time; how soon tickets were answered, by which routes customers
+// escalated, and how promises were kept.
+type IncidentsReport struct {
 	comms.Found
-	Signals int `json:"signals"`
+	Signals     int                 `json:"signals"`
+	Answers     desk.FirstAnswers   `json:"first_answers"`
+	Escalations map[string]int      `json:"escalations"` // by route
+	Promises    comms.PromiseReport `json:"promises"`
 }
 
 type signalAnswer struct {
@@ -180,7 +184,7 @@ func (p *Portal) caseRoutes() []route {
 				k.Set(fiber.HeaderLocation, api+"/incidents/"+rec.ID)
 				return send(k.Ctx, 201, p.incident(rec))
 			}},
-		{method: "GET", path: api + "/reports/incidents", right: auth.IncidentRead, tag: "incidents", summary: "how incidents were found, and what part by customers", query: []string{"from", "to"}, answer: foundAnswer{}, do: (*call).foundReport},
+		{method: "GET", path: api + "/reports/incidents", right: auth.IncidentRead, tag: "incidents", summary: "how incidents were found, and what part by customers; first answers, escalations by route, and by month and year how promises were kept", query: []string{"from", "to"}, answer: IncidentsReport{}, do: (*call).foundReport},
 		{method: "POST", path: api + "/signals", right: auth.TicketFile, tag: "tickets", summary: "write down what was said in public about trouble; it is counted and never shown", status: 201, needs: []string{"words"},
 			body: desk.Signal{}, answer: signalAnswer{}, do: func(k *call) error {
 				var in desk.Signal
@@ -309,7 +313,17 @@ func (k *call) foundReport() error {
 	if err != nil {
 		return err
 	}
-	return send(k.Ctx, 200, foundAnswer{found, signals})
+	a := IncidentsReport{Found: found, Signals: signals}
+	if a.Answers, err = k.p.Desk.Answered(k.UserContext(), from, to); err != nil {
+		return err
+	}
+	if a.Escalations, err = k.p.Comms.Routed(k.UserContext(), comms.Escalation, from, to); err != nil {
+		return err
+	}
+	if a.Promises, err = k.p.Comms.KeptReport(k.UserContext(), from, to); err != nil {
+		return err
+	}
+	return send(k.Ctx, 200, a)
 }
 
 // dashboardView is how the tickets of one incident stand.

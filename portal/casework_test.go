@@ -87,9 +87,9 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 		h.post(auth.Support, "/api/v1/signals", map[string]any{"words": "is Vendor down?", "link": "https://social.example/1"}).want(201)
 	}
 	h.post(auth.Support, "/api/v1/signals", map[string]any{"words": ""}).want(422)
-	var report foundAnswer
+	var report IncidentsReport
 	h.get(auth.Auditor, "/api/v1/reports/incidents").want(200).into(&report)
-	if report.Incidents != 3 || report.Customers != "66.7" || report.Signals != 5 || report.ByWay[comms.FoundByMonitoring] != 1 {
+	if len(report.Promises.Months) != 1 || report.Promises.Months[0].Span != "2022-04" || report.Promises.Years[0].By[comms.Classification].Percent != "100.0" || report.Incidents != 3 || report.Customers != "66.7" || report.Signals != 5 || report.ByWay[comms.FoundByMonitoring] != 1 {
 		t.Errorf("%+v", report)
 	}
 	h.get(auth.Auditor, "/api/v1/reports/incidents?from=soon").want(422)
@@ -174,6 +174,7 @@ func TestAnAccountShowsAllItsWork(t *testing.T) {
 	h.get(auth.Support, "/api/v1/escalations/count?incident="+in.ID).want(200).into(&tally)
 	var open list[taskAnswer]
 	h.get(auth.Support, "/api/v1/escalations").want(200).into(&open)
+	h.get(auth.Auditor, "/api/v1/reports/incidents").want(200).says(`"escalations":{"executive":1}`)
 	if tally.All != 1 || tally.BySort["executive"] != 1 || len(open.Items) != 1 || open.Items[0].ID != logged.Task {
 		t.Errorf("%+v %+v", tally, open)
 	}

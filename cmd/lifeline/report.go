@@ -5,30 +5,99 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"time"
 
 	"lifeline/comms"
 	"lifeline/contacts"
+	"lifeline/portal"
 )
 
 func reportCommand() command {
 	return command{
-		name: "report", args: "contacts [--keep]", short: "say how well the customers' contacts are known",
-		long: `Counts the contacts by freshness, what bounced or opted out, conflicts that wait, whom the campaign asked and who answered, and what changed
-since the report that was kept last. With --keep this one becomes the audit, and the task that asked for it ends; one is owed each quarter
-(comms.confirm.audit_every). Works whether or not the server is running.`,
+		name: "report", args: "contacts [--keep] | incidents [--from TIME] [--to TIME]", short: "say how well the customers' contacts are known, or how incidents went",
+		long: `contacts: counts the contacts by freshness, what bounced or opted out, conflicts that wait, whom the campaign asked and who answered, and what
+changed since the report that was kept last. With --keep this one becomes the audit, and the task that asked for it ends; one is owed each quarter
+(comms.confirm.audit_every).
+
+incidents: says how incidents were found and what part by customers, how soon tickets had their first answer, by which routes customers escalated,
+and what part of the promises of each month and year was kept in time. A time is RFC 3339, or a day in UTC. It reads every promise there is.
+
+Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.Bool("json", false, "answer as JSON")
-			fs.Bool("keep", false, "keep it as the audit")
+			fs.Bool("keep", false, "contacts: keep it as the audit")
+			fs.String("from", "", "incidents: from this time on")
+			fs.String("to", "", "incidents: before this time")
 		},
 		run: runReport,
 	}
 }
 
 func runReport(ctx context.Context, e env, fs *flag.FlagSet) error {
-	if fs.NArg() != 1 || fs.Arg(0) != "contacts" {
-		return usage{"report: say which; there is one: lifeline report contacts"}
+	switch {
+	case fs.NArg() == 1 && fs.Arg(0) == "contacts":
+		return reportContacts(ctx, e, fs)
+	case fs.NArg() == 1 && fs.Arg(0) == "incidents":
+		return reportIncidents(ctx, e, fs)
 	}
+	return usage{"report: say which: lifeline report contacts, or lifeline report incidents"}
+}
+
+func reportIncidents(ctx context.Context, e env, fs *flag.FlagSet) error {
+	query := url.Values{}
+	for _, name := range []string{"from", "to"} {
+		given := text(fs, name)
+		if day, err := time.Parse(time.DateOnly, given); err == nil {
+			given = day.Format(time.RFC3339)
+		}
+		if given != "" {
+			query.Set(name, given)
+		}
+	}
+	c, err := reach(ctx, e, fs)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	var a portal.IncidentsReport
+	if err := c.call(ctx, "GET", "/api/v1/reports/incidents?"+query.Encode(), "", nil, &a); err != nil {
+		return err
+	}
+	if text(fs, "json") == "true" {
+		return printJSON(e, a)
+	}
+	fmt.Fprintf(e.stdout, "Incidents: %d, found by customers: %s %% of those that say how; said in public: %d\n", a.Incidents, a.Customers, a.Signals)
+	counts(e, "Found by", a.ByWay)
+	counts(e, "Escalations", a.Escalations)
+	seconds := func(s float64) time.Duration { return (time.Duration(s) * time.Second).Round(time.Second) }
+	fmt.Fprintf(e.stdout, "First answers: %d, in time %d (%s %%), median %s, nine of ten within %s\n", a.Answers.Answered, a.Answers.InTime, a.Answers.Percent,
+		seconds(a.Answers.Median), seconds(a.Answers.Slowest))
+	for _, spans := range [][]comms.PromiseSpan{a.Promises.Months, a.Promises.Years} {
+		for _, s := range spans {
+			for _, what := range slices.Sorted(maps.Keys(s.By)) {
+				p := s.By[what]
+				fmt.Fprintf(e.stdout, "%-8s %-24s %6s %% kept in time (%d of %d)\n", s.Span, what, p.Percent, p.Kept, p.Kept+p.Late)
+			}
+		}
+	}
+	return nil
+}
+
+// counts prints a line of counts by name.
+func counts(e env, title string, by map[string]int) {
+	fmt.Fprintf(e.stdout, "%s:", title)
+	if len(by) == 0 {
+		fmt.Fprint(e.stdout, " none")
+	}
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		fmt.Fprintf(e.stdout, " %s %d", name, by[name])
+	}
+	fmt.Fprintln(e.stdout)
+}
+
+func reportContacts(ctx context.Context, e env, fs *flag.FlagSet) error {
 	c, err := reach(ctx, e, fs)
 	if err != nil {
 		return err

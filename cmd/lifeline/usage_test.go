@@ -31,7 +31,7 @@ func TestWrongUseSaysWhatToDo(t *testing.T) {
 		{"purge --run chg_1 con_1", "nothing but a change to --run"},
 		{"purge --run chg_1 --dry-run", "nothing but a change to --run"},
 		{"report", "lifeline report contacts"},
-		{"report tickets", "lifeline report contacts"},
+		{"report tickets", "lifeline report incidents"},
 		{"backup", "one of now, list"},
 		{"backup restore --account", "`lifeline help backup`"},
 		{"backup restore --account A1 --dry-run", "--identity names the file"},

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeline/comms"
 	"lifeline/store"
 )
 
@@ -153,6 +154,40 @@ func quantile(sorted []time.Duration, part float64) float64 {
 	}
 	at := int(part*float64(len(sorted))+0.999999) - 1
 	return sorted[max(0, min(at, len(sorted)-1))].Seconds()
+}
+
+// FirstAnswers is how soon tickets had their first answer.
+type FirstAnswers struct {
+	Answered int     `json:"answered"`
+	InTime   int     `json:"in_time"`
+	Percent  string  `json:"in_time_percent"`
+	Median   float64 `json:"median_s"`
+	Slowest  float64 `json:"p90_s"`
+}
+
+// Answered counts the first answers to tickets that were filed in a span of time. Zero times are open ends.
+func (d *Desk) Answered(ctx context.Context, from, to time.Time) (a FirstAnswers, err error) {
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		a = FirstAnswers{}
+		var took []time.Duration
+		for rec, err := range store.Gists(tx, tickets, &d.briefs, Ticket.brief, store.Query{Index: "answered"}) {
+			if err != nil {
+				return err
+			}
+			b := rec.Value
+			if b.Gone || b.Filed.Before(from) || !to.IsZero() && !b.Filed.Before(to) {
+				continue
+			}
+			took = append(took, b.AnswerAt.Sub(b.Filed))
+			if !b.AnswerAt.After(b.AnswerBy) {
+				a.InTime++
+			}
+		}
+		slices.Sort(took)
+		a.Answered, a.Percent, a.Median, a.Slowest = len(took), comms.Percent(a.InTime, len(took)), quantile(took, 0.5), quantile(took, 0.9)
+		return nil
+	})
+	return a, err
 }
 
 // easels keep dashboards for the moment in which many look.

@@ -199,5 +199,20 @@ func TestALateFirstAnswerIsEscalated(t *testing.T) {
 		if n := c.fire(time.Hour); n != 0 {
 			c.Errorf("%d rungs told again", n)
 		}
+		// Of the month's two promises one was kept; what is not due yet counts for nothing.
+		report, err := c.Comms.KeptReport(ctx, time.Time{}, time.Time{})
+		if err != nil || len(report.Months) != 1 || len(report.Years) != 1 {
+			c.Fatalf("%+v %v", report, err)
+		}
+		month, want := report.Months[0], comms.Punctual{Kept: 1, Late: 1, Percent: "50.0"}
+		if _, others := month.By[desk.NextAnswer]; month.Span != late.AnswerBy.Format("2006-01") || month.By[desk.FirstAnswer] != want || report.Years[0].By[desk.FirstAnswer] != want || others {
+			c.Errorf("%+v", report)
+		}
+		if later, err := c.Comms.KeptReport(ctx, c.DB.Now(), time.Time{}); err != nil || len(later.Months) != 0 {
+			c.Errorf("%+v %v", later, err)
+		}
+		if a, err := c.Answered(ctx, time.Time{}, time.Time{}); err != nil || a.Answered != 1 || a.Percent != "100.0" || a.Median != (45*time.Minute-time.Second).Seconds() {
+			c.Errorf("%+v %v", a, err)
+		}
 	})
 }
