@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeline/store/fault"
 	"lifeline/templates"
@@ -79,4 +80,45 @@ func TestAWarningIsDismissedByName(t *testing.T) {
 	u = h.draft(in.ID, h.said(func(s *templates.Statement) { s.Known = []string{"53 % are back."} }))
 	_, _, err = h.Dismiss(ctx, "stf_cat", u.ID, "known[0]", "bare_share")
 	h.refused(err, fault.Conflict, "mended")
+}
+
+// Asking for approval tells the approvers, one rung after the other, until one has approved.
+func TestAskingForApprovalTellsApprovers(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	u := h.draft(h.declare().ID, h.said())
+	_, err := h.AskApproval(ctx, "stf_ann", u.ID)
+	h.refused(err, fault.Conflict, "comms.ladders.approval")
+	first, second := Direct{Channel: ChannelSMS, Address: "+12025550111", Locale: "en"}, Direct{Channel: ChannelEmail, Address: "head@vendor.example", Locale: "en"}
+	h.Policy.Ladders = map[string]Ladder{ApprovalDue: {{To: []Direct{first}}, {After: 5 * time.Minute, To: []Direct{second}}}}
+	if told, err := h.AskApproval(ctx, "stf_ann", u.ID); err != nil || told != 1 {
+		t.Fatal(told, err)
+	}
+	asked := func() (to []string) {
+		for _, n := range h.notices(templates.MsgDeadline) {
+			to = append(to, n.To[0].Address)
+		}
+		return to
+	}
+	fire := func() {
+		t.Helper()
+		if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fire()
+	if to := asked(); len(to) != 1 || to[0] != first.Address {
+		t.Fatalf("asked: %v", to)
+	}
+	h.clock.Turn(5 * time.Minute)
+	fire()
+	if to := asked(); len(to) != 2 {
+		t.Errorf("asked: %v", to)
+	}
+	if _, err := h.Approve(ctx, "stf_bob", u.ID); err != nil {
+		t.Fatal(err)
+	}
+	if due := h.due(ApprovalDue); len(due) != 0 {
+		t.Errorf("still asked: %+v", due)
+	}
 }

@@ -55,8 +55,9 @@ var updates = store.Table[Update]{
 	Tuples: func(u Update) store.Tuples { return store.Tuples{"incident": {u.Incident, u.Number}} },
 }
 
-// What a published update makes due.
+// What an update makes due.
 const (
+	ApprovalDue   = "approval"       // of a draft, from when somebody asked for it
 	NextUpdate    = "next_update"    // of the incident: the promise to its readers
 	FullScope     = "full_scope"     // of the incident: when the whole extent is known
 	SecondReading = "second_reading" // of the update
@@ -566,6 +567,28 @@ func (r *Room) Approvals(ctx context.Context, id string) (given []store.Approval
 	return given, err
 }
 
+// AskApproval tells those who may approve that a draft waits: the first rung of the policy's ladder at once, the next ones until somebody has approved.
+// It says how many are told at once.
+func (r *Room) AskApproval(ctx context.Context, by, id string) (told int, err error) {
+	err = r.DB.Update(ctx, store.Act{By: by, Verb: "update.ask"}, func(tx *store.Tx) error {
+		u, in, err := draftOf(tx, id)
+		if err != nil {
+			return err
+		}
+		ladder := r.Policy.Ladders[ApprovalDue]
+		if len(ladder) == 0 || len(ladder[0].To) == 0 {
+			return fault.New(fault.Conflict, "nobody is named to be asked (comms.ladders.%s of the policy); pass the address of the draft on to an approver", ApprovalDue)
+		}
+		told = len(ladder[0].To)
+		tx.On(id, in.ID)
+		if err := r.Move(tx, Deadline{What: ApprovalDue, Of: id, Incident: in.ID, Page: "/desk/incidents/" + in.ID + "/editor?update=" + id, Due: tx.Now()}); err != nil {
+			return err
+		}
+		return r.note(tx, in.ID, by, "asked_approval", fmt.Sprintf("update %d", u.Value.Number))
+	})
+	return told, err
+}
+
 // Approve is a second person's word for a draft exactly as it stands, and for the number of people whom it would reach now. Whoever
 // wrote it last cannot approve it. A draft with an error cannot be approved.
 func (r *Room) Approve(ctx context.Context, by, id string) (given store.Approval, err error) {
@@ -591,6 +614,9 @@ func (r *Room) Approve(ctx context.Context, by, id string) (given store.Approval
 		}
 		given = store.Approval{Of: id, Digest: digest, People: k.crowd.People, Author: u.Value.Author, By: by, At: tx.Now()}
 		if err := store.Approve(tx, given); err != nil {
+			return err
+		}
+		if err := r.keep(tx, id, ApprovalDue, by); err != nil {
 			return err
 		}
 		return r.note(tx, in.ID, by, "approved", fmt.Sprintf("update %d, %d people", u.Value.Number, k.crowd.People))
@@ -744,6 +770,9 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 		return u, err
 	}
 	if err := r.fall(tx, by, u, in); err != nil {
+		return u, err
+	}
+	if err := r.keep(tx, u.ID, ApprovalDue, by); err != nil {
 		return u, err
 	}
 	if _, err := put(tx, incidents, in.ID, in.Value.after(u.Value, now), in.Version); err != nil {

@@ -65,6 +65,9 @@ func (s *shell) refused(err error) {
 // Name is the label of a field that something is said about.
 func (s shell) Name(field string) string {
 	field, _, _ = strings.Cut(field, "[")
+	if strings.HasPrefix(field, "changed.") {
+		field = "changed"
+	}
 	if key := "desk.f." + field; s.Words.Has(key) {
 		return s.Words.T(key)
 	}
@@ -128,6 +131,14 @@ func (p *Portal) deskRoutes() []route {
 				return k.backToEditor(err)
 			}
 			_, err := p.Comms.Approve(k.UserContext(), k.person.ID, k.Params("id"))
+			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/ask", page: true, right: auth.UpdateWrite, do: func(k *call) error {
+			_, err := p.Comms.AskApproval(k.UserContext(), k.person.ID, k.Params("id"))
+			return k.backToEditor(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/dismiss", page: true, right: auth.UpdateWrite, do: func(k *call) error {
+			_, _, err := p.Comms.Dismiss(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("field"), k.FormValue("code"))
 			return k.backToEditor(err)
 		}},
 		{method: "POST", path: "/desk/updates/:id/publish", page: true, right: auth.UpdatePublish, do: func(k *call) error {
@@ -302,7 +313,7 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/handoffs/" + d.Of
 	case "way_back":
 		return "/desk/tickets/" + d.Title
-	case "second_reading":
+	case "second_reading", comms.ApprovalDue:
 		return "/desk/incidents/" + d.Incident + "/editor?update=" + d.Of
 	}
 	return "/desk/incidents/" + d.Incident + "/editor"

@@ -32,6 +32,7 @@ type editorView struct {
 	Approved []store.Approval
 	Channels []string
 	Locales  []tongue
+	Asked    bool // approvers were asked, and none has answered yet
 	Restored bool // what is in the form came from the working copy
 }
 
@@ -136,6 +137,11 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 		if v.Approved, err = k.p.Comms.Approvals(ctx, updateID); err != nil {
 			return err
 		}
+		due, err := k.p.Comms.Promises(ctx, updateID)
+		if err != nil {
+			return err
+		}
+		v.Asked = slices.ContainsFunc(due, func(d comms.Due) bool { return d.What == comms.ApprovalDue })
 		if err := k.previews(&v, updateID); err != nil {
 			return err
 		}
@@ -177,7 +183,8 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 		"audience": "affected", "channels": "email\nsms\npage", "locales": "en\nzh-CN\nja"}
 	if v.Last != nil {
 		form = statementForm(v.Last.Statement)
-		for _, fresh := range []string{"headline", "what_happened", "next_update_by", "no_change"} { // must be said anew each time
+		for _, fresh := range []string{"headline", "what_happened", "next_update_by", "no_change", "apology", "changed.sites", "changed.customers", "changed.users",
+			"changed.timeline", "changed.data_loss"} { // must be said anew each time
 			delete(form, fresh)
 		}
 	}
@@ -261,7 +268,7 @@ func (k *call) keepCopy() error {
 			return err
 		}
 	}
-	return k.p.render(k.Ctx, fiber.StatusOK, "desk_check", v)
+	return k.p.render(k.Ctx, fiber.StatusOK, "editor_check", v)
 }
 
 // blame adds fields that could not be read to the findings, once each; such a field is not missing too.
@@ -346,6 +353,10 @@ var statementFields = map[string]func(string) any{
 	"data_loss.kind": asText, "data_loss.at_least": length, "data_loss.at_most": length, "data_loss.text": asText, "data_loss.confidence": asText,
 	"known": perLine, "unknown": perLine, "doing": perLine, "unknown_none": yes, "next_update_by": moment, "no_change": yes,
 	"audience": asText, "channels": perLine, "locales": perLine,
+	"affected.users": number, "affected.own_sites": asText, "apology": asText, "was_not": perLine, "long_because": perLine, "say_unaffected": yes,
+	"picture.site_list.state": asText, "picture.site_list.confidence": asText, "picture.contacts.state": asText, "picture.contacts.confidence": asText,
+	"picture.restore_scope.state": asText, "picture.restore_scope.confidence": asText,
+	"changed.sites": asText, "changed.customers": asText, "changed.users": asText, "changed.timeline": asText, "changed.data_loss": asText,
 }
 
 func asText(s string) any  { return strings.TrimSpace(s) }

@@ -53,7 +53,9 @@ func TestAStatementGoesThroughTheForm(t *testing.T) {
 	most := templates.Span(90 * time.Minute)
 	s := templates.Statement{
 		Phase: comms.Identified, Headline: "One", WhatHappened: "Two\nthree", YourAction: "nothing", Scope: templates.Scope{Products: []string{"A", "B"}, Regions: []string{"all"}, Text: "x"},
-		Affected: templates.Affected{Who: "y", Sites: templates.Count{State: templates.CountUnknown}, Customers: templates.Known(7), Status: "estimate", Confidence: "low"},
+		Affected: templates.Affected{Who: "y", Sites: templates.Count{State: templates.CountUnknown}, Customers: templates.Known(7), Users: templates.Between(10, 50), OwnSites: "none", Status: "estimate", Confidence: "low"},
+		Picture:  templates.Picture{SiteList: templates.Established{State: "partly", Confidence: "high"}}, LongBecause: []string{"d", "e"}, Apology: templates.ApologyStandard, WasNot: []string{"intent", "capacity"},
+		Unaffected: true, Changed: map[string]string{templates.FigureSites: "f"},
 		Timeline: templates.Timeline{Kind: "not_known", Confidence: "low", FullScopeBy: templates.Moment{Word: templates.NotKnown}},
 		DataLoss: templates.DataLoss{Kind: "at_most", AtMost: &most, Confidence: "low"}, Known: []string{"a", "b"}, Unknown: []string{}, UnknownNone: true, Doing: []string{"c"},
 		NextUpdateBy: templates.Moment{At: time.Date(2026, 11, 25, 22, 0, 0, 0, time.UTC)}, Audience: "account:A-1", Channels: []string{"email"}, Locales: []string{"en", "ja"},
@@ -79,7 +81,8 @@ func TestTheLogSpeaksInWords(t *testing.T) {
 		{"sites_moved", "7 handed_back, 1 lost", "7 sites handed back, 1 site lost"}, {"sites_moved", "7 eaten", "7 eaten"},
 		{"published", "update 3, 60 people", "update 3 published to 60 people"}, {"approved", "update 3, 1 people", "update 3 approved for 1 person"},
 		{"published_page_only", "update 3, 0 people", "update 3 published on the page only"}, {"drafted", "update 3", "update 3 drafted"}, {"retracted", "update 3: wrong: very", "update 3 retracted: wrong: very"},
-		{"read_by_second", "update 1", "update 1 read by a second person"}, {"declared", "P0 mass-loss", "declared as P0, mass-loss"}, {"affected_loaded", "60 added, 61 in all", "60 affected sites added, 61 in all"},
+		{"cohort", "old: 57 sites, 3 of them new", "cohort old: 57 sites, 3 of them new"}, {"cohort_closed", "old: all well", "cohort old closed: all well"}, {"integrity_passed", "old; hashes", "integrity check passed: old; hashes"},
+		{"asked_approval", "update 2", "approval asked for update 2"}, {"read_by_second", "update 1", "update 1 read by a second person"}, {"declared", "P0 mass-loss", "declared as P0, mass-loss"}, {"affected_loaded", "60 added, 61 in all", "60 affected sites added, 61 in all"},
 		{"state", "open → resolved: all back", "State: Open → Resolved (all back)"}, {"commander", "- → person:ada", "Commander: - → ada"},
 		{"deadline", "next_update was due at 2022-04-05T11:00:00Z; rung 1 of 3, 2 told", "Next update promised was due 5 Apr 11:00 UTC; 2 people told"},
 		{"deadline", "full_scope was due at 2022-04-05T11:00:00Z; no ladder, nobody told", "Full extent promised was due 5 Apr 11:00 UTC; 0 people told"},

@@ -63,6 +63,10 @@ type reasonBody struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+type askAnswer struct {
+	Told int `json:"told"` // who is told at once
+}
+
 type dismissBody struct {
 	Field string `json:"field"`
 	Code  string `json:"code"`
@@ -180,6 +184,13 @@ func (p *Portal) updateRoutes() []route {
 				return err
 			}
 			return send(k.Ctx, 200, approvalAnswer{a.Of, a.By, a.At, a.People})
+		}},
+		{method: "POST", path: base + "/:id/ask", right: auth.UpdateWrite, tag: "updates", summary: "ask for approval: the approvers of the policy's ladder are told, one rung after the other, until somebody approves", body: struct{}{}, answer: askAnswer{}, do: func(k *call) error {
+			told, err := p.Comms.AskApproval(k.UserContext(), k.person.ID, k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, askAnswer{told})
 		}},
 		{method: "POST", path: base + "/:id/dismiss", right: auth.UpdateWrite, tag: "updates", summary: "let a warning stand; who did is kept", needs: []string{"field", "code"}, body: dismissBody{}, answer: updateAnswer{}, do: func(k *call) error {
 			var in dismissBody

@@ -42,6 +42,10 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"field":   supportView.Field,
 			"ed":      editorView.Input,
 			"row":     editorView.Row,
+			"wasNots": templates.WasNots,
+			"pictures": func() []string {
+				return []string{"picture.site_list", "picture.contacts", "picture.restore_scope"}
+			},
 			"until":   func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
 			"tone":    func(severity string) string { return tones[severity] },
 			"told":    func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
@@ -199,7 +203,7 @@ var logForms = map[string]*regexp.Regexp{
 	"went_on": regexp.MustCompile(`^update (\d+)$`), "stopped": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
 	"frozen": regexp.MustCompile(`(?s)^(.*)$`), "thawed": regexp.MustCompile(`(?s)^(.*)$`),
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
-	"cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
+	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }
 
@@ -245,12 +249,23 @@ type option struct {
 // hints are the lines below labels that say how a field is filled in.
 var hints = map[string]string{
 	"scope.products": "desk.hint.commas", "scope.regions": "desk.hint.commas", "data_loss.at_least": "desk.hint.span", "data_loss.at_most": "desk.hint.span",
+	"affected.users": "desk.hint.users", "apology": "desk.hint.apology", "long_because": "desk.hint.lines",
 	"known": "desk.hint.lines", "unknown": "desk.hint.lines", "doing": "desk.hint.lines",
 }
 
 // Input makes a field of the editor; options make it a choice.
 func (v editorView) Input(name string, options ...string) editorInput {
-	in := editorInput{Name: name, Label: v.Words.T("desk.f." + name), Found: v.Found(name)}
+	in := editorInput{Name: name, Found: v.Found(name)}
+	switch base, _, of := strings.Cut(strings.TrimPrefix(name, "picture."), "."); {
+	case strings.HasPrefix(name, "changed."):
+		in.Label = v.Words.T("desk.f.changed")
+	case base != name && of && strings.HasSuffix(name, ".confidence"):
+		in.Label = v.Words.T("desk.f.affected.confidence")
+	case base != name:
+		in.Label = v.Words.T("desk.f.picture." + base)
+	default:
+		in.Label = v.Words.T("desk.f." + name)
+	}
 	if key := hints[name]; key != "" {
 		in.Hint = v.Words.T(key)
 	}
@@ -264,7 +279,14 @@ func (v editorView) Input(name string, options ...string) editorInput {
 		in.Options = append(in.Options, option{word, v.Words.T(key), slices.Contains(ticked, word)})
 	}
 	for _, o := range options {
-		in.Options = append(in.Options, option{o, v.Words.T("desk.o." + o), o == in.Value || strings.HasSuffix(o, ":") && strings.HasPrefix(in.Value, o)})
+		key := "desk.o." + o
+		switch {
+		case o == "":
+			key = "desk.o.unsaid"
+		case o == "none" && name == "affected.own_sites":
+			key = "desk.o.none_own"
+		}
+		in.Options = append(in.Options, option{o, v.Words.T(key), o == in.Value || strings.HasSuffix(o, ":") && strings.HasPrefix(in.Value, o)})
 	}
 	if name == "next_update_by" {
 		for _, hours := range []string{"1", "2"} {
@@ -278,16 +300,39 @@ func (v editorView) Input(name string, options ...string) editorInput {
 		}
 		in.ChangedFrom = v.Words.T("desk.changed_from", was)
 	}
+	if n := map[string]int{"affected.sites": v.Ledger.Sites.Total, "affected.customers": v.Ledger.Customers.Total}[name]; n > 0 {
+		in.Plus = append(in.Plus, option{string(mustJSON(map[string]string{name: strconv.Itoa(n)})), v.Words.T("desk.set.has", n), strconv.Itoa(n) != in.Value})
+	}
 	return in
 }
 
-// Account is the account that an audience of one customer names.
-func (v editorView) Account() string {
-	account, _ := strings.CutPrefix(v.Form["audience"], "account:")
-	if account == v.Form["audience"] {
-		return ""
+// Of is what an audience names behind its kind: an account, a cohort, a product and region, a list.
+func (v editorView) Of() string {
+	_, of, _ := strings.Cut(v.Form["audience"], ":")
+	return of
+}
+
+// More says whether something beside the usual fields is there.
+func (v editorView) More() bool {
+	for name, text := range v.Form {
+		if text != "" && (name == "apology" || name == "long_because" || name == "was_not" || strings.HasPrefix(name, "picture.")) {
+			return true
+		}
 	}
-	return account
+	return false
+}
+
+// Asks says whether a figure needs its reason: it was given before and is another now, or a reason is there.
+func (v editorView) Asks(figure string) bool {
+	if v.Last == nil {
+		return false
+	}
+	s := v.Last.Statement
+	given := map[string]bool{templates.FigureTimeline: s.Timeline.Kind == "at" || s.Timeline.Kind == "range",
+		templates.FigureLoss:  s.DataLoss.Kind == "at_most" || s.DataLoss.Kind == "range" || s.DataLoss.Kind == "none_verified",
+		templates.FigureSites: s.Affected.Sites.State == templates.CountKnown, templates.FigureCustomers: s.Affected.Customers.State == templates.CountKnown,
+		templates.FigureUsers: s.Affected.Users.State == templates.CountKnown}
+	return given[figure]
 }
 
 // editorRow is what the last update said in a row of the editor, in words, and what a button takes over from it.

@@ -171,6 +171,10 @@
       var said = now.getAll(mark.getAttribute('data-of')).join('').trim();
       mark.hidden = !said || said === mark.getAttribute('data-was');
     });
+    form.querySelectorAll('[data-changed]').forEach(function (part) { // a reason is asked for where the figure changed
+      var mark = form.querySelector('.changed[data-of="' + part.getAttribute('data-changed') + '"]');
+      part.hidden = !mark || mark.hidden;
+    });
     form.querySelectorAll('.word').forEach(function (label) { // no further update, and nothing more to learn, are said at the end only
       var box = label.querySelector('input');
       label.hidden = box.value === 'none' && !box.checked && now.get('phase') !== 'resolved';
