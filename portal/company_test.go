@@ -21,9 +21,9 @@ Bolt,A-2,bolt.example,S-4,Eli Poe,owner,eli@bolt.example,+12025550108,en,2022-04
 `
 
 // company is a house forty days after Acme and Bolt came into the book, on the day of an incident that has two sites of Acme's and one of Bolt's.
-func company(t *testing.T) (*house, *sent) {
+func company(t *testing.T, mend ...func(*Portal)) (*house, *sent) {
 	t.Helper()
-	h := open(t)
+	h := open(t, mend...)
 	h.loadContacts()
 	h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=crm", media: "text/csv", body: twoOwners}).want(200)
 	h.Book.Changes = h.Changes

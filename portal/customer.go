@@ -67,6 +67,7 @@ type ticketView struct {
 	Secret    string            // a new one, shown this once
 	Code      codeAsked
 	Call      callForm
+	Undated   bool // no date can be given: a talk is offered
 	Plea      pleaForm
 	ZoneAsked bool // just now
 }
@@ -295,7 +296,7 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 		page.Files = k.filesView(page.Words.Locale(), nil)
 	}
 	page.Facts = k.p.publicFacts(ctx)
-	page.Next = k.p.nextWord(ctx, v.Ticket.Incident)
+	page.Next, page.Undated = k.p.nextWord(ctx, v.Ticket.Incident)
 	k.keep("/t/"+v.Ticket.Number, visit.Token)
 	page.Wait = k.p.waiting(ctx, v.Ticket.Queue())
 	page.NotTexted = k.p.Desk.Untexted(v.Ticket)
@@ -330,23 +331,24 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	return k.p.render(k.Ctx, status, "ticket", page)
 }
 
-// nextWord is when the next update of an incident is due, as its newest public update promises.
-func (p *Portal) nextWord(ctx context.Context, incident string) (next templates.Moment) {
+// nextWord is when the next update of an incident is due, as its newest public update promises, and whether that could give no date for the end.
+func (p *Portal) nextWord(ctx context.Context, incident string) (next templates.Moment, undated bool) {
 	if incident == "" {
-		return next
+		return next, false
 	}
 	in, err := p.Comms.Incident(ctx, incident)
 	public, readErr := p.publicly(ctx)
 	if err := cmp.Or(err, readErr); err != nil {
 		p.Log.Warn("the next update is not shown", "err", err)
-		return next
+		return next, false
 	}
 	for _, i := range public.Incidents {
 		if i.ID == in.Value.Short && len(i.Updates) > 0 {
-			return i.Updates[0].Statement.NextUpdateBy
+			last := i.Updates[0].Statement
+			return last.NextUpdateBy, last.Timeline.Undated()
 		}
 	}
-	return next
+	return next, false
 }
 
 // addWords adds what she writes.

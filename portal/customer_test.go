@@ -411,3 +411,25 @@ func TestRecoveryCodesAreTakenAndUsedOnTheTicket(t *testing.T) {
 	again.page.says("Your sites")
 	again.sends("recovery", url.Values{"saved": {string(codes[0][1])}}).want(422) // once
 }
+
+// While no date can be given a talk is offered: on the ticket's page with the form open, and by a link of the update's mail to whoever has no ticket yet.
+func TestATalkIsOfferedWhileNoDateCanBeGiven(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	out := h.send()
+	incident := h.declare()
+	mine := h.file(map[string]any{"message": "our wiki is gone", "email": "ann@acme.example", "locale": "en"})
+	g := h.comes(mine.Number, url.Values{"secret": {mine.Secret}})
+	g.page.silent("If you would rather talk")
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "application/x-ndjson", body: "{\"site_id\":\"S-1\"}\n"}).want(200)
+	u := h.draft(incident, h.statement(func(s map[string]any) {
+		s["timeline"] = map[string]any{"kind": "no_date_possible", "confidence": "low", "full_scope_by": "not_known"}
+	}))
+	h.post(auth.Approver, "/api/v1/updates/"+u.ID+"/approve", nil).want(200)
+	h.post(auth.Comms, "/api/v1/updates/"+u.ID+"/publish", nil).want(200)
+	for !strings.Contains(out.to("ann@acme.example").Text, h.URL+"/support?call=1") {
+	}
+	g.looks().says("If you would rather talk", `<details class="more screen" open>`)
+	h.get("", "/support?call=1").want(200).says("choose day and hour")
+	h.get("", "/support").want(200).silent("choose day and hour")
+}

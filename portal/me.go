@@ -252,9 +252,9 @@ func (f changeForm) amendment(own desk.Own) (in desk.Amendment, err error) {
 func (k *call) agreeFromMe(own desk.Own) error {
 	id := k.FormValue("id")
 	if k.FormValue("word") == "no" {
-		return k.wished(own, "refused", meView{}, "change", "own.error.gone", k.p.Desk.RefuseChange(k.UserContext(), own, id))
+		return k.wished(own, "refused", meView{}, "waits", "own.error.gone", k.p.Desk.RefuseChange(k.UserContext(), own, id))
 	}
-	return k.wished(own, "agreed", meView{}, "change", "own.error.gone", k.p.Desk.AgreeChange(k.UserContext(), own, id, k.FormValue("digest")))
+	return k.wished(own, "agreed", meView{}, "waits", "own.error.gone", k.p.Desk.AgreeChange(k.UserContext(), own, id, k.FormValue("digest")))
 }
 
 // vouchFromMe is her word that the writer of a colleague's ticket is that colleague.

@@ -20,6 +20,7 @@ type supportView struct {
 	Facts   []fact
 	Impacts []string
 	Files   filesView
+	Call    bool // she comes for a call
 }
 
 // More says that one of the fields behind "more" was filled in, so that it stays in view.
@@ -132,7 +133,7 @@ func (p *Portal) supportRoutes() []route {
 	return []route{
 		{method: "GET", path: "/support", do: func(k *call) error {
 			locale := p.locale(k.Ctx)
-			return p.render(k.Ctx, 200, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext())})
+			return p.render(k.Ctx, 200, "support_form", supportView{Call: k.Query("call") != "", Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext())})
 		}},
 		{method: "POST", path: "/support", max: maxTicket, own: true, files: true, do: func(k *call) error {
 			if k.foreign() {

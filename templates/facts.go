@@ -190,6 +190,9 @@ type Timeline struct {
 	FullScopeBy Moment     `json:"full_scope_by"` // a time, not_known, or none on resolved
 }
 
+// Undated says that nobody can say yet when it will be over, so that a talk is worth more than a date.
+func (t Timeline) Undated() bool { return t.Kind == "no_date_possible" || t.Kind == NotKnown }
+
 // DataLoss is an upper bound or an admission; bounds are ISO 8601 durations such as PT5M.
 type DataLoss struct {
 	Kind       string `json:"kind"` // not_known, direction, at_most, range, none_verified

@@ -742,6 +742,10 @@ func (w *writer) proseName() string {
 
 func (w *writer) support() []Phrase {
 	var out []Phrase
+	if w.v.Support != "" && w.st.Timeline.Undated() && w.st.Phase != "resolved" && !w.u.Retracted {
+		at := callAddress(w.v.Support)
+		out = append(out, w.say("support.call", Phrase{{Text: at, Link: at}}))
+	}
 	if w.v.Support != "" {
 		out = append(out, w.say("support.link", Phrase{{Text: w.v.Support, Link: w.v.Support}}))
 	}
@@ -749,6 +753,14 @@ func (w *writer) support() []Phrase {
 		out = append(out, w.say("support.phone", Phrase{{Text: w.v.Phone, Link: "tel:" + w.v.Phone}}))
 	}
 	return out
+}
+
+// callAddress is the support form as whoever wants a call comes to it.
+func callAddress(support string) string {
+	if strings.Contains(support, "?") {
+		return support + "&call=1"
+	}
+	return support + "?call=1"
 }
 
 // why says why the reader gets a mail, by the audience that it was written for.
