@@ -296,6 +296,8 @@ type MoveResult struct {
 	Field  string `json:"field,omitempty"`
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
+
+	moved *Moved // what it did to the row
 }
 
 // The results of a line.
@@ -535,6 +537,7 @@ func (r *Room) moveSome(ctx context.Context, m Mover, incident string, chunk []n
 		tx.On(in.ID)
 		results = make([]MoveResult, 0, len(chunk))
 		counts := map[string]int{}
+		var moved []Moved
 		for _, line := range chunk {
 			res, err := r.moveOne(tx, m, in.ID, line)
 			if err != nil {
@@ -542,6 +545,7 @@ func (r *Room) moveSome(ctx context.Context, m Mover, incident string, chunk []n
 			}
 			if res.Result == ResultMoved {
 				counts[res.State]++
+				moved = append(moved, *res.moved)
 				tx.On(res.Site)
 			}
 			results = append(results, res)
@@ -550,6 +554,9 @@ func (r *Room) moveSome(ctx context.Context, m Mover, incident string, chunk []n
 			return nil
 		}
 		if err := r.note(tx, in.ID, m.By, "sites_moved", countsText(counts)); err != nil {
+			return err
+		}
+		if err := r.tidings(tx, moved...); err != nil {
 			return err
 		}
 		return r.touchPages(tx)
@@ -610,7 +617,8 @@ func (r *Room) moveOne(tx *store.Tx, m Mover, incident string, raw numbered) (Mo
 		if err := rows.Put(tx, id, row, meta.Version); err != nil {
 			return res, err
 		}
-		return res, r.moved(tx, Moved{Was: was, Now: row, By: m.By})
+		res.moved = &Moved{Was: was, Now: row, By: m.By}
+		return res, r.moved(tx, *res.moved)
 	case keepIt:
 		res.Result = ResultUnchanged
 		return res, nil
@@ -651,6 +659,13 @@ func (r *Room) moved(tx *store.Tx, m Moved) error {
 	return r.Follow(tx, m)
 }
 
+func (r *Room) tidings(tx *store.Tx, all ...Moved) error {
+	if r.Tidings == nil {
+		return nil
+	}
+	return r.Tidings(tx, all)
+}
+
 // MoveSite moves one site (our ids) in the caller's transaction. It leaves no line in the incident's log, which would be all there is to read when hundreds are checked
 // one by one: the row keeps its history.
 func (r *Room) MoveSite(tx *store.Tx, m Mover, incident, site string, line MoveLine) error {
@@ -678,7 +693,11 @@ func (r *Room) MoveSite(tx *store.Tx, m Mover, incident, site string, line MoveL
 	if err := rows.Put(tx, id, row, meta.Version); err != nil {
 		return err
 	}
-	if err := r.moved(tx, Moved{Was: was, Now: row, By: m.By}); err != nil {
+	now := Moved{Was: was, Now: row, By: m.By}
+	if err := r.moved(tx, now); err != nil {
+		return err
+	}
+	if err := r.tidings(tx, now); err != nil {
 		return err
 	}
 	if line.State == Verifying { // no figure of the public pages changes

@@ -44,6 +44,9 @@ type Room struct {
 	// Follow is told of every site that was moved in the ledger, in the same transaction; nil: nobody follows.
 	Follow func(*store.Tx, Moved) error
 
+	// Tidings is told of all sites that one act moved, in the same transaction, behind Follow; nil: nobody is.
+	Tidings func(*store.Tx, []Moved) error
+
 	bell   bell
 	places store.Kept[place]
 	counts counts

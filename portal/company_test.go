@@ -362,3 +362,59 @@ func TestAColleagueVouchesAndADomainProves(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A site's moves that its contacts should hear of are sent to them, all that one report moved in one mail to a person, and stand in the site's ticket; nobody of
+// another customer, and nobody who may not speak for the site, hears of it.
+func TestASitesMovesAreSentToItsContacts(t *testing.T) {
+	h, out := company(t)
+	h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=billing", media: "text/csv", body: "account,account_id,site_id,name,role,email\nAcme,A-1,S-2,Ann Lee,owner,ann@acme.example\n"}).want(200)
+	incident := h.items("/api/v1/incidents")[0]["id"].(string)
+	moves := func(lines ...string) {
+		t.Helper()
+		h.do(ask{as: auth.Commander, method: "POST", path: "/api/v1/incidents/" + incident + "/sites", media: "application/x-ndjson", body: strings.Join(lines, "\n")}).want(200).silent(`"rejected":1`)
+	}
+	heard := func() map[string]string { // what the three who may speak for a site read next
+		t.Helper()
+		got := map[string]string{}
+		for len(got) < 3 {
+			m := out.next()
+			if strings.HasPrefix(m.To, "bo@") || strings.HasPrefix(m.To, "dai@") {
+				t.Errorf("%s hears of it: %s", m.To, m.Text)
+			}
+			if !strings.HasPrefix(m.To, "duty@") {
+				got[m.To] += m.Text
+			}
+		}
+		return got
+	}
+	read := func(got map[string]string, to string, says, not []string) {
+		t.Helper()
+		for _, w := range says {
+			if !strings.Contains(got[to], w) {
+				t.Errorf("%s does not read %q: %s", to, w, got[to])
+			}
+		}
+		for _, w := range not {
+			if strings.Contains(got[to], w) {
+				t.Errorf("%s reads %q", to, w)
+			}
+		}
+	}
+	moves(`{"site_id":"S-1","state":"restoring"}`, `{"site_id":"S-2","state":"restoring"}`, `{"site_id":"S-4","state":"restoring"}`) // which is no news
+	moves(`{"site_id":"S-1","state":"failed"}`, `{"site_id":"S-2","state":"failed"}`, `{"site_id":"S-4","state":"failed"}`)
+	got := heard()
+	read(got, "ann@acme.example", []string{"did not succeed", "- Acme one", "- Acme two"}, []string{"Bolt", "Handed back"})
+	read(got, "cy@acme.example", []string{"- Acme one"}, []string{"Acme two", "Bolt"})
+	read(got, "eli@bolt.example", []string{"- Bolt"}, []string{"Acme one"})
+	rebuilt := func(state string) (all []string) {
+		for _, site := range []string{"S-1", "S-4"} {
+			all = append(all, `{"site_id":"`+site+`","state":"`+state+`","reason":"the customer was on the phone"}`)
+		}
+		return all
+	}
+	moves(rebuilt("rebuilt")...)
+	moves(rebuilt("passed")...)
+	read(heard(), "cy@acme.example", []string{"checked by us", "- Acme one"}, []string{"did not succeed"})
+	moves(rebuilt("handed_back")...)
+	read(heard(), "ann@acme.example", []string{"Handed back to you", "- Acme one"}, []string{"Acme two"})
+}

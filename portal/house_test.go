@@ -109,7 +109,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 			return sms.ValidSignature(smsToken, full, form, signature)
 		}}}
 	h.Desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
-	book.Merging, room.Follow = h.Desk.Merging(), h.Desk.FollowMove
+	book.Merging, room.Follow, room.Tidings = h.Desk.Merging(), h.Desk.FollowMove, h.Desk.TellMoves
 	h.Changes = &contacts.Changes{DB: db, Verbs: append(book.ChangeVerbs(), h.Desk.ChangeVerbs()...), Log: log}
 	room.SignSubscription = func(subject string) string { return key.SignLink(LinkSubscription, subject) }
 	room.Asking = comms.Asking{Sign: func(subject string) string { return key.SignLink(LinkConfirm, subject) }, Live: func(string) bool { return true }, From: "status@vendor.example", Number: "+12025550100"}

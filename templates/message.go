@@ -21,6 +21,7 @@ const (
 	MsgCode          = "code"           // Code
 	MsgAccount       = "account"        // AccountNotice
 	MsgSiteBack      = "site_back"      // SiteBack
+	MsgSiteNews      = "site_news"      // SiteNews
 	MsgSubscribe     = "subscribe"      // Subscribe
 	MsgMaintenance   = "maintenance"    // Planned
 )
@@ -108,6 +109,14 @@ type SiteBack struct {
 	Until time.Time `json:"until"` // until when she may say that something is missing
 }
 
+// SiteNews tells a customer's contact where sites came to, all that one act moved together. Names are those by which people call the sites.
+type SiteNews struct {
+	Back   []string `json:"back,omitempty"`   // handed back
+	Passed []string `json:"passed,omitempty"` // said to be whole by a person, without a question to the customer
+	Failed []string `json:"failed,omitempty"` // an attempt to restore them did not succeed
+	URL    string   `json:"url"`              // where to write
+}
+
 // What is being done in a customer's name.
 const (
 	NoticePair     = "pair"     // somebody is about to be recognised as a contact
@@ -154,6 +163,8 @@ func messageData(name string) (any, bool) {
 		return &AccountNotice{}, true
 	case MsgSiteBack:
 		return &SiteBack{}, true
+	case MsgSiteNews:
+		return &SiteNews{}, true
 	case MsgSubscribe:
 		return &Subscribe{}, true
 	case MsgMaintenance:
@@ -164,7 +175,7 @@ func messageData(name string) (any, bool) {
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgMaintenance, MsgSecondReading, MsgSiteBack, MsgSubscribe, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgMaintenance, MsgSecondReading, MsgSiteBack, MsgSiteNews, MsgSubscribe, MsgTicketAck, MsgTicketAnswer}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

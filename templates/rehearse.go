@@ -66,6 +66,8 @@ func sampleMessage(name string) any {
 		return TicketAnswer{Number: "K7Q-42M-9XD", URL: "https://status.acme.example/t/K7Q-42M-9XD?k=x", Phrase: "amber river", Lines: []string{"We have found your site.", "", "It comes back this afternoon."}, Files: 2, Reply: true}
 	case MsgAccount:
 		return AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: at, URL: "https://status.acme.example/support"}
+	case MsgSiteNews:
+		return SiteNews{Back: []string{"Wiki"}, Passed: []string{"Shop"}, Failed: []string{"Forum"}, URL: "https://status.acme.example/support"}
 	case MsgSiteBack:
 		return SiteBack{Site: "Wiki", URL: "https://status.acme.example/b/x", Until: at}
 	case MsgCode:

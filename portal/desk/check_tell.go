@@ -35,18 +35,7 @@ func (d *Desk) tellPassed(tx *store.Tx, rec store.Rec[Check]) error {
 	if err != nil {
 		return err
 	}
-	var to []comms.Direct
-	for _, p := range people {
-		for _, channel := range []string{contacts.Email, contacts.SMS} {
-			all, _ := contacts.Reach(p.Value, channel)
-			for _, a := range all {
-				to = append(to, comms.Direct{Channel: channel, Address: a.Value, Name: p.Value.Name, Locale: d.Comms.Words.Match(p.Value.Locale)})
-			}
-			if len(all) > 0 {
-				break // by text only whom no mail reaches
-			}
-		}
-	}
+	to := d.directs(people)
 	if len(to) == 0 {
 		_, err := d.Comms.Owe(tx, comms.Task{What: "outreach.site_back", Of: rec.ID, Account: c.Account, Incident: c.Incident,
 			Title: "nobody could be told that site " + c.Site + " is back"})
@@ -62,6 +51,22 @@ func (d *Desk) tellPassed(tx *store.Tx, rec store.Rec[Check]) error {
 		}
 	}
 	return nil
+}
+
+// directs are the addresses at which people are told: by text only whom no mail reaches.
+func (d *Desk) directs(people []store.Rec[contacts.Contact]) (to []comms.Direct) {
+	for _, p := range people {
+		for _, channel := range []string{contacts.Email, contacts.SMS} {
+			all, _ := contacts.Reach(p.Value, channel)
+			for _, a := range all {
+				to = append(to, comms.Direct{Channel: channel, Address: a.Value, Name: p.Value.Name, Locale: d.Comms.Words.Match(p.Value.Locale)})
+			}
+			if len(all) > 0 {
+				break
+			}
+		}
+	}
+	return to
 }
 
 // Back is what the page behind a customer's link shows.
