@@ -96,6 +96,9 @@ func (r *Room) Classify(ctx context.Context, by, incident string, version int64,
 		if err := r.keep(tx, id, Classification, by); err != nil {
 			return in, err
 		}
+		if err := r.owesWord(tx, id, to); err != nil {
+			return in, err
+		}
 		if err := r.noteChanges(tx, id, by, in, to, c.Reason); err != nil {
 			return in, err
 		}

@@ -200,6 +200,9 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 				return err
 			}
 		}
+		if err := r.owesWord(tx, id, in); err != nil {
+			return err
+		}
 		if err := also(tx, id); err != nil {
 			return err
 		}
@@ -329,6 +332,11 @@ func (r *Room) Amend(ctx context.Context, by, incident string, version int64, a 
 		}
 		if err := r.moveState(tx, id, by, in, &to); err != nil {
 			return in, err
+		}
+		if to.State != in.State || to.Severity != in.Severity {
+			if err := r.owesWord(tx, id, to); err != nil {
+				return in, err
+			}
 		}
 		return to, r.noteChanges(tx, id, by, in, to, a.Reason)
 	})

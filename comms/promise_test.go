@@ -84,6 +84,50 @@ func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 	})
 }
 
+// Nothing was promised yet, or nothing that comes soon enough: then the silence itself is due, by severity and at least once a day, and climbs a ladder
+// until there is a word.
+func TestSilenceClimbsItsLadder(t *testing.T) {
+	houses(t, func(h house) {
+		ctx := context.Background()
+		h.ladder(NextUpdate, map[time.Duration]string{0: "promise@vendor.example"})
+		h.ladder(Silence, map[time.Duration]string{0: "owner@vendor.example", 10 * time.Minute: "standin@vendor.example", 30 * time.Minute: "management@vendor.example"})
+		in := h.declare() // a P0, of which readers hear within two hours
+		h.told("before the first word is due", h.fires(2*time.Hour-time.Second))
+		h.told("no first word", h.fires(time.Second), "owner@vendor.example")
+		h.told("10 minutes later", h.fires(10*time.Minute), "standin@vendor.example")
+		promise := func(after time.Duration) func(*templates.Statement) {
+			return func(s *templates.Statement) {
+				s.NextUpdateBy = templates.Moment{At: h.clock.Now().Add(after)}
+				s.Headline += " (" + after.String() + ")"
+				s.WhatHappened += " We look at it for " + after.String() + "."
+			}
+		}
+		h.say(in.ID, h.said(promise(time.Hour)))
+		if open := h.due(Silence); len(open) != 0 {
+			h.Errorf("beside a promise that comes in time: %+v", open)
+		}
+		h.told("a word ended the ladder, and the promise has its own", h.fires(time.Hour), "promise@vendor.example")
+		h.say(in.ID, h.said(promise(90*time.Hour))) // with a finding, and a second person
+		severity := "P3"
+		if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{Severity: &severity, Reason: "it is small"}); err != nil {
+			h.Fatal(err)
+		}
+		said := h.clock.Now()
+		if open := h.due(Silence); len(open) != 1 || !open[0].Due.Equal(said.Add(24*time.Hour)) {
+			h.Errorf("a promise of four days leaves the reader a day: %+v", open)
+		}
+		h.told("for a day", h.fires(24*time.Hour-time.Second))
+		h.told("after a day", h.fires(time.Second), "owner@vendor.example")
+		resolved := Resolved
+		if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{State: &resolved, Reason: "it is over"}); err != nil {
+			h.Fatal(err)
+		}
+		if open := h.due(Silence); len(open) != 0 {
+			h.Errorf("what is resolved may be silent: %+v", open)
+		}
+	})
+}
+
 // What is pinned, and what is known of an attack, stands in every update on every channel until somebody changes it, and the log says who.
 func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 	houses(t, func(h house) {

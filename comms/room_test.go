@@ -246,7 +246,7 @@ func TestDeclaringNamesEveryMissingField(t *testing.T) {
 		h.refused(err, fault.Invalid, "title is missing")
 		if rec, err := h.Declare(ctx, "stf_ann", Declare{Title: "Something is odd"}); err != nil || rec.Value.Severity != "P3" || rec.Value.ClassifiedAt != nil {
 			h.Errorf("not reviewed: %+v %v", rec.Value, err)
-		} else if due, err := h.Promises(ctx, rec.ID); err != nil || len(due) != 1 || due[0].What != Classification {
+		} else if due, err := h.Promises(ctx, rec.ID); err != nil || len(due) != 2 || due[0].What != Classification || due[1].What != Silence {
 			h.Errorf("nobody has to review it: %+v %v", due, err)
 		}
 		_, err = h.Declare(ctx, "stf_ann", Declare{Title: "a\r\nBcc: x", Severity: "P1", DetectedAt: outbreak.Add(time.Hour)})

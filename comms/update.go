@@ -832,7 +832,12 @@ func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[I
 	if err := r.keep(tx, incident, NextUpdate, by); err != nil {
 		return err
 	}
-	if err := r.keep(tx, incident, FullScope, by); err != nil {
+	for _, what := range []string{FullScope, Silence} {
+		if err := r.keep(tx, incident, what, by); err != nil {
+			return err
+		}
+	}
+	if err := r.owesWord(tx, incident, in.Value.after(v, tx.Now())); err != nil {
 		return err
 	}
 	if next := v.Statement.NextUpdateBy; next.Word == "" && !next.At.IsZero() {

@@ -34,7 +34,7 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 	var in incidentAnswer
 	h.post(auth.Support, "/api/v1/incidents", declared).want(201).into(&in)
 	due, err := h.Comms.DueList(context.Background())
-	if err != nil || len(due) != 1 || due[0].What != comms.Classification || !due[0].Due.Equal(in.DeclaredAt.Add(time.Hour)) {
+	if err != nil || len(due) != 2 || due[1].What != comms.Silence || due[0].What != comms.Classification || !due[0].Due.Equal(in.DeclaredAt.Add(time.Hour)) {
 		t.Fatalf("%+v %v", due, err)
 	}
 	facts := func(without string) map[string]any {
@@ -54,7 +54,7 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 	if in.ClassifiedAt == nil || in.FoundBy != comms.FoundByCustomer {
 		t.Errorf("%+v", in)
 	}
-	if due, err := h.Comms.DueList(context.Background()); err != nil || len(due) != 0 {
+	if due, err := h.Comms.DueList(context.Background()); err != nil || len(due) != 1 || due[0].What != comms.Silence {
 		t.Errorf("the facts are there and still due: %+v %v", due, err)
 	}
 	// The same on the page of the room, where what was typed stays when it is refused.
