@@ -70,7 +70,10 @@ func TestAnIncidentsPageShowsItsCourseAndItsPromises(t *testing.T) {
 func TestComponentsShowTheirRecord(t *testing.T) {
 	press := samplePress(t, "")
 	p := sampleEmpty()
-	p.Components[4].Uptime = comms.Uptime{Percent: "98.74"}
+	for i := range p.Components {
+		p.Components[i].Uptime = comms.Uptime{}
+	}
+	p.Components[4].Uptime.Percent = "98.74"
 	for i := range comms.UptimeDays {
 		day := comms.DayRecord{Date: tenth.AddDate(0, 0, i-89), Status: "operational"}
 		if i == 40 || i == 41 {

@@ -57,10 +57,28 @@ func sampleComponents(bad ...string) []comms.Component {
 		}
 		out = append(out, comms.Component{
 			ID: shortID("component", c.name), Name: c.name, Group: c.group, Description: c.about, Status: status, Position: i + 1,
-			Since: time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC), Kind: map[string]string{"Website": "website", "API": "api", "Sign-in": "supplier_software"}[c.name],
+			Since: time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC), Uptime: sampleUptime(status), Kind: map[string]string{"Website": "website", "API": "api", "Sign-in": "supplier_software"}[c.name],
 		})
 	}
 	return out
+}
+
+// sampleUptime is a record with a bad week behind it, ending in a state.
+func sampleUptime(status string) comms.Uptime {
+	u := comms.Uptime{Percent: "99.42"}
+	for i := range comms.UptimeDays {
+		d := comms.DayRecord{Date: tenth.AddDate(0, 0, i+1-comms.UptimeDays), Status: "operational"}
+		switch {
+		case i >= comms.UptimeDays-6:
+			d.Status = status
+		case i == 30:
+			d.Status = "degraded_performance"
+		case i == 31:
+			d.Status = "partial_outage"
+		}
+		u.Days = append(u.Days, d)
+	}
+	return u
 }
 
 // sampleEmpty is a quiet day.
