@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
@@ -65,7 +66,9 @@ type note struct {
 	Of string `json:"of"`
 }
 
-func kinds() []store.Kind { return []store.Kind{people.Kind, errands.Kind, accounts.Kind, notes.Kind} }
+func kinds() []store.Kind {
+	return append([]store.Kind{people.Kind, errands.Kind, accounts.Kind, notes.Kind}, blob.Kinds()...)
+}
 
 var engines = map[string]func(testing.TB) store.Engine{"bolt": storetest.Bolt, "postgres": storetest.Postgres}
 

@@ -1,8 +1,9 @@
 package backup
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type PickOptions struct {
 	// Named reads, from a record that says so, another name of a root and its id; "": this record says none.
 	Named  func(kind string, value json.RawMessage) (name, id string)
 	Owners map[string]store.Owner // by kind: whose its records are
+
+	most int // bytes; 0: mostHeld
 }
 
 // ownerOf is the id of the record that a value's record belongs to; "": none.
@@ -48,6 +51,26 @@ func (o PickOptions) owns(kind string) bool {
 
 // mostSliced bounds one slice, which is one transaction.
 const mostSliced = 100_000
+
+// mostHeld bounds it by bytes as well, in what its records take as they are sealed: all of it is held in memory.
+const mostHeld = 512 << 20
+
+// weight counts what a slice holds.
+type weight struct {
+	records int
+	bytes   int
+	most    int // bytes; 0: mostHeld
+}
+
+func (w *weight) add(body []byte) error {
+	w.records++
+	w.bytes += len(body)
+	most := cmp.Or(w.most, mostHeld)
+	if w.records > mostSliced || w.bytes > most {
+		return fault.New(fault.TooLarge, "more than %d records or %d bytes belong to it: restore fewer at a time", mostSliced, most)
+	}
+	return nil
+}
 
 // Pick proves a backup and writes the slice of it that belongs to the roots into w. It walks the file several times and keeps nothing but ids. Roots
 // that the backup does not know are an error that names them.
@@ -118,10 +141,10 @@ func (s Shelf) walk(ctx context.Context, e Entry, o PickOptions, look func(store
 
 func (s Shelf) copySlice(ctx context.Context, e Entry, o PickOptions, belong map[string]bool, w io.Writer) (map[string]int, error) {
 	var out *streamWriter
-	n := 0
+	has := weight{most: o.most}
 	put := func(k store.Kind, raw store.Raw) error {
-		if n++; n > mostSliced {
-			return fault.New(fault.TooLarge, "more than %d records belong to it: restore fewer at a time", mostSliced)
+		if err := has.add(raw.Body); err != nil {
+			return err
 		}
 		if out.kind != k.Name {
 			if err := out.begin(k.Name); err != nil {
@@ -168,6 +191,8 @@ type SliceOptions struct {
 	Applies    store.Applies                          // who applies the facts of the journal to what comes back
 	Facts      func() (facts []store.Fact, err error) // those behind the backup that was picked from
 	Dry        bool                                   // say what would be done, and do nothing
+
+	most int // bytes; 0: mostHeld
 }
 
 // Sliced is what a slice did, or would do.
@@ -191,14 +216,14 @@ func (s Sliced) Total() (n int) {
 type piece struct {
 	kind  store.Kind
 	raw   store.Raw
-	value []byte
+	value [sha256.Size]byte // digest of it: with its files, a slice would be held twice
 }
 
 // PutSlice puts a slice that Pick wrote back into a live store, in one transaction, and touches no other record; what came to the same
 // owners after the backup stays. Facts newer than the backup hold for what came back: who opted out since stays out. Messages that the records
 // would cause to be sent are not held: see what the records are before.
 func PutSlice(ctx context.Context, db *store.DB, r io.Reader, o SliceOptions) (done Sliced, err error) {
-	pieces, err := readSlice(ctx, db, r)
+	pieces, err := readSlice(ctx, db, r, weight{most: o.most})
 	if err != nil {
 		return done, fmt.Errorf("restore a slice: %w", err)
 	}
@@ -276,7 +301,7 @@ func (o SliceOptions) applyLater(ctx context.Context, db *store.DB, had []store.
 }
 
 // readSlice reads a slice whole: nothing of one that was cut or altered is used, and nothing that these keys did not seal.
-func readSlice(ctx context.Context, db *store.DB, r io.Reader) (pieces []piece, err error) {
+func readSlice(ctx context.Context, db *store.DB, r io.Reader, has weight) (pieces []piece, err error) {
 	declared := map[string]store.Kind{}
 	for _, k := range db.Declared() {
 		if !ours(k) {
@@ -285,17 +310,17 @@ func readSlice(ctx context.Context, db *store.DB, r io.Reader) (pieces []piece, 
 	}
 	_, _, err = readStream(r, func(header) error { return nil }, func(k store.Kind, raw store.Raw) error {
 		now, known := declared[k.Name]
-		switch {
-		case len(pieces) == mostSliced:
-			return fault.New(fault.TooLarge, "a slice has at most %d records", mostSliced)
-		case !known:
+		if !known {
 			return fault.New(fault.Invalid, "a slice holds no %s", k.Name)
+		}
+		if err := has.add(raw.Body); err != nil {
+			return err
 		}
 		value, err := db.Keys().Open(k, raw.ID, raw.Body)
 		if err != nil {
 			return fault.Wrap(fault.Invalid, err, "%s %s", k.Name, raw.ID)
 		}
-		pieces = append(pieces, piece{now, raw, value})
+		pieces = append(pieces, piece{now, raw, sha256.Sum256(value)})
 		return ctx.Err()
 	})
 	return pieces, err
@@ -304,5 +329,5 @@ func readSlice(ctx context.Context, db *store.DB, r io.Reader) (pieces []piece, 
 // stands says whether a record is as the slice has it, as far as a slice brings it back: its value, and whether it was deleted.
 func (p piece) stands(keys *store.Keys, old store.Raw) (bool, error) {
 	value, err := keys.Open(p.kind, old.ID, old.Body)
-	return err == nil && bytes.Equal(value, p.value) && old.Deleted.Equal(p.raw.Deleted), err
+	return err == nil && sha256.Sum256(value) == p.value && old.Deleted.Equal(p.raw.Deleted), err
 }

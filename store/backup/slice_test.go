@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
@@ -22,6 +25,7 @@ func (v *vendor) slice(pick PickOptions, o SliceOptions) (Sliced, error) {
 		pick.Kind = "account"
 	}
 	pick.Owners = map[string]store.Owner{"person": {Field: "account", Kinds: []string{"account"}}, "note": {Field: "of", Kinds: []string{"account", "person"}}}
+	maps.Copy(pick.Owners, blob.Owners("note"))
 	pick.Named = func(kind string, value json.RawMessage) (name, id string) {
 		var p person
 		if kind == "person" && json.Unmarshal(value, &p) == nil {
@@ -155,4 +159,72 @@ func TestASliceThatWasCutOrForgedIsRefused(t *testing.T) {
 	if done, err := PutSlice(v.Context(), v.DB, bytes.NewReader(whole), SliceOptions{By: "stf_ada"}); err != nil || done.Gone != 1 {
 		t.Errorf("whole: %+v, %v", done, err)
 	}
+}
+
+// The files of a customer go where her records go: through a change of keys, into a backup, out of it into an empty store, and back into the live one with a slice,
+// which holds no more than a stated number of bytes.
+func TestFilesAreCarriedLikeAnyRecord(t *testing.T) {
+	v := newVendor(t, storetest.Bolt(t))
+	v.settleAccounts(4) // per_0000 and per_0002 are of acc_a
+	content := map[string][]byte{}
+	hang := func(of string, n int) (id string) {
+		t.Helper()
+		file := bytes.Repeat([]byte(of), n/len(of))
+		l, err := blob.Put(t.Context(), v.DB, blob.Upload{Name: "shot.png", Type: "image/png", From: bytes.NewReader(file), Max: 64 << 20})
+		v.must(err)
+		v.update(v.DB, func(tx *store.Tx) error { return l.Keep(tx, of) })
+		content[l.ID()] = file
+		return l.ID()
+	}
+	hers := hang("not_0002", 3*blob.ChunkSize)
+	hang("not_0003", 1000) // of acc_b
+	whole := func(when string, db *store.DB) {
+		t.Helper()
+		for id, want := range content {
+			var got []byte
+			var rec blob.Rec
+			err := db.View(t.Context(), func(tx *store.Tx) (err error) {
+				rec, err = blob.Get(tx, id)
+				return err
+			})
+			if err == nil {
+				got, err = io.ReadAll(blob.Open(t.Context(), db, rec))
+			}
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s %s has %d bytes of %d: %v", when, id, len(got), len(want), err)
+			}
+		}
+	}
+	v.must(v.DB.Rotate(t.Context(), store.Act{By: "stf_ada", Verb: "key.rotate"}))
+	v.must(v.DB.Reseal(t.Context(), nil))
+	whole("behind a change of keys", v.DB)
+	v.back()
+	whole("restored", v.restore(v.find(time.Time{}), storetest.Bolt(t)))
+
+	v.update(v.DB, func(tx *store.Tx) error {
+		for kind := range blob.Owners("note") {
+			for raw, err := range tx.Stored(kind) {
+				if err != nil {
+					return err
+				}
+				if strings.Contains(raw.ID, hers[4:]) {
+					if err := tx.RemoveStored(kind, raw.ID); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if _, err := v.slice(PickOptions{Roots: []string{"acc_a"}}, SliceOptions{most: 3 * blob.ChunkSize}); fault.Of(err) != fault.TooLarge {
+		t.Errorf("more bytes than may be held: %v", err)
+	}
+	if _, err := v.slice(PickOptions{Roots: []string{"acc_a"}, most: 3 * blob.ChunkSize}, SliceOptions{}); fault.Of(err) != fault.TooLarge {
+		t.Errorf("more bytes than may be picked: %v", err)
+	}
+	done, err := v.slice(PickOptions{Roots: []string{"acc_a"}}, SliceOptions{})
+	if err != nil || fmt.Sprint(done.Restored) != "map[blob:1 chunk:3]" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	whole("behind a slice", v.DB)
 }
