@@ -306,7 +306,7 @@ func (k *call) resolves(d comms.Due) string {
 	case comms.CoverageDue:
 		return "/desk/tasks?incident=" + d.Incident
 	case comms.Classification:
-		return "/desk/incidents/" + d.Incident
+		return "/desk/incidents/" + d.Incident + "#classify"
 	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:
 		return "/desk/tickets?overdue=true"
 	case desk.HandoffDue:

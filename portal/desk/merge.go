@@ -13,7 +13,7 @@ import (
 // mostMerged bounds how many tickets lead one into another, and how many are shown together.
 const mostMerged = 50
 
-// Merging is a person's word that a ticket is about what another is about.
+// Joining is a person's word that a ticket is about what another is about.
 type Joining struct {
 	From, Into string // numbers
 	Reason     string
