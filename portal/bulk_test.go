@@ -47,7 +47,7 @@ func TestManyTicketsAreHandledAtOnceAndThatIsTakenBack(t *testing.T) {
 	if _, err := h.Desk.Handle(context.Background(), "stf_x", numbers[3], desk.Handling{Labels: &labels}); err != nil {
 		t.Fatal(err)
 	}
-	act := map[string]any{"choose": map[string]any{"queue": "general"}, "priority": "P1", "owner": "me", "label": []string{"wave 1"}, "reason": "the mail gateway is down"}
+	act := map[string]any{"choose": map[string]any{"queue": "general", "state": "new"}, "priority": "P1", "owner": "me", "label": []string{"wave 1"}, "reason": "the mail gateway is down"}
 	var dry, change bulkAnswer
 	h.post(auth.Support, bulkPath+"?dry_run=true", act).want(201).says("priority P3 → P1").silent("acme.example").into(&dry)
 	if !dry.DryRun || dry.Steps != 4 || dry.Counts["ticket"] != 4 || dry.Counts["ticket.left"] != 1 || !dry.Alone || len(dry.Drafts) != 0 {

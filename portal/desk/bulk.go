@@ -71,7 +71,7 @@ func (d *Desk) Gather(ctx context.Context, c Choice) (named contacts.Named, err 
 		switch {
 		case err != nil:
 			return named, err
-		case !page.Whole && c.State != AnyOpen:
+		case !page.Whole && (c.State == "" || c.State == Closed):
 			return named, fault.New(fault.Unavailable, "the closed tickets are still being read; ask again in a moment")
 		case len(named.IDs)+len(page.Items) > contacts.MaxSteps:
 			return named, fault.New(fault.TooLarge, "these are more than %d tickets: choose fewer", contacts.MaxSteps)
