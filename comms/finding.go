@@ -197,7 +197,7 @@ func figuresOf(u Update) templates.Before {
 func gist(s templates.Statement) string {
 	s.NextUpdateBy, s.NoChange, s.Doing = templates.Moment{}, false, nil
 	s.Audience, s.Channels, s.Locales = "", nil, nil
-	s.Changed, s.Apology, s.Unaffected, s.Translations = nil, "", false, nil
+	s.Changed, s.Apology, s.Unaffected, s.Translations, s.SignedBy = nil, "", false, nil, ""
 	for _, text := range []*string{&s.Headline, &s.WhatHappened, &s.YourAction, &s.Technical, &s.Scope.Text, &s.Affected.Who, &s.Timeline.Text, &s.DataLoss.Text} {
 		*text = squeeze(*text)
 	}

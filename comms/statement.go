@@ -52,7 +52,7 @@ func ParseStatement(body []byte) (templates.Statement, []fault.Field) {
 		"known": &s.Known, "unknown": &s.Unknown, "doing": &s.Doing, "unknown_none": &s.UnknownNone,
 		"next_update_by": &s.NextUpdateBy, "no_change": &s.NoChange, "audience": &s.Audience, "channels": &s.Channels, "locales": &s.Locales,
 		"picture":      object{"site_list": established(&s.Picture.SiteList), "contacts": established(&s.Picture.Contacts), "restore_scope": established(&s.Picture.RestoreScope)},
-		"long_because": &s.LongBecause, "apology": &s.Apology, "was_not": &s.WasNot, "say_unaffected": &s.Unaffected, "changed": &s.Changed, "translations": &s.Translations,
+		"long_because": &s.LongBecause, "apology": &s.Apology, "signed_by": &s.SignedBy, "was_not": &s.WasNot, "say_unaffected": &s.Unaffected, "changed": &s.Changed, "translations": &s.Translations,
 	}, &found)
 	return s, found
 }
@@ -264,6 +264,7 @@ func badOwned(s templates.Statement) (f []fault.Field) {
 	}
 	f = list{most: 10, prose: prose{most: 500}}.bad(f, "long_because", s.LongBecause)
 	f = prose{most: 1000, lines: true}.bad(f, "apology", s.Apology)
+	f = prose{most: 120}.bad(f, "signed_by", s.SignedBy)
 	if len(s.WasNot) > 0 {
 		f = subset(f, "was_not", s.WasNot, templates.WasNots())
 	}

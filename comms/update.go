@@ -509,7 +509,7 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 }
 
 func (r *Room) render(channel, locale string, says templates.Update) (templates.Rendered, error) {
-	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, templates.Social)
+	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, templates.Social, templates.Media)
 	if f = oneOf(f, "locale", locale, templates.Locales()...); len(f) > 0 {
 		return templates.Rendered{}, fault.BadFields(f...)
 	}

@@ -32,8 +32,9 @@ type editorView struct {
 	Approved []store.Approval
 	Channels []string
 	Locales  []tongue
-	Asked    bool // approvers were asked, and none has answered yet
-	Restored bool // what is in the form came from the working copy
+	News     []string // what the ledger says that the last update did not
+	Asked    bool     // approvers were asked, and none has answered yet
+	Restored bool     // what is in the form came from the working copy
 }
 
 // Found are the findings of one field.
@@ -183,12 +184,32 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 		"audience": "affected", "channels": "email\nsms\npage", "locales": "en\nzh-CN\nja"}
 	if v.Last != nil {
 		form = statementForm(v.Last.Statement)
-		for _, fresh := range []string{"headline", "what_happened", "next_update_by", "no_change", "apology", "changed.sites", "changed.customers", "changed.users",
+		v.News = k.news(incident, v.Last.Statement.Audience, v.Words)
+		for _, fresh := range []string{"headline", "what_happened", "next_update_by", "no_change", "apology", "signed_by", "changed.sites", "changed.customers", "changed.users",
 			"changed.timeline", "changed.data_loss"} { // must be said anew each time
 			delete(form, fresh)
 		}
+		form["known"] = strings.Trim(strings.Join(append(v.News, form["known"]), "\n"), "\n")
 	}
 	return form
+}
+
+// news is what the ledger says that the last update did not, a sentence for each count: with it an update says something though nobody can name a date.
+func (k *call) news(incident, audience string, words templates.Catalog) (all []string) {
+	n, err := k.p.Comms.News(k.UserContext(), incident, audience)
+	if err != nil {
+		k.p.Log.Warn("the ledger's news are not offered", "err", err) // the form is worth more than they are
+		return nil
+	}
+	for _, count := range []struct {
+		key string
+		n   int
+	}{{"desk.news.added", n.Added}, {"desk.news.rebuilt", n.Rebuilt}, {"desk.news.restored", n.Restored}, {"desk.news.whole", n.Whole}} {
+		if count.n > 0 {
+			all = append(all, words.T(count.key, count.n, n.Update, n.Now.AsOf.UTC().Format("15:04")+" UTC"))
+		}
+	}
+	return all
 }
 
 func (k *call) previews(v *editorView, updateID string) error {
@@ -353,7 +374,7 @@ var statementFields = map[string]func(string) any{
 	"data_loss.kind": asText, "data_loss.at_least": length, "data_loss.at_most": length, "data_loss.text": asText, "data_loss.confidence": asText,
 	"known": perLine, "unknown": perLine, "doing": perLine, "unknown_none": yes, "next_update_by": moment, "no_change": yes,
 	"audience": asText, "channels": perLine, "locales": perLine,
-	"affected.users": number, "affected.own_sites": asText, "apology": asText, "was_not": perLine, "long_because": perLine, "say_unaffected": yes,
+	"affected.users": number, "affected.own_sites": asText, "apology": asText, "signed_by": asText, "was_not": perLine, "long_because": perLine, "say_unaffected": yes,
 	"picture.site_list.state": asText, "picture.site_list.confidence": asText, "picture.contacts.state": asText, "picture.contacts.confidence": asText,
 	"picture.restore_scope.state": asText, "picture.restore_scope.confidence": asText,
 	"changed.sites": asText, "changed.customers": asText, "changed.users": asText, "changed.timeline": asText, "changed.data_loss": asText,

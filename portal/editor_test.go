@@ -54,7 +54,7 @@ func TestAStatementGoesThroughTheForm(t *testing.T) {
 	s := templates.Statement{
 		Phase: comms.Identified, Headline: "One", WhatHappened: "Two\nthree", YourAction: "nothing", Scope: templates.Scope{Products: []string{"A", "B"}, Regions: []string{"all"}, Text: "x"},
 		Affected: templates.Affected{Who: "y", Sites: templates.Count{State: templates.CountUnknown}, Customers: templates.Known(7), Users: templates.Between(10, 50), OwnSites: "none", Status: "estimate", Confidence: "low"},
-		Picture:  templates.Picture{SiteList: templates.Established{State: "partly", Confidence: "high"}}, LongBecause: []string{"d", "e"}, Apology: templates.ApologyStandard, WasNot: []string{"intent", "capacity"},
+		Picture:  templates.Picture{SiteList: templates.Established{State: "partly", Confidence: "high"}}, LongBecause: []string{"d", "e"}, Apology: templates.ApologyStandard, SignedBy: "Ada Lind, CEO", WasNot: []string{"intent", "capacity"},
 		Unaffected: true, Changed: map[string]string{templates.FigureSites: "f"},
 		Timeline: templates.Timeline{Kind: "not_known", Confidence: "low", FullScopeBy: templates.Moment{Word: templates.NotKnown}},
 		DataLoss: templates.DataLoss{Kind: "at_most", AtMost: &most, Confidence: "low"}, Known: []string{"a", "b"}, Unknown: []string{}, UnknownNone: true, Doing: []string{"c"},

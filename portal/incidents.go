@@ -157,6 +157,13 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, c)
 		}},
+		{method: "GET", path: base + "/:id/news", right: auth.UpdateRead, tag: "updates", summary: "what the ledger says that the newest update to an audience did not", query: []string{"audience"}, answer: comms.News{}, do: func(k *call) error {
+			n, err := p.Comms.News(k.UserContext(), k.Params("id"), k.Query("audience", comms.AudienceAffected))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, n)
+		}},
 		{method: "GET", path: base + "/:id/cohorts", right: auth.IncidentRead, tag: "ledger", summary: "parts of the affected set that are told and counted apart", answer: list[comms.CohortState]{}, do: func(k *call) error {
 			all, err := p.Comms.Cohorts(k.UserContext(), k.Params("id"))
 			if err != nil {

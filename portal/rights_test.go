@@ -27,6 +27,7 @@ var mayUse = map[string]string{
 	"GET /api/v1/incidents/:id/ledger":         everyone,
 	"GET /api/v1/incidents/:id/coverage":       everyone,
 
+	"GET /api/v1/incidents/:id/news":                   readers,
 	"GET /api/v1/incidents/:id/cohorts":                everyone,
 	"PUT /api/v1/incidents/:id/cohorts/:cohort":        "commander engineer automation",
 	"POST /api/v1/incidents/:id/cohorts/:cohort/close": "commander",

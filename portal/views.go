@@ -315,7 +315,7 @@ func (v editorView) Of() string {
 // More says whether something beside the usual fields is there.
 func (v editorView) More() bool {
 	for name, text := range v.Form {
-		if text != "" && (name == "apology" || name == "long_because" || name == "was_not" || strings.HasPrefix(name, "picture.")) {
+		if text != "" && (name == "apology" || name == "signed_by" || name == "long_because" || name == "was_not" || strings.HasPrefix(name, "picture.")) {
 			return true
 		}
 	}

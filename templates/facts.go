@@ -39,6 +39,7 @@ type Statement struct {
 
 	Picture      Picture                `json:"picture,omitzero"`         // what of the whole is established by now
 	LongBecause  []string               `json:"long_because,omitempty"`   // why it takes as long as it does
+	SignedBy     string                 `json:"signed_by,omitempty"`      // name and title of whoever signs, which makes the update a letter
 	Apology      string                 `json:"apology,omitempty"`        // "standard" is put into the reader's language
 	WasNot       []string               `json:"was_not,omitempty"`        // of [WasNots]; whether it was an attack is the security cause's
 	Unaffected   bool                   `json:"say_unaffected,omitempty"` // say the share that is not affected, of all that is on record

@@ -168,6 +168,7 @@ func scenarios() []scenario {
 			u.Cohorts = []CohortLoss{{Name: "Sites with an older restore point", Sites: 57, AtMost: Span(36 * time.Hour)}}
 			u.Before = &Before{Number: 11, Affected: Affected{Sites: Known(700), Customers: Known(400), Users: Between(1000, 5000)},
 				Timeline: Timeline{Kind: "at", Earliest: at(20, 0, 0)}, DataLoss: DataLoss{Kind: "at_most", AtMost: span(time.Minute)}}
+			st.SignedBy = "Ada Lind, Chief Executive Officer"
 			st.Headline, st.Apology, st.WasNot, st.Unaffected = "We count more sites than we said before", ApologyStandard, []string{"capacity", "intent"}, true
 			st.Affected = Affected{Who: "sites that the script deleted", Sites: Known(883), Customers: Known(775), Users: Between(2000, 9000), OwnSites: "not_counted",
 				Status: "final", Confidence: "high"}
@@ -242,8 +243,8 @@ func everyChannel(t *testing.T, locale string, s scenario) string {
 		return out
 	}
 	mail, sms := r(Email), r(SMS)
-	return fmt.Sprintf("==== subject\n%s\n==== sms, %d segments\n%s\n==== email, text\n%s==== ticket\n%s==== page\n%s==== email, HTML\n%s",
-		mail.Subject, sms.Segments, sms.Text, mail.Text, r(Tickets).Text, r(OnPage).HTML, style.ReplaceAllString(mail.HTML, ""))
+	return fmt.Sprintf("==== subject\n%s\n==== sms, %d segments\n%s\n==== email, text\n%s==== ticket\n%s==== page\n%s==== email, HTML\n%s\n==== press\n%s",
+		mail.Subject, sms.Segments, sms.Text, mail.Text, r(Tickets).Text, r(OnPage).HTML, style.ReplaceAllString(mail.HTML, ""), r(Media).Text)
 }
 
 func everyMessage(t *testing.T, locale string) string {

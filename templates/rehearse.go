@@ -13,7 +13,7 @@ func (s *Set) rehearse(sum io.Writer) error {
 	vendor := Vendor{Name: "Acme", URL: "https://status.acme.example", Support: "https://status.acme.example/support", Phone: "+12025550100", Zone: "Asia/Tokyo"}
 	for _, locale := range locales {
 		for i, u := range sampleUpdates() {
-			for _, channel := range []string{Email, SMS, OnPage, Tickets} {
+			for _, channel := range []string{Email, SMS, OnPage, Tickets, Media} {
 				r, err := s.Update(channel, locale, u, vendor)
 				if err != nil {
 					return err

@@ -3,6 +3,7 @@ package templates
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ const (
 	SMS     = "sms"
 	OnPage  = "page"   // an HTML fragment for the status page
 	Tickets = "ticket" // plain text for a ticket's conversation
+	Media   = "media"  // a statement to the press, which a person sends
 	Social  = "social" // a post that a person puts on a social network
 )
 
@@ -45,6 +47,7 @@ type Sheet struct {
 	Meta     []Phrase // title, number, phase, time
 	Assured  []Phrase // the four sentences of a first notice
 	Facts    []Fact
+	Signed   Phrase // who signs it, when it is a letter
 	Prevails Phrase // which language prevails; empty when there is one language only
 	Support  []Phrase
 	Page     Phrase // link to the incident's page
@@ -101,6 +104,8 @@ func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err
 		r.HTML, err = l.run(updatePage, sheet)
 	case Tickets:
 		r.Text, err = l.run(updateTicket, sheet)
+	case Media:
+		r.Text, err = l.run(updateMedia, sheet)
 	case SMS:
 		r.Text, r.Left, err = w.sms()
 		r.Segments, _ = Segments(r.Text)
@@ -300,8 +305,13 @@ func (w *writer) sheet() (Sheet, error) {
 	s.add(w, "doing", nil, w.items(st.Doing))
 	s.passOn(w)
 	s.add(w, "technical", w.paragraphs(st.Technical), nil)
-	s.Prevails = w.prevails()
+	s.Signed, s.Prevails = w.line(st.SignedBy), w.prevails()
 	return s, w.err
+}
+
+// Public says whether a fact belongs into a statement to the press: what to do, passages for customers and technical parts do not.
+func (f Fact) Public() bool {
+	return !slices.Contains([]string{"pass_on", "technical"}, f.Key)
 }
 
 func (s *Sheet) add(w *writer, key string, said []Phrase, items []Phrase) {

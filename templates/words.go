@@ -54,6 +54,7 @@ const (
 	updateHTML    = "update.email.html"
 	updatePage    = "update.page.html"
 	updateTicket  = "update.ticket.txt"
+	updateMedia   = "update.media.txt"
 	messageLayout = "message.email.html"
 )
 
