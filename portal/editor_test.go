@@ -2,6 +2,7 @@ package portal
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,23 @@ func TestTheLogSpeaksInWords(t *testing.T) {
 		for _, locale := range templates.Locales() {
 			if got := logLine(set.Catalog(locale), e); got == "" {
 				t.Errorf("%s %q is nothing in %s", one.what, one.text, locale)
+			}
+		}
+	}
+}
+
+// Every field of the editor has a name in every language.
+func TestEveryFieldOfTheEditorHasAName(t *testing.T) {
+	set, err := templates.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range templates.Locales() {
+		var v editorView
+		v.Words = set.Catalog(locale)
+		for name := range statementFields {
+			if in := v.Input(name); in.Label == "" || strings.Contains(in.Label+in.Hint, "⟦") {
+				t.Errorf("%s: %s is called %q, with the hint %q", locale, name, in.Label, in.Hint)
 			}
 		}
 	}

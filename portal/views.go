@@ -256,13 +256,14 @@ var hints = map[string]string{
 // Input makes a field of the editor; options make it a choice.
 func (v editorView) Input(name string, options ...string) editorInput {
 	in := editorInput{Name: name, Found: v.Found(name)}
-	switch base, _, of := strings.Cut(strings.TrimPrefix(name, "picture."), "."); {
+	part, ofPicture := strings.CutPrefix(name, "picture.")
+	switch {
 	case strings.HasPrefix(name, "changed."):
 		in.Label = v.Words.T("desk.f.changed")
-	case base != name && of && strings.HasSuffix(name, ".confidence"):
+	case ofPicture && strings.HasSuffix(part, ".confidence"):
 		in.Label = v.Words.T("desk.f.affected.confidence")
-	case base != name:
-		in.Label = v.Words.T("desk.f.picture." + base)
+	case ofPicture:
+		in.Label = v.Words.T("desk.f.picture." + strings.TrimSuffix(part, ".state"))
 	default:
 		in.Label = v.Words.T("desk.f." + name)
 	}
