@@ -192,6 +192,12 @@ func (d *Desk) FollowMove(tx *store.Tx, m comms.Moved) error {
 	if !have && fault.Of(err) != fault.NotFound {
 		return err
 	}
+	if c.State == CheckBlocked && m.Now.State != comms.Verifying { // what blocked it is over with the state that it was in
+		if err := d.Comms.Settle(tx, taskBlocked, id, m.By, "the site was moved on"); err != nil {
+			return err
+		}
+		c.Owner, c.Until = "", time.Time{}
+	}
 	switch m.Now.State {
 	case comms.Rebuilt:
 		if have {
@@ -668,8 +674,11 @@ const (
 	VerdictBlocked = "blocked"
 )
 
-// taskBlocked is the sort of the task that a blocked check is for its owner.
-const taskBlocked = "check.blocked"
+// taskBlocked is the sort of the task that a blocked check is for its owner, taskRejected of what the lead of a batch owes a customer who misses something.
+const (
+	taskBlocked  = "check.blocked"
+	taskRejected = "check.rejected"
+)
 
 func (s Submission) bad(p CheckPolicy, now time.Time) (f []fault.Field) {
 	bad := func(field, code, reason string) {
@@ -888,6 +897,9 @@ func (d *Desk) pass(tx *store.Tx, by string, rec store.Rec[Check], c Check) (sto
 	}
 	why := fmt.Sprintf("passed its check, attempt %d, by %d", c.Attempt, len(c.PassedBy))
 	if err := d.Comms.MoveSite(tx, comms.Mover{By: by, Finish: true}, c.Incident, c.Site, comms.MoveLine{State: comms.Passed, Reason: why}); err != nil {
+		return rec, err
+	}
+	if err := d.Comms.Settle(tx, taskRejected, rec.ID, by, "the site has passed again"); err != nil {
 		return rec, err
 	}
 	return rec, d.tellPassed(tx, rec)

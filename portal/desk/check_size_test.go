@@ -66,7 +66,7 @@ func (h *hospital) act(ctx context.Context, who int, ends time.Time) error {
 		if err != nil || len(got) == 0 {
 			return err
 		}
-		now := &hand{who: who, id: got[0].ID, epoch: got[0].Value.Epoch, left: h.draw(2), gone: h.draw(40) == 0}
+		now := &hand{who: who, id: got[0].ID, epoch: got[0].Value.Epoch, left: h.draw(4) / 3, gone: h.draw(40) == 0}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if was := h.holds[now.id]; was != "" {

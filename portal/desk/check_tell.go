@@ -200,7 +200,7 @@ func (d *Desk) hearMissing(tx *store.Tx, rec store.Rec[Check], in store.Rec[comm
 	} else if fault.Of(err) != fault.NotFound {
 		return err
 	}
-	_, err = d.Comms.Owe(tx, comms.Task{What: "check.rejected", Of: rec.ID, Account: c.Account, Incident: c.Incident, Owner: owner,
+	_, err = d.Comms.Owe(tx, comms.Task{What: taskRejected, Of: rec.ID, Account: c.Account, Incident: c.Incident, Owner: owner,
 		Title: fmt.Sprintf("the customer of site %s says that something is missing: ticket %s", c.Site, ticket.Value.Number)})
 	return err
 }
