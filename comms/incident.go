@@ -206,8 +206,7 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 		if err := also(tx, id); err != nil {
 			return err
 		}
-		return r.tellInternal(tx, templates.MsgDeclared, templates.Declared{Title: in.Title, Severity: in.Severity, Category: in.Category, Summary: in.Summary,
-			Impact: in.Impact, At: in.DeclaredAt, URL: r.deskURL(id), Drill: in.Drill})
+		return r.callOut(tx, id, in)
 	})
 	return rec, err
 }
@@ -360,7 +359,7 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if to.State != Closed {
 		return nil
 	}
-	for _, what := range []string{FullScope, CoverageDue, Classification} {
+	for _, what := range []string{FullScope, CoverageDue, Classification, Command} {
 		if err := r.keep(tx, id, what, by); err != nil {
 			return err
 		}

@@ -18,6 +18,8 @@ type Policy struct {
 	NextUpdate    map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
 	Ladders       map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
 	OnDuty        Ladder                   `yaml:"on_duty" json:"on_duty"`                 // of what has no ladder, once staff have accounts
+	Call          []Post                   `yaml:"call" json:"call"`                       // who is called when a P0 or P1 is declared, once staff have accounts
+	Commanded     time.Duration            `yaml:"commanded" json:"commanded"`             // within it somebody takes command of it
 	SecondRead    time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
 	Classify      time.Duration            `yaml:"classify" json:"classify"`               // of a P0 or P1 that was declared without all facts
 	PageOnly      time.Duration            `yaml:"page_only_after" json:"page_only_after"` // no approver for so long: the author of a P0 may publish to the page
@@ -90,12 +92,14 @@ type Retry struct {
 
 // DefaultPolicy is what is in force when the policy file says nothing.
 func DefaultPolicy() Policy {
+	call, commanded := defaultCall()
 	return Policy{
 		Categories: []string{"availability", "performance", "data", "access", "security", "third_party", "maintenance"},
 		Levels:     defaultLevels(),
 		NextUpdate: map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 24 * time.Hour},
 		Ladders:    map[string]Ladder{},
 		OnDuty:     onDuty(),
+		Call:       call, Commanded: commanded,
 		SecondRead: time.Hour,
 		Classify:   time.Hour,
 		PageOnly:   15 * time.Minute,
@@ -155,7 +159,7 @@ func (p Policy) Check() error {
 			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
 		}
 	}
-	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}

@@ -113,6 +113,12 @@ func (p *Portal) deskRoutes() []route {
 		}},
 		{method: "POST", path: "/desk/incidents", page: true, right: auth.IncidentDeclare, do: (*call).declare},
 		{method: "GET", path: "/desk/incidents/:id", page: true, right: auth.IncidentRead, do: func(k *call) error { return k.room(200, nil) }},
+		{method: "POST", path: "/desk/incidents/:id/command", page: true, right: auth.IncidentEdit, do: func(k *call) error {
+			if _, err := p.Comms.TakeCommand(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("reason")); err != nil {
+				return k.room(problemOf(err).Status, err)
+			}
+			return k.Redirect("/desk/incidents/"+k.Params("id"), fiber.StatusSeeOther)
+		}},
 		{method: "GET", path: "/desk/incidents/:id/live", page: true, right: auth.IncidentRead, do: func(k *call) error {
 			v, err := k.roomView()
 			if err != nil {
@@ -307,6 +313,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/tasks?incident=" + d.Incident
 	case comms.Classification:
 		return "/desk/incidents/" + d.Incident + "#classify"
+	case comms.Command:
+		return "/desk/incidents/" + d.Incident
 	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:
 		return "/desk/tickets?overdue=true"
 	case desk.HandoffDue:

@@ -78,6 +78,17 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, p.incident(rec))
 		}},
+		{method: "POST", path: base + "/:id/command", right: auth.IncidentEdit, tag: "incidents", summary: "take command, or confirm that one has it; from somebody else with a reason", body: reasonBody{}, answer: incidentAnswer{}, do: func(k *call) error {
+			var in reasonBody
+			if err := k.optional(&in); err != nil {
+				return err
+			}
+			rec, err := p.Comms.TakeCommand(k.UserContext(), k.person.ID, k.Params("id"), in.Reason)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, p.incident(rec))
+		}},
 		{method: "PATCH", path: base + "/:id", right: auth.IncidentEdit, tag: "incidents", summary: "change severity, state, category, title, summary, impact, commander or pinned facts",
 			body: comms.Amend{}, answer: incidentAnswer{}, do: func(k *call) error {
 				var in comms.Amend

@@ -20,6 +20,8 @@ var mayUse = map[string]string{
 	"GET /api/v1/incidents":                    everyone,
 	"GET /api/v1/incidents/:id":                everyone,
 	"PATCH /api/v1/incidents/:id":              "commander",
+	"POST /api/v1/incidents/:id/command":       "commander",
+	"POST /desk/incidents/:id/command":         "commander",
 	"PUT /api/v1/incidents/:id/security-cause": "security",
 	"GET /api/v1/incidents/:id/log":            everyone,
 	"PUT /api/v1/incidents/:id/affected":       "commander engineer automation",
