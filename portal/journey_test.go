@@ -220,7 +220,7 @@ const soundness = `(() => {
 	if (!document.documentElement.lang) wrong.push('no language');
 	if (levels.filter(l => l === 1).length !== 1) wrong.push('not one first heading: ' + levels);
 	levels.forEach((l, i) => { if (l > (levels[i - 1] ?? 0) + 1) wrong.push('a heading of level ' + l + ' behind ' + (levels[i - 1] ?? 0)); });
-	document.querySelectorAll('input:not([type=hidden]),select,textarea').forEach(f => { if (!f.labels.length) wrong.push('no label on ' + f.name); });
+	document.querySelectorAll('input:not([type=hidden]),select,textarea').forEach(f => { if (!f.labels.length && !f.getAttribute('aria-label')) wrong.push('no label on ' + f.name); });
 	document.querySelectorAll('a,button').forEach(a => { if (!(a.innerText.trim() || a.ariaLabel) && a.checkVisibility()) wrong.push('a nameless ' + a.outerHTML); });
 	const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
 	ids.forEach((id, i) => { if (ids.indexOf(id) !== i) wrong.push('two of id ' + id); });
