@@ -257,7 +257,7 @@ func countFindings(s templates.Statement, f *templates.Figures) (all []Finding) 
 // unitFindings asks whose the counted sites are: 400 with and without one's own mean different things.
 func unitFindings(s templates.Statement) []Finding {
 	if s.Affected.Sites.State == templates.CountKnown && s.Affected.OwnSites == "" {
-		return []Finding{{Level: LevelWarning, Field: "affected.own_sites", Code: codeMissing, Reason: "is missing: readers cannot tell whether our own sites are in the count", Mend: "say counted, not_counted or none"}}
+		return []Finding{{Level: LevelWarning, Field: "affected.own_sites", Code: codeMissing, Reason: "is missing: readers cannot tell whether our own sites are in the count", Mend: "say whether they are counted, not counted, or none of them is affected"}}
 	}
 	return nil
 }

@@ -156,9 +156,9 @@ func (r *Room) readWanted(ctx context.Context, components []string, incident str
 	return components, incident, f, err
 }
 
-// SubscriptionChannels are the channels on which strangers may subscribe.
+// SubscriptionChannels are the channels on which strangers may subscribe: texts only where they reach people.
 func (r *Room) SubscriptionChannels() []string {
-	if r.Policy.Subscribe.Texts == 0 {
+	if r.Policy.Subscribe.Texts == 0 || r.Asking.Live != nil && !r.Asking.Live(ChannelSMS) {
 		return []string{ChannelEmail}
 	}
 	return []string{ChannelEmail, ChannelSMS}

@@ -196,6 +196,11 @@ func TestAnAddressIsAskedLittleAndNothingIsLearntOfIt(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	w.Asking.Live = func(channel string) bool { return channel == ChannelEmail }
+	if !slices.Equal(w.SubscriptionChannels(), []string{ChannelEmail}) {
+		t.Error("texts are offered although none reaches anybody")
+	}
+	w.Asking.Live = nil
 	if w.Policy.Subscribe.Texts = 0; !slices.Equal(w.SubscriptionChannels(), []string{ChannelEmail}) {
 		t.Error("texts are offered without a budget")
 	}
