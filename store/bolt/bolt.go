@@ -208,22 +208,9 @@ const (
 
 func (c *call) leave() bool { return c.stage.CompareAndSwap(waiting, left) }
 
-// Update implements store.Engine. A function that asks nothing is no more than its writes, each with the version that it succeeds, and so it
-// means the same whatever others write beside it: it is run here, beside the others, and only its writes wait for their turn. One that
-// asks is run again when its turn has come.
+// Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c := &call{ctx: ctx, fn: fn}
-	var ahead unseen
-	if writes, err := fn(&ahead); !ahead.asked {
-		if err != nil {
-			return err
-		}
-		c.fn = func(store.Snapshot) (store.Writes, error) { return writes, nil }
-	}
-	return e.do(c)
+	return e.do(&call{ctx: ctx, fn: fn})
 }
 
 var (

@@ -94,10 +94,7 @@ func hold(t *testing.T, e *bolt.Engine, id string) (release func() error) {
 	go func() {
 		err := store.ErrUnavailable // an impatient store may be busy
 		for errors.Is(err, store.ErrUnavailable) {
-			err = e.Update(context.Background(), func(s store.Snapshot) (store.Writes, error) {
-				if _, err := s.Get("plain", id); !errors.Is(err, store.ErrNotFound) { // it asks, and so it waits for its turn
-					return nil, err
-				}
+			err = e.Update(context.Background(), func(store.Snapshot) (store.Writes, error) {
 				close(held)
 				<-free
 				return store.Writes{record("plain", id)}, nil
@@ -141,10 +138,7 @@ func TestACallerWhoLeavesTheQueueTakesTheCallAlong(t *testing.T) {
 			update, claim := make(chan error, 1), make(chan error, 1)
 			var mine int // what the function touches is its caller's again once the call has returned
 			go func() {
-				err := e.Update(ctx, func(s store.Snapshot) (store.Writes, error) {
-					if _, err := s.Get("plain", "pln_left"); !errors.Is(err, store.ErrNotFound) { // it asks, and so it waits for its turn
-						return nil, err
-					}
+				err := e.Update(ctx, func(store.Snapshot) (store.Writes, error) {
 					mine++
 					return store.Writes{record("plain", "pln_left")}, nil
 				})
@@ -171,45 +165,6 @@ func TestACallerWhoLeavesTheQueueTakesTheCallAlong(t *testing.T) {
 				t.Errorf("held: %v, left: %v, ran: %d", has(t, e, "plain", "pln_held"), has(t, e, "plain", "pln_left"), mine-1)
 			}
 		})
-	}
-}
-
-// A function that asks nothing runs beside whoever has the writer; one that asks runs in its turn, whatever it made of being told to wait.
-func TestAFunctionThatAsksNothingRunsAhead(t *testing.T) {
-	e := ready(t, filepath.Join(t.TempDir(), "store.db"), bolt.Options{})
-	release := hold(t, e, "pln_held")
-	ran, done := make(chan struct{}), make(chan error, 2)
-	go func() {
-		done <- e.Update(t.Context(), func(store.Snapshot) (store.Writes, error) {
-			close(ran)
-			return store.Writes{record("plain", "pln_ahead")}, nil
-		})
-	}()
-	<-ran // while another has the writer
-	go func() {
-		done <- e.Update(t.Context(), func(s store.Snapshot) (store.Writes, error) {
-			n, err := s.Count(store.Range{Kind: "plain"})
-			for _, rowErr := range s.Scan(store.Range{Kind: "plain"}) {
-				err = errors.Join(err, rowErr)
-			}
-			if _, getErr := s.Get("plain", "pln_held"); err != nil || getErr != nil || n == 0 {
-				return store.Writes{record("plain", "pln_blind")}, nil // as if it had been answered
-			}
-			return store.Writes{record("plain", "pln_seen")}, nil
-		})
-	}()
-	if err := release(); err != nil {
-		t.Error(err)
-	}
-	if err := errors.Join(<-done, <-done); err != nil {
-		t.Error(err)
-	}
-	if !has(t, e, "plain", "pln_ahead") || !has(t, e, "plain", "pln_seen") || has(t, e, "plain", "pln_blind") {
-		t.Error("what was asked before its turn was answered, or what was not asked was lost")
-	}
-	// What it refuses it is told at once.
-	if err := e.Update(t.Context(), func(store.Snapshot) (store.Writes, error) { return nil, store.ErrConflict }); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -16,28 +15,6 @@ import (
 func recordBucket(kind string) []byte       { return []byte("r/" + kind) }
 func indexBucket(kind, index string) []byte { return []byte("i/" + kind + "/" + index) }
 func dueBucket(kind string) []byte          { return []byte("d/" + kind) }
-
-// unseen stands in for the store before a call has its turn. It answers nothing and keeps whether it was asked.
-type unseen struct{ asked bool }
-
-var errUnseen = errors.New("not before its turn")
-
-func (u *unseen) Get(string, string) (store.Raw, error) {
-	u.asked = true
-	return store.Raw{}, errUnseen
-}
-
-func (u *unseen) Scan(store.Range) iter.Seq2[store.Raw, error] {
-	return func(yield func(store.Raw, error) bool) {
-		u.asked = true
-		yield(store.Raw{}, errUnseen)
-	}
-}
-
-func (u *unseen) Count(store.Range) (int, error) {
-	u.asked = true
-	return 0, errUnseen
-}
 
 type snapshot struct {
 	tx    *bbolt.Tx
