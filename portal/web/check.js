@@ -31,7 +31,7 @@
   if (!form || !form.hasAttribute('data-run')) return;
 
   var lease = document.getElementById('lease'), saved = document.getElementById('saved'), lost = document.getElementById('lost');
-  var end = Date.now() + 1000 * Number(lease.getAttribute('data-seconds')), timer = null, gone = false, changed = false, sent = 0;
+  var end = Date.now() + 1000 * Number(lease.getAttribute('data-seconds')), timer = null, gone = false, changed = false, sent = 0, flight = null;
   var two = function (n) { return n < 10 ? '0' + n : String(n); };
   function show() {
     var left = Math.max(0, Math.round((end - Date.now()) / 1000));
@@ -55,8 +55,9 @@
     if (gone) return;
     clearTimeout(timer);
     var mine = ++sent;
+    flight = new AbortController();
     fetch(form.getAttribute('data-run'), {
-      method: 'PUT', credentials: 'same-origin', keepalive: true, body: JSON.stringify(written()),
+      method: 'PUT', credentials: 'same-origin', keepalive: true, signal: flight.signal, body: JSON.stringify(written()),
       headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': form.getAttribute('data-csrf') }
     }).then(function (answer) {
       if (answer.status === 409) {
@@ -74,7 +75,7 @@
         }
         show();
       });
-    }).catch(function () { say('data-unsaved'); });
+    }).catch(function () { if (!gone) say('data-unsaved'); });
   }
   form.addEventListener('input', function () {
     changed = true;
@@ -82,7 +83,11 @@
     clearTimeout(timer);
     timer = setTimeout(beat, 400);
   });
-  form.addEventListener('submit', function () { gone = true; });
+  form.addEventListener('submit', function () { // it brings all that is written: what is under way would come too late and be refused
+    gone = true;
+    clearTimeout(timer);
+    if (flight) flight.abort();
+  });
   window.addEventListener('pagehide', function () { if (changed) beat(); });
   setInterval(show, 1000);
   setInterval(beat, 1000 * Number(form.getAttribute('data-beat')));
