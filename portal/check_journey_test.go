@@ -61,8 +61,8 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	second.do(chromedp.Click("li[id='results.opens'] input[value=done]"), chromedp.SetValue("#value-admin", "yes"), chromedp.Click("li[id='results.admin'] input[value=done]"))
 	finish(second)
 	second.sees(".tone-good", "The customer has been told")
-	second.content("409") // what was still being saved when the check was submitted is refused, and nothing of it is missing
-	first.content("409")
+	second.content()
+	first.content()
 
 	link := ""
 	err = w.relay.Await(t.Context(), func() bool {

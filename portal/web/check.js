@@ -31,7 +31,7 @@
   if (!form || !form.hasAttribute('data-run')) return;
 
   var lease = document.getElementById('lease'), saved = document.getElementById('saved'), lost = document.getElementById('lost');
-  var end = Date.now() + 1000 * Number(lease.getAttribute('data-seconds')), timer = null, gone = false, changed = false, sent = 0, flight = null;
+  var end = Date.now() + 1000 * Number(lease.getAttribute('data-seconds')), timer = null, gone = false, changed = false, submitted = false, sent = 0, flight = null;
   var two = function (n) { return n < 10 ? '0' + n : String(n); };
   function show() {
     var left = Math.max(0, Math.round((end - Date.now()) / 1000));
@@ -83,8 +83,9 @@
     clearTimeout(timer);
     timer = setTimeout(beat, 400);
   });
-  form.addEventListener('submit', function () { // it brings all that is written: what is under way would come too late and be refused
-    gone = true;
+  form.addEventListener('submit', function (ev) { // it brings all that is written: a second one, or what is being saved, would come too late and be refused
+    if (submitted) return ev.preventDefault();
+    submitted = gone = true;
     clearTimeout(timer);
     if (flight) flight.abort();
   });
