@@ -39,7 +39,7 @@ func (p *Portal) card() Card {
 func (p *Portal) confirmRoutes() []route {
 	return []route{
 		{method: "GET", path: "/c/:token", do: func(k *call) error { return k.confirmPage(200, "", "") }},
-		{method: "POST", path: "/c/:token", do: (*call).confirm},
+		{method: "POST", path: "/c/:token", form: true, do: (*call).confirm},
 		{method: "GET", path: "/card", do: func(k *call) error {
 			return p.render(k.Ctx, 200, "card", struct {
 				base
@@ -102,9 +102,6 @@ func (k *call) confirmPage(status int, wrong, typed string) error {
 }
 
 func (k *call) confirm() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	subject, ok := k.p.Gate.Key.OpenLink(LinkConfirm, k.Params("token"))
 	if !ok {
 		return k.confirmPage(fiber.StatusNotFound, "", "")
@@ -147,9 +144,11 @@ func (c Card) vCard(name, note string) string {
 
 var vEscapes = strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\r\n", `\n`, "\n", `\n`, "\r", "")
 
+// vText escapes text for both (RFC 2426 section 4, RFC 5545 section 3.3.11).
 func vText(s string) string { return vEscapes.Replace(s) }
 
-// fold breaks a line of a vCard so that none is longer than 75 bytes, and between characters (RFC 2426 section 2.6).
+// fold breaks a line of a vCard or a calendar so that none is longer than 75 bytes, and between characters (RFC 2426 section 2.6, RFC 5545
+// section 3.1), and ends it.
 func fold(s string) string {
 	var b strings.Builder
 	n := 0

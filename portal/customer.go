@@ -131,12 +131,7 @@ type spokenText struct {
 func (p *Portal) customerRoutes() []route {
 	const at = "/t/:number"
 	post := func(path string, do func(*call) error) route {
-		return route{method: "POST", path: path, do: func(k *call) error {
-			if k.foreign() {
-				return fault.New(fault.Forbidden, "this form was sent from another site")
-			}
-			return do(k)
-		}}
+		return route{method: "POST", path: path, form: true, do: do}
 	}
 	words := post(at+"/words", (*call).addWords)
 	words.files, words.own = true, true

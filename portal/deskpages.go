@@ -96,7 +96,7 @@ func (s shell) Wrong(field string) string {
 func (p *Portal) deskRoutes() []route {
 	return []route{
 		{method: "GET", path: "/desk/sign-in", do: func(k *call) error { return k.signInPage(200, "") }},
-		{method: "POST", path: "/desk/sign-in", own: true, do: (*call).signIn},
+		{method: "POST", path: "/desk/sign-in", form: true, own: true, do: (*call).signIn},
 		{method: "POST", path: "/desk/sign-out", page: true, do: func(k *call) error {
 			if err := p.Gate.SignOut(k.UserContext(), k.Cookies(p.cookie())); err != nil {
 				return err
@@ -200,9 +200,6 @@ func (k *call) signInPage(status int, wrong string) error {
 }
 
 func (k *call) signIn() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	var session auth.Session
 	var cookie, wrong string
 	var err error

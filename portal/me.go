@@ -40,9 +40,6 @@ type meView struct {
 func (p *Portal) meRoutes() []route {
 	own := func(do func(*call, desk.Own) error) func(*call) error {
 		return func(k *call) error {
-			if k.foreign() {
-				return fault.New(fault.Forbidden, "this form was sent from another site")
-			}
 			o, err := p.Desk.Own(k.UserContext(), k.FormValue("visit"))
 			if fault.Of(err) == fault.NotFound {
 				return k.meDoor(fiber.StatusNotFound, meView{Over: true})
@@ -55,15 +52,15 @@ func (p *Portal) meRoutes() []route {
 	}
 	return []route{
 		{method: "GET", path: "/me", do: (*call).lookAtMe},
-		{method: "POST", path: "/me", do: (*call).askForMe},
-		{method: "POST", path: "/me/open", do: (*call).openMe},
-		{method: "POST", path: "/me/right", do: own((*call).meIsRight)},
-		{method: "POST", path: "/me/wish", do: own((*call).wishOfMe)},
-		{method: "POST", path: "/me/amend", do: own((*call).amendOfMe)},
-		{method: "POST", path: "/me/agree", do: own((*call).agreeFromMe)},
-		{method: "POST", path: "/me/vouch", do: own((*call).vouchFromMe)},
+		{method: "POST", path: "/me", form: true, do: (*call).askForMe},
+		{method: "POST", path: "/me/open", form: true, do: (*call).openMe},
+		{method: "POST", path: "/me/right", form: true, do: own((*call).meIsRight)},
+		{method: "POST", path: "/me/wish", form: true, do: own((*call).wishOfMe)},
+		{method: "POST", path: "/me/amend", form: true, do: own((*call).amendOfMe)},
+		{method: "POST", path: "/me/agree", form: true, do: own((*call).agreeFromMe)},
+		{method: "POST", path: "/me/vouch", form: true, do: own((*call).vouchFromMe)},
 		{method: "GET", path: "/me/tickets/:other", do: (*call).myTicket},
-		{method: "POST", path: "/me/copy", do: own((*call).copyOfMe)},
+		{method: "POST", path: "/me/copy", form: true, do: own((*call).copyOfMe)},
 		{method: "POST", path: "/me/leave", do: func(k *call) error {
 			k.forget("/me")
 			return k.Redirect("/me?lang="+k.p.locale(k.Ctx), fiber.StatusSeeOther)
@@ -118,9 +115,6 @@ func (k *call) showMe(status int, own desk.Own, v meView) error {
 
 // askForMe sends a code to an address that is on file. The answer is the same for one that is not.
 func (k *call) askForMe() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	v := meView{To: k.FormValue("to")}
 	sent, err := k.p.Desk.AskCode(k.UserContext(), desk.Ask{Why: desk.ToOpen, To: v.To, By: "public:web", Source: network(k.p.source(k.Ctx)), Locale: k.p.locale(k.Ctx)})
 	if err != nil {
@@ -139,9 +133,6 @@ func (k *call) meFailed(v meView, err error, wrong string) (failed error) {
 
 // openMe takes the code back, or the link of the mail that it came in, and opens the page.
 func (k *call) openMe() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	if link := k.FormValue("k"); link != "" {
 		given, err := k.p.Desk.GiveOwnLink(k.UserContext(), link)
 		if fault.Of(err) == fault.NotFound {

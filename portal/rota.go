@@ -313,7 +313,7 @@ func (k *call) calendar() error {
 		return err
 	}
 	var b strings.Builder
-	line := func(format string, args ...any) { b.WriteString(foldLine(fmt.Sprintf(format, args...)) + "\r\n") }
+	line := func(format string, args ...any) { b.WriteString(fold(fmt.Sprintf(format, args...))) }
 	line("BEGIN:VCALENDAR")
 	line("VERSION:2.0")
 	line("PRODID:-//Lifeline//Rota//EN")
@@ -328,34 +328,13 @@ func (k *call) calendar() error {
 		line("DTSTAMP:%s", now.UTC().Format(stamp))
 		line("DTSTART:%s", s.Start.UTC().Format(stamp))
 		line("DTEND:%s", s.End.UTC().Format(stamp))
-		line("SUMMARY:%s", calendarText(strings.TrimSpace(s.Role+" "+s.Region)+": "+s.Shift))
+		line("SUMMARY:%s", vText(strings.TrimSpace(s.Role+" "+s.Region)+": "+s.Shift))
 		line("END:VEVENT")
 	}
 	line("END:VCALENDAR")
 	k.Set(fiber.HeaderContentType, "text/calendar; charset=utf-8")
 	k.Set(fiber.HeaderCacheControl, "no-store")
 	return k.SendString(b.String())
-}
-
-// calendarText escapes text (RFC 5545 section 3.3.11).
-func calendarText(s string) string {
-	return strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\r", "", "\n", `\n`).Replace(s)
-}
-
-// foldLine breaks a line after 75 bytes, never within a character (RFC 5545 section 3.1).
-func foldLine(s string) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		size := len(string(r))
-		if n+size > 75 {
-			b.WriteString("\r\n ")
-			n = 1
-		}
-		b.WriteRune(r)
-		n += size
-	}
-	return b.String()
 }
 
 // rotaDesk is who is on duty, what is wrong with the plan, and how it is changed.

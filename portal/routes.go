@@ -31,6 +31,7 @@ type route struct {
 	forms        bool     // body may also come as a form
 	max          int      // bytes of a body that is not read as it comes; 0: maxJSON
 	file         string   // the field of a form that is a file, read as it comes behind the others; "": none
+	form         bool     // a stranger's, sent by a page of ours: what another site made her browser send is refused
 	own          bool     // the route itself sees to how much a stranger may post
 	files        bool     // its form may bring files: see call.takeForm
 	status       int      // of success; 0: 200
@@ -94,6 +95,9 @@ func (p *Portal) serve(r route) fiber.Handler {
 			if _, err := read(c, cmp.Or(r.max, maxJSON)); err != nil {
 				return err
 			}
+		}
+		if r.form && k.foreign() {
+			return fault.New(fault.Forbidden, "this form was sent from another site")
 		}
 		if k.csrf != "" {
 			if err := k.sameSite(r); err != nil {

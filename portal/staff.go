@@ -276,7 +276,7 @@ func (p *Portal) staffRoutes() []route {
 			return listed(k, all, next, err)
 		}},
 		{method: "GET", path: auth.EnrolPath, do: func(k *call) error { return k.enrolPage(200, nil) }},
-		{method: "POST", path: auth.EnrolPath, own: true, do: (*call).enrol},
+		{method: "POST", path: auth.EnrolPath, form: true, own: true, do: (*call).enrol},
 		{method: "GET", path: "/desk/account", page: true, do: func(k *call) error { return k.accountPage(200, nil) }},
 		{method: "POST", path: "/desk/account", page: true, do: (*call).account},
 		{method: "GET", path: "/desk/staff", page: true, right: auth.StaffManage, do: func(k *call) error { return k.staffPage(200, nil, nil) }},
@@ -329,9 +329,6 @@ func (k *call) enrolPage(status int, refused error) error {
 }
 
 func (k *call) enrol() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	k.Set(fiber.HeaderCacheControl, "no-store")
 	s, cookie, codes, err := k.p.Gate.Enrol(k.UserContext(), auth.Enrol{Link: k.FormValue(auth.LinkParam), Password: k.FormValue("password"), Code: k.FormValue("code"),
 		Name: k.FormValue("name"), Email: k.FormValue("email"), Source: network(k.p.source(k.Ctx))})

@@ -56,9 +56,9 @@ func (p *Portal) subscriptionRoutes() []route {
 		{method: "GET", path: "/subscribe", do: func(k *call) error {
 			return k.subscribePage(200, subscribeView{Incident: k.Query("incident")})
 		}},
-		{method: "POST", path: "/subscribe", do: (*call).subscribe},
+		{method: "POST", path: "/subscribe", form: true, do: (*call).subscribe},
 		{method: "GET", path: "/s/:token", do: func(k *call) error { return k.subscriptionPage(200, subscribeView{Saved: k.Query("did") == "saved"}) }},
-		{method: "POST", path: "/s/:token", do: (*call).keepSubscription},
+		{method: "POST", path: "/s/:token", form: true, do: (*call).keepSubscription},
 		{method: "GET", path: "/s/:token/stop", do: func(k *call) error { return k.Redirect("/s/"+k.Params("token"), fiber.StatusSeeOther) }},
 		// Mail programs post here for their users (RFC 8058), many from one address, so no source is slowed: the token is the limit.
 		{method: "POST", path: "/s/:token/stop", own: true, do: (*call).stopSubscription},
@@ -86,9 +86,6 @@ func (k *call) subscribePage(status int, v subscribeView) error {
 }
 
 func (k *call) subscribe() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	in := comms.Subscribe{Channel: k.FormValue("channel"), Address: k.FormValue("address"), Locale: k.FormValue("locale"), Components: k.ticked("components"), Incident: k.FormValue("incident")}
 	if in.Channel == "" {
 		in.Channel = comms.ChannelEmail
@@ -151,9 +148,6 @@ func (k *call) subscriptionPage(status int, v subscribeView) error {
 }
 
 func (k *call) keepSubscription() error {
-	if k.foreign() {
-		return fault.New(fault.Forbidden, "this form was sent from another site")
-	}
 	token := k.Params("token")
 	subject, ok := k.p.Gate.Key.OpenLink(LinkSubscription, token)
 	if !ok {

@@ -135,10 +135,7 @@ func (p *Portal) supportRoutes() []route {
 			locale := p.locale(k.Ctx)
 			return p.render(k.Ctx, 200, "support_form", supportView{Call: k.Query("call") != "", Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext())})
 		}},
-		{method: "POST", path: "/support", max: maxTicket, own: true, files: true, do: func(k *call) error {
-			if k.foreign() {
-				return fault.New(fault.Forbidden, "this form was sent from another site")
-			}
+		{method: "POST", path: "/support", form: true, max: maxTicket, own: true, files: true, do: func(k *call) error {
 			in, err := k.intake()
 			in.Route = "web"
 			locale := p.Words.Match(in.Locale)
