@@ -293,7 +293,7 @@ func (r *Room) quiet(open []store.Rec[Incident], held string) string {
 		return "held"
 	}
 	for _, in := range open {
-		if !in.Value.Drill && (in.Value.Severity == "P0" || in.Value.Severity == "P1") {
+		if !in.Value.Drill && grave(in.Value.Severity) {
 			return "incident"
 		}
 	}

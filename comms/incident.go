@@ -141,7 +141,7 @@ func (p Policy) badDeclare(d Declare, now time.Time) (f []fault.Field) {
 
 func (p Policy) badCategory(f []fault.Field, severity, category string) []fault.Field {
 	switch {
-	case category == "" && (severity == "P0" || severity == "P1"):
+	case category == "" && grave(severity):
 		return append(f, fault.Field{Field: "category", Code: codeMissing,
 			Reason: fmt.Sprintf("is missing; %s needs one of %s", severity, strings.Join(p.Categories, ", "))})
 	case category != "" && !slices.Contains(p.Categories, category):

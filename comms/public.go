@@ -159,19 +159,6 @@ func componentState(severity string) string {
 	return "operational"
 }
 
-// ImpactLevel is a severity in the words of the public status API: critical, major, minor, none.
-func ImpactLevel(severity string) string {
-	switch severity {
-	case "P0":
-		return "critical"
-	case "P1":
-		return "major"
-	case "P2":
-		return "minor"
-	}
-	return "none"
-}
-
 // components computes the state of each component of the policy from the incidents shown; the worst open one counts.
 func components(policy []ComponentPolicy, shown []PublicIncident) []Component {
 	var out []Component

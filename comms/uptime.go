@@ -1,8 +1,8 @@
 package comms
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -85,9 +85,6 @@ func upPercent(whole, down time.Duration) string {
 		return "100.00"
 	}
 	part := int64((whole - down) / time.Second * 10_000 / max(whole/time.Second, 1))
-	return fixed(min(max(part, 0), 10_000))
-}
-
-func fixed(hundredths int64) string {
-	return strconv.FormatInt(hundredths/100, 10) + "." + strconv.FormatInt(hundredths%100/10, 10) + strconv.FormatInt(hundredths%10, 10)
+	part = min(max(part, 0), 10_000)
+	return fmt.Sprintf("%d.%02d", part/100, part%100)
 }

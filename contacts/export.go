@@ -304,7 +304,7 @@ func (b *Book) exportVerb() Verb {
 		Plan: func(tx *store.Tx, input json.RawMessage) (Plan, error) {
 			var in struct{}
 			if len(input) > 0 {
-				if err := strictly(input, &in); err != nil {
+				if err := ReadInput(input, &in); err != nil {
 					return Plan{}, err
 				}
 			}

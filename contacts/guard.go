@@ -289,7 +289,7 @@ func (b *Book) ImportVerb() Verb {
 		Name: VerbImport, Right: "contact.import", Says: "import a file that adds many addresses to known customers",
 		Plan: func(_ *store.Tx, input json.RawMessage) (Plan, error) {
 			var in importInput
-			if err := strictly(input, &in); err != nil {
+			if err := ReadInput(input, &in); err != nil {
 				return Plan{}, err
 			}
 			return Plan{Steps: []Step{{Of: in.Source, On: in.Digest}}, Counts: map[string]int{"address": in.Addresses}, Sample: in.Sample}, nil

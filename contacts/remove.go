@@ -26,7 +26,7 @@ type Named struct {
 // ParseNamed reads the input of a verb that takes ids.
 func ParseNamed(input json.RawMessage) (Named, error) {
 	var n Named
-	if err := strictly(input, &n); err != nil {
+	if err := ReadInput(input, &n); err != nil {
 		return n, err
 	}
 	switch {
@@ -38,8 +38,8 @@ func ParseNamed(input json.RawMessage) (Named, error) {
 	return n, nil
 }
 
-// strictly reads JSON that has no unknown fields.
-func strictly(input json.RawMessage, into any) error {
+// ReadInput reads what a change was asked to do; it has no unknown fields.
+func ReadInput(input json.RawMessage, into any) error {
 	d := json.NewDecoder(bytes.NewReader(input))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {

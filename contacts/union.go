@@ -53,7 +53,7 @@ func (b *Book) mergeVerbs() []Verb {
 // readPairs finds both records of every pair. A record may go once only, and none may stay that goes.
 func readPairs(tx *store.Tx, input json.RawMessage, k store.Kind, find func(*store.Tx, string) (Target, error)) (from, into []Target, err error) {
 	var in pairs
-	if err := strictly(input, &in); err != nil {
+	if err := ReadInput(input, &in); err != nil {
 		return nil, nil, err
 	}
 	if len(in.Merges) == 0 || len(in.Merges) > MaxSteps {

@@ -24,7 +24,7 @@ func (b *Book) RoleVerb() Verb {
 		Name: VerbRole, Right: RightChange, Says: "give a contact a role, confirm one that was proposed, or take one away",
 		Plan: func(tx *store.Tx, input json.RawMessage) (Plan, error) {
 			var in RoleChange
-			if err := strictly(input, &in); err != nil {
+			if err := ReadInput(input, &in); err != nil {
 				return Plan{}, err
 			}
 			rec, site, err := b.checkRole(tx, in)
@@ -40,7 +40,7 @@ func (b *Book) RoleVerb() Verb {
 		},
 		Run: func(tx *store.Tx, c store.Rec[Change], s Step) (json.RawMessage, error) {
 			var in RoleChange
-			if err := strictly(c.Value.Input, &in); err != nil {
+			if err := ReadInput(c.Value.Input, &in); err != nil {
 				return nil, err
 			}
 			back, err := grantsOf(tx, s.On)
@@ -118,7 +118,7 @@ func (b *Book) MoveAddressVerb() Verb {
 }
 
 func (b *Book) readMove(tx *store.Tx, input json.RawMessage) (in AddressMove, to, from store.Rec[Contact], err error) {
-	if err = strictly(input, &in); err != nil {
+	if err = ReadInput(input, &in); err != nil {
 		return in, to, from, err
 	}
 	if in.Value, err = parseAddress(in.Channel, in.Value, b.Policy.PhoneCountry); err != nil {

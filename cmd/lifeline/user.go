@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -118,7 +117,12 @@ func runUser(ctx context.Context, e env, fs *flag.FlagSet) error {
 func (c *client) addUsers(ctx context.Context, e env, fs *flag.FlagSet) error {
 	asJSON := text(fs, "json") == "true"
 	if file := text(fs, "csv"); file != "" {
-		table, err := readFile(e, file)
+		in, _, err := openInput(e, file)
+		if err != nil {
+			return err
+		}
+		table, err := io.ReadAll(in)
+		in.Close()
 		if err != nil {
 			return err
 		}
@@ -145,14 +149,6 @@ func (c *client) addUsers(ctx context.Context, e env, fs *flag.FlagSet) error {
 		return err
 	}
 	return printLinks(e.stdout, []enrolLink{made}, asJSON, false)
-}
-
-// readFile reads a file that a command names; - is its standard input.
-func readFile(e env, name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(e.stdin)
-	}
-	return os.ReadFile(name)
 }
 
 func printLinks(w io.Writer, made []enrolLink, asJSON, table bool) error {

@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -143,18 +142,8 @@ func (d *Desk) askedBy(tx *store.Tx, in Amendment) string {
 }
 
 func readAmendment(input json.RawMessage) (in Amendment, err error) {
-	err = readInput(input, &in)
+	err = contacts.ReadInput(input, &in)
 	return in, err
-}
-
-// readInput reads what a change was asked to do; it has no unknown fields.
-func readInput(input json.RawMessage, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(input))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return fault.BadField("input", "cannot be read: %.200s", err)
-	}
-	return nil
 }
 
 // checkAmendment reads an amendment against the account that its case hangs on.

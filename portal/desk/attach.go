@@ -75,11 +75,6 @@ const (
 	UnkeptUnwritten = "not_stored" // our failure
 )
 
-// UnkeptReasons are all of them.
-func UnkeptReasons() []string {
-	return []string{UnkeptTooMany, UnkeptTooLarge, UnkeptMessage, UnkeptTicket, UnkeptEmpty, UnkeptKind, UnkeptRoom, UnkeptTooMuch, UnkeptUnwritten}
-}
-
 // Unkept is a file that came and was not kept.
 type Unkept struct {
 	Name string `json:"name"`
@@ -357,9 +352,6 @@ const (
 	FileClean     = "clean"     // nothing was found
 	FileInfected  = "infected"  // nobody gets it
 )
-
-// FileStates are all of them.
-func FileStates() []string { return []string{FileUnchecked, FileWaiting, FileClean, FileInfected} }
 
 // Attachment is a file of a message, as it is shown.
 type Attachment struct {

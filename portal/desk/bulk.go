@@ -106,7 +106,7 @@ func (d *Desk) Seen(ctx context.Context, ids []string) (named contacts.Named, er
 
 // readBulk reads and checks what is to be done. The tickets themselves are looked at by whoever does it.
 func (d *Desk) readBulk(input json.RawMessage, verb string) (b Bulk, err error) {
-	if err := readInput(input, &b); err != nil {
+	if err := contacts.ReadInput(input, &b); err != nil {
 		return b, err
 	}
 	switch {

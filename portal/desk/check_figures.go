@@ -144,7 +144,7 @@ func (d *Desk) countChecks(tx *store.Tx, incident string) (f CheckFigures, err e
 		f.ETA = &eta
 	}
 	slices.Sort(waits)
-	f.Wait = quantile(waits, 0.5)
+	f.Wait = quantile(waits, 0.5).Seconds()
 	if firstDone > 0 {
 		f.FirstYield = comms.Percent(firstGood, firstDone)
 	}
@@ -182,19 +182,10 @@ func (d *Desk) timeItems(tx *store.Tx, f *CheckFigures) error {
 			}
 		}
 		slices.Sort(took)
-		item.N, item.P50, item.P95 = len(took), nearest(took, 0.5), nearest(took, 0.95)
+		item.N, item.P50, item.P95 = len(took), round1(quantile(took, 0.5)), round1(quantile(took, 0.95))
 		f.Items = append(f.Items, item)
 	}
 	return nil
-}
-
-// nearest is the value below which a part of sorted seconds lies, by the nearest rank; 0 of none.
-func nearest(sorted []float64, part float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	at := int(math.Ceil(part*float64(len(sorted)))) - 1
-	return round1(sorted[max(0, min(at, len(sorted)-1))])
 }
 
 // surelyOver says whether k of n shows a share above over with statistical weight: the lower end of the 95 % interval (Wilson score) lies above it.

@@ -148,12 +148,12 @@ func emptyBoard(queue string, now time.Time) Dashboard {
 }
 
 // quantile is the value below which a part of sorted values lies, by the nearest rank; 0 of none.
-func quantile(sorted []time.Duration, part float64) float64 {
+func quantile[T time.Duration | float64](sorted []T, part float64) T {
 	if len(sorted) == 0 {
 		return 0
 	}
 	at := int(part*float64(len(sorted))+0.999999) - 1
-	return sorted[max(0, min(at, len(sorted)-1))].Seconds()
+	return sorted[max(0, min(at, len(sorted)-1))]
 }
 
 // FirstAnswers is how soon tickets had their first answer.
@@ -184,7 +184,7 @@ func (d *Desk) Answered(ctx context.Context, from, to time.Time) (a FirstAnswers
 			}
 		}
 		slices.Sort(took)
-		a.Answered, a.Percent, a.Median, a.Slowest = len(took), comms.Percent(a.InTime, len(took)), quantile(took, 0.5), quantile(took, 0.9)
+		a.Answered, a.Percent, a.Median, a.Slowest = len(took), comms.Percent(a.InTime, len(took)), quantile(took, 0.5).Seconds(), quantile(took, 0.9).Seconds()
 		return nil
 	})
 	return a, err
@@ -230,7 +230,7 @@ func (d *Desk) Dashboard(ctx context.Context, queue string) (b Dashboard, err er
 			b.add(rec.Value, &took)
 		}
 		slices.Sort(took)
-		b.Median, b.Slowest = quantile(took, 0.5), quantile(took, 0.9)
+		b.Median, b.Slowest = quantile(took, 0.5).Seconds(), quantile(took, 0.9).Seconds()
 		return nil
 	})
 	if err == nil && b.Tickets >= easedFrom {

@@ -1,8 +1,6 @@
 package desk
 
 import (
-	"slices"
-
 	"lifeline/comms"
 )
 
@@ -34,9 +32,6 @@ const (
 )
 
 var stageNames = []string{StageWaiting, StageRestoring, StageChecking, StageChecked, StageBack}
-
-// Stages are their names, in the order of a recovery.
-func Stages() []string { return slices.Clone(stageNames) }
 
 // stageOf is the coarse stage of a state of the ledger. What did not pass its check is restored again.
 func stageOf(state string) string {

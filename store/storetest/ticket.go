@@ -62,7 +62,7 @@ var (
 	}
 )
 
-// TicketKinds are the kinds that a store must be opened with for TicketRate.
+// TicketKinds are the kinds that a store must be opened with for these tickets.
 func TicketKinds() []store.Kind { return []store.Kind{tickets.Kind, promises.Kind, notices.Kind} }
 
 const ticketText = "Our board cannot be opened since this morning. Forty people work with it and we have a release on Thursday. " +
@@ -93,16 +93,6 @@ type Rate struct {
 
 // PerSecond is how many were acknowledged a second.
 func (r Rate) PerSecond() float64 { return float64(r.Acknowledged) / r.Took.Seconds() }
-
-// TicketRate lets so many writers file whole tickets, one transaction each, for as long as it is told; any error but fault.Unavailable
-// ends it. The store must have been opened with TicketKinds.
-func TicketRate(ctx context.Context, db *store.DB, writers int, d time.Duration) (Rate, error) {
-	until := time.Now().Add(d)
-	return together(writers, func() bool { return time.Now().Before(until) }, func(number string) error {
-		_, err := fileTicket(ctx, db, number)
-		return err
-	})
-}
 
 // together lets writers call file, with a number of its own each time, while there is more to do.
 func together(writers int, more func() bool, file func(number string) error) (Rate, error) {
