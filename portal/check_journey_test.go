@@ -34,7 +34,7 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	first.do(chromedp.KeyEvent("n"), chromedp.WaitReady("#checkrun"))
 	at := find[string](first, "location.pathname")
 	first.sees("#lease", "left (extends by itself)")
-	first.do(chromedp.KeyEvent("1"), chromedp.SetValue("#value-admin", "signed in as owner"), chromedp.Click("li[id='results.admin'] input[value=done]"))
+	first.do(chromedp.KeyEvent("1"), chromedp.SetValue("#value-admin", "signed in as owner"), press("li[id='results.admin'] input[value=done]"))
 	first.sees("#saved", "Saved")
 	first.goes(at)
 	if got := find[string](first, "document.getElementById('value-admin').value + ' ' + document.querySelector('[name=\"state.opens\"]:checked').value"); got != "signed in as owner done" {
@@ -45,8 +45,8 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	}
 	w.pictures(first, at, "run")
 	finish := func(r *reader) {
-		r.do(chromedp.SetValue("#value-newest", "07:31"), chromedp.Click("li[id='results.newest'] input[value=done]"), chromedp.Click("li[id='results.apps'] input[value=done]"),
-			chromedp.Click("li[id='results.people'] input[value=done]"), chromedp.SetValue("#value-files", "3"), chromedp.Click("li[id='results.files'] input[value=done]"))
+		r.do(chromedp.SetValue("#value-newest", "07:31"), press("li[id='results.newest'] input[value=done]"), press("li[id='results.apps'] input[value=done]"),
+			press("li[id='results.people'] input[value=done]"), chromedp.SetValue("#value-files", "3"), press("li[id='results.files'] input[value=done]"))
 		r.do(chromedp.KeyEvent("\r"), chromedp.WaitReady("#checkrun:not([data-run])"))
 	}
 	finish(first)
@@ -56,9 +56,9 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	second := w.signsIn(auth.Engineer, "Eve", 390)
 	second.goes("/desk/checks")
 	second.fits()
-	second.do(chromedp.Click("[data-key=n]"), chromedp.WaitReady("#checkrun[data-run]"))
+	second.do(press("[data-key=n]"), chromedp.WaitReady("#checkrun[data-run]"))
 	second.fits()
-	second.do(chromedp.Click("li[id='results.opens'] input[value=done]"), chromedp.SetValue("#value-admin", "yes"), chromedp.Click("li[id='results.admin'] input[value=done]"))
+	second.do(press("li[id='results.opens'] input[value=done]"), chromedp.SetValue("#value-admin", "yes"), press("li[id='results.admin'] input[value=done]"))
 	finish(second)
 	second.sees(".tone-good", "The customer has been told")
 	second.content()
@@ -89,7 +89,7 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	customer.do(chromedp.Click("button[value=accepted]"), chromedp.WaitReady("[role=status]"))
+	customer.do(press("button[value=accepted]"), chromedp.WaitReady("[role=status]"))
 	customer.sees("main", "works")
 	customer.content()
 	if after, err := w.room.Ledger(t.Context(), in.ID); err != nil || after.Sites.Confirmed != before.Sites.Confirmed+1 || before.Sites.Checked == before.Sites.Confirmed {

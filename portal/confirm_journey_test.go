@@ -77,7 +77,7 @@ func TestSomebodyConfirmsHerAddressFromTheMail(t *testing.T) {
 	if !confirmed().Equal(before) {
 		t.Error("opening the page confirmed the address")
 	}
-	r.do(chromedp.Click("button[value=yes]"), chromedp.WaitReady("[role=status]"))
+	r.do(press("button[value=yes]"), chromedp.WaitReady("[role=status]"))
 	r.fits()
 	if *pictures != "" {
 		w.look(r, link+"?lang=zh-CN")

@@ -165,7 +165,7 @@ func TestACustomerIsHelpedOnAPhoneWithoutScript(t *testing.T) {
 		return err
 	}))
 	w.isHelped(r, helped{
-		press: func(sel string) { r.do(chromedp.Click(sel)) },
+		press: func(sel string) { r.do(press(sel)) },
 		write: func(sel, text string) { r.do(chromedp.SetValue(sel, text)) },
 	}, "hana@customer.example")
 	r.content()
@@ -204,11 +204,11 @@ func TestPicturesOfCustomers(t *testing.T) {
 		shoot(path)
 	}
 	r.goes(at)
-	r.do(chromedp.SetValue("#secret", receipt.Secret), chromedp.Click("form[action*='/t/'] button.strong"), chromedp.WaitReady(".talk"))
+	r.do(chromedp.SetValue("#secret", receipt.Secret), press("form[action*='/t/'] button.strong"), chromedp.WaitReady(".talk"))
 	shoot(at)
-	r.do(chromedp.Click("button#code"), chromedp.WaitReady("input#code"))
-	r.do(chromedp.SetValue("input#code", w.mailed("eve@customer.example", codeInMail)), chromedp.Click("form[action*='/proof'] button"), chromedp.WaitReady("#works"))
-	r.do(chromedp.SetValue("#text", "This is what I see.\n\n> On Monday you wrote:\n> please send a picture"), chromedp.SetUploadFiles("#attachments", []string{photo(t)}), chromedp.Click("form[action*='/words'] button"), chromedp.WaitReady(".file img"))
+	r.do(press("button#code"), chromedp.WaitReady("input#code"))
+	r.do(chromedp.SetValue("input#code", w.mailed("eve@customer.example", codeInMail)), press("form[action*='/proof'] button"), chromedp.WaitReady("#works"))
+	r.do(chromedp.SetValue("#text", "This is what I see.\n\n> On Monday you wrote:\n> please send a picture"), chromedp.SetUploadFiles("#attachments", []string{photo(t)}), press("form[action*='/words'] button"), chromedp.WaitReady(".file img"))
 	if _, err := w.desk.Answer(t.Context(), "person:support", receipt.Number, "Thank you. Your site is in batch 4, and we write again by 15:00 UTC.", false); err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +227,6 @@ func TestPicturesOfCustomers(t *testing.T) {
 	r.sound("solved")
 	shoot(at)
 	r.goes("/me")
-	r.do(chromedp.SetValue("#to", "person3@customer3.example"), chromedp.Click("form[action*='/me'] button"), chromedp.WaitReady("input#code"))
+	r.do(chromedp.SetValue("#to", "person3@customer3.example"), press("form[action*='/me'] button"), chromedp.WaitReady("input#code"))
 	r.sound("/me asks for a code")
 }

@@ -30,19 +30,19 @@ func TestACustomerIsHeardOnAPhoneWithoutScript(t *testing.T) {
 	}))
 	r.goes("/ja/")
 	r.fits()
-	r.do(chromedp.Click("a.button[href$='/support']"), chromedp.WaitReady("#message"))
+	r.do(press("a.button[href$='/support']"), chromedp.WaitReady("#message"))
 	r.goes("/support?lang=ja")
 	if lang := find[string](r, "document.documentElement.lang"); lang != "ja" {
 		t.Errorf("the form's language is %q", lang)
 	}
 	r.fits()
 	const trouble = "サイトが開けません。\n金曜日の監査で必要です。"
-	r.do(chromedp.SetValue("#message", trouble), chromedp.Click("form.form button"), chromedp.WaitReady("[role=alert]"))
+	r.do(chromedp.SetValue("#message", trouble), press("form.form button"), chromedp.WaitReady("[role=alert]"))
 	if typed := find[string](r, "document.querySelector('#message').value"); typed != trouble {
 		t.Errorf("what was typed became %q", typed)
 	}
 	r.fits()
-	r.do(chromedp.SetValue("#email", "hana@customer.example"), chromedp.Click("input[name=impact][value=lost_access]"), chromedp.Click("form.form button"), chromedp.WaitReady(".receipt"))
+	r.do(chromedp.SetValue("#email", "hana@customer.example"), press("input[name=impact][value=lost_access]"), press("form.form button"), chromedp.WaitReady(".receipt"))
 	r.fits()
 	words := strings.Fields(r.text(".receipt > div:nth-child(1) dd.code") + " " + r.text(".receipt > div:nth-child(2) dd.code"))
 	if len(words) != 2 {
@@ -54,7 +54,7 @@ func TestACustomerIsHeardOnAPhoneWithoutScript(t *testing.T) {
 	}
 
 	r.goes("/t/" + number + "?lang=ja")
-	r.do(chromedp.SetValue("#secret", secret), chromedp.Click("form.form button"), chromedp.WaitReady(".talk"))
+	r.do(chromedp.SetValue("#secret", secret), press("form.form button"), chromedp.WaitReady(".talk"))
 	if talk := r.text(".talk"); !strings.Contains(talk, "金曜日の監査で必要です。") || !strings.Contains(talk, "復旧は進んでいます。") {
 		t.Errorf("the conversation says %q", talk)
 	}
@@ -70,7 +70,7 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 	room := "/desk/incidents/" + in.ID
 	lead := w.signsIn(auth.Comms, "Lea", 1280)
 	lead.goes(room)
-	lead.do(chromedp.Click("#live a.button.strong"), chromedp.WaitReady("#editor"))
+	lead.do(press("#live a.button.strong"), chromedp.WaitReady("#editor"))
 
 	lead.do(chromedp.SendKeys("#in-headline", "Sites come back shortly"))
 	lead.sees("#saved", "saved")
@@ -88,17 +88,17 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 	} {
 		lead.do(chromedp.SetValue("#in-"+strings.ReplaceAll(field, ".", `\.`), text))
 	}
-	lead.do(chromedp.Click("input[name=channels][value=sms]")) // no relay for it here
+	lead.do(press("input[name=channels][value=sms]")) // no relay for it here
 	lead.sees("#check", "First sites are back")
 	lead.sees("#check", "to 60 people")
-	lead.do(chromedp.Click("#editor button.strong"), chromedp.WaitReady(".act"))
+	lead.do(press("#editor button.strong"), chromedp.WaitReady(".act"))
 	lead.sees(".act", "a second person must approve")
 	address := find[string](lead, "document.querySelector('.act .address').href")
 
 	second := w.signsIn(auth.Approver, "Sam", 390)
 	second.do(chromedp.Navigate(address), chromedp.WaitReady("#approve"))
 	second.fits()
-	second.do(chromedp.Click("#approve"), chromedp.WaitReady(".act .tone-good"))
+	second.do(press("#approve"), chromedp.WaitReady(".act .tone-good"))
 
 	// The relay takes twenty mails and then makes everybody wait.
 	var mu sync.Mutex
@@ -120,7 +120,7 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 	t.Cleanup(release)
 
 	lead.goes(strings.TrimPrefix(address, w.url))
-	lead.do(chromedp.Click("#publish"), chromedp.WaitReady(".act a.button"))
+	lead.do(press("#publish"), chromedp.WaitReady(".act a.button"))
 	stranger := w.arrives(1280, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}})
 		return err
@@ -142,7 +142,7 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 	lead.do(chromedp.Func(func(context.Context, *chromedp.Target) error { release(); return nil }))
 	lead.sees("#told", "60")
 	lead.sees("#live .done", "finished")
-	lead.do(chromedp.Click("#told"), chromedp.WaitReady("table"))
+	lead.do(press("#told"), chromedp.WaitReady("table"))
 	if rows := find[int](lead, "document.querySelectorAll('tbody tr').length"); rows != customers {
 		t.Errorf("the list behind the number has %d lines", rows)
 	}
@@ -165,11 +165,11 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	const sites, changed = `#affected\.sites`, `#affected\.sites .changed`
 	lead.do(chromedp.SetValue(`#in-affected\.sites`, "70"))
 	lead.sees(changed, "changed from 60")
-	lead.do(chromedp.Click(sites + " [data-word]"))
+	lead.do(press(sites + " [data-word]"))
 	if got := sent("affected.sites"); got != "|not_known" {
 		t.Errorf("a tick beside 70 sends %q", got)
 	}
-	lead.do(chromedp.Click(`.line:has(` + sites + `) .copy`))
+	lead.do(press(`.line:has(` + sites + `) .copy`))
 	if got, shown := sent("affected.sites"), find[bool](lead, fmt.Sprintf("document.querySelector(%q).checkVisibility()", changed)); got != "60" || shown {
 		t.Errorf("the last update's row brings %q sites; marked as changed: %v", got, shown)
 	}
@@ -177,9 +177,9 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	if find[bool](lead, latest+".checkVisibility()") {
 		t.Error("a direction asks for a latest time")
 	}
-	lead.do(chromedp.Click(`input[name="timeline.kind"][value=range]`))
+	lead.do(press(`input[name="timeline.kind"][value=range]`))
 	lead.until(latest + ".checkVisibility() && !" + latest + ".disabled")
-	lead.do(chromedp.Click("[data-plus='1']"))
+	lead.do(press("[data-plus='1']"))
 	next, err := time.Parse("2006-01-02 15:04", sent("next_update_by"))
 	if ahead := time.Until(next); err != nil || ahead < 50*time.Minute || ahead > 70*time.Minute {
 		t.Errorf("one hour ahead is %q, %v", sent("next_update_by"), err)
@@ -257,9 +257,9 @@ func TestAFileIsBroughtAndItsConflictsDecidedByKeyboard(t *testing.T) {
 	r.sees("#live", "What the file would do")
 	r.sees("#rejected + .scroll", "email")
 	r.fits()
-	r.do(chromedp.Click("button[value=run]"), chromedp.WaitReady("#live"))
+	r.do(press("button[value=run]"), chromedp.WaitReady("#live"))
 	r.sees("#live", "Imported")
-	r.do(chromedp.Click("#live a.button.strong"), chromedp.WaitReady(".conflict"))
+	r.do(press("#live a.button.strong"), chromedp.WaitReady(".conflict"))
 	r.fits()
 	r.do(chromedp.SendKeys(".conflict input[name=reason]", "asked the customer\t"))
 	r.do(chromedp.KeyEvent("t"))

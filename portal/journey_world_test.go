@@ -284,7 +284,7 @@ func (w *town) signsIn(role auth.Role, name string, width int64) *reader {
 		w.Fatal(err)
 	}
 	r := w.arrives(width)
-	r.do(chromedp.Navigate(link), chromedp.Click("main form button"), chromedp.WaitReady("body.desk"))
+	r.do(chromedp.Navigate(link), press("main form button"), chromedp.WaitReady("body.desk"))
 	return r
 }
 
@@ -303,6 +303,37 @@ func (r *reader) do(steps ...chromedp.Action[chromedp.Void]) {
 			r.Fatalf("step %d at %s: %v\n%s", i+1, at, err, text)
 		}
 	}
+}
+
+// press clicks what a selector names, once it is there, can be used and is what a pointer in its middle would meet. Looking and clicking are one step
+// of the page, so that a line which moves in between, as when findings arrive while somebody types, cannot be missed.
+func press(sel string) chromedp.Action[chromedp.Void] {
+	script := fmt.Sprintf(`(sel => {
+		const e = document.querySelector(sel);
+		if (!e) return 'is not there';
+		e.scrollIntoView({block: 'center', behavior: 'instant'});
+		const at = e.getBoundingClientRect(), met = document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2);
+		if (!met || !e.contains(met) && met.closest('label')?.control !== e) return 'lies under ' + (met?.outerHTML ?? 'nothing');
+		if (e.disabled) return 'cannot be used';
+		e.focus({preventScroll: true});
+		e.click();
+		return '';
+	})(%q)`, sel)
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			why, err := chromedp.Run(ctx, chromedp.Evaluate[string](script))
+			if err == nil && why == "" {
+				return nil
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("%s %s (%v)", sel, why, err)
+			}
+		}
+	})
 }
 
 func (r *reader) goes(path string) {

@@ -22,7 +22,7 @@ func TestTheFormIsConfirmedInABrowser(t *testing.T) {
 	r := w.arrives(390)
 	r.goes("/support?lang=ja")
 	r.do(chromedp.SetValue("#message", "サイトが開けません。"), chromedp.SetValue("#email", "hana@customer.example"), chromedp.SetUploadFiles("#attachments", []string{photo(t)}),
-		chromedp.Click("form.form button.strong"), chromedp.WaitReady("form[data-toll]"))
+		press("form.form button.strong"), chromedp.WaitReady("form[data-toll]"))
 	r.sound("the page that asks to confirm")
 	if *pictures != "" {
 		w.snap(r, "toll")
