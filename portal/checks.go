@@ -427,7 +427,7 @@ func (p *Portal) handoffRoutes(incident string) []route {
 			return sendList(k, page, next, handoffOf)
 		}},
 		{method: "GET", path: base, right: auth.IncidentRead, tag: "checks", summary: "a handoff with its note, or the one that would be generated now", answer: handoffAnswer{}, do: func(k *call) error {
-			rec, now, draft, err := p.Desk.Handoff(k.UserContext(), k.Params("id"), p.locale(k.Ctx), holder)
+			rec, now, draft, err := p.Desk.Handoff(k.UserContext(), k.Params("id"), p.staffLocale(k.Ctx), holder)
 			if err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ type copyView struct {
 	Words  templates.Catalog
 	Vendor templates.Vendor
 	Copy   desk.Copy
+	Inside string // how a message is marked that customers do not see; their own copy has none
 }
 
 // takeCopy gives a ticket to its owner as one file to keep: readable in any browser, as JSON for programs, and with the files beside. It fetches nothing
@@ -28,7 +29,7 @@ func (k *call) takeCopy() error {
 	if err != nil {
 		return k.unopened(err)
 	}
-	return k.sendCopy(desk.CopyOf(v, k.p.DB.Now()), k.speaks(v))
+	return k.sendCopy(desk.CopyOf(v, k.p.DB.Now()), copyView{Words: k.p.Words.Catalog(k.speaks(v))})
 }
 
 // staffCopy gives a ticket to staff in the same form, with what they wrote for themselves: a record to keep with a report.
@@ -40,11 +41,13 @@ func (k *call) staffCopy() error {
 	if err := k.p.Desk.Copied(k.UserContext(), k.person.ID, v); err != nil {
 		return err
 	}
-	return k.sendCopy(desk.WholeCopyOf(v, k.p.DB.Now()), k.p.locale(k.Ctx))
+	words := k.p.Words.Catalog(k.p.staffLocale(k.Ctx))
+	return k.sendCopy(desk.WholeCopyOf(v, k.p.DB.Now()), copyView{Words: words, Inside: words.T("desk.internal")})
 }
 
-func (k *call) sendCopy(c desk.Copy, locale string) error {
-	page, err := k.p.views.render("copy", copyView{k.p.Words.Catalog(locale), k.p.Comms.Vendor, c})
+func (k *call) sendCopy(c desk.Copy, v copyView) error {
+	v.Vendor, v.Copy = k.p.Comms.Vendor, c
+	page, err := k.p.views.render("copy", v)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type shell struct {
 }
 
 func (k *call) shell(title string) shell {
-	s := shell{base: k.p.base(k.p.locale(k.Ctx), k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now(), says: k.p.Comms.Policy.LevelSays}
+	s := shell{base: k.staffBase(k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now(), says: k.p.Comms.Policy.LevelSays}
 	s.Langs = nil
 	if k.p.Sending != nil {
 		if now := k.p.Sending(); !now.Demo {
@@ -196,7 +196,7 @@ func (k *call) signInPage(status int, wrong string) error {
 	return k.p.render(k.Ctx, status, "desk_signin", struct {
 		base
 		Link, Wrong, Email string
-	}{k.p.base(k.p.locale(k.Ctx), "/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email")})
+	}{k.staffBase("/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email")})
 }
 
 func (k *call) signIn() error {

@@ -98,7 +98,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 	if err != nil {
 		return err
 	}
-	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket"}, Locales: k.p.base("en", "", "desk.editor").Langs}
+	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket"}, Locales: tongues(k.p.Words.Catalog("en"), templates.Locales())}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func (v *editorView) plain() {
 // filledIn reads the form; a value that cannot be read is named in words for somebody who fills in fields.
 func (k *call) filledIn(form url.Values) (templates.Statement, []fault.Field) {
 	s, unread := comms.ParseStatement(formStatement(form))
-	words := k.p.Words.Catalog(k.p.locale(k.Ctx))
+	words := k.p.Words.Catalog(k.p.staffLocale(k.Ctx))
 	for i, f := range unread {
 		if key := unreadable[f.Field]; key != "" {
 			unread[i].Reason = words.T(key)

@@ -93,7 +93,7 @@ func TestTheLogSpeaksInWords(t *testing.T) {
 		if got := logLine(set.Catalog("en"), e); got != one.en {
 			t.Errorf("%s %q is said as %q, not %q", one.what, one.text, got, one.en)
 		}
-		for _, locale := range templates.Locales() {
+		for _, locale := range templates.StaffLocales() {
 			if got := logLine(set.Catalog(locale), e); got == "" {
 				t.Errorf("%s %q is nothing in %s", one.what, one.text, locale)
 			}
@@ -107,7 +107,7 @@ func TestEveryFieldOfTheEditorHasAName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, locale := range templates.Locales() {
+	for _, locale := range templates.StaffLocales() {
 		var v editorView
 		v.Words = set.Catalog(locale)
 		for name := range statementFields {

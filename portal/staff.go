@@ -301,7 +301,7 @@ type enrolView struct {
 
 func (k *call) enrolPage(status int, refused error) error {
 	link := k.FormValue(auth.LinkParam, k.Query(auth.LinkParam))
-	v := enrolView{base: k.p.base(k.p.locale(k.Ctx), auth.EnrolPath, "desk.enrol"), Link: link, Wrong: map[string]string{}, Typed: map[string]string{"name": k.FormValue("name"), "email": k.FormValue("email")}}
+	v := enrolView{base: k.staffBase(auth.EnrolPath, "desk.enrol"), Link: link, Wrong: map[string]string{}, Typed: map[string]string{"name": k.FormValue("name"), "email": k.FormValue("email")}}
 	v.Langs = nil
 	k.Set(fiber.HeaderCacheControl, "no-store")
 	seen, err := k.p.Gate.Enrolling(k.UserContext(), link)
@@ -336,7 +336,7 @@ func (k *call) enrol() error {
 		return k.enrolPage(problemOf(err).Status, err)
 	}
 	k.setCookie(cookie, s.Expires)
-	v := enrolView{base: k.p.base(k.p.locale(k.Ctx), auth.EnrolPath, "desk.enrol.codes"), Enrolment: auth.Enrolment{Name: s.Name}, Codes: codes, Follow: "/desk"}
+	v := enrolView{base: k.staffBase(auth.EnrolPath, "desk.enrol.codes"), Enrolment: auth.Enrolment{Name: s.Name}, Codes: codes, Follow: "/desk"}
 	v.Langs = nil
 	return k.p.render(k.Ctx, 200, "desk_enrol", v)
 }

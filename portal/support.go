@@ -71,11 +71,21 @@ type tongue struct{ Locale, Name string }
 
 func (p *Portal) base(locale, path, title string) base {
 	words := p.Words.Catalog(locale)
-	b := base{Words: words, Vendor: p.Comms.Vendor, Path: path, Title: words.T(title)}
-	for _, l := range templates.Locales() {
-		b.Langs = append(b.Langs, tongue{l, words.T("lang." + l)})
-	}
+	return base{Words: words, Vendor: p.Comms.Vendor, Path: path, Title: words.T(title), Langs: tongues(words, templates.Locales())}
+}
+
+// staffBase is what a page of the desk has.
+func (k *call) staffBase(path, title string) base {
+	b := k.p.base(k.p.staffLocale(k.Ctx), path, title)
+	b.Langs = tongues(b.Words, templates.StaffLocales())
 	return b
+}
+
+func tongues(words templates.Catalog, locales []string) (all []tongue) {
+	for _, l := range locales {
+		all = append(all, tongue{l, words.T("lang." + l)})
+	}
+	return all
 }
 
 // locale is the language that the reader chose (?lang=), or the best of those that her browser asks for.
@@ -84,6 +94,14 @@ func (p *Portal) locale(c *fiber.Ctx) string {
 		return p.Words.Match(lang)
 	}
 	return p.Words.Match(c.Get(fiber.HeaderAcceptLanguage))
+}
+
+// staffLocale is the same among the languages that the desk is written in.
+func (p *Portal) staffLocale(c *fiber.Ctx) string {
+	if lang := c.Query("lang"); lang != "" {
+		return p.Words.MatchStaff(lang)
+	}
+	return p.Words.MatchStaff(c.Get(fiber.HeaderAcceptLanguage))
 }
 
 // publicFacts are what anybody may know now, in a sentence for each open incident.

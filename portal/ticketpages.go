@@ -362,7 +362,7 @@ func (k *call) workTicket() error {
 		_, err = k.p.Desk.Say(ctx, desk.Entry{By: by, Number: number, Version: version, Message: desk.Message{From: "staff", By: by, Text: k.FormValue("text"), Internal: internal, Via: "web", Attached: k.files}})
 	}
 	if fault.Of(err) == fault.Stale {
-		err = fault.New(fault.Stale, "%s", k.p.Words.Catalog(k.p.locale(k.Ctx)).T("desk.stale"))
+		err = fault.New(fault.Stale, "%s", k.p.Words.Catalog(k.p.staffLocale(k.Ctx)).T("desk.stale"))
 	}
 	if err != nil {
 		return k.ticketPage(problemOf(err).Status, err)

@@ -336,7 +336,7 @@ func (k *call) attend() error {
 }
 
 func (k *call) others(present []desk.Present) (all []presentAnswer, err error) {
-	words := k.p.Words.Catalog(k.p.locale(k.Ctx))
+	words := k.p.Words.Catalog(k.p.staffLocale(k.Ctx))
 	for _, o := range present {
 		name, err := k.p.Gate.Name(k.UserContext(), o.By)
 		if err != nil {

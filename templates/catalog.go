@@ -38,7 +38,7 @@ type part struct {
 	arg  int // -1: text
 }
 
-// Locale is the language of the catalog: "en", "zh-CN" or "ja". It fits a lang attribute.
+// Locale is the language of the catalog, one of [Locales]. It fits a lang attribute.
 func (c Catalog) Locale() string { return c.locale }
 
 // T is the sentence of key with its placeholders {0}, {1} ... filled in, as plain text: a page must escape it. Whole numbers

@@ -197,7 +197,9 @@ type Block struct {
 
 // Message renders a message that is no update, for "email" or "sms". The data is the struct that belongs to the name, a pointer to it, or its JSON.
 func (s *Set) Message(channel, name, locale string, data any, v Vendor) (Rendered, error) {
-	locale = s.Match(locale)
+	if locale = s.Match(locale); slices.Contains(staffMessages, name) {
+		locale = s.MatchStaff(locale)
+	}
 	r, err := s.message(channel, name, locale, data, cleanVendor(v))
 	if err != nil {
 		return Rendered{}, fmt.Errorf("render %s for %s in %s: %w", name, channel, locale, err)

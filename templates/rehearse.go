@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,9 @@ func (s *Set) rehearse(sum io.Writer) error {
 			}
 		}
 		for _, name := range Messages() {
+			if slices.Contains(staffMessages, name) && !slices.Contains(staffLocales, locale) {
+				continue
+			}
 			for _, channel := range []string{Email, SMS} {
 				r, err := s.Message(channel, name, locale, sampleMessage(name), vendor)
 				if err != nil {

@@ -24,11 +24,27 @@ import (
 //go:embed words
 var ours embed.FS
 
-// The languages, in the order in which they are offered. The first one serves whoever asks for another.
-var locales = []string{"en", "zh-CN", "ja"}
+// The languages, in the order in which they are offered. The first one serves whoever asks for another. What customers and strangers read is there
+// in all of them, the words of the desk in the first few: a customer in distress cannot be asked to read a second language, a colleague can.
+var (
+	locales      = []string{"en", "zh-CN", "ja"}
+	staffLocales = locales[:3]
+)
 
-// Locales lists the languages in the order in which they are offered.
+// Locales lists the languages of what customers and strangers read, in the order in which they are offered.
 func Locales() []string { return slices.Clone(locales) }
+
+// StaffLocales lists those of them that the desk is written in too.
+func StaffLocales() []string { return slices.Clone(staffLocales) }
+
+// ForStaff says whether a sentence is one of the desk's, which only [StaffLocales] have.
+func ForStaff(key string) bool {
+	group, _, _ := strings.Cut(key, ".")
+	return group == "desk" || group == "handoff"
+}
+
+// staffMessages go to staff alone, so that they are written in the languages of the desk.
+var staffMessages = []string{MsgDeadline, MsgDeclared, MsgSecondReading}
 
 // The most that one file of words may hold, in bytes.
 const maxFile = 1 << 20
@@ -38,6 +54,7 @@ const maxFile = 1 << 20
 type Set struct {
 	version  string
 	matcher  language.Matcher
+	staff    language.Matcher // among the languages of the desk
 	catalogs map[string]Catalog
 	layouts  map[string]*layouts // by language, each with functions of its own
 }
@@ -93,8 +110,13 @@ func Load(operatorDir string) (*Set, error) {
 func (s *Set) Version() string { return s.version }
 
 // Match is the best of our languages for a BCP 47 tag or an Accept-Language header; anything that is neither gets the first.
-func (s *Set) Match(accept string) string {
-	if _, ok := s.catalogs[accept]; ok {
+func (s *Set) Match(accept string) string { return match(s.matcher, locales, accept) }
+
+// MatchStaff is Match among the languages of the desk.
+func (s *Set) MatchStaff(accept string) string { return match(s.staff, staffLocales, accept) }
+
+func match(among language.Matcher, locales []string, accept string) string {
+	if slices.Contains(locales, accept) {
 		return accept
 	}
 	if len(accept) > 256 {
@@ -104,7 +126,7 @@ func (s *Set) Match(accept string) string {
 	if err != nil {
 		return locales[0]
 	}
-	_, i, _ := s.matcher.Match(tags...)
+	_, i, _ := among.Match(tags...)
 	return locales[i]
 }
 
@@ -116,7 +138,7 @@ func (s *Set) Time(locale string, t time.Time, zone string) string {
 	return s.Catalog(locale).Time(t, zone)
 }
 
-// Keys lists every key of the catalogs, in order; all languages have the same.
+// Keys lists every key of the catalogs, in order; all languages have the same, but for the words of the desk.
 func (s *Set) Keys() []string { return s.catalogs[locales[0]].keys() }
 
 // file is one source of words, ours or the operator's.
@@ -209,7 +231,7 @@ func build(files map[string][]file) (*Set, error) {
 			return nil, err
 		}
 	}
-	s.matcher = language.NewMatcher(tags)
+	s.matcher, s.staff = language.NewMatcher(tags), language.NewMatcher(tags[:len(staffLocales)])
 	return s, nil
 }
 
