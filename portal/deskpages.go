@@ -97,6 +97,8 @@ func (p *Portal) deskRoutes() []route {
 	return []route{
 		{method: "GET", path: "/desk/sign-in", do: func(k *call) error { return k.signInPage(200, "") }},
 		{method: "POST", path: "/desk/sign-in", form: true, own: true, do: (*call).signIn},
+		{method: "GET", path: auth.SinglePath, do: (*call).leaveForSingle},
+		{method: "GET", path: auth.SingleBack, do: (*call).backFromSingle},
 		{method: "POST", path: "/desk/sign-out", page: true, do: func(k *call) error {
 			if err := p.Gate.SignOut(k.UserContext(), k.Cookies(p.cookie())); err != nil {
 				return err
@@ -196,7 +198,8 @@ func (k *call) signInPage(status int, wrong string) error {
 	return k.p.render(k.Ctx, status, "desk_signin", struct {
 		base
 		Link, Wrong, Email string
-	}{k.staffBase("/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email")})
+		Single             string // what single sign-on is called here; "": there is none
+	}{k.staffBase("/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email"), k.p.Gate.Single.Name()})
 }
 
 func (k *call) signIn() error {

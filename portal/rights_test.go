@@ -261,6 +261,8 @@ var mayUse = map[string]string{
 
 	"GET /desk/sign-in":                     "public",
 	"POST /desk/sign-in":                    "public",
+	"GET /desk/sign-in/single":              "public",
+	"GET /desk/sign-in/back":                "public",
 	"POST /desk/sign-out":                   pages, // whoever has a session
 	"GET /desk":                             pages,
 	"POST /desk/incidents":                  writers,

@@ -346,18 +346,24 @@ type accountDesk struct {
 	shell
 	Account  auth.Account
 	Sessions []auth.Listed
-	Fresh    bool // her second factor counts for approving now
-	Own      bool // she has an account, not only a link
+	Fresh    bool   // her second factor counts for approving now
+	Own      bool   // she has an account with a password, not only a link
+	Single   string // what single sign-on is called here; "": there is none
+	Go       string // the way there to link this account
 	Done     string
 }
 
 func (k *call) accountPage(status int, refused error) error {
-	v := accountDesk{shell: k.shell("desk.my"), Done: k.Query("done")}
+	return k.accountPageFor(status, "", refused)
+}
+
+func (k *call) accountPageFor(status int, leave string, refused error) error {
+	v := accountDesk{shell: k.shell("desk.my"), Done: k.Query("done"), Single: k.p.Gate.Single.Name(), Go: leave}
 	var err error
 	if v.Account, err = k.p.Gate.Account(k.UserContext(), k.person.ID); err != nil {
 		return err
 	}
-	v.Own = v.Account.State == "active"
+	v.Own = v.Account.State == "active" && v.Account.Own
 	v.Fresh = !k.person.Proved.IsZero() && time.Since(k.person.Proved) < auth.Fresh
 	if v.Sessions, err = k.p.Gate.SessionsOf(k.UserContext(), k.person.ID); err != nil {
 		return err
@@ -388,8 +394,15 @@ func (k *call) account() error {
 		err = gate.NewPassword(ctx, k.person, k.FormValue("old"), k.FormValue("password"))
 	case "end":
 		err = gate.EndOwn(ctx, k.person, k.FormValue("session"))
+	case "single":
+		var l auth.Leaving
+		if l, err = k.linkSingle(); err == nil {
+			return k.accountPageFor(200, l.URL, nil)
+		}
+	case "unlink":
+		err = gate.Unlink(ctx, k.person)
 	default:
-		err = fault.BadField("act", "is none of prove, role, password, end")
+		err = fault.BadField("act", "is none of prove, role, password, end, single, unlink")
 	}
 	if err != nil {
 		return k.accountPage(problemOf(err).Status, err)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"lifeline/portal/auth"
 	"lifeline/store/postgres/pgtest"
 	"lifeline/templates"
 )
@@ -57,5 +59,27 @@ func TestWhatIsDegradedIsSaidInEveryLanguage(t *testing.T) {
 				t.Errorf("%s has no sentence for %s", locale, what)
 			}
 		}
+	}
+}
+
+// Who can get in while single sign-on is down, as it may be together with the product.
+func TestTheDoctorCountsWhoHasNoPasswordHere(t *testing.T) {
+	cfg, err := from(map[string]string{"LIFELINE_OIDC": "https://id:s3cret@login.product.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown bytes.Buffer
+	if err := cfg.print(&shown); err != nil || strings.Contains(shown.String(), "s3cret") {
+		t.Errorf("--print-config shows the secret, or %v", err)
+	}
+	for n, want := range map[auth.WaysIn]string{{Own: 4}: "ok", {Own: 3, Single: 2}: "warning", {}: "bad"} {
+		d := &doctor{cfg: cfg}
+		if d.waysIn(n); len(d.found) != 1 || d.found[0].Level != want {
+			t.Errorf("%+v: %+v", n, d.found)
+		}
+	}
+	d := &doctor{cfg: cfg}
+	if d.sharedFate("product.example"); len(d.found) != 1 || d.found[0].Level != "warning" || !strings.Contains(d.found[0].Says, "single sign-on (login.product.example)") {
+		t.Errorf("%+v", d.found)
 	}
 }

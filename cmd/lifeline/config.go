@@ -18,6 +18,7 @@ import (
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal"
+	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/portal/mailin"
 	"lifeline/portal/page"
@@ -46,6 +47,7 @@ var settings = []setting{
 	{"LIFELINE_DKIM_KEY", "its private key, PEM", "", true},
 	{"LIFELINE_TWILIO", "SMS provider, or file:DIR", "", true},
 	{"LIFELINE_INBOUND", "address of the SMTP listener for customers' mail and for what comes back, such as :25; empty: mail is not read", "", false},
+	{"LIFELINE_OIDC", "the vendor's single sign-on for staff, beside their accounts here: https://CLIENT:SECRET@ISSUER; register LIFELINE_URL/desk/sign-in/back with it", "", true},
 	{"LIFELINE_SOURCE_SECRETS", "sources that sign their events and imports (Standard Webhooks): product=whsec_..., separated by spaces", "", true},
 	{"LIFELINE_PULL_KEYS", "what files are fetched with: SOURCE=TOKEN, or SOURCE=KEY:SECRET for s3, separated by spaces", "", true},
 	{"LIFELINE_ALLOW", "addresses or networks that are not public and may be dialled all the same, such as 10.1.0.0/16", "", false},
@@ -73,6 +75,7 @@ type config struct {
 	pulls   map[string]string // keys of sources that are fetched
 	allow   []netip.Prefix    // not public, and dialled all the same
 	look    page.Look         // of the status page
+	single  *auth.Single      // nil: there is no single sign-on
 	url     string
 	trusted []*net.IPNet
 }
@@ -84,6 +87,7 @@ type policy struct {
 	Desk     desk.Policy     `yaml:"desk"`
 	Backup   backup.Policy   `yaml:"backup"`
 	Mail     mailin.Policy   `yaml:"mail"`
+	SignIn   auth.Policy     `yaml:"sign_in"`
 }
 
 func (c config) get(name string) string { return c.values[name] }
@@ -225,11 +229,16 @@ func (c *config) check() error {
 	if c.allow, err = outbound.ParseAllow(c.get("LIFELINE_ALLOW")); err != nil {
 		say("LIFELINE_ALLOW", "%w", err)
 	}
-	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy(), Mail: mailin.DefaultPolicy()}
+	c.policy = policy{Contacts: contacts.DefaultPolicy(), Comms: comms.DefaultPolicy(), Desk: desk.DefaultPolicy(), Backup: backup.DefaultPolicy(), Mail: mailin.DefaultPolicy(), SignIn: auth.DefaultPolicy()}
 	if file := c.get("LIFELINE_POLICY"); file != "" {
 		if err := readPolicy(file, &c.policy); err != nil {
 			say("LIFELINE_POLICY", "%w", err)
 		}
+	}
+	if c.single, err = auth.ParseSingle(c.get("LIFELINE_OIDC")); err != nil {
+		say("LIFELINE_OIDC", "%w", err)
+	} else if c.single != nil {
+		c.single.Policy, c.single.HTTP = c.policy.SignIn, (&outbound.Dialer{Allow: c.allow}).Client()
 	}
 	return errors.Join(bad...)
 }
@@ -255,7 +264,7 @@ func readPolicy(file string, into *policy) error {
 	if err := yaml.NewDecoder(f, yaml.Strict()).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check(), into.Backup.Check(), into.Mail.Check())
+	return errors.Join(into.Contacts.Check(), into.Comms.Check(), into.Desk.Check(), into.Backup.Check(), into.Mail.Check(), into.SignIn.Check())
 }
 
 // barred says why nothing may be published: real people would get links that only this machine can open.

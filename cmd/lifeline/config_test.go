@@ -41,6 +41,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"zero byte":         {map[string]string{"LIFELINE_VENDOR": "a\x00b"}, "LIFELINE_VENDOR"},
 		"unknown in policy": {map[string]string{"LIFELINE_POLICY": write("a.yaml", "comms:\n  leese: 5s\n")}, "leese"},
 		"comms policy":      {map[string]string{"LIFELINE_POLICY": write("b.yaml", "comms:\n  workers: 0\n")}, "comms.workers"},
+		"single sign-on":    {map[string]string{"LIFELINE_OIDC": "https://login.example.com"}, "LIFELINE_OIDC"},
+		"sign-in policy":    {map[string]string{"LIFELINE_POLICY": write("s.yaml", "sign_in:\n  roles: [{group: bosses, role: approver}]\n")}, "sign_in.roles[0].role"},
 		"desk policy":       {map[string]string{"LIFELINE_POLICY": write("c.yaml", "desk:\n  ack_daily: 0\n")}, "desk.ack_daily"},
 		"backup policy":     {map[string]string{"LIFELINE_POLICY": write("e.yaml", "backup:\n  keep_days: 0\n")}, "backup.keep_days"},
 		"contacts policy":   {map[string]string{"LIFELINE_POLICY": write("d.yaml", "contacts:\n  phone_country: Atlantis\n")}, "phone_country"},

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/backup"
 )
@@ -166,6 +167,7 @@ func (d *doctor) store(ctx context.Context, e env) {
 	} else {
 		d.say("mail volume", "ok", fmt.Sprintf("what was sent lately supports a broadcast to %d people; %d are reached by mail", m.Supports, m.People), "")
 	}
+	d.waysIn(health.SignIn)
 	if health.Held != "" {
 		d.say("sending", "bad", "held: "+health.Held, "look at what waits, then: lifeline backup release --reason ...")
 	}
@@ -207,6 +209,19 @@ func (d *doctor) journal(j store.JournalState) {
 	}
 	if j.Missing > 0 {
 		d.say("journal", "warning", fmt.Sprintf("%d of them found nobody to hold for after the restore, the first: %s", j.Missing, j.First), "import the contacts that are missing again; they are then told apart by their address")
+	}
+}
+
+// waysIn says who would be kept out while single sign-on is down, as it may be together with the product.
+func (d *doctor) waysIn(n auth.WaysIn) {
+	switch {
+	case n.Single > 0:
+		d.say("sign-in", "warning", fmt.Sprintf("%d of %d people sign in by single sign-on alone: while it is down they are kept out, and they approve nothing", n.Single, n.Own+n.Single),
+			"give those who must work on that day a link to enrol (their page under Staff): a password and second factor of their own")
+	case n.Own == 0 && d.cfg.single != nil:
+		d.say("sign-in", "bad", "single sign-on is set, and nobody has an account of her own", "lifeline user add, before it is needed")
+	default:
+		d.say("sign-in", "ok", fmt.Sprintf("%d people sign in with a password and second factor that need no other system", n.Own), "")
 	}
 }
 
@@ -333,6 +348,10 @@ func (d *doctor) sharedFate(product string) {
 	for _, at := range d.addresses() {
 		if own, err := publicsuffix.EffectiveTLDPlusOne(at.host); err == nil && own == root {
 			shares++
+			if at.setting == "LIFELINE_OIDC" { // the vendor's own, which is why accounts here need none
+				d.say("shared fate", "warning", fmt.Sprintf("single sign-on (%s) lies under %s: when that domain is lost, staff get in by their passwords here alone", at.host, root), "see that everybody who must work then has one, and has tried it")
+				continue
+			}
 			d.say("shared fate", "bad", fmt.Sprintf("%s (%s) lies under %s: whoever loses that domain, its DNS or its registrar loses both", at.setting, at.host, root), "use a domain of another registrar and DNS provider")
 		}
 	}
@@ -352,7 +371,7 @@ func (d *doctor) addresses() (all []address) {
 	if u, err := url.Parse(d.cfg.url); err == nil {
 		add("LIFELINE_URL", u.Hostname())
 	}
-	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS", "LIFELINE_HEARTBEAT"} {
+	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS", "LIFELINE_HEARTBEAT", "LIFELINE_OIDC"} {
 		for _, word := range strings.Fields(d.cfg.get(setting)) {
 			if u, err := url.Parse(word); err == nil {
 				add(setting, u.Hostname())

@@ -11,6 +11,7 @@ import (
 
 	"lifeline/comms"
 	"lifeline/portal"
+	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/fault"
@@ -129,6 +130,7 @@ type storeHealth struct {
 
 	Journal store.JournalState `json:"journal"`
 	Mail    comms.MailVolume   `json:"mail"`
+	SignIn  auth.WaysIn        `json:"sign_in"`
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
@@ -152,6 +154,9 @@ func (h *house) health(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	if out.Mail, err = h.comms.MailVolume(ctx); err != nil {
+		return nil, err
+	}
+	if out.SignIn, err = h.gate.WaysIn(ctx); err != nil {
 		return nil, err
 	}
 	known, err := h.cfg.knownHeads()

@@ -85,14 +85,27 @@ func (p Profile) bad(now time.Time) (f []fault.Field) {
 	return f
 }
 
-// closed says why an account lets nobody in, "" when it is open.
-func (s Staff) closed(now time.Time) string {
+// shut says why nobody is let in as the owner of an account, "" when she is.
+func (s Staff) shut(now time.Time) string {
 	switch {
 	case s.Disabled != nil:
 		return "disabled"
 	case s.Until != nil && !now.Before(*s.Until):
 		return "over"
-	case s.Login == nil || len(s.Roles) == 0:
+	case len(s.Roles) == 0:
+		return noRoles
+	}
+	return ""
+}
+
+const noRoles = "without a role"
+
+// closed says why an account lets nobody in by its own password and second factor, "" when it is open.
+func (s Staff) closed(now time.Time) string {
+	if why := s.shut(now); why != "" {
+		return why
+	}
+	if s.Login == nil {
 		return "not enrolled"
 	}
 	return ""
@@ -100,10 +113,10 @@ func (s Staff) closed(now time.Time) string {
 
 // State says in a word where an account stands: none (known by tokens alone), invited, active, disabled, over.
 func (s Staff) State(now time.Time) string {
-	switch why := s.closed(now); {
+	switch why := s.shut(now); {
 	case s.Email == "":
 		return "none"
-	case why == "not enrolled":
+	case why == noRoles || why == "" && s.Login == nil && s.Single == nil:
 		return "invited"
 	case why == "":
 		return "active"
@@ -395,7 +408,7 @@ func (g *Gate) Enrol(ctx context.Context, e Enrol) (s Session, cookie string, co
 				return err
 			}
 			tx.On(id)
-			s, cookie, err = g.openFor(tx, rec, has, now)
+			s, cookie, err = g.openFor(tx, rec, has, &now, now)
 			return err
 		})
 	})
@@ -405,15 +418,15 @@ func (g *Gate) Enrol(ctx context.Context, e Enrol) (s Session, cookie string, co
 	return s, cookie, codes, err
 }
 
-// openFor keeps what a sign-in changed of an account, and opens a session of it that has just seen the second factor.
-func (g *Gate) openFor(tx *store.Tx, rec store.Rec[Staff], has *login, now time.Time) (Session, string, error) {
+// openFor keeps what a sign-in changed of an account, and opens a session of it; proved is when it saw the second factor, nil when it did not.
+func (g *Gate) openFor(tx *store.Tx, rec store.Rec[Staff], has *login, proved *time.Time, now time.Time) (Session, string, error) {
 	value, s, sid := g.newSession()
 	st := rec.Value
 	st.Login = has
 	if err := staff.Put(tx, rec.ID, st, rec.Version); err != nil {
 		return s, "", err
 	}
-	s.Staff, s.Name, s.Role, s.Proved = rec.ID, st.Name, st.Roles[0], &now
+	s.Staff, s.Name, s.Role, s.Proved = rec.ID, st.Name, st.Roles[0], proved
 	s.Expires = now.Add(MaxPerson)
 	if st.Until != nil && st.Until.Before(s.Expires) {
 		s.Expires = *st.Until
@@ -545,7 +558,7 @@ func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, 
 				has.Places = has.Places[:min(len(has.Places), knownPlaces)]
 			}
 			has.At = now
-			s, cookie, err = g.openFor(tx, store.Rec[Staff]{Meta: m, Value: st}, has, now)
+			s, cookie, err = g.openFor(tx, store.Rec[Staff]{Meta: m, Value: st}, has, &now, now)
 			return err
 		})
 	})
@@ -604,7 +617,7 @@ func (g *Gate) ActAs(ctx context.Context, cookie string, role Role) (Session, st
 		if err != nil {
 			return err
 		}
-		if st.closed(now) != "" || !slices.Contains(st.Roles, role) {
+		if st.shut(now) != "" || !slices.Contains(st.Roles, role) {
 			return fault.BadField("role", "is not one of yours")
 		}
 		s.Role = role

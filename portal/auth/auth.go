@@ -58,7 +58,9 @@ type Gate struct {
 	Wall     func() time.Time // nil: the wall clock
 	Log      *slog.Logger     // nil: none
 
-	Cost Cost // of a password's hash
+	Cost   Cost    // of a password's hash
+	Single *Single // the vendor's single sign-on; nil: there is none
+	URL    string  // public base URL, where single sign-on comes back to
 
 	// Granted is told, in the transaction, that somebody was given a role that approves or administrates, and may refuse; nil: nobody is told.
 	Granted func(tx *store.Tx, by, id string) error
@@ -80,7 +82,8 @@ type Staff struct {
 	Name    string     `json:"name"`
 	Account *time.Time `json:"account,omitempty"` // since when she signs in with credentials of her own; nil: only by what others issue to her
 	Profile
-	Login    *login     `json:"login,omitempty"` // nil: she has not enrolled
+	Login    *login     `json:"login,omitempty"`  // nil: she has not enrolled
+	Single   *linked    `json:"single,omitempty"` // whose she is at the vendor's single sign-on; nil: nobody's
 	Disabled *time.Time `json:"disabled,omitempty"`
 }
 
@@ -89,11 +92,15 @@ var staff = store.Table[Staff]{
 		{Name: "name", Fields: []store.Field{{Name: "name", Type: store.Blind}}, Unique: true},
 		{Name: "account", Fields: []store.Field{{Name: "account", Type: store.Bool}}},
 		{Name: "email", Fields: []store.Field{{Name: "email", Type: store.Blind}}, Unique: true},
+		{Name: "subject", Fields: []store.Field{{Name: "subject", Type: store.Blind}}, Unique: true},
 	}},
 	Tuples: func(s Staff) store.Tuples {
 		t := store.Tuples{"name": {FoldName(s.Name)}, "account": {s.Account != nil}}
 		if s.Email != "" {
 			t["email"] = []any{foldEmail(s.Email)}
+		}
+		if s.Single != nil {
+			t["subject"] = []any{s.Single.key()}
 		}
 		return t
 	},

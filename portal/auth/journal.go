@@ -22,13 +22,14 @@ type when struct {
 	At time.Time `json:"at"` // by wall time
 }
 
-// accountFact is what happened to an account: it was closed, or opened again when nothing else is said; what its owner signs in with ended; or she used a
-// recovery code, of which this is the hash.
+// accountFact is what happened to an account: it was closed, or opened again when nothing else is said; what its owner signs in with ended, or single
+// sign-on alone; or she used a recovery code, of which this is the hash.
 type accountFact struct {
 	At       time.Time `json:"at"`
 	Disabled bool      `json:"disabled,omitempty"`
 	Reset    bool      `json:"reset,omitempty"`
 	Code     []byte    `json:"code,omitempty"`
+	Unlinked bool      `json:"unlinked,omitempty"`
 }
 
 // Applies is who lets the facts of auth hold again after a restore. What the restored store does not know opens nothing, so nothing is ever
@@ -83,7 +84,9 @@ func accountAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, erro
 		has.Codes = slices.DeleteFunc(slices.Clone(has.Codes), func(kept []byte) bool { return bytes.Equal(kept, a.Code) })
 		s.Login = &has
 	case a.Reset:
-		s.Login = nil
+		s.Login, s.Single = nil, nil
+	case a.Unlinked:
+		s.Single = nil
 	case a.Disabled:
 		s.Disabled = &a.At
 	case len(a.Code) == 0:

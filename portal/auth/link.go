@@ -32,11 +32,16 @@ func (k SigningKey) OpenLink(purpose, token string) (subject string, ok bool) {
 }
 
 func (k SigningKey) link(purpose, subject string) []byte {
+	return k.whole(purpose, subject)[:linkBytes]
+}
+
+// whole is the signature uncut.
+func (k SigningKey) whole(purpose, subject string) []byte {
 	derive := hmac.New(sha256.New, k.private.Seed())
 	derive.Write([]byte("lifeline link v1"))
 	mac := hmac.New(sha256.New, derive.Sum(nil))
 	mac.Write([]byte(purpose + "\x00" + subject))
-	return mac.Sum(nil)[:linkBytes]
+	return mac.Sum(nil)
 }
 
 // SignPage signs what the static page holds, so that a copy of it elsewhere can be told from a forged one. CheckPage needs the public key alone.

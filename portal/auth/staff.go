@@ -20,6 +20,9 @@ type Account struct {
 	Profile
 	State    string
 	LastSeen time.Time // of her last sign-in
+	Own      bool      // she signs in with a password and second factor of her own
+	Single   bool      // and by single sign-on
+	Follows  bool      // and her roles are those that her groups there give
 	Codes    int       // recovery codes left
 }
 
@@ -27,7 +30,13 @@ func (g *Gate) account(rec store.Rec[Staff]) Account {
 	s := rec.Value
 	a := Account{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Name: s.Name, Profile: s.Profile, State: s.State(g.now())}
 	if s.Login != nil {
-		a.LastSeen, a.Codes = s.Login.At, len(s.Login.Codes)
+		a.Own, a.LastSeen, a.Codes = true, s.Login.At, len(s.Login.Codes)
+	}
+	if s.Single != nil {
+		a.Single, a.Follows = true, s.Single.Follows
+		if s.Single.At.After(a.LastSeen) {
+			a.LastSeen = s.Single.At
+		}
 	}
 	return a
 }
@@ -83,8 +92,35 @@ func (g *Gate) Who(tx *store.Tx, role Role, ids []string) (all []Reachable, err 
 	return all, nil
 }
 
+// WaysIn counts the people whose accounts are open, by what lets them in.
+type WaysIn struct {
+	Own    int `json:"own"`    // a password and second factor of their own, with single sign-on or without
+	Single int `json:"single"` // single sign-on alone: they are kept out while it is down
+}
+
+// WaysIn counts who could sign in now.
+func (g *Gate) WaysIn(ctx context.Context) (n WaysIn, err error) {
+	now := g.now()
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		n = WaysIn{}
+		for rec, err := range staff.Scan(tx, store.Query{Index: "email", Limit: mostStaff}) {
+			switch s := rec.Value; {
+			case err != nil:
+				return err
+			case s.shut(now) != "":
+			case s.Login != nil:
+				n.Own++
+			case s.Single != nil:
+				n.Single++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 // ChangeStaff replaces what an account says of somebody. Version is the one that the caller saw; 0 is any. Sessions of hers end when her roles or the end of
-// the account changed.
+// the account changed. Whoever changes roles that followed groups of single sign-on says them from then on.
 func (g *Gate) ChangeStaff(ctx context.Context, by, id string, version int64, to Profile) (Account, error) {
 	return g.withStaff(ctx, store.Act{By: by, Verb: "staff.change"}, id, version, func(tx *store.Tx, s *Staff, now time.Time) error {
 		if f := to.bad(now); len(f) > 0 {
@@ -95,6 +131,11 @@ func (g *Gate) ChangeStaff(ctx context.Context, by, id string, version int64, to
 		}
 		was := s.Profile
 		s.Profile = to
+		if s.Single != nil && s.Single.Follows && !slices.Equal(was.Roles, to.Roles) {
+			l := *s.Single
+			l.Follows = false
+			s.Single = &l
+		}
 		if err := g.granted(tx, by, id, gained(was.Roles, to.Roles)); err != nil {
 			return err
 		}
@@ -155,6 +196,9 @@ func (g *Gate) Invite(ctx context.Context, by, id, baseURL string, reset Reset) 
 			if err := tx.Journal(factAccount, id, accountFact{At: now, Reset: true}); err != nil {
 				return err
 			}
+		}
+		if reset == DropLogin {
+			s.Single = nil
 		}
 		s.Login = nil
 		if err := endSessions(tx, id, "", now, time.Time{}); err != nil {
