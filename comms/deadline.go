@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ type Deadline struct {
 	DoneAt   time.Time `json:"done_at"`
 	DoneBy   string    `json:"done_by"`
 	Late     bool      `json:"late"` // it was done after Due
+
+	Count int      `json:"count,omitempty"` // sites handed back when a ledger was last weighed
+	About []string `json:"about,omitempty"` // what has come up for a person meanwhile, and is told when it passes
 }
 
 var deadlines = store.Table[Deadline]{
@@ -104,6 +108,29 @@ func (r *Room) Withdraw(tx *store.Tx, of, what string) error {
 		return err
 	}
 	return deadlines.Delete(tx, rec.ID, rec.Version)
+}
+
+// Waiting is the open deadline of a sort; not running: there is none.
+func (r *Room) Waiting(tx *store.Tx, of, what string) (d Due, running bool, err error) {
+	rec, err := r.openPromise(tx, of, what)
+	if fault.Of(err) == fault.NotFound {
+		return d, false, nil
+	}
+	return Due{rec.ID, rec.Value}, err == nil, err
+}
+
+// Wait keeps a deadline of a deed, which fires when it is due; with an empty ID it is a new one.
+func (r *Room) Wait(tx *store.Tx, d Due) error {
+	id, was := cmp.Or(d.ID, deadlines.NewID()), int64(0)
+	if d.ID != "" {
+		_, m, err := deadlines.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		was = m.Version
+	}
+	d.Fire = d.Due
+	return deadlines.Put(tx, id, d.Deadline, was)
 }
 
 func (r *Room) openPromise(tx *store.Tx, of, what string) (store.Rec[Deadline], error) {

@@ -385,6 +385,11 @@ func (g *gather) add(rc recipient, channels []string, speak func(string) string)
 	p := person{key: deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(rc.Account), Contact: who}}
 	for _, channel := range channels {
 		d := Delivery{Channel: channel, Name: rc.C.Name, Locale: speak(rc.C.Locale), Sites: rc.Sites[:min(len(rc.Sites), mostSites)], State: Queued}
+		if g.n.ByDay && !rc.C.AtNight {
+			if wait := g.room.DayFor(rc.C.TimeZone, g.tx.Now()).Sub(g.tx.Now()); wait > 0 {
+				d.Next = time.Now().Add(wait).UTC() // by wall time, as every try is
+			}
+		}
 		if ok := d.address(rc); ok {
 			p.rows = append(p.rows, d)
 		}

@@ -83,10 +83,14 @@ const firstNeeds = 2
 
 // firstDigest binds the words in force and the fixed form.
 func (r *Room) firstDigest() string {
-	form := firstStatement(Incident{Title: "{title}", Impact: "{impact}"}, FirstNotice{Products: []string{"{products}"}, Locales: []string{"{locales}"}})
+	return r.formDigest(firstStatement(Incident{Title: "{title}", Impact: "{impact}"}, FirstNotice{Products: []string{"{products}"}, Locales: []string{"{locales}"}}))
+}
+
+// formDigest binds what is approved beforehand: a form, the words in force, and where they lead.
+func (r *Room) formDigest(form any) string {
 	b, err := json.Marshal(struct {
 		Words string
-		Form  templates.Statement
+		Form  any
 		Links []string
 	}{r.Words.Version(), form, []string{r.Vendor.URL, r.Vendor.Support, r.Vendor.Phone, r.Vendor.Name}})
 	if err != nil {

@@ -660,6 +660,9 @@ func (r *Room) moved(tx *store.Tx, m Moved) error {
 }
 
 func (r *Room) tidings(tx *store.Tx, all ...Moved) error {
+	if err := r.weighMoved(tx, all); err != nil {
+		return err
+	}
 	if r.Tidings == nil {
 		return nil
 	}

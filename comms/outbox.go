@@ -36,6 +36,8 @@ type Notice struct {
 	// Components are those that it is about, when it carries no update: of the subscribers it concerns those who chose one of them.
 	Components []string `json:"components,omitempty"`
 
+	ByDay bool `json:"by_day,omitempty"` // nobody is told at night, but for who chose to be
+
 	State     string        `json:"state"`            // expanding, sending, done, stopped
 	Unsent    State         `json:"unsent,omitempty"` // once stopped: what becomes of whoever was not told
 	Reason    string        `json:"reason,omitempty"` // and why

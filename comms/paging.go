@@ -173,19 +173,28 @@ func (p *paging) send() error {
 // so that a rung is told once, whoever fires and however often, and somebody of a thousand rungs gets one page with the count. Who was paged within the last
 // minute gets the next page when that is over.
 func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err error) {
-	var ids []string
+	var ids, deeds []string
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		ids = nil
+		ids, deeds = nil, nil
 		for rec, err := range deadlines.Scan(tx, store.Query{Index: "fire", To: now.Add(time.Microsecond), Limit: mostFired}) {
 			if err != nil {
 				return err
 			}
-			ids = append(ids, rec.ID)
+			if r.deed(rec.Value.What) != nil {
+				deeds = append(deeds, rec.ID)
+			} else {
+				ids = append(ids, rec.ID)
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("look for deadlines that passed: %w", err)
+	}
+	for _, id := range deeds {
+		if err := r.doDeed(ctx, id, now); err != nil && ctx.Err() == nil {
+			r.Log.Error("what is due by itself failed; it is tried again", "deadline", id, "err", err)
+		}
 	}
 	for len(ids) > 0 {
 		n, err := r.fireAll(ctx, ids, now)
@@ -298,4 +307,40 @@ func (r *Room) passed(tx *store.Tx, d Deadline, rung int) (templates.DeadlineNot
 		p.Of = inc.Title
 	}
 	return p, nil
+}
+
+// deed is what is done when a deadline of a sort passes, in place of telling a ladder; nil: its ladder is told.
+func (r *Room) deed(what string) func(context.Context, Due) error {
+	if what == Weighing {
+		return r.weigh
+	}
+	return r.Deeds[what]
+}
+
+// deedAgain is when a deed that failed, or whose replica died, is tried again.
+const deedAgain = time.Minute
+
+// doDeed does what a deadline is for. It is taken first, so that one replica does it, and a failure holds up nobody else's.
+func (r *Room) doDeed(ctx context.Context, id string, now time.Time) error {
+	var due Due
+	err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+		due = Due{}
+		d, m, err := deadlines.Get(tx, id)
+		if fault.Of(err) == fault.NotFound || err == nil && (d.Fire.IsZero() || d.Fire.After(now)) {
+			return store.ErrNothing
+		}
+		if err != nil {
+			return err
+		}
+		d.Fire = now.Add(deedAgain)
+		due = Due{id, d}
+		return deadlines.Put(tx, id, d, m.Version)
+	})
+	if kind := fault.Of(err); kind == fault.Stale || kind == fault.NotFound {
+		return nil // another replica took it
+	}
+	if err != nil || due.ID == "" {
+		return err
+	}
+	return r.deed(due.What)(ctx, due)
 }

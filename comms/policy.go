@@ -42,6 +42,8 @@ type Policy struct {
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
 
+	// Automatic is what the ledger says by itself.
+	Automatic Automatic `yaml:"automatic" json:"automatic"`
 	// Subscribe is what strangers may ask of us.
 	Subscribe Subscribing `yaml:"subscribe" json:"subscribe"`
 	// Levels say what belongs to each severity, by language.
@@ -118,6 +120,7 @@ func DefaultPolicy() Policy {
 		SMSValid:      4 * time.Hour,
 		BatchMost:     60,
 		PointStandard: 5 * time.Minute,
+		Automatic:     defaultAutomatic(),
 		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
 		Checklists:    map[string][]Item{SiteCheckList: defaultSiteCheck()},
 	}
@@ -189,6 +192,7 @@ func (p Policy) Check() error {
 	}
 	f = p.Confirm.bad(f)
 	f = p.Subscribe.bad(f)
+	f = p.Automatic.bad(f)
 	for i, severity := range p.PageEntry {
 		f = oneOf(f, fmt.Sprintf("comms.page_entry[%d]", i), severity, severities...)
 	}

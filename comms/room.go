@@ -7,6 +7,7 @@
 package comms
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -46,6 +47,9 @@ type Room struct {
 
 	// Tidings is told of all sites that one act moved, in the same transaction, behind Follow; nil: nobody is.
 	Tidings func(*store.Tx, []Moved) error
+
+	// Deeds are what other rooms do when a deadline of theirs passes, in place of telling a ladder, by its sort. A deed moves its deadline on, or ends it.
+	Deeds map[string]func(context.Context, Due) error
 
 	bell   bell
 	places store.Kept[place]

@@ -39,6 +39,8 @@ type Update struct {
 	Notice      string                 `json:"notice"`              // the outbox's notice that carries it
 	RetractedAt *time.Time             `json:"retracted_at"`
 	RetractedBy string                 `json:"retracted_by"`
+	Rule        string                 `json:"rule,omitempty"` // by which the ledger said it; "": a person did
+	Held        string                 `json:"held,omitempty"` // a rule's draft: why it waits for a person
 }
 
 // The states of an update.
@@ -581,12 +583,17 @@ func (r *Room) AskApproval(ctx context.Context, by, id string) (told int, err er
 		}
 		told = len(ladder[0].To)
 		tx.On(id, in.ID)
-		if err := r.Move(tx, Deadline{What: ApprovalDue, Of: id, Incident: in.ID, Page: "/desk/incidents/" + in.ID + "/editor?update=" + id, Due: tx.Now()}); err != nil {
+		if err := r.Move(tx, approvalOf(u, tx.Now())); err != nil {
 			return err
 		}
 		return r.note(tx, in.ID, by, "asked_approval", fmt.Sprintf("update %d", u.Value.Number))
 	})
 	return told, err
+}
+
+// approvalOf is the promise that a draft is approved, from now on.
+func approvalOf(u store.Rec[Update], now time.Time) Deadline {
+	return Deadline{What: ApprovalDue, Of: u.ID, Incident: u.Value.Incident, Page: "/desk/incidents/" + u.Value.Incident + "/editor?update=" + u.ID, Due: now}
 }
 
 // Approve is a second person's word for a draft exactly as it stands, and for the number of people whom it would reach now. Whoever
@@ -759,7 +766,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	if v.Before, err = since(tx, v); err != nil {
 		return u, err
 	}
-	v.State, v.PublishedAt, v.PublishedBy = Published, &now, by
+	v.State, v.PublishedAt, v.PublishedBy, v.Held = Published, &now, by, ""
 	v.Figures, v.People, v.Security, v.Pinned = k.figures, k.crowd.People, in.Value.Security, in.Value.Pinned
 	v.Cohorts = in.Value.losses()
 	tx.On(u.ID, in.ID)
@@ -791,7 +798,7 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 // carry writes the notice of a published update; none when nobody is told one by one.
 func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string, stages *Stages) (store.Rec[Update], error) {
 	v := u.Value
-	n := Notice{Lane: LaneBroadcast, Name: "update", Update: u.ID, Audience: v.Statement.Audience, Only: only, Channels: v.outbound()}
+	n := Notice{Lane: LaneBroadcast, Name: "update", Update: u.ID, Audience: v.Statement.Audience, Only: only, Channels: v.outbound(), ByDay: v.Rule != ""}
 	if listed(v.Statement.Audience) {
 		n.Audience, n.Only, n.To = "", "", r.listed(v.Statement.Audience, n.Channels)
 	}

@@ -52,6 +52,7 @@ type Contact struct {
 	Locale      string    `json:"locale,omitempty"`    // BCP 47
 	TimeZone    string    `json:"time_zone,omitempty"` // IANA
 	Channels    []string  `json:"channels,omitempty"`  // the only ones to use; empty: all
+	AtNight     bool      `json:"at_night,omitempty"`  // she wants to be told by night too
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`
 	Provenance
 }

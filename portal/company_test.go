@@ -12,6 +12,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
+	"lifeline/store"
 )
 
 // twoOwners are further contacts of Acme and Bolt who may speak for them.
@@ -412,9 +413,57 @@ func TestASitesMovesAreSentToItsContacts(t *testing.T) {
 		}
 		return all
 	}
+	// What comes up within four hours is one message behind them, of where each site stands by then.
+	h.clock.Turn(time.Hour)
 	moves(rebuilt("rebuilt")...)
 	moves(rebuilt("passed")...)
+	h.clock.Turn(4 * time.Hour)
 	read(heard(), "cy@acme.example", []string{"checked by us", "- Acme one"}, []string{"did not succeed"})
 	moves(rebuilt("handed_back")...)
-	read(heard(), "ann@acme.example", []string{"Handed back to you", "- Acme one"}, []string{"Acme two"})
+	moves(`{"site_id":"S-2","state":"rebuilt"}`)
+	h.clock.Turn(4 * time.Hour)
+	read(heard(), "ann@acme.example", []string{"Handed back to you", "- Acme one"}, []string{"Acme two", "checked by us"})
+	// By night nobody is told, and a stopped rule tells nobody at all.
+	waits := func() (due comms.Due, running bool) {
+		t.Helper()
+		err := h.DB.View(context.Background(), func(tx *store.Tx) error {
+			people, err := h.Book.ContactsOfSite(tx, "S-4", contacts.ApprovedOnly)
+			if err != nil {
+				return err
+			}
+			for _, p := range people {
+				if p.Value.Name == "Eli Poe" {
+					due, running, err = h.Comms.Waiting(tx, p.ID, "site_news")
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return due, running
+	}
+	h.clock.Turn(6 * time.Hour) // 23:17
+	if _, err := h.Comms.FireDeadlines(context.Background(), h.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if due, running := waits(); running {
+		t.Errorf("a fold with nothing in it is left: %+v", due)
+	}
+	moves(`{"site_id":"S-4","state":"failed","reason":"the disk again"}`)
+	if due, _ := waits(); due.Due.Hour() != 7 || due.Due.Minute() != 0 || len(due.About) != 1 {
+		t.Errorf("by night: %+v", due)
+	}
+	h.clock.Turn(8 * time.Hour)
+	if m := out.to("eli@bolt.example"); !strings.Contains(m.Text, "did not succeed") {
+		t.Errorf("in the morning: %s", m.Text)
+	}
+	h.post(auth.Support, "/api/v1/rules/site/stop", map[string]any{"reason": "the ledger is wrong"}).want(200).says(`"state":"stopped"`)
+	was, _ := waits()
+	moves(`{"site_id":"S-4","state":"rebuilt","reason":"from the start"}`)
+	moves(`{"site_id":"S-4","state":"failed","reason":"and again"}`)
+	if due, _ := waits(); len(due.About) != len(was.About) {
+		t.Errorf("a stopped rule notes what it would tell: %+v", due)
+	}
+	h.post(auth.Commander, "/api/v1/rules/site/approve", map[string]any{}).want(200).says(`"state":"in_force"`)
 }

@@ -29,6 +29,8 @@ type updateAnswer struct {
 	PageOnly    bool                `json:"page_only"`
 	Corrects    int                 `json:"corrects,omitempty"`
 	RetractedAt *time.Time          `json:"retracted_at"`
+	Rule        string              `json:"rule,omitempty"`
+	Held        string              `json:"held,omitempty"`
 	Findings    []comms.Finding     `json:"findings"`
 }
 
@@ -39,7 +41,7 @@ func updateOf(rec store.Rec[comms.Update], findings []comms.Finding) updateAnswe
 	}
 	return updateAnswer{object: objectOf(rec.Meta), Number: u.Number, Incident: u.Incident, State: u.State, Statement: u.Statement, Author: u.Author,
 		Restored: u.Figures, Security: u.Security, Pinned: u.Pinned, People: u.People, PublishedAt: u.PublishedAt, PublishedBy: u.PublishedBy,
-		Unread: u.Unread, PageOnly: u.PageOnly, Corrects: u.Corrects, RetractedAt: u.RetractedAt, Findings: findings}
+		Unread: u.Unread, PageOnly: u.PageOnly, Corrects: u.Corrects, RetractedAt: u.RetractedAt, Rule: u.Rule, Held: u.Held, Findings: findings}
 }
 
 type previewAnswer struct {

@@ -29,7 +29,7 @@ var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_confirm.html", "form_receipt.html", "form_ticket.html", "form_copy.html", "form_shared.html", "own.html", "form_error.html",
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
-	"desk_casework.html", "desk_staff.html", "desk_rota.html",
+	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html",
 	"form_subscribe.html",
 }
@@ -204,6 +204,7 @@ var logForms = map[string]*regexp.Regexp{
 	"frozen": regexp.MustCompile(`(?s)^(.*)$`), "thawed": regexp.MustCompile(`(?s)^(.*)$`),
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
 	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
+	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }
 

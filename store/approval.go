@@ -52,6 +52,19 @@ func Approve(tx *Tx, a Approval) error {
 	return nil
 }
 
+// Withdraw takes back every approval of exactly this digest: the thing stands as if nobody had approved it.
+func Withdraw(tx *Tx, of, digest string) error {
+	for rec, err := range approvals.Scan(tx, Query{Index: "of", Equal: []any{of, digest}}) {
+		if err != nil {
+			return err
+		}
+		if err := approvals.Delete(tx, rec.ID, rec.Version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Verdict says whether a thing may be done, and why not.
 type Verdict string
 
