@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"lifeline/portal/desk"
 	"lifeline/portal/page"
 	"lifeline/store/fault"
 )
@@ -25,7 +26,7 @@ type problem struct {
 	Detail string        `json:"detail,omitempty"`
 	Errors []fault.Field `json:"errors,omitempty"`
 	Ref    string        `json:"instance,omitempty"` // of the log line, when it is our defect
-	Toll   *tollAnswer   `json:"toll,omitempty"`     // to be paid first: see call.paid
+	Toll   *tollAnswer   `json:"toll,omitempty"`     // to be paid first
 }
 
 var answers = map[fault.Kind]struct {
@@ -68,9 +69,10 @@ func problemOf(err error) problem {
 	var e *fault.Error
 	if errors.As(err, &e) {
 		p.Detail, p.Errors = e.Message, e.Fields
-		var o owing
+		var o desk.Owing
 		if errors.As(err, &o) {
 			p.Toll = &tollAnswer{o.Token, wholeSeconds(o.Wait), o.Bits}
+			p.Detail += howToPay
 		}
 		if kind == fault.Unknown || kind == fault.Unavailable {
 			p.Errors = nil

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -162,19 +163,16 @@ func (p *Portal) supportRoutes() []route {
 				in.Locale = locale
 			}
 			var receipt desk.Receipt
-			if err == nil { // only here, where what was typed is at hand
-				var owed desk.Toll
-				var again bool
-				if owed, again, err = k.toll(k.FormValue("toll"), k.FormValue("proof")); owed.Token != "" && err == nil {
-					return k.tollPage(in, owed, again, locale)
-				}
-			}
 			if err == nil {
+				in.Fare = k.fare(k.FormValue("toll"), k.FormValue("proof"))
 				receipt, err = p.Desk.File(k.UserContext(), "public:web", in)
+			}
+			if owes := (desk.Owing{}); errors.As(err, &owes) {
+				return k.tollPage(in, owes, locale)
 			}
 			switch fault.Of(err) {
 			case "":
-			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany, fault.TooLarge: // what was typed must not be lost
+			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany, fault.TooLarge, fault.Stale, fault.Exists: // what was typed must not be lost
 				k.later(err)
 				return p.render(k.Ctx, problemOf(err).Status, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), In: in,
 					Errors: sayErrors(p.Words.Catalog(locale), err), Files: k.filesView(locale, err), Facts: p.publicFacts(k.UserContext())})

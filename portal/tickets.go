@@ -135,10 +135,7 @@ func (p *Portal) ticketRoutes() []route {
 				if err != nil {
 					return err
 				}
-				if err := k.paid(); err != nil {
-					return err
-				}
-				in.Route = "api"
+				in.Route, in.Fare = "api", k.fare(k.Get(headerToll), k.Get(headerProof))
 				if in.Locale == "" {
 					in.Locale = k.Get(fiber.HeaderAcceptLanguage)
 				}

@@ -19,7 +19,7 @@ import (
 // Under a flood filing by the form costs more and is refused to nobody but a source that goes on and on. Above a rate, of a network or in all, the form asks
 // to confirm: a page with a button, which works once the stated seconds have gone by, or at once with a proof of work where there is script. What is owed
 // stands in a token that we signed, so that asking keeps nothing in the store; only what was paid is remembered, so that it is paid once. Limits are
-// kept by source and in all, never by anything that a sender can choose.
+// kept by source and in all, never by anything that a sender can choose. What a ticket takes of them is taken in its own transaction: with it or not at all.
 
 // FloodPolicy is from when on filing by the form costs something, in tickets a minute.
 type FloodPolicy struct {
@@ -62,64 +62,111 @@ func price(level int) (bits int, wait time.Duration) {
 
 const tollPurpose = "ticket toll"
 
-// Ask says what it costs to file now, from a source.
-func (d *Desk) Ask(ctx context.Context, source string) (Toll, error) {
-	level, err := 0, limit.Take(ctx, d.DB, "post from "+source, d.Policy.Flood.Source, time.Minute)
-	if fault.Of(err) == fault.TooMany { // of what all may file it takes nothing, or one source could make it dear for everybody
-		return d.owe(1), nil
+// Fare is what somebody brings who files by the form: where she comes from, and what she was asked for before, if she was. The zero value is of one who is asked
+// for nothing.
+type Fare struct {
+	Source string // the network
+	Token  string // of the Toll
+	Proof  string // that work was done for it; "": its time has gone by
+}
+
+// Owing is the error of a ticket that was not filed because something has to be paid first.
+type Owing struct {
+	Toll
+	Early bool // it was brought before its time
+}
+
+func (o Owing) Error() string { return "many write at once" }
+
+func (o Owing) Unwrap() error {
+	return &fault.Error{Kind: fault.TooMany, Wait: o.Wait, Message: "many write at once, so this costs a little; nothing was kept"}
+}
+
+// fare looks whether a ticket may be filed, and what is taken for it in the ticket's own transaction. With an error, what is taken is for the try.
+func (d *Desk) fare(tx *store.Tx, f Fare) (taken []limit.Taking, err error) {
+	switch {
+	case f.Source == "":
+		return nil, nil
+	case f.Token != "":
+		return d.paid(tx, f)
 	}
-	for busy := 0; err == nil && busy < tollLevel; busy++ {
-		err = d.sent.Take(ctx, d.DB, "filed "+strconv.Itoa(busy), d.Policy.Flood.Busy, time.Minute)
-		if err == nil {
-			level = max(level, busy)
-			break
+	t, err := limit.Look(tx, "post from "+f.Source, limit.Rule{N: d.Policy.Flood.Source, Per: time.Minute})
+	if fault.Of(err) == fault.TooMany {
+		return nil, Owing{Toll: d.owe(1)}
+	}
+	return []limit.Taking{t}, err
+}
+
+// paid looks whether a toll was paid, by its time or by a proof of work, which counts once. A source that has paid too often in a minute is fault.TooMany.
+func (d *Desk) paid(tx *store.Tx, f Fare) (taken []limit.Taking, err error) {
+	subject, ok := d.Signing.read(tollPurpose, f.Token)
+	at, rest, _ := strings.Cut(subject, ".")
+	grade, once, _ := strings.Cut(rest, ".")
+	sec, err := strconv.ParseInt(at, 10, 64)
+	level, bad := strconv.Atoi(grade)
+	if !ok || err != nil || bad != nil {
+		return nil, Owing{Toll: d.owe(1)}
+	}
+	asked := time.Unix(sec, 0)
+	if tx.Now().After(asked.Add(tollFor)) {
+		return nil, Owing{Toll: d.owe(level)}
+	}
+	zeros, wait := price(level)
+	if left := asked.Add(wait).Sub(tx.Now()); left > 0 && !proves(f.Token, f.Proof, zeros) {
+		return nil, Owing{Toll{Token: f.Token, Bits: zeros, Wait: left}, true}
+	}
+	for _, l := range []struct {
+		key  string
+		rule limit.Rule
+	}{
+		{"confirmed from " + f.Source, limit.Rule{N: d.Policy.Flood.Confirmed, Per: time.Minute}},
+		{"toll " + once, limit.Rule{N: 1, Per: 2 * tollFor}},
+	} {
+		t, err := limit.Look(tx, l.key, l.rule)
+		if fault.Of(err) == fault.TooMany && len(taken) > 0 { // it was paid with before
+			return taken, Owing{Toll: d.owe(level)}
 		}
-		if fault.Of(err) == fault.TooMany {
-			level, err = max(level, busy+1), nil
+		if err != nil {
+			return taken, err
+		}
+		taken = append(taken, t)
+	}
+	return taken, nil
+}
+
+// crowd says whether so many file at once that everybody pays. All share this count, so it is taken in lots and not in the tickets' transactions, which would wait for
+// each other at its record.
+func (d *Desk) crowd(ctx context.Context, f Fare) error {
+	if f.Source == "" || f.Token != "" {
+		return nil
+	}
+	for level := range tollLevel {
+		err := d.sent.Take(ctx, d.DB, "filed "+strconv.Itoa(level), d.Policy.Flood.Busy, time.Minute)
+		switch {
+		case fault.Of(err) == fault.TooMany:
+		case err == nil && level > 0:
+			return Owing{Toll: d.owe(level)}
+		default:
+			return err
 		}
 	}
-	if err != nil || level == 0 {
-		return Toll{}, err
+	return Owing{Toll: d.owe(tollLevel)}
+}
+
+// count takes what a try costs that was refused: a source that is never right would else go on for nothing.
+func (d *Desk) count(ctx context.Context, taken []limit.Taking) {
+	if len(taken) == 0 {
+		return
 	}
-	return d.owe(level), nil
+	if err := limit.TakeFound(ctx, d.DB, taken...); err != nil && fault.Of(err) != fault.TooMany {
+		d.Log.Warn("a refused ticket was not counted", "err", err)
+	}
 }
 
 func (d *Desk) owe(level int) Toll {
 	t := Toll{Token: d.Signing.sign(tollPurpose, fmt.Sprintf("%d.%d.%s", d.DB.Now().Unix(), level, rand.Text()))}
 	t.Bits, t.Wait = price(level)
 	return t
-}
-
-// Pay says whether a toll was paid: by its time, or by a proof of work. It gives what is still owed; nothing: it was paid, which counts once. A source that has
-// paid too often in a minute is fault.TooMany.
-func (d *Desk) Pay(ctx context.Context, source, token, proof string) (Toll, error) {
-	subject, ok := d.Signing.read(tollPurpose, token)
-	at, rest, _ := strings.Cut(subject, ".")
-	grade, once, _ := strings.Cut(rest, ".")
-	sec, err := strconv.ParseInt(at, 10, 64)
-	level, bad := strconv.Atoi(grade)
-	if !ok || err != nil || bad != nil {
-		return d.owe(1), nil
-	}
-	now := d.DB.Now()
-	asked := time.Unix(sec, 0)
-	if now.After(asked.Add(tollFor)) {
-		return d.owe(level), nil
-	}
-	zeros, wait := price(level)
-	if left := asked.Add(wait).Sub(now); left > 0 && !proves(token, proof, zeros) {
-		return Toll{Token: token, Bits: zeros, Wait: left}, nil
-	}
-	err = limit.Take(ctx, d.DB, "confirmed from "+source, d.Policy.Flood.Confirmed, time.Minute)
-	if err != nil {
-		return Toll{}, err
-	}
-	switch err = limit.Take(ctx, d.DB, "toll "+once, 1, 2*tollFor); fault.Of(err) {
-	case fault.TooMany: // it was paid with before
-		return d.owe(level), nil
-	default:
-		return Toll{}, err
-	}
 }
 
 // proves says whether a proof of work is one for a token.

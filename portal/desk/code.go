@@ -123,10 +123,11 @@ type ask struct {
 	q      question
 	to     comms.Direct
 	number string
-	known  bool // else the message says that nothing is known there
-	onFile bool // the address is on file, or proved in the ticket
-	full   bool // its mail domain has had what strangers may cause there
-	free   bool // at its mail domain anybody has a mailbox
+	known  bool   // else the message says that nothing is known there
+	onFile bool   // the address is on file, or proved in the ticket
+	full   bool   // its mail domain has had what strangers may cause there
+	free   bool   // at its mail domain anybody has a mailbox
+	not    string // why no text goes to its number
 	link   string
 }
 
@@ -154,7 +155,16 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		if err != nil {
 			return err
 		}
-		if taking, err = d.mayAsk(tx, in, a); err != nil || a.to.Channel != contacts.Email {
+		if taking, err = d.mayAsk(tx, in, a); err != nil {
+			return err
+		}
+		if a.to.Channel == contacts.SMS {
+			if in.Why == ToProve {
+				return nil
+			}
+			var texts []limit.Taking
+			texts, a.not, err = d.mayText(tx, a.to.Address)
+			taking = append(taking, texts...)
 			return err
 		}
 		var domain *limit.Taking
@@ -219,7 +229,7 @@ func (d *Desk) mayCode(ctx context.Context, in Ask, a ask) (not string, err erro
 	switch {
 	case in.Why == ToProve:
 	case a.to.Channel == contacts.SMS:
-		not, err = d.mayText(ctx, d.Policy.Texts.codes(), a.to.Address)
+		not, err = d.payText(ctx, d.Policy.Texts.codes(), a.to.Address, a.not)
 	case a.full:
 		not = NotDomain
 	case a.free:

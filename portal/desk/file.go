@@ -29,45 +29,70 @@ type Receipt struct {
 	Untold   string   `json:"-"` // why there are no texts to her number, which is all that she gave: a Not constant
 }
 
-// File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt and the audit row. It
-// never asks the product, and never waits for a mail server.
+// File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt, the audit row and what it takes of
+// the limits on its source and its address. It never asks the product, and never waits for a mail server. With [Owing] something has to be paid first.
 //
 // That transaction reads nothing, so that tickets are in nobody's way: what is going on and what the address has had are looked up before.
 func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) {
-	in, err := validate(in, d.Book.Policy.PhoneCountry)
-	if err != nil {
-		return Receipt{}, err
+	in, wrong := validate(in, d.Book.Policy.PhoneCountry)
+	if wrong != nil {
+		d.tried(ctx, in.Fare)
+		return Receipt{}, wrong
 	}
 	in.Locale = d.Comms.Words.Match(in.Locale)
-	for try := 0; ; try++ {
-		seen, err := d.look(ctx, in)
-		if err != nil {
-			return Receipt{}, err
-		}
-		if try == lookTries { // she still has her receipt on the screen
-			seen.ack = ack{not: seen.ack.not}
-		}
-		receipt, err := d.write(ctx, by, in, seen)
-		if err == nil && seen.burst {
-			if err := d.alarm(ctx, seen.sound); err != nil { // the duty tries again; her ticket is filed
-				d.Log.Warn("nobody was alarmed of a burst of tickets", "err", err)
-			}
-		}
-		if seen.ack.channel == "" || !limit.Lost(err) { // else another ticket of the same address was faster
-			return receipt, err
+	seen, err := d.look(ctx, in)
+	if err != nil {
+		d.count(ctx, seen.fare)
+		return Receipt{}, err
+	}
+	receipt, err := d.write(ctx, by, in, seen, false)
+	for try := 0; limit.Lost(err) && try < lookTries; try++ { // another of the same source or address was faster
+		receipt, err = d.write(ctx, by, in, seen, true)
+	}
+	if err == nil && seen.burst {
+		if err := d.alarm(ctx, seen.sound); err != nil { // the duty tries again; her ticket is filed
+			d.Log.Warn("nobody was alarmed of a burst of tickets", "err", err)
 		}
 	}
+	return receipt, err
 }
 
 const lookTries = 3
 
-func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (receipt Receipt, err error) {
+// tried counts a try that came to nothing because of what was typed.
+func (d *Desk) tried(ctx context.Context, f Fare) {
+	var taken []limit.Taking
+	if err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		taken, err = d.fare(tx, f)
+		return err
+	}); err == nil {
+		d.count(ctx, taken)
+	}
+}
+
+// write files a ticket as look found it; or again, looking at what is taken for it in the transaction itself.
+func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen, again bool) (receipt Receipt, err error) {
 	plain, hash := secret.New()
 	number := secret.Number()
 	phrase := secret.Phrase()
 	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file"}, func(tx *store.Tx) error {
 		if in.once != nil {
 			if err := in.once.In(tx); err != nil {
+				return err
+			}
+		}
+		for _, t := range seen.fare {
+			if err := t.Take(tx, again); fault.Of(err) == fault.TooMany {
+				return Owing{Toll: d.owe(1)}
+			} else if err != nil {
+				return err
+			}
+		}
+		ack := seen.ack
+		for _, t := range ack.taken {
+			if err := t.Take(tx, again); fault.Of(err) == fault.TooMany {
+				ack.channel = "" // she still has her receipt on the screen
+			} else if err != nil {
 				return err
 			}
 		}
@@ -95,14 +120,17 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 			return err
 		}
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: L0.String(),
-			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.told(), Untold: seen.ack.not}
+			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: ack.told(), Untold: ack.not}
 		tx.On(id)
 		if in.also != nil {
 			if err := in.also(tx, number); err != nil {
 				return err
 			}
 		}
-		return d.acknowledge(tx, id, t, in.Ref, seen.ack)
+		if ack.channel == "" {
+			return nil
+		}
+		return d.tellNumber(tx, id, t, ack.channel, in.Ref)
 	})
 	receipt.Unkept = in.Files.Unkept()
 	return receipt, err
@@ -140,6 +168,7 @@ func among(going []open, id string) open {
 type seen struct {
 	going []open
 	like  string
+	fare  []limit.Taking
 	ack   ack
 	sound string
 	burst bool // with this one there is a burst
@@ -148,11 +177,10 @@ type seen struct {
 // ack is how a receipt goes out, and what is taken for it of what its address may get. Without a channel there is none.
 type ack struct {
 	channel string
-	taking  limit.Taking
-	domain  *limit.Taking // of what her mail domain may get,
-	free    bool          // unless anybody has a mailbox there
-	onFile  bool          // it is a number that is on file
-	not     string        // why a stranger's number would get none: hers may be on file, and get it
+	taken   []limit.Taking
+	free    bool   // anybody has a mailbox at her mail domain: what it may get is taken before
+	onFile  bool   // it is a number that is on file
+	not     string // why a stranger's number would get none: hers may be on file, and get it
 }
 
 // told is what she hears of it, which is the same whether or not her number is on file.
@@ -171,8 +199,12 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 		channel, address = comms.ChannelSMS, in.Phone
 	}
 	var budget error
+	var own, texts []limit.Taking
 	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		if s.fare, err = d.fare(tx, in.Fare); err != nil {
+			return err
+		}
 		if s.going, err = d.openIncidents(tx); err != nil {
 			return err
 		}
@@ -184,22 +216,38 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 				return err
 			}
 		}
-		s.ack.taking, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour})
-		if budget == nil && channel == comms.ChannelSMS {
-			s.ack.onFile, err = d.onFile(tx, channel, address)
-		} else if budget == nil {
-			s.ack.domain, s.ack.free, budget = d.mayMail(tx, address)
+		if in.quiet {
+			return nil
 		}
-		return err
+		var t limit.Taking
+		if t, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour}); budget != nil {
+			return nil
+		}
+		own = append(own[:0], t)
+		if channel == comms.ChannelSMS {
+			if s.ack.onFile, err = d.onFile(tx, channel, address); err == nil {
+				texts, s.ack.not, err = d.mayText(tx, address)
+			}
+			return err
+		}
+		var domain *limit.Taking
+		if domain, s.ack.free, budget = d.mayMail(tx, address); domain != nil {
+			own = append(own, *domain)
+		}
+		return nil
 	})
+	if err == nil {
+		err = d.crowd(ctx, in.Fare)
+	}
 	if err != nil || in.quiet {
 		return s, err
 	}
 	if budget == nil {
 		budget = d.mayAcknowledge(ctx, &s.ack, channel, address)
 	}
+	s.ack.taken = texts
 	if budget == nil {
-		s.ack.channel = channel
+		s.ack.channel, s.ack.taken = channel, append(own, texts...)
 	} else if fault.Of(budget) != fault.TooMany {
 		d.Log.Warn("receipt not sent: its budget could not be read", "err", budget)
 	}
@@ -211,7 +259,7 @@ func (d *Desk) mayAcknowledge(ctx context.Context, a *ack, channel, address stri
 	all, hourly := "ack all "+channel, d.Policy.AckHourly
 	switch {
 	case channel == comms.ChannelSMS:
-		if a.not, err = d.mayText(ctx, d.Policy.Texts.receipts(), address); err != nil {
+		if a.not, err = d.payText(ctx, d.Policy.Texts.receipts(), address, a.not); err != nil {
 			return err
 		}
 		if a.not != "" && !a.onFile {
@@ -226,22 +274,6 @@ func (d *Desk) mayAcknowledge(ctx context.Context, a *ack, channel, address stri
 		}
 	}
 	return d.receipts.Take(ctx, d.DB, all, hourly, time.Hour)
-}
-
-func (d *Desk) acknowledge(tx *store.Tx, id string, t Ticket, answers string, ack ack) error {
-	channel := ack.channel
-	if channel == "" {
-		return nil
-	}
-	if err := ack.taking.In(tx); err != nil {
-		return err
-	}
-	if ack.domain != nil {
-		if err := ack.domain.In(tx); err != nil {
-			return err
-		}
-	}
-	return d.tellNumber(tx, id, t, channel, answers)
 }
 
 // tellNumber tells the writer of a ticket its number, with a link that opens it and nothing that anybody wrote.

@@ -28,6 +28,7 @@ type Intake struct {
 	Route     string    `json:"-"`
 	Files     *Attached `json:"-"` // that came with it
 	Ref       string    `json:"-"` // Message-ID of the mail that it came as
+	Fare      Fare      `json:"-"` // of the form
 
 	once    *limit.Taking // taken with it: what it came as is here now
 	quiet   bool          // no receipt: its address may not be its writer's, or a program wrote it

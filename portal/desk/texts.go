@@ -122,28 +122,40 @@ func (p TextPolicy) answers() purpose  { return purpose{"answer", p.Answers} }
 
 const day = 24 * time.Hour
 
-// mayText takes what a text costs that a stranger causes, and says why it may not go: a Not constant; "": it may.
-func (d *Desk) mayText(ctx context.Context, for_ purpose, number string) (not string, err error) {
+// mayText looks whether a text that a stranger causes may go to a number, and says why not: a Not constant; "": it may. What it takes of the number's and of those
+// beside it goes into the transaction that would write the text, whether or not there then is money for it, which [Desk.payText] says.
+func (d *Desk) mayText(tx *store.Tx, number string) (taken []limit.Taking, not string, err error) {
 	p := d.Policy.Texts
-	if not = p.never(number); not == "" {
-		for _, step := range []struct {
-			not  string
-			take func() error
-		}{
-			{NotNumber, func() error { return limit.Take(ctx, d.DB, "texts to "+number, p.Number, day) }},
-			{NotPrefix, func() error {
-				return limit.Take(ctx, d.DB, "texts beside "+number[:max(0, len(number)-besideDigits)], p.Prefix, day)
-			}},
-			{NotMoney, func() error {
-				return d.receipts.TakeSome(ctx, d.DB, "text cents "+for_.name, p.cost(number), for_.cap, day)
-			}},
-		} {
-			if err := step.take(); fault.Of(err) == fault.TooMany {
-				not = step.not
-				break
-			} else if err != nil {
-				return "", err
-			}
+	if not = p.never(number); not != "" {
+		return nil, not, nil
+	}
+	for _, l := range []struct {
+		not, key string
+		n        int
+	}{
+		{NotNumber, "texts to " + number, p.Number},
+		{NotPrefix, "texts beside " + number[:max(0, len(number)-besideDigits)], p.Prefix},
+	} {
+		t, err := limit.Look(tx, l.key, limit.Rule{N: l.n, Per: day})
+		if fault.Of(err) == fault.TooMany {
+			return taken, l.not, nil
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		taken = append(taken, t)
+	}
+	return taken, "", nil
+}
+
+// payText takes what a text costs that mayText found allowed, and counts it where it is refused by the one or the other. All texts share the money, so it is taken in lots.
+func (d *Desk) payText(ctx context.Context, for_ purpose, number, not string) (string, error) {
+	if not == "" {
+		err := d.receipts.TakeSome(ctx, d.DB, "text cents "+for_.name, d.Policy.Texts.cost(number), for_.cap, day)
+		if fault.Of(err) == fault.TooMany {
+			not = NotMoney
+		} else if err != nil {
+			return "", err
 		}
 	}
 	d.refused(contacts.SMS, for_.name, not)

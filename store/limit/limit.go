@@ -102,15 +102,19 @@ func take(ctx context.Context, db *store.DB, key string, some, n int, per time.D
 	if err != nil {
 		return err
 	}
+	return TakeFound(ctx, db, t)
+}
+
+// TakeFound takes what Look found free in a transaction of its own, all or nothing.
+func TakeFound(ctx context.Context, db *store.DB, found ...Taking) error {
 	for try := 0; ; try++ {
 		err := db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			if try > 0 { // another took at the same moment: now look in the transaction that takes
-				var err error
-				if t, err = look(tx, key, some, Rule{n, per}); err != nil {
+			for _, t := range found {
+				if err := t.Take(tx, try > 0); err != nil { // another took at the same moment: now look in the transaction that takes
 					return err
 				}
 			}
-			return t.In(tx)
+			return nil
 		})
 		switch {
 		case err == nil || !Lost(err):
@@ -146,16 +150,33 @@ func LookSome(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error)
 }
 
 func look(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error) {
-	t, err := find(tx, key)
+	t := under(key)
+	t.rules, t.some = rules, some
+	return t.again(tx)
+}
+
+// again looks once more at what t is about.
+func (t Taking) again(tx *store.Tx) (Taking, error) {
+	err := t.find(tx)
 	if err != nil {
 		return t, err
 	}
-	t.rules, t.some = rules, some
-	_, wait := add(t.found.Marks, want{tx.Now(), some, 0}, rules...)
+	_, wait := add(t.found.Marks, want{tx.Now(), t.some, 0}, t.rules...)
 	if wait > 0 {
 		return t, tooMany(wait)
 	}
 	return t, nil
+}
+
+// Take takes it as [Taking.In] does; or again, in a transaction that was [Lost]: then it looks once more, in the transaction itself, and fails with
+// fault.TooMany when others took what was left.
+func (t Taking) Take(tx *store.Tx, again bool) (err error) {
+	if again {
+		if t, err = t.again(tx); err != nil {
+			return err
+		}
+	}
+	return t.In(tx)
 }
 
 // In takes it in the transaction of what it is taken for. It reads nothing, and so does not make that transaction collide with others;
@@ -178,20 +199,23 @@ func tooMany(wait time.Duration) error {
 	return &fault.Error{Kind: fault.TooMany, Message: "too many requests; try again later", Wait: wait}
 }
 
-// find reads what was taken under a key. Nobody has taken under most keys.
-func find(tx *store.Tx, key string) (Taking, error) {
+func under(key string) Taking {
 	sum := sha256.Sum256([]byte(key))
-	t := Taking{found: counter{Key: hex.EncodeToString(sum[:])}}
+	return Taking{found: counter{Key: hex.EncodeToString(sum[:])}}
+}
+
+// find reads what was taken under t's key. Nobody has taken under most keys.
+func (t *Taking) find(tx *store.Tx) error {
 	rec, err := counters.First(tx, store.Query{Index: "key", Equal: []any{t.found.Key}})
 	switch fault.Of(err) {
 	case "":
 		t.at, t.found = rec.Meta, rec.Value
 	case fault.NotFound:
-		t.at.ID = counters.NewID()
+		t.at, t.found.Marks = store.Meta{ID: counters.NewID()}, nil
 	default:
-		return t, err
+		return err
 	}
-	return t, nil
+	return nil
 }
 
 func (t Taking) put(tx *store.Tx, marks []mark, until time.Time) error {

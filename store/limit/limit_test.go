@@ -246,3 +246,40 @@ func TestSomeAreTakenAtOnceOrNone(t *testing.T) {
 		t.Errorf("more than there ever is: %v", err)
 	}
 }
+
+// A transaction that came too late with what Look found looks again, and takes what is left; several things are taken together or not at all.
+func TestWhatWasLostIsTakenAgainWhileThereIsSome(t *testing.T) {
+	storetest.Each(t, limit.Kinds(), func(t *testing.T, db *store.DB) {
+		look := func(key string) (found limit.Taking) {
+			t.Helper()
+			if err := db.View(t.Context(), func(tx *store.Tx) (err error) {
+				found, err = limit.Look(tx, key, limit.Rule{N: 2, Per: time.Hour})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		take := func(again bool, found limit.Taking) error {
+			return db.Update(t.Context(), store.Act{}, func(tx *store.Tx) error { return found.Take(tx, again) })
+		}
+		first, second, third, other := look("k"), look("k"), look("k"), look("other")
+		if err := take(false, first); err != nil {
+			t.Fatal(err)
+		}
+		if err := take(false, second); !limit.Lost(err) {
+			t.Fatalf("two took the same: %v", err)
+		}
+		if err := take(true, second); err != nil {
+			t.Error("one was left:", err)
+		}
+		wait(t, take(true, third))
+		wait(t, limit.TakeFound(t.Context(), db, other, third))
+		for range 2 {
+			if err := limit.TakeFound(t.Context(), db, other); err != nil {
+				t.Error("what was refused together was taken:", err)
+			}
+		}
+		wait(t, limit.TakeFound(t.Context(), db, other))
+	})
+}

@@ -97,8 +97,8 @@ func (l *lot) renew(ctx context.Context, db *store.DB, key string, some, n int, 
 	for try := 0; try <= tries; try++ {
 		err = db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
 			next = lot{size: was.next(tx.Now(), some, n), since: tx.Now(), until: tx.Now().Add(per / exact)}
-			t, err := find(tx, key)
-			if err != nil {
+			t := under(key)
+			if err := t.find(tx); err != nil {
 				return err
 			}
 			rule := Rule{n, per}
