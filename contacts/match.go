@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"lifeline/store"
-	"lifeline/store/fault"
 )
 
 // Traces are what somebody said about herself who could prove nothing. Every field may be empty, and any may be a lie.
@@ -93,44 +92,37 @@ func (b *Book) Match(ctx context.Context, t Traces) (m Matched, err error) {
 	c := &matching{book: b, sight: sight, found: map[uint32]*suspicion{}}
 	c.traces(t)
 	m.Read, m.Flags = sight.percent(), c.flags
+	likely := c.ranked()
+	var of, whose []string
+	for _, l := range likely {
+		if of = append(of, sight.seat(l.account).id.String()); l.contact != "" {
+			whose = append(whose, l.contact)
+		}
+	}
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		m.Proposals = nil
-		for _, s := range c.ranked() {
-			p := Likely{Score: s.score(), Reasons: s.reasons, Flags: s.flags}
-			a, meta, err := accounts.Get(tx, sight.seat(s.account).id.String())
-			if fault.Of(err) == fault.NotFound {
-				continue
+		known, err := accounts.GetAll(tx, of)
+		if err != nil {
+			return err
+		}
+		theirs, err := people.GetAll(tx, whose)
+		if err != nil {
+			return err
+		}
+		for i, l := range likely {
+			a, ok := known[of[i]]
+			if !ok {
+				continue // deleted this moment
 			}
-			if err != nil {
-				return err
-			}
-			if p.Account = (store.Rec[Account]{Meta: meta, Value: a}); s.contact != "" {
-				flag, err := b.unconfirmed(tx, s.contact)
-				if err != nil {
-					return err
-				}
-				p.Flags = append(slices.Clone(p.Flags), flag...)
+			p := Likely{Account: a, Score: l.score(), Reasons: l.reasons, Flags: l.flags}
+			if c, ok := theirs[l.contact]; ok && b.Policy.Stale(c.Value, tx.Now()) {
+				p.Flags = append(slices.Clone(p.Flags), Flag{"unconfirmed", "nobody confirmed this contact for a long time: she may have left"})
 			}
 			m.Proposals = append(m.Proposals, p)
 		}
 		return nil
 	})
 	return m, err
-}
-
-// unconfirmed flags a contact who may have left: what proves her address proves less.
-func (b *Book) unconfirmed(tx *store.Tx, id string) ([]Flag, error) {
-	c, err := b.Contact(tx, id)
-	if unknown(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !b.Policy.Stale(c.Value, tx.Now()) {
-		return nil, nil
-	}
-	return []Flag{{"unconfirmed", "nobody confirmed this contact for a long time: she may have left"}}, nil
 }
 
 // suspicion is what speaks for one account.
@@ -359,8 +351,7 @@ func (c *matching) company(name string) {
 	if len(exact)+len(former) > 0 || len(plain(name)) < 3 {
 		return
 	}
-	got, _ := c.book.ask(c.sight, name, mostProposals, 1)
-	got = slices.DeleteFunc(got, func(g sighting) bool { return g.field != inAccount && g.field != inFormerName })
+	got, _ := c.book.ask(c.sight, name, asking{limit: mostProposals, edits: 1, only: 1<<inAccount | 1<<inFormerName})
 	c.say("similar_name", "", got)
 }
 
@@ -371,8 +362,6 @@ func (c *matching) person(name string) {
 		return
 	}
 	slices.Sort(want)
-	f := c.book.index.finder(c.sight)
-	defer c.book.index.release(f)
 	got := map[uint32]sighting{}
 	for i, seg := range c.sight.segments {
 		var docs map[uint32]int

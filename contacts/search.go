@@ -31,6 +31,7 @@ const (
 	searchLimit = 200     // hits at the most
 	mostWords   = 6       // of one search; more are left out
 	mostPosts   = 100_000 // records looked at for one word
+	mostPassed  = 500_000 // and for one that only those are asked for who have the rarer words: half of all may be called GmbH
 	fewSimilar  = 3       // so few that words two edits away are looked for as well
 	mostSimilar = 60      // similar words of one word
 )
@@ -71,20 +72,27 @@ func (b *Book) Search(ctx context.Context, q string, limit int) (found Found, er
 	if err != nil {
 		return found, err
 	}
-	got, more := b.ask(sight, q, limit, 2)
+	got, more := b.ask(sight, q, asking{limit: limit, edits: 2, only: ^uint16(1 << inLookalike)})
+	of := make([]string, len(got))
+	for i, g := range got {
+		of[i] = sight.seat(g.account).id.String()
+	}
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		found = Found{Partial: more || !sight.whole || !fresh, Read: sight.percent()}
 		if err := b.known(tx, q, &found); err != nil {
 			return err
 		}
-		for _, g := range got {
+		known, err := accounts.GetAll(tx, of)
+		if err != nil {
+			return err
+		}
+		for i, g := range got {
 			if len(found.Hits) == limit {
 				found.Partial = true
 				break
 			}
-			err := found.add(tx, Hit{Why: whys[g.field], On: sight.record(g), Typo: g.score < asStart-10}, sight.seat(g.account).id.String())
-			if err != nil {
-				return err
+			if a, ok := known[of[i]]; ok { // else it was deleted this moment
+				found.add(Hit{Account: a, Why: whys[g.field], On: sight.record(g), Typo: g.score < asStart-10})
 			}
 		}
 		return nil
@@ -92,17 +100,20 @@ func (b *Book) Search(ctx context.Context, q string, limit int) (found Found, er
 	return found, err
 }
 
-func (f *Found) add(tx *store.Tx, h Hit, account string) error {
-	if slices.ContainsFunc(f.Hits, func(have Hit) bool { return have.Account.ID == account }) {
-		return nil
+func (f *Found) add(h Hit) {
+	if !slices.ContainsFunc(f.Hits, func(have Hit) bool { return have.Account.ID == h.Account.ID }) {
+		f.Hits = append(f.Hits, h)
 	}
-	a, m, err := accounts.Get(tx, account)
+}
+
+// addOf adds the account of a record that was found.
+func (f *Found) addOf(tx *store.Tx, h Hit, account string) (err error) {
+	h.Account.Value, h.Account.Meta, err = accounts.Get(tx, account)
 	if fault.Of(err) == fault.NotFound {
 		return nil // deleted this moment
 	}
 	if err == nil {
-		h.Account = store.Rec[Account]{Meta: m, Value: a}
-		f.Hits = append(f.Hits, h)
+		f.add(h)
 	}
 	return err
 }
@@ -127,7 +138,7 @@ func (b *Book) known(tx *store.Tx, q string, found *Found) error {
 			return err
 		}
 		for _, rec := range recs {
-			if err := found.add(tx, Hit{Why: try.why, On: rec.ID}, rec.Value.Account); err != nil {
+			if err := found.addOf(tx, Hit{Why: try.why, On: rec.ID}, rec.Value.Account); err != nil {
 				return err
 			}
 		}
@@ -146,21 +157,21 @@ func (b *Book) byID(tx *store.Tx, q string, found *Found) error {
 	}
 	a, err := b.Account(tx, q)
 	if err == nil {
-		err = found.add(tx, Hit{Why: why("account_id"), On: a.ID}, a.ID)
+		found.add(Hit{Account: a, Why: why("account_id"), On: a.ID})
 	}
 	if err != nil && !unknown(err) {
 		return err
 	}
 	site, err := b.Site(tx, q)
 	if err == nil {
-		err = found.add(tx, Hit{Why: why("site_id"), On: site.ID}, site.Value.Account)
+		err = found.addOf(tx, Hit{Why: why("site_id"), On: site.ID}, site.Value.Account)
 	}
 	if err != nil && !unknown(err) {
 		return err
 	}
 	c, err := b.Contact(tx, q)
 	if err == nil {
-		err = found.add(tx, Hit{Why: "id", On: c.ID}, c.Value.Account)
+		err = found.addOf(tx, Hit{Why: "id", On: c.ID}, c.Value.Account)
 	}
 	if err != nil && !unknown(err) {
 		return err
@@ -223,10 +234,17 @@ func (b *Book) readings(q string) (all []reading) {
 	return all
 }
 
+// asking is how a search goes about it.
+type asking struct {
+	limit int
+	edits int    // so many typos in a word
+	only  uint16 // the fields that it looks at, a bit each
+}
+
 // ask finds the accounts that match best, best first; more says that there are others.
-func (b *Book) ask(s *sight, q string, limit, edits int) (got []sighting, more bool) {
+func (b *Book) ask(s *sight, q string, how asking) (got []sighting, more bool) {
 	f := b.index.finder(s)
-	f.edits = edits
+	f.asking = how
 	defer b.index.release(f)
 	for _, r := range b.readings(q) {
 		f.read(r)
@@ -240,7 +258,7 @@ func (b *Book) ask(s *sight, q string, limit, edits int) (got []sighting, more b
 			f.words(queryWords(s, q), true)
 		}
 	}
-	return f.top(limit, b.Policy.DefaultTier)
+	return f.top(how.limit, b.Policy.DefaultTier)
 }
 
 // queryWords cuts a search into words. What is joined by punctuation is one word if the index knows something that begins so, else several.
@@ -301,8 +319,10 @@ type finder struct {
 	marked   [][]uint32
 	want     uint8 // the words that a hit has to have
 	best     uint8
-	edits    int  // so many typos in a word
-	cut      bool // not everything was looked at
+	cut      bool     // not everything was looked at
+	open     []uint64 // a bit for each account that has all the words so far: most of a common word's are told by it alone
+	next     []uint64 // the same with the word that is being looked at
+	asking
 }
 
 func (ix *index) finder(s *sight) *finder {
@@ -312,7 +332,7 @@ func (ix *index) finder(s *sight) *finder {
 	}
 	f.sight, f.want, f.best, f.cut = s, 0, 0, false
 	if n := len(s.register) * registerPage; len(f.mentions) < n {
-		f.mentions = make([]mention, n)
+		f.mentions, f.open, f.next = make([]mention, n), make([]uint64, n/64), make([]uint64, n/64)
 	}
 	for len(f.docs) < len(s.segments) {
 		f.docs, f.marked = append(f.docs, nil), append(f.marked, nil)
@@ -357,7 +377,7 @@ func (f *finder) direct(segment int, posts []uint32, score int, left *int) {
 	seg := f.sight.segments[segment]
 	for _, p := range f.within(posts, left) {
 		doc, field := p>>4, uint8(p&15)
-		if seg.isDead(doc) || field == inLookalike {
+		if f.only>>field&1 == 0 || seg.isDead(doc) {
 			continue
 		}
 		t := f.mention(seg.accounts[doc])
@@ -404,9 +424,13 @@ func (f *finder) words(all []string, typos bool) {
 	if lacking == 0 {
 		edits = 1
 	}
+	f.want = 1<<len(all) - 1
 	for i, word := range all {
-		f.want |= 1 << i
 		left := mostPosts
+		if i > 0 {
+			left = mostPassed
+		}
+		clear(f.next)
 		for n, seg := range f.sight.segments {
 			lo, hi := seg.exactly(word)
 			f.word(n, i, seg.postings(lo, hi), asWord, &left)
@@ -421,21 +445,24 @@ func (f *finder) words(all []string, typos bool) {
 				f.word(s.segment, i, f.sight.segments[s.segment].postings(s.term, s.term+1), asTypo-10*(s.edits-1), &left)
 			}
 		}
+		if f.open, f.next = f.next, f.open; !slices.ContainsFunc(f.open, func(some uint64) bool { return some > 0 }) {
+			return // nobody has all words
+		}
 	}
 }
 
 func (f *finder) word(segment, word int, posts []uint32, score int, left *int) {
 	seg, bit := f.sight.segments[segment], uint8(1)<<word
-	before := bit - 1
 	for _, p := range f.within(posts, left) {
 		doc, field := p>>4, uint8(p&15)
-		if seg.isDead(doc) || field == inLookalike {
+		if f.only>>field&1 == 0 {
 			continue
 		}
 		account := seg.accounts[doc]
-		if word > 0 && f.mentions[account].words&before != before {
-			continue // lacks a rarer word
+		if word > 0 && f.open[account/64]>>(account%64)&1 == 0 || seg.isDead(doc) {
+			continue // lacks a rarer word, or is gone
 		}
+		f.next[account/64] |= 1 << (account % 64)
 		t, s := f.mention(account), uint8(score)+better[field]
 		t.words |= bit
 		t.scores[word] = max(t.scores[word], s)

@@ -226,14 +226,79 @@ func merge(parts []*segment) *segment {
 
 const nowhere = ^uint32(0)
 
-// near calls found with each term within k edits of a word (insertions, deletions, replacements and swaps of neighbours, in bytes), walking
-// the sorted terms as the tree that they are and leaving a branch as soon as nothing on it can be near. With fixed, that many first
-// bytes must be right.
+// near calls found with each term within k edits of a word (insertions, deletions, replacements and swaps of neighbours, in bytes), in
+// order. With fixed, that many first bytes must be right.
 func (s *segment) near(word string, k, fixed int, found func(term, edits int)) {
 	lo, end := s.beginning(word[:fixed])
 	if fixed == 0 {
 		lo, end = s.letters()
 	}
+	if k == 1 {
+		s.edited(word, fixed, lo, end, found)
+		return
+	}
+	s.walk(word, k, lo, end, found)
+}
+
+// noWord is what a term begins with that is looked up whole only.
+func noWord(first byte) bool { return first == wholeName[0] || first == skeletons[0] }
+
+// edited finds the terms of a range with one edit at the most. Up to the edit they are the word, behind it they are the rest of it: so that where
+// the word is left, each letter that the terms go on with is followed by one of four endings, which are looked up.
+func (s *segment) edited(word string, at, lo, hi int, found func(term, edits int)) {
+	var all []int
+	for ; lo < hi; at++ { // the terms of the range begin with word[:at]
+		first := lo
+		if len(s.term(lo)) == at {
+			if at >= len(word)-1 {
+				all = append(all, lo) // the word, or all but its last letter
+			}
+			first++
+		}
+		nextLo, nextHi := lo, lo // of those that go on like the word
+		for first < hi {
+			c := s.term(first)[at]
+			last := min(hi, s.behind(first, s.term(first)[:at+1]))
+			look := func(ending string) {
+				i := first + sort.Search(last-first, func(i int) bool { return string(s.term(first + i)[at+1:]) >= ending })
+				if i < last && string(s.term(i)[at+1:]) == ending {
+					all = append(all, i)
+				}
+			}
+			switch {
+			case at == 0 && noWord(c):
+			case at == len(word):
+				look("")
+			case c == word[at]:
+				nextLo, nextHi = first, last
+			default:
+				look(word[at+1:])
+				look(word[at:])
+				if at+1 < len(word) && c == word[at+1] {
+					look(word[at+2:])
+					look(word[at:at+1] + word[at+2:])
+				}
+			}
+			first = last
+		}
+		if at == len(word) {
+			break
+		}
+		lo, hi = nextLo, nextHi
+	}
+	slices.Sort(all)
+	for _, i := range slices.Compact(all) {
+		edits := 1
+		if string(s.term(i)) == word {
+			edits = 0
+		}
+		found(i, edits)
+	}
+}
+
+// walk finds the terms of a range within k edits of a word, walking the sorted terms as the tree that they are and leaving a branch as soon as
+// nothing on it can be near.
+func (s *segment) walk(word string, k, lo, end int, found func(term, edits int)) {
 	m := len(word)
 	rows := [][]uint8{make([]uint8, m+1)}
 	for j := range rows[0] {
@@ -242,7 +307,7 @@ func (s *segment) near(word string, k, fixed int, found func(term, edits int)) {
 	var last []byte // what the rows stand for
 	for i := lo; i < end; {
 		t := s.term(i)
-		if fixed == 0 && strings.IndexByte("=~", t[0]) >= 0 { // no words
+		if t[0] != word[0] && noWord(t[0]) {
 			i = s.behind(i, t[:1])
 			continue
 		}

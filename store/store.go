@@ -302,6 +302,8 @@ type Engine interface {
 type Snapshot interface {
 	// Get reads a record, deleted or not; ErrNotFound.
 	Get(kind, id string) (Raw, error)
+	// GetAll reads those of some records that there are, deleted or not, in no order: one question to the engine, however many they are.
+	GetAll(kind string, ids []string) ([]Raw, error)
 	// Scan walks a range in key order, or backwards. Rows are valid only until the next step.
 	Scan(Range) iter.Seq2[Raw, error]
 	Count(Range) (int, error)

@@ -50,6 +50,23 @@ func (tx *Tx) get(kind, id string) (Raw, error) {
 	return tx.snap.Get(kind, id)
 }
 
+// getAll reads those of some records that there are.
+func (tx *Tx) getAll(kind string, ids []string) (all []Raw, err error) {
+	var ask []string
+	for _, id := range ids {
+		if w := tx.pending[recordKey{kind, id}]; w == nil || w.Touch {
+			ask = append(ask, id)
+		} else if !w.Remove {
+			all = append(all, w.Raw)
+		}
+	}
+	if len(ask) == 0 {
+		return all, nil
+	}
+	kept, err := tx.snap.GetAll(kind, ask)
+	return append(all, kept...), err
+}
+
 func (tx *Tx) pend(k Kind, id string) (*Write, error) {
 	if tx.readonly {
 		return nil, errReadOnly

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -31,6 +32,20 @@ func (s snapshot) Get(kind, id string) (store.Raw, error) {
 		return store.Raw{}, store.ErrNotFound
 	}
 	return decode(id, v)
+}
+
+func (s snapshot) GetAll(kind string, ids []string) (all []store.Raw, err error) {
+	for _, id := range ids {
+		raw, err := s.Get(kind, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+	}
+	return all, nil
 }
 
 func (s snapshot) bucket(name []byte) (*bbolt.Bucket, error) {

@@ -30,8 +30,10 @@ const (
 	markNow    = "SELECT pg_current_snapshot()::text, extract(epoch FROM clock_timestamp())::bigint"
 	readSince  = "SELECT DISTINCT id FROM " + changesTable +
 		" WHERE xact >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xact, $1::text::pg_snapshot) LIMIT $2"
-	rewound     = "SELECT pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::text::pg_snapshot)"
-	trimChanges = "DELETE FROM " + changesTable + " WHERE at < clock_timestamp() - $1::bigint * interval '1 second'"
+	rewound = "pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax($1::text::pg_snapshot)"
+	// One statement, and so one snapshot for all: what the new mark shows is what is told. A search asks it each time, and waits.
+	changesSince = markNow + ", " + rewound + ", ARRAY(" + readSince + ")"
+	trimChanges  = "DELETE FROM " + changesTable + " WHERE at < clock_timestamp() - $1::bigint * interval '1 second'"
 )
 
 // Changes are kept for keepChanges, and a mark holds for markHolds: long before what it asks for could be gone.
@@ -78,43 +80,25 @@ func (e *Engine) Changes(ctx context.Context, since string) (c store.Changes, er
 		return c, err
 	}
 	defer conn.Release()
-	// One snapshot for both: what the new mark shows is what is told.
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return c, outcome(ctx, err, "ask what changed")
-	}
-	defer rollback(ctx, tx)
 	var now int64
-	if err := tx.QueryRow(ctx, markNow).Scan(&c.Next, &now); err != nil {
-		return c, outcome(ctx, err, "ask what changed")
-	}
 	seen, then := parseMark(since)
+	if seen == "" {
+		if err := conn.QueryRow(ctx, markNow).Scan(&c.Next, &now); err != nil {
+			return c, outcome(ctx, err, "ask what changed")
+		}
+		c.Lost = true
+	} else {
+		var ids [][]byte
+		if err := conn.QueryRow(ctx, changesSince, seen, store.MostChanges+1).Scan(&c.Next, &now, &c.Lost, &ids); err != nil {
+			return c, outcome(ctx, err, "ask what changed")
+		}
+		if c.Lost = c.Lost || now-then > int64(markHolds/time.Second) || len(ids) > store.MostChanges; !c.Lost {
+			for _, id := range ids {
+				c.IDs = append(c.IDs, string(id))
+			}
+		}
+	}
 	c.Next += "@" + strconv.FormatInt(now, 10)
-	c.Lost = seen == "" || now-then > int64(markHolds/time.Second)
-	if !c.Lost {
-		if err := tx.QueryRow(ctx, rewound, seen).Scan(&c.Lost); err != nil {
-			return c, outcome(ctx, err, "ask what changed")
-		}
-	}
-	if !c.Lost {
-		rows, err := tx.Query(ctx, readSince, seen, store.MostChanges+1)
-		if err != nil {
-			return c, outcome(ctx, err, "ask what changed")
-		}
-		if c.IDs, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (string, error) {
-			var id []byte
-			err := r.Scan(&id)
-			return string(id), err
-		}); err != nil {
-			return c, outcome(ctx, err, "ask what changed")
-		}
-		if len(c.IDs) > store.MostChanges {
-			c.IDs, c.Lost = nil, true
-		}
-	}
-	if err := tx.Rollback(ctx); err != nil {
-		return c, outcome(ctx, err, "ask what changed")
-	}
 	return c, e.trim(ctx, conn.Conn(), now)
 }
 

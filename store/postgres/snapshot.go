@@ -85,6 +85,44 @@ func (s *snapshot) Get(kind, id string) (store.Raw, error) {
 	return raw, nil
 }
 
+// GetAll implements store.Snapshot.
+func (s *snapshot) GetAll(kind string, ids []string) ([]store.Raw, error) {
+	t, err := s.table(kind)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = []byte(id)
+	}
+	found, err := s.tx.Query(s.ctx, t.getAll, keys)
+	if err != nil {
+		return nil, s.fail(err, "read "+kind+" records")
+	}
+	return s.collect(t, found, "read "+kind+" records")
+}
+
+// collect takes what a statement found.
+func (s *snapshot) collect(t *table, found pgx.Rows, doing string) ([]store.Raw, error) {
+	defer found.Close()
+	var raws []store.Raw
+	for found.Next() {
+		raw, err := t.scan(found)
+		if err != nil {
+			return nil, s.fail(err, doing)
+		}
+		s.note(t, raw)
+		raws = append(raws, raw)
+	}
+	if err := found.Err(); err != nil {
+		return nil, s.fail(err, doing)
+	}
+	return raws, nil
+}
+
 // pageRows is how many records a walk fetches at a time, largeRows how many of a kind whose records are large.
 const (
 	pageRows  = 256
@@ -143,20 +181,8 @@ func (s *snapshot) page(r store.Range, rows int) ([]store.Raw, int, error) {
 	if err != nil {
 		return nil, 0, s.fail(err, "walk "+r.Kind+" records")
 	}
-	defer found.Close()
-	raws := make([]store.Raw, 0, min(rows, 16))
-	for found.Next() {
-		raw, err := t.scan(found)
-		if err != nil {
-			return nil, 0, s.fail(err, "walk "+r.Kind+" records")
-		}
-		s.note(t, raw)
-		raws = append(raws, raw)
-	}
-	if err := found.Err(); err != nil {
-		return nil, 0, s.fail(err, "walk "+r.Kind+" records")
-	}
-	return raws, w.at, nil
+	raws, err := s.collect(t, found, "walk "+r.Kind+" records")
+	return raws, w.at, err
 }
 
 // Count implements store.Snapshot.

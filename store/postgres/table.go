@@ -20,6 +20,7 @@ type table struct {
 	followed bool // what is written goes into the index of changes
 
 	get    string
+	getAll string
 	insert string
 	update string
 	remove string
@@ -69,6 +70,7 @@ func newTable(k store.Kind) (*table, error) {
 	}
 	t.columns = strings.Join(read, ", ")
 	t.get = "SELECT " + t.columns + t.where("id = $1")
+	t.getAll = "SELECT " + t.columns + t.where("id = ANY($1)")
 	t.insert = "INSERT INTO " + t.name() + " (" + strings.Join(base, ", ") + ") SELECT * FROM " + arrays(types)
 	t.update = t.updateSQL(base, types)
 	t.remove = "DELETE FROM " + t.name() + " t USING " + arrays([]string{"bytea", "bigint"}) + " v (id, was) WHERE t.id = v.id AND t.version = v.was"

@@ -206,6 +206,31 @@ var tableTests = []test{
 		r.wantNames(store.Query{Deleted: true})
 		wantKind(t, r.update(func(tx *store.Tx) error { return things.Undelete(tx, id, 5) }), fault.NotFound)
 	}},
+	{"many records are read at once", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		r := openRoom(t, fresh)
+		ids := r.add(thing{Name: "kept"}, thing{Name: "deleted"}, thing{Name: "changed"}, thing{Name: "removed"})
+		r.must(func(tx *store.Tx) error { return things.Delete(tx, ids[1], 1) })
+		r.must(func(tx *store.Tx) error {
+			if err := errors.Join(things.Put(tx, ids[2], thing{Name: "anew"}, 1), things.Delete(tx, ids[3], 1)); err != nil {
+				return err
+			}
+			made := things.NewID()
+			if err := things.Put(tx, made, thing{Name: "made"}, 0); err != nil {
+				return err
+			}
+			all, err := things.GetAll(tx, append(ids, made, things.NewID()))
+			if len(all) != 3 || all[ids[0]].Value.Name != "kept" || all[ids[2]].Value.Name != "anew" || all[ids[2]].Version != 2 || all[made].Value.Name != "made" {
+				t.Errorf("%+v", all)
+			}
+			none, errNone := things.GetAll(tx, nil)
+			_, wrong := things.GetAll(tx, []string{ids[0], "scr_" + store.NewSuffix()})
+			wantKind(t, wrong, fault.Invalid)
+			if len(none) > 0 {
+				t.Errorf("none: %+v", none)
+			}
+			return errors.Join(err, errNone)
+		})
+	}},
 	{"a kind that keeps nothing loses what is deleted", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		r := openRoom(t, fresh)
 		r.must(func(tx *store.Tx) error { return scraps.Put(tx, "scr_1", scrap{}, 0) })
