@@ -45,6 +45,7 @@ type Desk struct {
 	Refused *prometheus.CounterVec // messages to strangers that a limit refused: NewRefusals; nil: they are not counted
 
 	receipts limit.Lots // of what strangers may be sent in all
+	turns    limit.Turns
 	easel    easel
 	board    board
 	followed atomic.Bool // somebody keeps the board all the time

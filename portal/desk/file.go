@@ -3,9 +3,11 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"lifeline/comms"
+	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
@@ -32,7 +34,7 @@ type Receipt struct {
 // File takes a ticket: one transaction writes it, the deadline of its first answer, the notice of its receipt, the audit row and what it takes of
 // the limits on its source and its address. It never asks the product, and never waits for a mail server. With [Owing] something has to be paid first.
 //
-// That transaction reads nothing, so that tickets are in nobody's way: what is going on and what the address has had are looked up before.
+// That transaction reads nothing, so that tickets are in nobody's way: what is going on and what its source and its address have had are looked up before.
 func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) {
 	in, wrong := validate(in, d.Book.Policy.PhoneCountry)
 	if wrong != nil {
@@ -40,14 +42,29 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 		return Receipt{}, wrong
 	}
 	in.Locale = d.Comms.Words.Match(in.Locale)
+	ended, err := d.waitTurn(ctx, "source "+in.Fare.Source, in.Fare.Source != "")
+	defer ended()
+	if err != nil {
+		return Receipt{}, err
+	}
+	told, err := d.waitTurn(ctx, "mail domain "+contacts.MailDomain(in.Email), in.Email != "" && !contacts.MailForAnyone(contacts.MailDomain(in.Email)))
+	defer told()
+	if err != nil {
+		return Receipt{}, err
+	}
 	seen, err := d.look(ctx, in)
 	if err != nil {
 		d.count(ctx, seen.fare)
 		return Receipt{}, err
 	}
-	receipt, err := d.write(ctx, by, in, seen, false)
-	for try := 0; limit.Lost(err) && try < lookTries; try++ { // another of the same source or address was faster
-		receipt, err = d.write(ctx, by, in, seen, true)
+	if seen.ack.channel == "" { // her domain had enough: nobody waits for that
+		told()
+	}
+	receipt, err := d.write(ctx, by, in, seen)
+	if limit.Lost(err) { // another replica was faster
+		if seen, err = d.takeBefore(ctx, seen); err == nil {
+			receipt, err = d.write(ctx, by, in, seen)
+		}
 	}
 	if err == nil && seen.burst {
 		if err := d.alarm(ctx, seen.sound); err != nil { // the duty tries again; her ticket is filed
@@ -58,6 +75,14 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 }
 
 const lookTries = 3
+
+// waitTurn waits where others of this process may be taking under the same key.
+func (d *Desk) waitTurn(ctx context.Context, key string, taken bool) (done func(), err error) {
+	if !taken {
+		return func() {}, nil
+	}
+	return d.turns.Wait(ctx, key)
+}
 
 // tried counts a try that came to nothing because of what was typed.
 func (d *Desk) tried(ctx context.Context, f Fare) {
@@ -70,8 +95,28 @@ func (d *Desk) tried(ctx context.Context, f Fare) {
 	}
 }
 
-// write files a ticket as look found it; or again, looking at what is taken for it in the transaction itself.
-func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen, again bool) (receipt Receipt, err error) {
+// takeBefore takes what a ticket costs before it is written. Where many come to several replicas from one source, or of one mail domain, their tickets would else refuse
+// each other again and again; so they do that with small transactions, and none is told to come back.
+func (d *Desk) takeBefore(ctx context.Context, s seen) (seen, error) {
+	err := limit.TakeFound(ctx, d.DB, s.fare...)
+	if fault.Of(err) == fault.TooMany {
+		return s, Owing{Toll: d.owe(1)}
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := limit.TakeFound(ctx, d.DB, s.ack.taken...); err != nil {
+		s.ack.channel = "" // she still has her receipt on the screen
+		if fault.Of(err) != fault.TooMany {
+			d.Log.Warn("receipt not sent: its budget could not be taken", "err", err)
+		}
+	}
+	s.fare, s.ack.taken = nil, nil
+	return s, nil
+}
+
+// write files a ticket as look found it.
+func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (receipt Receipt, err error) {
 	plain, hash := secret.New()
 	number := secret.Number()
 	phrase := secret.Phrase()
@@ -81,18 +126,8 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen, again
 				return err
 			}
 		}
-		for _, t := range seen.fare {
-			if err := t.Take(tx, again); fault.Of(err) == fault.TooMany {
-				return Owing{Toll: d.owe(1)}
-			} else if err != nil {
-				return err
-			}
-		}
-		ack := seen.ack
-		for _, t := range ack.taken {
-			if err := t.Take(tx, again); fault.Of(err) == fault.TooMany {
-				ack.channel = "" // she still has her receipt on the screen
-			} else if err != nil {
+		for _, t := range slices.Concat(seen.fare, seen.ack.taken) {
+			if err := t.In(tx); err != nil {
 				return err
 			}
 		}
@@ -120,17 +155,17 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen, again
 			return err
 		}
 		receipt = Receipt{ID: id, Number: number, Secret: plain, URL: d.url(number), Phrase: phrase, Level: L0.String(),
-			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: ack.told(), Untold: ack.not}
+			Priority: priority, Queue: t.Queue(), Locale: in.Locale, Told: seen.ack.told(), Untold: seen.ack.not}
 		tx.On(id)
 		if in.also != nil {
 			if err := in.also(tx, number); err != nil {
 				return err
 			}
 		}
-		if ack.channel == "" {
+		if seen.ack.channel == "" {
 			return nil
 		}
-		return d.tellNumber(tx, id, t, ack.channel, in.Ref)
+		return d.tellNumber(tx, id, t, seen.ack.channel, in.Ref)
 	})
 	receipt.Unkept = in.Files.Unkept()
 	return receipt, err

@@ -105,12 +105,19 @@ func take(ctx context.Context, db *store.DB, key string, some, n int, per time.D
 	return TakeFound(ctx, db, t)
 }
 
-// TakeFound takes what Look found free in a transaction of its own, all or nothing.
+// TakeFound takes what Look found free in a transaction of its own, all or nothing, as often as others are faster: for a transaction that was
+// [Lost], which would else be lost again and again where many want the same.
 func TakeFound(ctx context.Context, db *store.DB, found ...Taking) error {
 	for try := 0; ; try++ {
 		err := db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
 			for _, t := range found {
-				if err := t.Take(tx, try > 0); err != nil { // another took at the same moment: now look in the transaction that takes
+				if try > 0 { // another took at the same moment: now look in the transaction that takes
+					var err error
+					if t, err = t.again(tx); err != nil {
+						return err
+					}
+				}
+				if err := t.In(tx); err != nil {
 					return err
 				}
 			}
@@ -168,19 +175,8 @@ func (t Taking) again(tx *store.Tx) (Taking, error) {
 	return t, nil
 }
 
-// Take takes it as [Taking.In] does; or again, in a transaction that was [Lost]: then it looks once more, in the transaction itself, and fails with
-// fault.TooMany when others took what was left.
-func (t Taking) Take(tx *store.Tx, again bool) (err error) {
-	if again {
-		if t, err = t.again(tx); err != nil {
-			return err
-		}
-	}
-	return t.In(tx)
-}
-
 // In takes it in the transaction of what it is taken for. It reads nothing, and so does not make that transaction collide with others;
-// when another took under the key since Look, the transaction fails and [Lost] says so of its error: look again.
+// when another took under the key since Look, the transaction fails and [Lost] says so of its error: look again, or [TakeFound].
 func (t Taking) In(tx *store.Tx) error {
 	marks, wait := add(t.found.Marks, want{tx.Now(), t.some, 0}, t.rules...)
 	if wait > 0 { // the clock was set back since

@@ -247,7 +247,7 @@ func TestSomeAreTakenAtOnceOrNone(t *testing.T) {
 	}
 }
 
-// A transaction that came too late with what Look found looks again, and takes what is left; several things are taken together or not at all.
+// What came too late with what Look found is looked at again, and gets what is left; several things are taken together or not at all.
 func TestWhatWasLostIsTakenAgainWhileThereIsSome(t *testing.T) {
 	storetest.Each(t, limit.Kinds(), func(t *testing.T, db *store.DB) {
 		look := func(key string) (found limit.Taking) {
@@ -260,20 +260,17 @@ func TestWhatWasLostIsTakenAgainWhileThereIsSome(t *testing.T) {
 			}
 			return found
 		}
-		take := func(again bool, found limit.Taking) error {
-			return db.Update(t.Context(), store.Act{}, func(tx *store.Tx) error { return found.Take(tx, again) })
-		}
 		first, second, third, other := look("k"), look("k"), look("k"), look("other")
-		if err := take(false, first); err != nil {
+		if err := db.Update(t.Context(), store.Act{}, first.In); err != nil {
 			t.Fatal(err)
 		}
-		if err := take(false, second); !limit.Lost(err) {
+		if err := db.Update(t.Context(), store.Act{}, second.In); !limit.Lost(err) {
 			t.Fatalf("two took the same: %v", err)
 		}
-		if err := take(true, second); err != nil {
+		if err := limit.TakeFound(t.Context(), db, second); err != nil {
 			t.Error("one was left:", err)
 		}
-		wait(t, take(true, third))
+		wait(t, limit.TakeFound(t.Context(), db, third))
 		wait(t, limit.TakeFound(t.Context(), db, other, third))
 		for range 2 {
 			if err := limit.TakeFound(t.Context(), db, other); err != nil {

@@ -267,11 +267,14 @@ func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.tx == nil && !alone && len(writes) > 0 {
+		if c := e.small(writes); c != nil {
+			return e.share(ctx, c)
+		}
+	}
 	switch {
 	case s.tx == nil && len(writes) == 0:
 		return nil
-	case s.tx == nil && !alone && e.small(writes):
-		return e.share(ctx, writes)
 	case len(writes) > 0:
 		if err := s.apply(writes); err != nil {
 			return err

@@ -18,7 +18,8 @@ import (
 // Small writers share a transaction. An Update whose function reads nothing is no more than its writes, each with the version that it
 // succeeds, and so it means the same whatever others write beside it. What queues while one transaction is under way goes into the next one
 // together: a statement for each kind and a sync for all, with no timer. When a shared transaction is refused nothing of it is kept and
-// each of those who shared it tries again alone, so nobody is told of another's fault. When its outcome is unknown, it is so for all.
+// each of those who shared it tries again alone, so nobody is told of another's fault, and values that change hands find a way. When its
+// outcome is unknown, it is so for all.
 
 const (
 	hands     = 2    // shared transactions at a time: one awaits its sync while the next is filled
@@ -30,6 +31,7 @@ const (
 // call is the writes of one Update on their way to a shared commit.
 type call struct {
 	writes  store.Writes
+	swaps   bool // a unique value may change hands among them, which only a transaction of their own sees to
 	stage   atomic.Int32
 	result  chan error
 	abandon func() // its caller no longer waits for the outcome; set before it is under way
@@ -56,33 +58,31 @@ const busy = "the store is busy; try again in a moment"
 
 const unknown = "nobody knows whether this was kept; it is safe to retry with the same idempotency key"
 
-// small says whether writes that were made without reading anything may be shared with those of others.
-func (e *Engine) small(writes store.Writes) bool {
+// small makes a call of writes that were made without reading anything, if they may be shared with those of others; else nil.
+func (e *Engine) small(writes store.Writes) *call {
 	if len(writes) > mostSmall {
-		return false
+		return nil
 	}
 	tables := *e.tables.Load()
+	c := &call{writes: writes, result: make(chan error, 1)}
 	unique, updates := map[string]int{}, map[string]bool{}
 	for _, w := range writes {
 		t := tables[w.Kind]
 		if t == nil || w.Touch && w.Lease == store.LeaseKeep { // is refused, or reads
-			return false
+			return nil
 		}
 		if !t.hasUnique() || w.Touch || w.Remove {
 			continue
 		}
 		unique[w.Kind]++
 		updates[w.Kind] = updates[w.Kind] || w.Was != 0
-		if updates[w.Kind] && unique[w.Kind] > 1 { // a unique value may change hands among them: see findFree
-			return false
-		}
+		c.swaps = c.swaps || updates[w.Kind] && unique[w.Kind] > 1 // see findFree; as a rule each keeps its own value
 	}
-	return true
+	return c
 }
 
-// share has writes committed together with those of others, and returns their outcome.
-func (e *Engine) share(ctx context.Context, writes store.Writes) error {
-	c := &call{writes: writes, result: make(chan error, 1)}
+// share has a call's writes committed together with those of others, and returns their outcome.
+func (e *Engine) share(ctx context.Context, c *call) error {
 	select {
 	case <-e.done:
 		return errClosed
@@ -216,7 +216,7 @@ func (e *Engine) together(group []*call) {
 		}
 	}()
 	err = e.writeAll(ctx, writes)
-	if len(staying) > 1 && refusal(err) {
+	if (len(staying) > 1 || staying[0].swaps) && refusal(err) {
 		err = errAlone
 	}
 }
