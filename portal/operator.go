@@ -15,6 +15,7 @@ import (
 // room knows neither backups nor keys.
 type Operator struct {
 	BackUp  func(context.Context) (any, error)
+	Thaw    func(ctx context.Context, reason string) (any, error) // of old backups that are kept because the store shrank
 	Health  func(context.Context) (any, error)
 	Keys    func(context.Context) (any, error)
 	Rotate  func(ctx context.Context, reason string) (any, error)
@@ -55,17 +56,21 @@ func (p *Portal) operatorRoutes() []route {
 			return send(k.Ctx, fiber.StatusOK, answer)
 		}
 	}
-	return []route{
-		{method: "GET", path: "/api/v1/health", right: auth.StaffManage, do: read(o.Health)},
-		{method: "POST", path: "/api/v1/backups", right: auth.StaffManage, do: read(o.BackUp)},
-		{method: "GET", path: "/api/v1/keys", right: auth.StaffManage, do: read(o.Keys)},
-		{method: "POST", path: "/api/v1/keys/rotate", right: auth.StaffManage, do: func(k *call) error {
+	because := func(act func(ctx context.Context, reason string) (any, error)) func(*call) error {
+		return func(k *call) error {
 			var in reasonBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			return read(func(ctx context.Context) (any, error) { return o.Rotate(ctx, in.Reason) })(k)
-		}},
+			return read(func(ctx context.Context) (any, error) { return act(ctx, in.Reason) })(k)
+		}
+	}
+	return []route{
+		{method: "GET", path: "/api/v1/health", right: auth.StaffManage, do: read(o.Health)},
+		{method: "POST", path: "/api/v1/backups", right: auth.StaffManage, do: read(o.BackUp)},
+		{method: "POST", path: "/api/v1/backups/thaw", right: auth.StaffManage, do: because(o.Thaw)},
+		{method: "GET", path: "/api/v1/keys", right: auth.StaffManage, do: read(o.Keys)},
+		{method: "POST", path: "/api/v1/keys/rotate", right: auth.StaffManage, do: because(o.Rotate)},
 		{method: "POST", path: "/api/v1/keys/proofs", right: auth.StaffManage, do: func(k *call) error {
 			var in proofBody
 			if err := decode(k.Ctx, &in); err != nil {

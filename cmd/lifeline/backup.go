@@ -25,7 +25,7 @@ import (
 
 func backupCommand() command {
 	return command{
-		name: "backup", args: "now|list|verify|restore|release|drill", short: "take, list, check, restore and rehearse backups",
+		name: "backup", args: "now|list|verify|restore|release|thaw|drill", short: "take, list, check, restore and rehearse backups",
 		long: `now      takes a backup, unless nothing changed since the newest
 list     lists what lies at the first place of LIFELINE_BACKUPS
 verify   checks signatures, chain and content of every backup; with --identity it opens each, with LIFELINE_KEYS every record in it
@@ -37,6 +37,8 @@ restore --account ID[,ID...] or --accounts FILE (one id a line)
          and their messages, as they were in the backup. No other record is touched, what came since stays, and who opted out since stays out.
          Ids are Lifeline's or the product's. --dry-run says how much it would be and names some.
 release  ends the hold that a restore, or a copied data directory, begins
+thaw     says that somebody looked at why the store has shrunk sharply, and that it was right: it takes a backup, and old ones, which were all
+         kept since, are removed in their time again. Look first: "lifeline backup list" says what was lost, and the audit log by whom.
 drill    restores the newest backup and one other into temporary stores, checks everything, and writes a dated report under
          LIFELINE_DATA/drills; it touches neither the store nor the backups. It fails when a target is missed: Tier 0 (contact store and
          page) RPO < 1 h and RTO < 4 h, Tier 1 (Lifeline) RPO < 1 h and RTO < 6 h.
@@ -54,7 +56,7 @@ server is opened by this command, and the server never sees the key. A backup is
 		flags: func(fs *flag.FlagSet) {
 			fs.String("identity", "", "`file` with the private key that opens backups")
 			fs.String("at", "", "restore: newest backup not after this `time` (RFC 3339)")
-			fs.String("reason", "", "restore, release: `why`")
+			fs.String("reason", "", "restore, release, thaw: `why`")
 			fs.String("account", "", "restore: only these accounts, `ids` separated by commas")
 			fs.String("accounts", "", "restore: only the accounts named in this `file`, one a line")
 			fs.Bool("dry-run", false, "restore of accounts: say what would be done, and do nothing")
@@ -67,11 +69,11 @@ server is opened by this command, and the server never sees the key. A backup is
 
 func runBackup(ctx context.Context, e env, fs *flag.FlagSet) error {
 	acts := map[string]func(context.Context, env, *flag.FlagSet, config) error{
-		"now": backupNow, "list": backupList, "verify": backupVerify, "restore": backupRestore, "release": backupRelease, "drill": backupDrill,
+		"now": backupNow, "list": backupList, "verify": backupVerify, "restore": backupRestore, "release": backupRelease, "thaw": backupThaw, "drill": backupDrill,
 	}
 	act := acts[fs.Arg(0)]
 	if fs.NArg() != 1 || act == nil {
-		return usage{"backup: say one of now, list, verify, restore, release, drill"}
+		return usage{"backup: say one of now, list, verify, restore, release, thaw, drill"}
 	}
 	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {
@@ -100,8 +102,12 @@ func backupNow(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 		fmt.Fprintln(e.stdout, "nothing changed since the newest backup, so none was taken")
 		return nil
 	}
-	fmt.Fprintf(e.stdout, "%s: %d records, %d KiB, read in %s\n", m.Name(), records(m.Manifest), m.Size>>10, m.Took.Round(time.Millisecond))
+	taken(e, m.Manifest)
 	return nil
+}
+
+func taken(e env, m backup.Manifest) {
+	fmt.Fprintf(e.stdout, "%s: %d records, %d KiB, read in %s\n", m.Name(), records(m), m.Size>>10, m.Took.Round(time.Millisecond))
 }
 
 func records(m backup.Manifest) (n int) {
@@ -397,6 +403,27 @@ func backupRelease(ctx context.Context, e env, fs *flag.FlagSet, cfg config) err
 		return err
 	}
 	fmt.Fprintln(e.stdout, "released: what waits is sent again")
+	return nil
+}
+
+func backupThaw(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
+	if text(fs, "reason") == "" {
+		return usage{"backup: thaw needs a --reason: what removed the records, and that it was right; it is kept in the audit log"}
+	}
+	c, err := connect(ctx, e, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	var m backup.Manifest
+	if err := c.post(ctx, "/api/v1/backups/thaw", map[string]string{"reason": text(fs, "reason")}, &m); err != nil {
+		return err
+	}
+	if text(fs, "json") == "true" {
+		return printJSON(e, m)
+	}
+	taken(e, m)
+	fmt.Fprintln(e.stdout, "thawed: old backups are removed in their time again")
 	return nil
 }
 

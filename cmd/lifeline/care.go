@@ -104,7 +104,7 @@ func (h *house) watchCare() {
 // troubles is what each of the things that can go wrong with backups means for whoever takes the task.
 var troubles = map[string]string{
 	backup.TroubleBackup:  "A backup was not taken, or not everywhere: lifeline backup now, lifeline doctor",
-	backup.TroubleFrozen:  "The store shrank sharply; old backups are kept until somebody looked: lifeline backup list",
+	backup.TroubleFrozen:  "The store shrank sharply; old backups are kept until somebody looked: lifeline backup list, then lifeline backup thaw",
 	backup.TroubleJournal: "What must hold after a restore does not reach the backup place: lifeline doctor",
 	backup.TroubleVerify:  "A backup is not whole: lifeline backup verify",
 	backup.TroubleDrill:   "A restore drill failed or missed its targets: lifeline backup drill",

@@ -285,7 +285,7 @@ func (d *doctor) backupAge(ctx context.Context) {
 		case newest.Flaw != "":
 			d.say("backup", "bad", fmt.Sprintf("%s, %s: %s", p, newest.Name(), newest.Flaw), "lifeline backup verify")
 		case newest.Frozen != "":
-			d.say("backup", "bad", fmt.Sprintf("%s, %s: %s", p, newest.Name(), newest.Frozen), "find out what removed the records; nothing old is removed until somebody has")
+			d.say("backup", "bad", fmt.Sprintf("%s, %s: %s", p, newest.Name(), newest.Frozen), "find out what removed the records, for nothing old is removed until somebody has; if it was right: "+thawCommand)
 		default:
 			d.say("backup", "ok", fmt.Sprintf("%s holds %s of %s", p, newest.Name(), newest.Taken.UTC().Format("2006-01-02 15:04 UTC")), "")
 		}

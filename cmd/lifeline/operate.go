@@ -41,7 +41,7 @@ type backupAnswer struct {
 
 func (h *house) backUp(ctx context.Context) (any, error) {
 	if h.backups == nil {
-		return nil, fault.New(fault.Conflict, "no backups can be taken: set LIFELINE_BACKUP_RECIPIENTS to at least two public keys of age")
+		return nil, errNoRecipients
 	}
 	m, err := h.backups.Now(ctx)
 	h.backups.Note(ctx, m, err)
@@ -49,12 +49,33 @@ func (h *house) backUp(ctx context.Context) (any, error) {
 	case errors.Is(err, backup.ErrUnchanged):
 		return backupAnswer{Unchanged: true}, nil
 	case errors.Is(err, backup.ErrFrozen):
-		return nil, fault.Wrap(fault.Conflict, err, "%s was taken, but the store has shrunk: %s. Older backups are kept until somebody looks and says that it is right", m.Name(), m.Frozen)
+		return nil, fault.Wrap(fault.Conflict, err, "%s was taken, but the store has shrunk: %s. Older backups are kept until somebody has looked: if it is right, "+thawCommand+"; if not, \"lifeline help backup\" says how to restore", m.Name(), m.Frozen)
 	case err != nil:
 		return nil, fmt.Errorf("back up: %w", err)
 	}
 	return backupAnswer{Manifest: m}, nil
 }
+
+// thawCommand is what whoever looked at a frozen store does.
+const thawCommand = `lifeline backup thaw --reason "..."`
+
+// thaw lets old backups go in their time again, since somebody looked at why the store shrank.
+func (h *house) thaw(ctx context.Context, reason string) (any, error) {
+	if h.backups == nil {
+		return nil, errNoRecipients
+	}
+	m, err := h.backups.Thaw(ctx, byOperator, reason)
+	if m.Number == 0 || fault.Of(err) == fault.Conflict { // nothing was taken
+		return nil, err
+	}
+	h.backups.Note(ctx, m, err)
+	if err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	return backupAnswer{Manifest: m}, nil
+}
+
+var errNoRecipients = fault.New(fault.Conflict, "no backups can be taken: set LIFELINE_BACKUP_RECIPIENTS to at least two public keys of age")
 
 func (h *house) keyState(ctx context.Context) (keyState, error) {
 	s := keyState{Custodians: []custodian{}}
@@ -84,7 +105,7 @@ func (h *house) rotate(ctx context.Context, reason string) (any, error) {
 // operator is what the control socket serves beside the API.
 func (h *house) operator() portal.Operator {
 	return portal.Operator{
-		BackUp: h.backUp, Health: h.health, Prove: h.prove, Release: h.release, Rotate: h.rotate, Slice: h.slice, Trouble: h.trouble,
+		BackUp: h.backUp, Health: h.health, Prove: h.prove, Release: h.release, Rotate: h.rotate, Slice: h.slice, Thaw: h.thaw, Trouble: h.trouble,
 		Keys: func(ctx context.Context) (any, error) { return h.keyState(ctx) },
 	}
 }

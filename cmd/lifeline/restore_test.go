@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -454,24 +455,80 @@ func TestLookingMakesNothing(t *testing.T) {
 	}
 }
 
+// tasks is what is owed, a line each.
+func (m machine) tasks() string {
+	m.Helper()
+	h, stop := m.open()
+	defer stop()
+	all, _, err := h.comms.Tasks(m.Context(), comms.TaskQuery{State: comms.Open})
+	if err != nil {
+		m.Fatal(err)
+	}
+	var titles []string
+	for _, task := range all {
+		titles = append(titles, task.Value.What+": "+task.Value.Title)
+	}
+	return strings.Join(titles, "\n")
+}
+
+// After the store shrank, old backups stay until somebody looked and says why it was right: everything that tells names the command.
+func TestAFrozenShelfIsThawedByAPersonWithAReason(t *testing.T) {
+	m := newMachine(t)
+	m.must("import --source billing", m.customers(60))
+	m.must("backup now")
+	if out, err := m.run("backup thaw --reason", "a slip of the hand"); err == nil || !strings.Contains(err.Error(), "not frozen") {
+		t.Errorf("thawed what is not frozen: %s, %v", out, err)
+	}
+	h, stop := m.open()
+	err := h.db.Update(t.Context(), store.Act{}, func(tx *store.Tx) error {
+		n := 0
+		for raw, err := range tx.Stored("contact") {
+			if err != nil {
+				return err
+			}
+			if n++; n%2 == 0 {
+				if err := tx.RemoveStored("contact", raw.ID); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const thaw = "lifeline backup thaw"
+	if _, err := m.run("backup now"); err == nil || !strings.Contains(err.Error(), "contact from ") || !strings.Contains(err.Error(), thaw) {
+		t.Errorf("nobody is told what was lost and what to do: %v", err)
+	}
+	if out, _ := m.run("doctor"); !regexp.MustCompile(`bad +backup .*the store lost contact from .*\n.*` + thaw).MatchString(out) {
+		t.Errorf("the doctor: %s", out)
+	}
+	if got := m.tasks(); !strings.Contains(got, "backup.frozen: ") || !strings.Contains(got, thaw) {
+		t.Errorf("the task: %q", got)
+	}
+	var wrong usage
+	if _, err := m.run("backup thaw"); !errors.As(err, &wrong) {
+		t.Errorf("thawed without a reason: %v", err)
+	}
+	if out := m.must("backup thaw --reason", "half of them left with their company"); !strings.Contains(out, "thawed") {
+		t.Errorf("%s", out)
+	}
+	if out, _ := m.run("doctor"); !regexp.MustCompile(`ok +backup .*backup-00000003`).MatchString(out) {
+		t.Errorf("the doctor: %s", out)
+	}
+	if got := m.tasks(); got != "" {
+		t.Errorf("thawed, and yet: %q", got)
+	}
+}
+
 // A corrupt copy becomes a task that somebody follows to its end, and the check that finds all whole ends it.
 func TestWhatIsWrongWithBackupsBecomesATask(t *testing.T) {
 	m := newMachine(t)
 	m.must("import --source billing", m.customers(1))
 	m.must("backup now")
-	tasks := func() string {
-		h, stop := m.open()
-		defer stop()
-		all, _, err := h.comms.Tasks(t.Context(), comms.TaskQuery{State: comms.Open})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var titles []string
-		for _, task := range all {
-			titles = append(titles, task.Value.What+": "+task.Value.Title)
-		}
-		return strings.Join(titles, "\n")
-	}
+	tasks := m.tasks
 	m.must("backup verify")
 	if got := tasks(); got != "" {
 		t.Errorf("nothing is wrong, and yet: %s", got)

@@ -189,17 +189,22 @@ func (b *Backups) Run(ctx context.Context) error {
 
 // Now takes a backup unless nothing changed. An error beside a manifest with a number means that it was taken, and that something else went
 // wrong: see ErrFrozen, or a further place did not take it.
-func (b *Backups) Now(ctx context.Context) (Manifest, error) { return b.take(ctx, "") }
+func (b *Backups) Now(ctx context.Context) (Manifest, error) { return b.take(ctx, store.Act{}) }
 
-// Thaw takes a backup of a store that shrank, as who looked and found it right; old backups are removed in their time again.
-func (b *Backups) Thaw(ctx context.Context, who string) (Manifest, error) {
+// Thaw takes a backup of a store that shrank, as who looked and found it right; old backups are removed in their time again. The audit log says who and why,
+// in this backup already. It is fault.Conflict while nothing is frozen.
+func (b *Backups) Thaw(ctx context.Context, who, why string) (Manifest, error) {
 	if who == "" {
 		return Manifest{}, fault.BadField("who", "is needed")
 	}
-	return b.take(ctx, who)
+	if why == "" {
+		return Manifest{}, fault.BadField("reason", "is needed: say what removed the records, and that it was right; it is kept in the audit log")
+	}
+	return b.take(ctx, store.Act{By: who, Verb: "backup.thaw", Reason: why})
 }
 
-func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error) {
+// take takes a backup; with an act it is the one that thaws.
+func (b *Backups) take(ctx context.Context, thaw store.Act) (m Manifest, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.check(); err != nil {
@@ -214,7 +219,15 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 	if last.Number > 0 && err != nil { // what was done to one backup must not stop the next
 		problems = append(problems, err)
 	}
-	m = Manifest{Number: last.Number + 1, Taken: b.now().Truncate(time.Microsecond), Previous: digest, Thawed: thaw,
+	if thaw.Verb != "" {
+		if last.Frozen == "" {
+			return m, fault.New(fault.Conflict, "old backups are not frozen")
+		}
+		if err := b.DB.Update(ctx, thaw, func(*store.Tx) error { return nil }); err != nil {
+			return m, err
+		}
+	}
+	m = Manifest{Number: last.Number + 1, Taken: b.now().Truncate(time.Microsecond), Previous: digest, Thawed: thaw.By,
 		Keys: b.DB.Keys().Names()}
 	m.Daily = last.Taken.UTC().Format(time.DateOnly) != m.Taken.Format(time.DateOnly)
 	if m.Page, err = shelf.newestPage(ctx); err != nil { // before the snapshot: what stands in a page is in it
@@ -230,7 +243,7 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 	if err := b.DB.View(ctx, func(tx *store.Tx) (err error) { m.Instance, err = store.Instance(tx); return err }); err != nil {
 		return Manifest{}, err
 	}
-	if m.Change != "" && m.Change == last.Change && m.Instance == last.Instance && !m.Daily && thaw == "" {
+	if m.Change != "" && m.Change == last.Change && m.Instance == last.Instance && !m.Daily && thaw.Verb == "" {
 		return last, ErrUnchanged
 	}
 	f, err := b.stage()
@@ -243,7 +256,7 @@ func (b *Backups) take(ctx context.Context, thaw string) (m Manifest, err error)
 		return Manifest{}, fmt.Errorf("take a backup: %w", err)
 	}
 	switch lost := shrunk(last.Counts, m.Counts, or(b.Shrink, 0.2), b.mayShrink); {
-	case thaw != "":
+	case thaw.Verb != "":
 	case last.Frozen != "":
 		m.Frozen = last.Frozen
 	case len(lost) > 0: // also when it is another store by now: an empty new one is the worst loss of all

@@ -684,10 +684,12 @@ func TestAStoreThatShrinksFreezesOldBackups(t *testing.T) {
 	if len(names) != 8 {
 		t.Errorf("old backups were removed: %q", names)
 	}
-	if _, err := v.Thaw(t.Context(), ""); fault.Of(err) != fault.Invalid {
-		t.Errorf("thawed by nobody: %v", err)
+	for _, act := range [][2]string{{"", "they left"}, {"stf_ada", ""}} {
+		if _, err := v.Thaw(t.Context(), act[0], act[1]); fault.Of(err) != fault.Invalid {
+			t.Errorf("thawed by %q because of %q: %v", act[0], act[1], err)
+		}
 	}
-	m, err = v.Thaw(t.Context(), "stf_ada")
+	m, err = v.Thaw(t.Context(), "stf_ada", "45 people left with their company")
 	if err != nil || m.Thawed != "stf_ada" || m.Frozen != "" {
 		t.Fatalf("%+v, %v", m, err)
 	}
@@ -695,6 +697,22 @@ func TestAStoreThatShrinksFreezesOldBackups(t *testing.T) {
 	v.must(err)
 	if len(names) >= 8 || !slices.Contains(names, m.file()) {
 		t.Errorf("after the thaw: %q", names)
+	}
+	if _, err := v.Thaw(t.Context(), "stf_ada", "once more"); fault.Of(err) != fault.Conflict {
+		t.Errorf("thawed what is not frozen: %v", err)
+	}
+	thawed := 0
+	v.must(v.DB.View(t.Context(), func(tx *store.Tx) error {
+		rows, _, err := store.AuditRows(tx, store.Query{})
+		for _, row := range rows {
+			if row.Value.Verb == "backup.thaw" && row.Value.By == "stf_ada" && row.Value.Reason == "45 people left with their company" {
+				thawed++
+			}
+		}
+		return err
+	}))
+	if thawed != 1 {
+		t.Errorf("the audit log has %d rows of the thaw", thawed)
 	}
 	v.MayShrink = []string{"person"}
 	lose(60, 99)
