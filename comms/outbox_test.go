@@ -28,7 +28,8 @@ type town struct {
 	engine   *shutter
 	keys     *store.Keys
 	incident string
-	last     int // number of the newest update
+	last     int              // number of the newest update
+	refilled []store.Refilled // whose indexes are new since the release before
 }
 
 // shutter is an engine that can be closed to writers, as a dead process or a full disk closes it.
@@ -86,7 +87,7 @@ func (w *town) open(engine store.Engine) *Room {
 	if err != nil {
 		w.Fatal(err)
 	}
-	db, err := store.Open(context.Background(), engine, store.Options{Keys: w.keys, Kinds: townKinds(), Clock: w.clock.Now})
+	db, err := store.Open(context.Background(), engine, store.Options{Keys: w.keys, Kinds: townKinds(), Clock: w.clock.Now, Refill: w.refilled})
 	if err != nil {
 		w.Fatal(err)
 	}
