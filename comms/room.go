@@ -54,6 +54,7 @@ type Room struct {
 	bell   bell
 	places store.Kept[place]
 	counts counts
+	spoke  store.Kept[wasSaid]
 }
 
 // Kinds lists the records that comms keeps.

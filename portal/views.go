@@ -31,7 +31,7 @@ var viewFiles = []string{
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html",
-	"form_subscribe.html",
+	"form_subscribe.html", "form_verify.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {

@@ -108,7 +108,7 @@ func checkRendered(t *testing.T, channel string, r Rendered, v Vendor, page stri
 		}
 	}
 	if r.HTML != "" {
-		checkHTML(t, r.HTML, []string{v.Support, callAddress(v.Support), v.URL, page, "tel:" + v.Phone})
+		checkHTML(t, r.HTML, []string{v.Support, callAddress(v.Support), v.URL, v.URL + "/verify", page, "tel:" + v.Phone})
 	}
 }
 

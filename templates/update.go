@@ -52,6 +52,7 @@ type Sheet struct {
 	Support  []Phrase
 	Page     Phrase // link to the incident's page
 	Never    Phrase // what we never ask for
+	Check    Phrase // the code by which anybody finds out whether the message is ours, and where
 	Why      Phrase // why the reader gets this
 }
 
@@ -275,7 +276,7 @@ func (w *writer) sheet() (Sheet, error) {
 	s := Sheet{
 		Lang: w.locale, Update: w.u, Vendor: w.v, Title: oneLine(w.u.Incident.Title), Base: w.subject(), Marks: w.marks(),
 		Headline: w.line(st.Headline), Action: w.action(), Next: w.next(), Meta: w.meta(), Assured: w.assured(),
-		Support: w.support(), Page: w.page(), Never: w.say("update.never"), Why: w.why(),
+		Support: w.support(), Page: w.page(), Never: w.say("update.never"), Check: w.checking(), Why: w.why(),
 	}
 	if s.Headline == nil {
 		s.Headline = Phrase{{Text: s.Title}}

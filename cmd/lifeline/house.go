@@ -9,6 +9,7 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -216,6 +217,7 @@ func (h *house) openChannels() error {
 	}
 	h.openInbox()
 	h.comms.Asking = h.asking()
+	h.press.Senders = slices.DeleteFunc([]string{h.comms.Asking.From, h.comms.Asking.Number}, func(s string) bool { return s == "" })
 	host, _ := os.Hostname() // an empty name is made up for below
 	h.outbox = &comms.Outbox{Room: h.comms, Channels: h.channels, Log: h.log, Metrics: h.metrics, Holder: fmt.Sprintf("%s/%d", host, os.Getpid())}
 	return nil

@@ -24,13 +24,14 @@ import (
 // Press renders editions and writes them as a static site. Safe for concurrent use; one rendering and one writing go on at a
 // time.
 type Press struct {
-	Words  *templates.Set
-	Vendor templates.Vendor
-	Dir    string // of the static site (LIFELINE_PAGE_DIR); "": none is written
-	Log    *slog.Logger
-	Look   Look                         // the vendor's own
-	Now    func() time.Time             // wall time; nil: time.Now
-	Sign   func(manifest []byte) []byte // signs what the static site holds; nil: it is not signed
+	Words   *templates.Set
+	Vendor  templates.Vendor
+	Dir     string // of the static site (LIFELINE_PAGE_DIR); "": none is written
+	Log     *slog.Logger
+	Look    Look                         // the vendor's own
+	Now     func() time.Time             // wall time; nil: time.Now
+	Senders []string                     // addresses and numbers from which messages come
+	Sign    func(manifest []byte) []byte // signs what the static site holds; nil: it is not signed
 
 	rendering sync.Mutex
 	tongues   []tongue            // made at the first rendering
@@ -56,7 +57,7 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
 	}
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.look, run.pages, run.banners, run.badges, run.statusAPI, run.facts, run.feeds, run.assets} {
+	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.badges, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -118,7 +119,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_banner.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_banner.html", "public_verify.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}

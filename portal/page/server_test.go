@@ -17,6 +17,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"lifeline/comms"
+	"lifeline/templates"
 )
 
 // serve puts a server for an edition behind a real fasthttp listener in memory and returns a way to ask it.
@@ -89,7 +90,7 @@ func shownServer(t *testing.T, p comms.Public) (*Server, *Edition) {
 
 var publicPaths = []string{
 	"/", "/en/", "/zh-CN/", "/ja/", "/en", "/history", "/en/history", "/ja/history/", "/incidents/" + sampleID, "/ja/incidents/" + sampleID,
-	"/en/incidents/" + sampleID + "/", "/api/v2/summary.json", "/api/v2/status.json", "/api/v2/components.json", "/api/v2/incidents.json",
+	"/en/verify", "/ja/verify/" + templates.CheckCode(firstNotice().ID), "/en/incidents/" + sampleID + "/", "/api/v2/summary.json", "/api/v2/status.json", "/api/v2/components.json", "/api/v2/incidents.json",
 	"/api/v2/incidents/unresolved.json", "/api/v2/scheduled-maintenances.json", "/api/v2/scheduled-maintenances/upcoming.json",
 	"/api/v2/scheduled-maintenances/active.json", "/history.atom", "/history.rss", "/api/v1/public/incidents/" + sampleID,
 	"/api/v1/public/incidents.json", "/favicon.svg", "/robots.txt",

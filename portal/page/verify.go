@@ -1,0 +1,82 @@
+package page
+
+import (
+	"html/template"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/templates"
+)
+
+// This file writes /verify: every message that everybody may read, under the code that it carries, so that it can be told from an imitation even on a copy of
+// the page behind which no program runs.
+
+type verifyPage struct {
+	sheet
+	Codes []codeView
+}
+
+type codeView struct {
+	Code, Path, Headline string
+	At                   time.Time
+}
+
+type genuinePage struct {
+	sheet
+	Code     string
+	At       time.Time
+	Title    string
+	Path     string
+	Marks    []string
+	Senders  []string
+	Host     string
+	Message  template.HTML
+	CheckAll string
+}
+
+// mostCodes bounds the list of codes: the newest ones are asked for.
+const mostCodes = 50
+
+func (r *printing) verify() error {
+	err := r.page("verify", "public_verify.html", func(t tongue) (any, error) {
+		v := verifyPage{sheet: r.sheet(t, "verify", t.words.T("verify.title")+" · "+t.words.T("page.title", r.press.Vendor.Name), t.words.T("verify.intro"))}
+		for _, in := range r.public.Incidents {
+			for _, u := range in.Updates {
+				if len(v.Codes) < mostCodes {
+					code := templates.CheckCode(u.ID)
+					v.Codes = append(v.Codes, codeView{templates.ShownCode(code), "/" + t.locale + "/verify/" + code, u.Statement.Headline, u.At})
+				}
+			}
+		}
+		return v, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, path := range spellings("", "verify") { // there the portal asks for a code; a file server, which can ask nobody, has this page
+		delete(r.edition.docs, path)
+	}
+	for _, in := range r.public.Incidents {
+		for _, u := range in.Updates {
+			code := templates.CheckCode(u.ID)
+			err := r.page("verify/"+code, "public_genuine.html", func(t tongue) (any, error) { return r.genuine(t, in, u, code) })
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *printing) genuine(t tongue, in comms.PublicIncident, u templates.Update, code string) (genuinePage, error) {
+	said, err := t.update(in, u, false)
+	if err != nil {
+		return genuinePage{}, err
+	}
+	title := t.words.T("verify.genuine", r.press.Vendor.Name)
+	v := genuinePage{Code: templates.ShownCode(code), At: u.At, Title: t.title(in), Path: t.path(in), Marks: said.Marks, Senders: r.press.Senders, Host: host(r.press.Vendor),
+		Message: said.Body, CheckAll: "/" + t.locale + "/verify"}
+	v.sheet = r.sheet(t, "verify/"+code, title, title)
+	v.sheet.Word, v.sheet.Live, v.sheet.Dated = u.At, false, false // it says the same for ever, so its bytes stay the same too
+	return v, nil
+}
