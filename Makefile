@@ -22,6 +22,8 @@ bin/lifeline: FORCE
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/lifeline ./cmd/lifeline
 
+# Every program built with -race waits a second before it ends, for races of others to be told; the stories run hundreds of them.
+test: export GORACE = atexit_sleep_ms=20
 test: tools lint ## the whole suite under -race, with what it needs installed
 	$(GO) test -race -p 4 -timeout 15m $(LONGEST) ./... # much of a test is waiting, so more than one package for each core
 
@@ -34,7 +36,7 @@ crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, f
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./...
+	$(GO) vet -race ./... # with what the tests compile anyway
 
 bench: ## figures beside the limits they are compared with, both engines
 	$(GO) run ./bench

@@ -60,6 +60,7 @@ func stories(t *testing.T, engine, other func(testing.TB) string) {
 			if err != nil {
 				return err
 			}
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Setenv("LIFELINE_STORE", engine(e.T().(testing.TB)))
 			e.Setenv("OTHER_STORE", other(e.T().(testing.TB)))
 			e.Values[worldKey{}] = w
