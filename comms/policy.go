@@ -16,6 +16,7 @@ import (
 type Policy struct {
 	Categories    []string                 `yaml:"categories" json:"categories"`
 	NextUpdate    map[string]time.Duration `yaml:"next_update" json:"next_update"`         // by severity: the longest promise without a finding
+	FirstWord     map[string]time.Duration `yaml:"first_word" json:"first_word"`           // by channel: within it of its declaration the first word of a P0 or P1 is out
 	Ladders       map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
 	OnDuty        Ladder                   `yaml:"on_duty" json:"on_duty"`                 // of what has no ladder, once staff have accounts
 	Call          []Post                   `yaml:"call" json:"call"`                       // who is called when a P0 or P1 is declared, once staff have accounts
@@ -99,6 +100,7 @@ func DefaultPolicy() Policy {
 		Categories: []string{"availability", "performance", "data", "access", "security", "third_party", "maintenance"},
 		Levels:     defaultLevels(),
 		NextUpdate: map[string]time.Duration{"P0": 2 * time.Hour, "P1": 4 * time.Hour, "P2": 24 * time.Hour, "P3": 24 * time.Hour},
+		FirstWord:  map[string]time.Duration{ChannelPage: 2 * time.Hour, ChannelEmail: 2 * time.Hour},
 		Ladders:    map[string]Ladder{},
 		OnDuty:     onDuty(),
 		Call:       call, Commanded: commanded,
@@ -160,6 +162,11 @@ func (p Policy) Check() error {
 	for severity, d := range p.NextUpdate {
 		if !slices.Contains(severities, severity) || d <= 0 {
 			bad("next_update."+bounded(severity), "must be a duration above 0 for one of %s", strings.Join(severities, ", "))
+		}
+	}
+	for channel, d := range p.FirstWord {
+		if !slices.Contains([]string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket}, channel) || d <= 0 {
+			bad("first_word."+bounded(channel), "must be a duration above 0 for one of email, sms, page, ticket")
 		}
 	}
 	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {

@@ -134,6 +134,7 @@ func TestPinnedFactsStandInEveryUpdate(t *testing.T) {
 		ctx := context.Background()
 		in := h.declare()
 		h.affect(in.ID, "S-1")
+		h.Vendor.Phone = "+12025550100" // which takes less of a text message than the form's address
 		facts := []string{"No backup was lost.", "Passwords are safe."}
 		if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{Pinned: &facts}); err != nil {
 			h.Fatal(err)
@@ -236,4 +237,54 @@ func TestAMoveMovesThePage(t *testing.T) {
 			h.Errorf("%+v %v", p, err)
 		}
 	})
+}
+
+// The first word of a grave incident is due on each channel that the policy names: a word on the page ends the page's alone, the others climb until theirs is out.
+// What is not grave owes none, and owes it once it is.
+func TestTheFirstWordIsDueOnEachChannel(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	h.Policy.FirstWord = map[string]time.Duration{ChannelPage: 30 * time.Minute, ChannelEmail: time.Hour, ChannelTicket: 90 * time.Minute}
+	h.ladder("first_word", map[time.Duration]string{0: "owner@vendor.example", 20 * time.Minute: "management@vendor.example"})
+	open := func() (what []string) {
+		for _, channel := range []string{ChannelEmail, ChannelPage, ChannelTicket} {
+			if len(h.due(FirstWord+channel)) > 0 {
+				what = append(what, channel)
+			}
+		}
+		return what
+	}
+	in := h.declare()
+	h.told("declared", open(), ChannelEmail, ChannelPage, ChannelTicket)
+	h.told("nothing on the page", h.fires(30*time.Minute), "owner@vendor.example")
+	h.say(in.ID, h.said(func(s *templates.Statement) {
+		s.Channels, s.NextUpdateBy.At = []string{ChannelPage}, h.clock.Now().Add(2*time.Hour)
+	}))
+	h.told("a word on the page", open(), ChannelEmail, ChannelTicket)
+	h.told("no mail", h.fires(30*time.Minute), "owner@vendor.example")
+	h.told("still no mail", h.fires(20*time.Minute), "management@vendor.example")
+	h.say(in.ID, h.said(func(s *templates.Statement) {
+		s.Channels, s.Headline, s.NextUpdateBy.At = []string{ChannelEmail, ChannelTicket}, "The sites are being rebuilt", h.clock.Now().Add(2*time.Hour)
+	}))
+	h.told("a word everywhere", open())
+	h.told("and nobody is told", h.fires(time.Hour))
+
+	small, err := h.Declare(ctx, "stf_ann", Declare{Title: "Slow search", Severity: "P2", Category: "performance", Impact: "Search is slow."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.told("what is small", open())
+	level := func(severity string) {
+		t.Helper()
+		if _, err := h.Amend(ctx, "stf_ann", small.ID, 0, Amend{Severity: &severity, Reason: "as it turns out"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.clock.Turn(5 * time.Hour)
+	level("P1")
+	if due := h.due(FirstWord + ChannelPage); len(due) != 1 || !due[0].Due.Equal(h.clock.Now().Add(30*time.Minute)) {
+		t.Errorf("what became grave: %+v", due)
+	}
+	level("P3")
+	h.told("and was not", open())
 }
