@@ -101,7 +101,7 @@ func FuzzImportInto(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b := newBook(storetest.Open(t, append(Kinds(), ChangeKinds()...)))
+		b := newBook(storetest.Open(t, allKinds()))
 		b.Changes = &Changes{DB: b.DB, Verbs: b.ChangeVerbs(), Log: b.Log}
 		b.mustImport(t, "product", "account_id,name,email\nA,Ann,ann@x.example\n")
 		was, audits := b.view(t, "A"), b.audits(t)

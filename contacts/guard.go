@@ -267,6 +267,7 @@ type Waiting struct {
 	Addresses int      `json:"addresses"` // that it would add to customers whom the book knows
 	Before    int      `json:"before"`    // that other files of its source added lately, which nobody approved
 	Of        int      `json:"of"`        // addresses that the book holds
+	Held      bool     `json:"held"`      // the file is kept: once the change was approved and run it is imported, and nobody has to send it again
 	Sample    []Sample `json:"sample"`
 }
 
@@ -282,8 +283,9 @@ type importInput struct {
 // VerbImport is an import that changes so many addresses that it takes two people.
 const VerbImport = "contacts.import"
 
-// ImportVerb lets a second person approve an import that waits. It does nothing itself: the file is not kept, and whoever sent it sends it
-// again. What is proposed by hand lets nothing through, since the import asks for exactly the proposal that it would make.
+// ImportVerb lets a second person approve an import that waits. Its file is imported in the background once it was run (see [Book.RunHeld]); where it
+// was not kept, whoever sent it sends it again. What is proposed by hand lets nothing through: it has no file, and the import asks for exactly the
+// proposal that it would make.
 func (b *Book) ImportVerb() Verb {
 	return Verb{
 		Name: VerbImport, Right: "contact.import", Says: "import a file that adds many addresses to known customers",
@@ -294,13 +296,21 @@ func (b *Book) ImportVerb() Verb {
 			}
 			return Plan{Steps: []Step{{Of: in.Source, On: in.Digest}}, Counts: map[string]int{"address": in.Addresses}, Sample: in.Sample}, nil
 		},
-		Run: func(*store.Tx, store.Rec[Change], Step) (json.RawMessage, error) { return nil, nil },
+		Run: func(tx *store.Tx, c store.Rec[Change], _ Step) (json.RawMessage, error) {
+			return nil, release(tx, c.ID)
+		},
 	}
 }
 
+// letsMore is by how many percent of what was approved a file may add more addresses by the time that it is imported.
+const letsMore = 2
+
 // allow asks for a second person where a source would add too many addresses. nil: the file may run.
-func (b *Book) allow(ctx context.Context, by string, in importInput) (*Waiting, error) {
+func (b *Book) allow(ctx context.Context, by string, in importInput, file *spool, o ImportOptions) (*Waiting, error) {
 	if in.Addresses == 0 {
+		return nil, nil
+	}
+	if o.let != nil && in.Digest == o.let.Digest && in.Addresses*100 <= o.let.Addresses*(100+letsMore) {
 		return nil, nil
 	}
 	before, all, err := b.count(ctx, in)
@@ -320,16 +330,18 @@ func (b *Book) allow(ctx context.Context, by string, in importInput) (*Waiting, 
 	case err != nil:
 		return nil, err
 	case asked.ID == "":
-		rec, err := b.Changes.Propose(ctx, by, Proposal{Verb: VerbImport, Input: input,
-			Reason: fmt.Sprintf("a file of %s would add %d addresses to known customers, beside %d that it added lately", in.Source, in.Addresses, before)})
-		w.Change = rec.ID
+		w.Change, w.Held, err = b.askFor(ctx, by, in, Proposal{Verb: VerbImport, Input: input,
+			Reason: fmt.Sprintf("a file of %s would add %d addresses to known customers, beside %d that it added lately", in.Source, in.Addresses, before)}, file, o.Format)
 		return w, err
 	case asked.Value.State == ChangeProposed:
 		w.Change = asked.ID
-		return w, nil
+		w.Held, err = b.Held(ctx, asked.ID)
+		return w, err
 	}
-	_, err = b.Changes.Run(ctx, by, asked.ID)
-	return nil, err
+	if _, err = b.Changes.Run(ctx, by, asked.ID); err != nil {
+		return nil, err
+	}
+	return nil, b.drop(ctx, asked.ID) // it was sent again, and is imported here
 }
 
 // count says how many addresses other files of the source added lately without anybody's approval, and how many there are. Where they are

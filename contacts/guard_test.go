@@ -268,6 +268,105 @@ func TestAPoisonedImportWaitsForASecondPerson(t *testing.T) {
 	})
 }
 
+// A file that waits is kept: whichever replica comes first imports it once it was let through, and once; a no, or a source's next file, keeps nothing.
+func TestAFileThatWaitsIsKeptUntilItIsLetThrough(t *testing.T) {
+	b := one(t)
+	ctx := context.Background()
+	b.Changes = &Changes{DB: b.DB, Verbs: []Verb{b.ImportVerb()}, Log: b.Log}
+	another := newBook(b.DB) // which never saw the file
+	another.Changes = b.Changes
+	b.mustImport(t, "product", customers(60, noMore))
+	evil := func(name string) string {
+		return customers(60, func(i int) string { return fmt.Sprintf(";%s%d@bad.example", name, i) })
+	}
+	let := func(w *Waiting) {
+		t.Helper()
+		change, err := b.Changes.Change(ctx, w.Change)
+		if err == nil {
+			_, err = b.Changes.Approve(ctx, "stf_bea", w.Change, change.Value.Digest)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(w *Waiting) (note string, held bool) {
+		t.Helper()
+		if err := another.RunHeld(ctx, "another"); err != nil {
+			t.Fatal(err)
+		}
+		change, err := b.Changes.Change(ctx, w.Change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held, err = another.Held(ctx, w.Change); err != nil {
+			t.Fatal(err)
+		}
+		return change.Value.Note, held
+	}
+	w := b.mustImport(t, "product", evil("evil")).Waiting
+	if w == nil || !w.Held {
+		t.Fatalf("%+v", w)
+	}
+	if next := b.mustImport(t, "product", evil("next")).Waiting; next == nil || next.Held || next.Change == w.Change {
+		t.Fatalf("a second file of the source: %+v", next)
+	}
+	if same := b.mustImport(t, "product", evil("evil")).Waiting; same == nil || !same.Held || same.Change != w.Change {
+		t.Fatalf("the same again: %+v", same)
+	}
+	let(w)
+	if note, held := run(w); note != "" || !held {
+		t.Fatalf("imported before it was run: %q, %v", note, held)
+	}
+	if _, err := b.Changes.Run(ctx, "stf_ann", w.Change); err != nil {
+		t.Fatal(err)
+	}
+	audits := b.audits(t)
+	if note, held := run(w); !strings.HasPrefix(note, "imported: 60 rows") || !strings.Contains(note, "60 changed") || held {
+		t.Fatalf("%q, %v", note, held)
+	}
+	if b.audits(t) == audits {
+		t.Error("the import left no audit row")
+	}
+	audits = b.audits(t)
+	if _, held := run(w); held || b.audits(t) != audits {
+		t.Error("it was imported twice")
+	}
+	if r := b.mustImport(t, "product", evil("evil")); r.Waiting != nil || r.Unchanged != 60 {
+		t.Errorf("%+v", r)
+	}
+
+	// Whoever says no keeps nothing, and whoever said yes to less is asked again.
+	no := b.mustImport(t, "crm", evil("no")).Waiting
+	if _, err := b.Changes.Refuse(ctx, "stf_bea", no.Change, "who is that?"); err != nil {
+		t.Fatal(err)
+	}
+	b.due(t, no)
+	if _, held := run(no); held {
+		t.Error("a refused file is kept")
+	}
+	less := b.mustImport(t, "crm", evil("less")).Waiting
+	let(less)
+	b.do(t, func(tx *store.Tx) error { // what was approved was less than the file adds by now
+		rec, err := read(tx, less.Change)
+		if err != nil {
+			return err
+		}
+		rec.Value.Input = bytes.Replace(rec.Value.Input, []byte(`"addresses":60`), []byte(`"addresses":40`), 1)
+		rec.Value.State, rec.Value.RunBy = ChangeDone, "stf_ann"
+		return changes.Put(tx, rec.ID, rec.Value, rec.Version)
+	})
+	b.due(t, less)
+	if note, held := run(less); !strings.Contains(note, "more than were approved; asked again as chg_") || held {
+		t.Errorf("%q, %v", note, held)
+	}
+}
+
+// due lets the file of a change be looked at now.
+func (b *Book) due(t *testing.T, w *Waiting) {
+	t.Helper()
+	b.do(t, func(tx *store.Tx) error { return release(tx, w.Change) })
+}
+
 // A proposal that somebody wrote by hand, with kinder figures than the file's, lets nothing through.
 func TestAForgedProposalLetsNoImportThrough(t *testing.T) {
 	b := one(t)

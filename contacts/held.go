@@ -1,18 +1,11 @@
 package contacts
 
-import (
-	"fmt"
-	"io"
+import "io"
 
-	"filippo.io/age"
-)
-
-// Held is a file that waits for a person's word before it is imported: sealed with a key that only this process has, under no name, and gone
+// Held is a file that is looked at before it is imported: sealed with a key that only this process has, under no name, and gone
 // with the process. It is read by one at a time.
 type Held struct {
-	spool  *spool
-	sealed bool
-	size   int64
+	spool *spool
 }
 
 // Hold takes a whole file. Close gives its room back.
@@ -21,28 +14,18 @@ func (b *Book) Hold(r io.Reader) (*Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(s, r)
-	if err != nil {
+	if _, err := io.Copy(s, r); err != nil {
 		s.close()
 		return nil, err
 	}
-	return &Held{spool: s, size: n}, nil
+	return &Held{spool: s}, nil
 }
 
 // Read reads the file from its beginning.
-func (h *Held) Read() (io.Reader, error) {
-	if !h.sealed {
-		h.sealed = true
-		return h.spool.again()
-	}
-	if _, err := h.spool.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read the file again: %w", err)
-	}
-	return age.Decrypt(h.spool.file, h.spool.key)
-}
+func (h *Held) Read() (io.Reader, error) { return h.spool.again() }
 
 // Size is in bytes.
-func (h *Held) Size() int64 { return h.size }
+func (h *Held) Size() int64 { return h.spool.size }
 
 // Close forgets the file.
 func (h *Held) Close() { h.spool.close() }

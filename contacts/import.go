@@ -22,6 +22,8 @@ type ImportOptions struct {
 	Snapshot bool           // it is all that the source knows: what it leaves out is looked at, and never removed
 	Check    func() error   // asked when all of the file was read and before anything is written, such as for its signature; may be nil
 	Progress func(rows int) // called after every batch with the rows so far; may be nil
+
+	let *importInput // two people let exactly this through
 }
 
 // Report is what an import did, or with DryRun would do. Rows = Created + Updated + Unchanged + RejectedRows.
@@ -37,7 +39,7 @@ type Report struct {
 	Missing      int        `json:"missing,omitempty"` // records that the source named before and its full snapshot leaves out; they stay
 	DryRun       bool       `json:"dry_run,omitempty"`
 	Sample       []Would    `json:"sample,omitempty"`  // of a dry run: the first rows that would make or change something
-	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first, and then send the file again
+	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first
 }
 
 // Would is a row of a dry run that would make or change something.
@@ -100,11 +102,7 @@ func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptio
 			return b.report(o), err
 		}
 	}
-	again, err := kept.again()
-	if err != nil {
-		return b.report(o), err
-	}
-	waits, err := b.allow(ctx, by, importInput{Digest: kept.digest(), Source: source, Snapshot: o.Snapshot, Addresses: len(scout.scout.added.ids), Sample: scout.scout.sample})
+	waits, err := b.allow(ctx, by, importInput{Digest: kept.digest(), Source: source, Snapshot: o.Snapshot, Addresses: len(scout.scout.added.ids), Sample: scout.scout.sample}, kept, o)
 	if err != nil || waits != nil {
 		report := b.report(o)
 		report.Waiting = waits
@@ -116,6 +114,10 @@ func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptio
 			err = scout.snapshot(ctx)
 		}
 		return seen, err
+	}
+	again, err := kept.again()
+	if err != nil {
+		return b.report(o), err
 	}
 	return im.run(ctx, again)
 }

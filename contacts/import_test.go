@@ -40,7 +40,7 @@ func newBook(db *store.DB) *Book {
 
 // each tells a story on both engines.
 func each(t *testing.T, story func(t *testing.T, b *Book)) {
-	storetest.Each(t, append(Kinds(), ChangeKinds()...), func(t *testing.T, db *store.DB) { story(t, newBook(db)) }, storetest.Clock(ticking()))
+	storetest.Each(t, allKinds(), func(t *testing.T, db *store.DB) { story(t, newBook(db)) }, storetest.Clock(ticking()))
 }
 
 func one(t testing.TB) *Book {

@@ -86,7 +86,7 @@ func once(t testing.TB, p *Puller) {
 }
 
 func TestASourceIsFetchedWhenItChanged(t *testing.T) {
-	storetest.Each(t, append(Kinds(), ChangeKinds()...), func(t *testing.T, db *store.DB) {
+	storetest.Each(t, allKinds(), func(t *testing.T, db *store.DB) {
 		b := newBook(db)
 		found := b.finds()
 		o := newOrigin(t, "/contacts.csv")

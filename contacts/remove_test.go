@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
 
-func allKinds() []store.Kind { return append(Kinds(), ChangeKinds()...) }
+func allKinds() []store.Kind { return slices.Concat(Kinds(), ChangeKinds(), blob.Kinds()) }
 
 // calendar is a clock that a test moves.
 type calendar struct {

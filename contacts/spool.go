@@ -18,6 +18,8 @@ type spool struct {
 	key    *age.X25519Identity
 	sealed io.WriteCloser
 	sum    hash.Hash
+	size   int64
+	ended  bool // nothing more is written
 }
 
 // newSpool makes a spool in a directory; "": the system's for temporary files.
@@ -41,13 +43,17 @@ func newSpool(dir string) (s *spool, err error) {
 // Write implements io.Writer.
 func (s *spool) Write(b []byte) (int, error) {
 	s.sum.Write(b)
+	s.size += int64(len(b))
 	return s.sealed.Write(b)
 }
 
-// again ends the writing and reads from the beginning.
+// again ends the writing and reads from the beginning, as often as it is asked; who read before does not go on.
 func (s *spool) again() (io.Reader, error) {
-	if err := s.sealed.Close(); err != nil {
-		return nil, fmt.Errorf("keep the file while it is read: %w", err)
+	if !s.ended {
+		s.ended = true
+		if err := s.sealed.Close(); err != nil {
+			return nil, fmt.Errorf("keep the file while it is read: %w", err)
+		}
 	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read the file again: %w", err)

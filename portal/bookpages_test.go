@@ -348,7 +348,7 @@ func TestAnImportByHandWaitsForASecondPerson(t *testing.T) {
 	admin.settled(at).says("What the file would do", "40")
 	admin.press(at, "act", "run").want(303)
 	waits := admin.settled(at)
-	waits.says("waits for a second person", "40 addresses", "also e…@bad.example")
+	waits.says("waits for a second person", "40 addresses", "also e…@bad.example", "The file is kept").silent(`value="run"`)
 	to := regexp.MustCompile(`/desk/changes/chg_[0-9a-z]+`).FindString(string(waits.body))
 	rec, err := h.Changes.Change(context.Background(), strings.TrimPrefix(to, "/desk/changes/"))
 	if err != nil {
@@ -356,9 +356,17 @@ func TestAnImportByHandWaitsForASecondPerson(t *testing.T) {
 	}
 	second.page(to).want(200).says("Import a file that adds many addresses", `value="approve"`).silent(`value="run"`, "evil0@bad")
 	second.press(to, "act", "approve", "digest", rec.Value.Digest).want(303)
-	second.page(to).says("Whoever brought the file imports it now")
-	admin.press(at, "act", "run").want(303)
-	admin.settled(at).says("Imported")
+	admin.page("/desk/import").says(to, "Files that wait for a second person")
+	second.press(to, "act", "run").want(403) // she may approve, and not import
+	admin.page(to).says(`value="run"`)
+	admin.press(at, "act", "run").want(409) // what was brought is kept in the store by now, and not here
+	admin.press(to, "act", "run").want(303)
+	another := &contacts.Book{DB: h.DB, Policy: h.Book.Policy, Changes: h.Changes} // of another process
+	if err := another.RunHeld(context.Background(), "another"); err != nil {
+		t.Fatal(err)
+	}
+	admin.page(to).says("imported: 40 rows").silent(`value="run"`, "is being imported")
+	admin.page("/desk/import").silent(to)
 	admin.page("/desk/accounts/A0").want(200).says("e…@bad.example")
 }
 

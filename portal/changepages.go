@@ -85,7 +85,8 @@ type changeDesk struct {
 	Says    string
 	Mine    bool
 	Can     map[string]bool // approve, refuse, run, undo
-	Import  bool            // an import that waits: whoever sent the file sends it again
+	Import  bool            // an import that waits
+	Held    bool            // its file is kept; else whoever sent it sends it again
 	Export  bool
 	Percent int
 }
@@ -108,6 +109,13 @@ func (k *call) changeDesk(s shell, rec store.Rec[contacts.Change]) changeDesk {
 	if says := changeSays(s.Words, c.Verb); says != c.Verb {
 		d.Says = says
 	}
+	if d.Import {
+		held, err := k.p.Book.Held(k.UserContext(), rec.ID)
+		if err != nil {
+			k.p.Log.Warn("it is not known whether a file is kept", "change", rec.ID, "err", err)
+		}
+		d.Held = held
+	}
 	may := err == nil && k.person.Can(auth.ChangePropose) == nil && k.person.Can(auth.Right(v.Right)) == nil
 	approver := k.person.Can(auth.ChangeApprove) == nil
 	waits, begun := c.State == contacts.ChangeProposed, c.State == contacts.ChangeDone || c.State == contacts.ChangePaused || c.State == contacts.ChangeStopped
@@ -115,7 +123,7 @@ func (k *call) changeDesk(s shell, rec store.Rec[contacts.Change]) changeDesk {
 	d.Can = map[string]bool{
 		"approve": waits && !d.Mine && approver,
 		"refuse":  (waits || c.State == contacts.ChangeApproved) && (d.Mine || approver),
-		"run":     ready && may && !d.Import,
+		"run":     ready && may && (!d.Import || d.Held),
 		"undo":    begun && may && v.Undo != nil && !c.UndoUntil.Before(s.Now),
 	}
 	if c.State == contacts.ChangeStopped {

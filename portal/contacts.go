@@ -271,8 +271,12 @@ func (p *Portal) importContacts(k *call, o contacts.ImportOptions) error {
 		return err
 	}
 	if w := report.Waiting; w != nil {
+		then := "send the same file again"
+		if w.Held {
+			then = "the change is run, and imports the file, which is kept until then"
+		}
 		return fault.New(fault.Conflict, "nothing was imported: it would add %d addresses to customers whom the book knows, beside %d that other files of this source added lately, to %d in all, "+
-			"and that takes a second person. Somebody else approves the change %s; then send the same file again", w.Addresses, w.Before, w.Of, w.Change)
+			"and that takes a second person. Somebody else approves the change %s; then %s", w.Addresses, w.Before, w.Of, w.Change, then)
 	}
 	return send(k.Ctx, 200, report)
 }

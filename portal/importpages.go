@@ -16,18 +16,20 @@ import (
 
 	"lifeline/contacts"
 	"lifeline/portal/auth"
+	"lifeline/store"
 	"lifeline/store/fault"
 )
 
 // An import by hand: a file is brought, looked at, and then carried out, while a page says how far it has come. In between the file is held
 // sealed in this process, and nowhere else: whoever asks another replica, or comes back after a restart, is told to bring it again, which is
-// safe, since an import says nothing new the second time.
+// safe, since an import says nothing new the second time. What waits for a second person waits for longer, and so in the store.
 
 // Bounds of imports by hand.
 const (
-	importsHeld = 8             // files at once, in this process
-	importKept  = 2 * time.Hour // since somebody last looked (wall time)
-	maxFormLine = 1 << 10       // of a field that comes with a file
+	importsHeld = 8               // files at once, in this process
+	importKept  = 2 * time.Hour   // since somebody last looked (wall time)
+	maxFormLine = 1 << 10         // of a field that comes with a file
+	heldLook    = 3 * time.Second // between two looks at what two people let through
 )
 
 // importJob is one file, from its first look to its end.
@@ -78,9 +80,11 @@ func (i *imports) line() chan *importJob {
 
 // RunImports does what is to be done with files that people brought to the desk, one after the other, until ctx ends.
 func (p *Portal) RunImports(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
+	tick, look := time.NewTicker(time.Minute), time.NewTicker(heldLook)
 	defer tick.Stop()
+	defer look.Stop()
 	defer p.imports.forget(func(*importJob) bool { return true })
+	holder := "imports-" + rand.Text()
 	for {
 		select {
 		case <-ctx.Done():
@@ -89,6 +93,10 @@ func (p *Portal) RunImports(ctx context.Context) {
 			p.imports.forget(func(j *importJob) bool { return !j.state.busy() && now.Sub(j.touched) > importKept })
 		case j := <-p.imports.line():
 			p.doImport(ctx, j)
+		case <-look.C:
+			if err := p.Book.RunHeld(ctx, holder); err != nil && ctx.Err() == nil {
+				p.Log.Error("a file that was let through was not imported", "err", err)
+			}
 		}
 	}
 }
@@ -144,7 +152,9 @@ func (j *importJob) end(report contacts.Report, err error) {
 	case err != nil:
 		j.state = importFailed
 	case report.Waiting != nil:
-		j.state = importWaiting
+		if j.state = importWaiting; report.Waiting.Held {
+			j.drop() // the store has it
+		}
 	case j.state == importLooking:
 		j.state = importLooked
 	default:
@@ -267,8 +277,9 @@ type importFormView struct {
 	shell
 	Source   string
 	Snapshot bool
-	Mine     string // the id of the file that she brought before
-	Most     int64  // MiB
+	Mine     string       // the id of the file that she brought before
+	Held     []changeDesk // files that wait for a second person, of whoever brought them
+	Most     int64        // MiB
 }
 
 // mostImported is how large a file can be that is looked at first.
@@ -280,6 +291,20 @@ func (k *call) importForm(status int, refused error) error {
 	v := importFormView{shell: k.shell("desk.book.import"), Most: k.p.mostImported() >> 20}
 	if j := k.p.imports.of(k.person.ID); j != nil {
 		v.Mine = j.id
+	}
+	for _, state := range []contacts.ChangeState{contacts.ChangeProposed, contacts.ChangeApproved} {
+		some, _, err := k.p.Changes.List(k.UserContext(), state, store.Query{})
+		if err != nil {
+			return err
+		}
+		for _, rec := range some {
+			if rec.Value.Verb != contacts.VerbImport {
+				continue
+			}
+			if c := k.changeDesk(v.shell, rec); c.Held {
+				v.Held = append(v.Held, c)
+			}
+		}
 	}
 	if refused != nil {
 		v.refused(refused)
@@ -328,6 +353,11 @@ type importPageView struct {
 	Shown    []contacts.Rejected // a page of what was rejected
 	Next     int                 // where the next begins; 0: there is none
 	Why      string              // it failed
+}
+
+// Waits says whether something can be done with the file here.
+func (v importPageView) Waits() bool {
+	return v.State == importLooked || v.State == importFailed || v.State == importWaiting && (v.Report.Waiting == nil || !v.Report.Waiting.Held)
 }
 
 // Busy says whether the page changes by itself.

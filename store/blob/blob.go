@@ -222,6 +222,11 @@ func Release(tx *store.Tx, m store.Meta, holder string) error {
 	return heads.Release(tx, m.ID, holder, m.Epoch)
 }
 
+// Renew lets the claim on a file last for d more from now.
+func Renew(tx *store.Tx, m store.Meta, holder string, d time.Duration) error {
+	return heads.Renew(tx, m.ID, holder, m.Epoch, d)
+}
+
 // Remove removes a file for good, with its chunks.
 func Remove(tx *store.Tx, id string) error {
 	_, m, err := heads.Get(tx, id)
