@@ -121,6 +121,8 @@ type Verb struct {
 	// Plan reads and writes nothing. It refuses an input that it does not understand with fault.Invalid, ids of the wrong kind among it,
 	// each by name.
 	Plan func(tx *store.Tx, input json.RawMessage) (Plan, error)
+	// Proposed is told, in the transaction, that somebody asked for it; nil: nobody is.
+	Proposed func(tx *store.Tx, c store.Rec[Change]) error
 	// Run does one step and gives back what Undo needs. It may run again, as everything inside an Update. The record that the step is
 	// on has been found at its planned version; a fault of kind Stale, NotFound, Conflict, Exists or Invalid stops the change, what [Leave] makes does not.
 	Run func(tx *store.Tx, c store.Rec[Change], s Step) (back json.RawMessage, err error)
@@ -304,7 +306,11 @@ func (c *Changes) ProposeIn(tx *store.Tx, by string, p Proposal) (store.Rec[Chan
 	if err := changes.Put(tx, id, change, 0); err != nil {
 		return store.Rec[Change]{}, err
 	}
-	return read(tx, id)
+	rec, err := read(tx, id)
+	if v, known := c.Verb(p.Verb); err == nil && known == nil && v.Proposed != nil {
+		err = v.Proposed(tx, rec)
+	}
+	return rec, err
 }
 
 func read(tx *store.Tx, id string) (store.Rec[Change], error) {

@@ -576,6 +576,9 @@ func (k *call) memberPage(status int, made []auth.Invited, refused error) error 
 }
 
 func (k *call) changeMember() error {
+	if k.FormValue("act") == "promote" {
+		return k.promote()
+	}
 	made, err := k.changed()
 	switch {
 	case err != nil:
@@ -620,5 +623,5 @@ func (k *call) changed() (*auth.Invited, error) {
 	case "end":
 		return nil, gate.Revoke(ctx, k.person.ID, k.FormValue("session"), k.FormValue("reason"))
 	}
-	return nil, fault.BadField("act", "is none of change, disable, enable, invite, reset, end")
+	return nil, fault.BadField("act", "is none of change, disable, enable, invite, reset, promote, end")
 }

@@ -253,13 +253,23 @@ func (h *house) alarms() (reached bool) {
 	return reached
 }
 
-// granted is told that somebody was given a role that approves or administrates. The machine's operator gives it at once and everybody on alarm hears of it;
-// anybody else needs a second person.
-func (h *house) granted(tx *store.Tx, by, id string) error {
-	if by != auth.OperatorID {
-		return fault.New(fault.Forbidden, "the roles approver and admin are not given by one person: whoever runs the machine gives them with `lifeline user`, which raises an alarm")
+// granted is told that somebody was given a role that approves or administrates. The machine's operator gives it at once, anybody else with a second person;
+// everybody on alarm hears of it.
+func (h *house) granted(tx *store.Tx, g auth.Granting) error {
+	where := "Two people gave somebody"
+	switch {
+	case g.By == auth.OperatorID:
+		where = "On the machine somebody was given"
+	case g.Second == "":
+		return fault.New(fault.Forbidden, "the roles approver and admin are not given by one person: propose it on her page, for a second person to approve; or whoever runs the machine gives them with `lifeline user`, which raises an alarm")
 	}
-	_, err := h.comms.Alarm(tx, comms.Task{What: "access.granted", Of: id, Title: "On the machine somebody was given the role of an approver or administrator, or a new way in: " + id})
+	_, err := h.comms.Alarm(tx, comms.Task{What: "access.granted", Of: g.Staff, Title: where + " the role of an approver or administrator, or a new way in: " + g.Staff})
+	return err
+}
+
+// promoting is told that somebody asked for such a role; a day is left to step in.
+func (h *house) promoting(tx *store.Tx, p auth.Promotion) error {
+	_, err := h.comms.Alarm(tx, comms.Task{What: "access.proposed", Of: p.Staff, Title: fmt.Sprintf("Somebody asked that %s be given the role %s; a second person can approve or refuse it", p.Staff, p.Role)})
 	return err
 }
 

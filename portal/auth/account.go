@@ -251,7 +251,7 @@ func (g *Gate) granted(tx *store.Tx, by, id string, roles []Role) error {
 	if n, err := staff.Count(tx, store.Query{Index: "account", Equal: []any{true}}); err != nil || n == 0 {
 		return err
 	}
-	return g.Granted(tx, by, id)
+	return g.Granted(tx, Granting{Staff: id, By: by})
 }
 
 // invite makes the one link by which somebody enrols; an older one ends.

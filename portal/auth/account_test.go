@@ -231,7 +231,7 @@ func TestALinkEnrolsOnce(t *testing.T) {
 func TestSessionsFollowTheAccount(t *testing.T) {
 	h, ctx := open(t), context.Background()
 	told := []string{}
-	h.Granted = func(_ *store.Tx, by, id string) error { told = append(told, by+" "+id); return nil }
+	h.Granted = func(_ *store.Tx, g Granting) error { told = append(told, g.By+" "+g.Staff); return nil }
 	h.Glass = func(_ *store.Tx, id string) error { told = append(told, "glass "+id); return nil }
 	first := h.join("First", Profile{Roles: []Role{Admin}})
 	if len(told) != 0 {

@@ -63,7 +63,7 @@ type Gate struct {
 	URL    string  // public base URL, where single sign-on comes back to
 
 	// Granted is told, in the transaction, that somebody was given a role that approves or administrates, and may refuse; nil: nobody is told.
-	Granted func(tx *store.Tx, by, id string) error
+	Granted func(tx *store.Tx, g Granting) error
 	// Glass is told, in the transaction, that a break-glass account signs in; nil: nobody is told.
 	Glass func(tx *store.Tx, id string) error
 

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"lifeline/comms/sms/smstest"
+	"lifeline/portal/auth"
+)
+
+// Who signs in with a break-glass account is heard of by SMS, and so is a role that approves: the alarm is a message that leaves, not a line in a log.
+func TestBreakGlassIsHeardOfBySMS(t *testing.T) {
+	provider := smstest.Start(t, smstest.Options{})
+	m := newMachine(t)
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(policy, []byte("comms:\n  ladders:\n    access.break_glass:\n      - {after: 0s, to: [{channel: sms, address: '+12025550199', locale: en}]}\n    access.granted:\n      - {after: 0s, to: [{channel: sms, address: '+12025550198', locale: en}]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.env["LIFELINE_POLICY"], m.env["LIFELINE_TWILIO"] = policy, provider.URL()
+	h, done := m.serve()
+	defer done()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() { sent <- h.outbox.Run(ctx) }()
+	defer func() { cancel(); <-sent }()
+
+	enrol := func(out, name, email string) auth.Session {
+		t.Helper()
+		u, err := url.Parse(regexp.MustCompile(`http\S+/desk/enrol\S+`).FindString(out))
+		if err != nil || u.Query().Get(auth.LinkParam) == "" {
+			t.Fatalf("no link in %s", out)
+		}
+		e, err := h.gate.Enrolling(ctx, u.Query().Get(auth.LinkParam))
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := totp.GenerateCode(e.Secret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, _, err := h.gate.Enrol(ctx, auth.Enrol{Link: u.Query().Get(auth.LinkParam), Name: name, Email: email, Password: "vier Worte ohne Sinn", Code: code})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first, err := h.gate.SetUp(ctx, "http://127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	enrol(first, "Ruth Root", "ruth@vendor.example")
+	if n := provider.Count(); n != 0 {
+		t.Errorf("%d texts about the first account", n)
+	}
+	glass := enrol(m.must("user add --name Glass --email glass@vendor.example --role commander --break-glass"), "", "")
+	if err := provider.AwaitCount(ctx, 1); err != nil {
+		t.Fatalf("no text about the sign-in: %v", err)
+	}
+	m.must("user add --name Ann --email ann@vendor.example --role approver")
+	if err := provider.AwaitCount(ctx, 2); err != nil {
+		t.Fatalf("no text about the approver: %v", err)
+	}
+	all := provider.Messages()
+	for i, want := range [][2]string{{"+12025550199", "break-glass"}, {"+12025550198", "approver"}} {
+		if all[i].To != want[0] || !strings.Contains(all[i].Body, want[1]) {
+			t.Errorf("%+v, want %s", all[i], want)
+		}
+	}
+	if !strings.Contains(all[0].Body, glass.Staff) && !strings.Contains(all[0].Body, "/desk/") {
+		t.Errorf("%q does not say whose sign-in it was, or where that stands", all[0].Body)
+	}
+}
