@@ -30,7 +30,7 @@ test: tools lint ## the whole suite under -race, with what it needs installed
 crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, failovers, full and failing disks, and backups in a bucket that refuses to delete
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup
-	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails' ./store/...
+	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails|FailedSync' ./store/...
 	LIFELINE_CRASH=1 $(GO) test -timeout 30m -run 'Outlive|Disk' ./cmd/lifeline
 
 lint: ## formatting and vet

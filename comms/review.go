@@ -30,6 +30,7 @@ func (v Review) what() string { return reviewFamily + "." + v.Name }
 func defaultReviews() []Review {
 	return []Review{
 		{"restore_documents", "Read the restore documents and the printed kit as if the machine were gone, and note what is wrong or missing", 91 * day},
+		{"restore_drill", "Hold a restore drill (lifeline backup drill), with a large batch of accounts in it, and write what it showed into the runbook", 91 * day},
 		{"switch_over", "Switch over to the standby database and to the second mail relay as planned, and note how long each took", 91 * day},
 	}
 }

@@ -39,8 +39,8 @@ restore --account ID[,ID...] or --accounts FILE (one id a line)
 release  ends the hold that a restore, or a copied data directory, begins
 thaw     says that somebody looked at why the store has shrunk sharply, and that it was right: it takes a backup, and old ones, which were all
          kept since, are removed in their time again. Look first: "lifeline backup list" says what was lost, and the audit log by whom.
-drill    restores the newest backup and one other into temporary stores, checks everything, and writes a dated report under
-         LIFELINE_DATA/drills; it touches neither the store nor the backups. It fails when a target is missed: Tier 0 (contact store and
+drill    restores the newest backup and one other into temporary stores, checks everything, takes up to a thousand accounts with all of theirs
+         out of the first and puts them back, and writes a dated report under LIFELINE_DATA/drills; it touches neither the store nor the backups. It fails when a target is missed: Tier 0 (contact store and
          page) RPO < 1 h and RTO < 4 h, Tier 1 (Lifeline) RPO < 1 h and RTO < 6 h.
 
 Before it touches anything, restore proves that it can: the manifest is ours and stands in its chain, the keys are all there, the
@@ -440,7 +440,8 @@ func backupDrill(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error
 	if err != nil {
 		return err
 	}
-	report, err := shelf.Drill(ctx, backup.DrillOptions{Identities: ids, Keys: keys, Kinds: kinds(), By: "system:operator", Open: temporary})
+	report, err := shelf.Drill(ctx, backup.DrillOptions{Identities: ids, Keys: keys, Kinds: kinds(), By: byOperator, Open: temporary,
+		Batch: backup.PickOptions{Kind: "account", Owners: owners()}})
 	if err != nil {
 		return err
 	}

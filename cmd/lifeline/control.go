@@ -49,6 +49,7 @@ func connect(ctx context.Context, e env, cfg config) (*client, error) {
 		close: func() {
 			_ = server.Shutdown() // nothing is under way: the command has its answer
 			<-done
+			h.seal(ctx)
 			h.close()
 		},
 	}, nil

@@ -220,6 +220,8 @@ func (d *doctor) waysIn(n auth.WaysIn) {
 			"give those who must work on that day a link to enrol (their page under Staff): a password and second factor of their own")
 	case n.Own == 0 && d.cfg.single != nil:
 		d.say("sign-in", "bad", "single sign-on is set, and nobody has an account of her own", "lifeline user add, before it is needed")
+	case n.Own == 0:
+		d.say("sign-in", "bad", "nobody has an account, so nobody could work on that day", "lifeline user add, or the link that serve prints at its first start")
 	default:
 		d.say("sign-in", "ok", fmt.Sprintf("%d people sign in with a password and second factor that need no other system", n.Own), "")
 	}

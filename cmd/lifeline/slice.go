@@ -59,8 +59,12 @@ func restoreAccounts(ctx context.Context, e env, fs *flag.FlagSet, cfg config) e
 	if done.Dry {
 		verb = "would be"
 	}
-	fmt.Fprintf(e.stdout, "%d accounts as of %s: %d records %s put back (%d of them were gone), %d are as they were. %s\n",
-		len(ids), entry.Taken.UTC().Format(time.RFC3339), done.Total(), verb, done.Gone, done.Same, byKind(done.Restored))
+	noun := "accounts"
+	if len(ids) == 1 {
+		noun = "account"
+	}
+	fmt.Fprintln(e.stdout, strings.TrimSpace(fmt.Sprintf("%d %s as of %s: %d records %s put back (%d of them were gone), %d are as they were. %s",
+		len(ids), noun, entry.Taken.UTC().Format(time.RFC3339), done.Total(), verb, done.Gone, done.Same, byKind(done.Restored))))
 	if done.Dry {
 		for _, id := range done.Sample {
 			fmt.Fprintln(e.stdout, "  "+id)

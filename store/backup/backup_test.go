@@ -807,72 +807,91 @@ func TestADamagedManifestDoesNotStopTheNextBackup(t *testing.T) {
 	v.back()
 }
 
+// A drill's own stores are embedded ones, as the command opens them.
 func TestADrillRestoresTheNewestAndAnother(t *testing.T) {
-	for into, fresh := range engines {
-		t.Run("into_"+into, func(t *testing.T) {
-			each(t, func(v *vendor) {
-				for i := range 3 {
-					v.settle(20 + 10*i)
-					v.back()
-					v.pass(20 * time.Minute)
-				}
-				opened := 0
-				o := DrillOptions{Identities: []age.Identity{v.ids[1]}, Keys: v.keys, Kinds: kinds(), By: "stf_ada", Now: v.now(),
-					Open: func(context.Context) (store.Engine, func(), error) {
-						opened++
-						return fresh(v.T), func() { opened-- }, nil
-					},
-					pick: func(int) int { return 0 }}
-				r, err := v.Shelf().Drill(v.Context(), o)
-				if err != nil || !r.Passed() || len(r.Runs) != 2 || r.Runs[0].Backup != "backup-00000003" || r.Runs[1].Backup != "backup-00000001" {
-					v.Fatalf("%+v, %v", r, err)
-				}
-				// 40 people, 9 errands, 7 audit rows (one of them the restore's), a head, an instance and a rotation
-				if n := r.Runs[0].Records; n != 40+9+7+3 || r.Runs[0].Audit != 6 || r.RPO != 20*time.Minute || r.RTO <= 0 || opened != 0 {
-					v.Errorf("%+v, still open %d", r, opened)
-				}
-				paths, err := r.Write(filepath.Join(v.TempDir(), "drills"))
-				v.must(err)
-				var again Report
-				asJSON, err := os.ReadFile(paths[0])
-				v.must(err)
-				if err := json.Unmarshal(asJSON, &again); err != nil || !reflect.DeepEqual(again, r) {
-					v.Errorf("%s: %+v, %v", asJSON, again, err)
-				}
-				if text, err := os.ReadFile(paths[1]); err != nil || !strings.Contains(string(text), ": passed") || !strings.Contains(string(text), "| RPO | 20m0s |") ||
-					!strings.Contains(string(text), "| Tier 0 (contact store and status page) | 1h0m0s | 4h0m0s | met |") ||
-					!strings.Contains(string(text), "| Tier 1 (Lifeline as a whole) | 1h0m0s | 6h0m0s | met |") || !strings.Contains(string(text), MeansRTO) {
-					v.Errorf("%s, %v", text, err)
-				}
-				o.RPO, o.RTO = time.Minute, time.Nanosecond
-				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Markdown(), "FAILED") || !strings.Contains(r.Markdown(), "| targets of this drill | 1m0s | 1ns | MISSED |") {
-					v.Errorf("missed targets: %+v, %v", r, err)
-				}
-				o.RPO, o.RTO = 0, 0
-				late := o
-				late.Now = v.now().Add(time.Hour) // the newest is 80 minutes old: no tier allows that
-				if r, err := v.Shelf().Drill(v.Context(), late); err != nil || len(r.Problems) != 2 || r.Tiers[0].Met || r.Tiers[1].Met {
-					v.Errorf("missed tiers: %+v, %v", r, err)
-				}
-				if last, err := LastDrill(filepath.Dir(paths[0])); err != nil || !last.At.Equal(v.now()) {
-					v.Errorf("%+v, %v", last, err)
-				}
-				if _, err := LastDrill(v.TempDir()); fault.Of(err) != fault.NotFound {
-					v.Error(err)
-				}
-				o.Kinds = o.Kinds[:1] // people alone
-				if r, err := v.Shelf().Drill(v.Context(), o); err != nil || r.Passed() {
-					v.Errorf("a binary that does not know a kind: %+v, %v", r, err)
-				}
-				o.Kinds = kinds()
-				flip(v, filepath.Join(string(v.dir), "backup-00000001.age"), 700)
-				r, err = v.Shelf().Drill(v.Context(), o)
-				if err != nil || r.Passed() || len(r.Runs[0].Problems) != 0 || len(r.Runs[1].Problems) == 0 {
-					v.Errorf("an altered backup: %+v, %v", r, err)
-				}
-			})
-		})
-	}
+	each(t, func(v *vendor) {
+		for i := range 3 {
+			v.settle(20 + 10*i)
+			v.back()
+			v.pass(20 * time.Minute)
+		}
+		opened := 0
+		o := DrillOptions{Identities: []age.Identity{v.ids[1]}, Keys: v.keys, Kinds: kinds(), By: "stf_ada", Now: v.now(),
+			Open: func(context.Context) (store.Engine, func(), error) {
+				opened++
+				return storetest.Bolt(v.T), func() { opened-- }, nil
+			},
+			pick: func(int) int { return 0 }}
+		r, err := v.Shelf().Drill(v.Context(), o)
+		if err != nil || !r.Passed() || len(r.Runs) != 2 || r.Runs[0].Backup != "backup-00000003" || r.Runs[1].Backup != "backup-00000001" {
+			v.Fatalf("%+v, %v", r, err)
+		}
+		// 40 people, 9 errands, 7 audit rows (one of them the restore's), a head, an instance and a rotation
+		if n := r.Runs[0].Records; n != 40+9+7+3 || r.Runs[0].Audit != 6 || r.RPO != 20*time.Minute || r.RTO <= 0 || opened != 0 {
+			v.Errorf("%+v, still open %d", r, opened)
+		}
+		paths, err := r.Write(filepath.Join(v.TempDir(), "drills"))
+		v.must(err)
+		var again Report
+		asJSON, err := os.ReadFile(paths[0])
+		v.must(err)
+		if err := json.Unmarshal(asJSON, &again); err != nil || !reflect.DeepEqual(again, r) {
+			v.Errorf("%s: %+v, %v", asJSON, again, err)
+		}
+		if text, err := os.ReadFile(paths[1]); err != nil || !strings.Contains(string(text), ": passed") || !strings.Contains(string(text), "| RPO | 20m0s |") ||
+			!strings.Contains(string(text), "| Tier 0 (contact store and status page) | 1h0m0s | 4h0m0s | met |") ||
+			!strings.Contains(string(text), "| Tier 1 (Lifeline as a whole) | 1h0m0s | 6h0m0s | met |") || !strings.Contains(string(text), MeansRTO) {
+			v.Errorf("%s, %v", text, err)
+		}
+		o.RPO, o.RTO = time.Minute, time.Nanosecond
+		if r, err := v.Shelf().Drill(v.Context(), o); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Markdown(), "FAILED") || !strings.Contains(r.Markdown(), "| targets of this drill | 1m0s | 1ns | MISSED |") {
+			v.Errorf("missed targets: %+v, %v", r, err)
+		}
+		o.RPO, o.RTO = 0, 0
+		late := o
+		late.Now = v.now().Add(time.Hour) // the newest is 80 minutes old: no tier allows that
+		if r, err := v.Shelf().Drill(v.Context(), late); err != nil || len(r.Problems) != 2 || r.Tiers[0].Met || r.Tiers[1].Met {
+			v.Errorf("missed tiers: %+v, %v", r, err)
+		}
+		if last, err := LastDrill(filepath.Dir(paths[0])); err != nil || !last.At.Equal(v.now()) {
+			v.Errorf("%+v, %v", last, err)
+		}
+		if _, err := LastDrill(v.TempDir()); fault.Of(err) != fault.NotFound {
+			v.Error(err)
+		}
+		o.Kinds = o.Kinds[:1] // people alone
+		if r, err := v.Shelf().Drill(v.Context(), o); err != nil || r.Passed() {
+			v.Errorf("a binary that does not know a kind: %+v, %v", r, err)
+		}
+		o.Kinds = kinds()
+		flip(v, filepath.Join(string(v.dir), "backup-00000001.age"), 700)
+		r, err = v.Shelf().Drill(v.Context(), o)
+		if err != nil || r.Passed() || len(r.Runs[0].Problems) != 0 || len(r.Runs[1].Problems) == 0 {
+			v.Errorf("an altered backup: %+v, %v", r, err)
+		}
+	})
+}
+
+// A drill loses a batch of accounts with everything of theirs and puts them back, where that fits into one slice, and else as many as do.
+func TestADrillRestoresABatch(t *testing.T) {
+	each(t, func(v *vendor) {
+		v.settleAccounts(30)
+		v.back()
+		o := DrillOptions{Identities: []age.Identity{v.ids[0]}, Keys: v.keys, Kinds: kinds(), Now: v.now(), Batch: PickOptions{Kind: "account", Owners: belongings()},
+			Open: func(context.Context) (store.Engine, func(), error) { return storetest.Bolt(v.T), func() {}, nil }}
+		r, err := v.Shelf().Drill(v.Context(), o)
+		if err != nil || !r.Passed() || r.Batch == nil || r.Batch.Roots != 2 || r.Batch.Records != 2+30+30 || r.Batch.Took <= 0 || !strings.Contains(r.Markdown(), "62 in all") {
+			v.Errorf("%+v, %+v, %v", r, r.Batch, err)
+		}
+		o.Batch.most = 5000 // bytes: one account's fits
+		if r, err := v.Shelf().Drill(v.Context(), o); err != nil || !r.Passed() || r.Batch == nil || r.Batch.Roots != 1 || r.Batch.Records != 1+15+15 {
+			v.Errorf("half of it: %+v, %+v, %v", r, r.Batch, err)
+		}
+		o.Batch.most = 1
+		if r, err := v.Shelf().Drill(v.Context(), o); err != nil || r.Passed() || !strings.Contains(r.Markdown(), "FAILED") {
+			v.Errorf("nothing fits, and nobody is told: %+v, %v", r, err)
+		}
+	})
 }
 
 func TestAFurtherPlaceCatchesUp(t *testing.T) {

@@ -26,10 +26,12 @@ type DrillOptions struct {
 	Kinds      []store.Kind // those that this binary opens a store with
 	// Open opens a new, empty, temporary engine; done throws it away.
 	Open func(context.Context) (engine store.Engine, done func(), err error)
-	RPO  time.Duration // a target of one's own beside the tiers'; 0: none
-	RTO  time.Duration
-	By   string
-	Now  time.Time // zero: now
+	// Batch says of what a batch is restored too, into the newest backup's store as if that served: Kind and Owners are used. Kind "": no batch is.
+	Batch PickOptions
+	RPO   time.Duration // a target of one's own beside the tiers'; 0: none
+	RTO   time.Duration
+	By    string
+	Now   time.Time // zero: now
 
 	pick func(n int) int // which of n older backups; nil: at random
 }
@@ -43,6 +45,7 @@ type Report struct {
 	RPO      time.Duration `json:"rpo"` // age of the newest backup, ns: what a loss at that moment would have cost
 	RTO      time.Duration `json:"rto"` // the slowest run, ns: restore and checks, without fetching hardware and people
 	Tiers    []Measured    `json:"tiers"`
+	Batch    *Batch        `json:"batch,omitempty"`    // nil: none was restored
 	Problems []string      `json:"problems,omitempty"` // empty: passed
 }
 
@@ -105,7 +108,7 @@ type Run struct {
 }
 
 // Drill restores the newest backup and one of the others into temporary stores and looks whether everything is there: counts, each record
-// opened, each index, the audit chain. A problem is in the report; the error is for a drill that could not be held.
+// opened, each index, the audit chain. From the first it then takes a large batch out and puts it back. A problem is in the report; the error is for a drill that could not be held.
 func (s Shelf) Drill(ctx context.Context, o DrillOptions) (Report, error) {
 	now := o.Now
 	if now.IsZero() {
@@ -136,8 +139,12 @@ func (s Shelf) Drill(ctx context.Context, o DrillOptions) (Report, error) {
 	if len(others) > 0 {
 		chosen = append(chosen, others[pick(len(others))])
 	}
-	for _, e := range chosen {
-		run, err := s.rehearse(ctx, e, o)
+	for i, e := range chosen {
+		var batch **Batch
+		if i == 0 && o.Batch.Kind != "" {
+			batch = &r.Batch
+		}
+		run, err := s.rehearse(ctx, e, o, batch)
 		if err != nil {
 			return r, err
 		}
@@ -152,7 +159,8 @@ func (s Shelf) Drill(ctx context.Context, o DrillOptions) (Report, error) {
 	return r, nil
 }
 
-func (s Shelf) rehearse(ctx context.Context, e Entry, o DrillOptions) (run Run, err error) {
+// rehearse restores one backup, and a batch from it where that is asked for.
+func (s Shelf) rehearse(ctx context.Context, e Entry, o DrillOptions, batch **Batch) (run Run, err error) {
 	run = Run{Backup: e.Name(), Taken: e.Taken, Size: e.Size}
 	engine, done, err := o.Open(ctx)
 	if err != nil {
@@ -169,6 +177,9 @@ func (s Shelf) rehearse(ctx context.Context, e Entry, o DrillOptions) (run Run, 
 			_, err = s.Facts(ctx, e.Page, o.Keys)
 		}
 		run.Checked = time.Since(began)
+	}
+	if err == nil && batch != nil {
+		*batch, err = s.rehearseBatch(ctx, e, engine, o, &run)
 	}
 	if ctx.Err() != nil {
 		return run, ctx.Err()
@@ -296,6 +307,10 @@ func (r Report) Markdown() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %s | %s |\n", run.Backup, run.Taken.UTC().Format(time.RFC3339), run.Size, run.Records, run.Audit,
 			run.Restored.Round(time.Millisecond), run.Checked.Round(time.Millisecond), result)
+	}
+	if r.Batch != nil {
+		fmt.Fprintf(&b, "\nA batch was lost and put back from %s, as `lifeline backup restore --accounts` does: %d records of kind %s with theirs, %d in all, in %s.\n",
+			r.Runs[0].Backup, r.Batch.Roots, r.Batch.Kind, r.Batch.Records, r.Batch.Took.Round(time.Millisecond))
 	}
 	if len(r.Problems) > 0 {
 		b.WriteString("\n## Problems\n\n")

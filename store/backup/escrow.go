@@ -86,6 +86,10 @@ func keyFiles(dir string) (map[string][]byte, error) {
 // OpenEscrow reads a custodian's file: key files by name.
 func OpenEscrow(r io.Reader, ids ...age.Identity) (map[string][]byte, error) {
 	plain, err := age.Decrypt(r, ids...)
+	var none *age.NoIdentityMatchError
+	if errors.As(err, &none) {
+		return nil, fault.Wrap(fault.Invalid, err, "this private key is not the one that the custodian's file was encrypted to")
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "open the escrow")
 	}

@@ -17,6 +17,13 @@ import (
 	"lifeline/store/storetest"
 )
 
+// belongings says whose the records are.
+func belongings() map[string]store.Owner {
+	all := map[string]store.Owner{"person": {Field: "account", Kinds: []string{"account"}}, "note": {Field: "of", Kinds: []string{"account", "person"}}}
+	maps.Copy(all, blob.Owners("note"))
+	return all
+}
+
 // slice picks from the newest backup and puts it into the store.
 func (v *vendor) slice(pick PickOptions, o SliceOptions) (Sliced, error) {
 	v.Helper()
@@ -24,8 +31,7 @@ func (v *vendor) slice(pick PickOptions, o SliceOptions) (Sliced, error) {
 	if pick.Kind == "" {
 		pick.Kind = "account"
 	}
-	pick.Owners = map[string]store.Owner{"person": {Field: "account", Kinds: []string{"account"}}, "note": {Field: "of", Kinds: []string{"account", "person"}}}
-	maps.Copy(pick.Owners, blob.Owners("note"))
+	pick.Owners = belongings()
 	pick.Named = func(kind string, value json.RawMessage) (name, id string) {
 		var p person
 		if kind == "person" && json.Unmarshal(value, &p) == nil {
