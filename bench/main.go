@@ -38,9 +38,12 @@ func main() {
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
 	only := flag.String("only", "", "contacts, tickets, intake, deliveries, claims, checks, search, page, disk: measure only what is named, separated by commas")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
-	profile := flag.String("profile", "", "`file` that gets a CPU profile")
+	profile := flag.String("profile", "", "`file` that gets a CPU profile; with -only deliveries of the broadcast alone")
 	flag.Parse()
-	if *profile != "" {
+	begin := func() {
+		if *profile == "" {
+			return
+		}
 		f, err := os.Create(*profile)
 		if err == nil {
 			err = pprof.StartCPUProfile(f)
@@ -50,8 +53,12 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	if *only != "deliveries" {
+		begin()
+		begin = nil
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, engines: *engines, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -69,6 +76,7 @@ type bench struct {
 	engines     string
 	dir         string
 	keys        *store.Keys
+	ready       func() // called once the people are imported whom a broadcast tells; nil: nobody listens
 	out         io.Writer
 
 	writers []int // how many file tickets at a time

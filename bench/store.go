@@ -255,7 +255,7 @@ func work(ctx context.Context, db *store.DB, holder string, size int, done *atom
 
 // deliveries publishes one update to everybody and waits for the last recorded outcome, beside a bare pipelined SMTP loop to the same sink.
 func (b bench) deliveries(ctx context.Context, engine string, e store.Engine) error {
-	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: b.people}.Run(ctx)
+	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: b.people, Ready: b.ready}.Run(ctx)
 	if err != nil {
 		return err
 	}

@@ -86,11 +86,11 @@ func arrivalsFrom(tx *store.Tx, at arrivalState) (next arrivalState, got []arriv
 		if !rec.Value.reported(tx.Now()) {
 			return at, got, false, nil
 		}
-		q := store.Query{Prefix: "dlv_" + suffix(rec.ID) + "."}
+		all := under("dlv_" + suffix(rec.ID) + ".")
 		if at.Delivery != "" {
-			q = store.Query{From: at.Delivery + "\x00", To: "dlv_" + suffix(rec.ID) + "/"} // '/' is the character behind '.'
+			all.from = at.Delivery + "\x00"
 		}
-		for d, err := range deliveries.Scan(tx, q) {
+		for d, err := range deliveries.Scan(tx, all) {
 			if err != nil {
 				return at, nil, false, err
 			}

@@ -357,13 +357,13 @@ func (r *Room) accountsWith(tx *store.Tx, incident, after string, keep func(plac
 // got walks whom a notice has reached, or may have reached, by its deliveries.
 func (r *Room) got(tx *store.Tx, notice string, pass int, afterAccount string) iter.Seq2[recipient, error] {
 	prefix := fmt.Sprintf("dlv_%s.%d.", suffix(notice), pass)
-	q := store.Query{Prefix: prefix}
+	all := under(prefix)
 	if afterAccount != "" {
-		q.From = prefix + suffix(afterAccount) + "/" // behind "."
+		all.from = prefix + suffix(afterAccount) + "/" // behind "."
 	}
 	return func(yield func(recipient, error) bool) {
 		var to recipient
-		for rec, err := range deliveries.Scan(tx, q) {
+		for rec, err := range deliveries.Scan(tx, all) {
 			if err != nil {
 				yield(recipient{}, err)
 				return

@@ -24,8 +24,10 @@ type boardPage struct {
 	Page
 	id      string
 	meta    store.Meta
+	fates   []fate
+	noted   []noted // to be added to its Fates
+	read    bool    // its deliveries were prefetched
 	changed bool
-	keys    []string // once prefetched
 	release bool
 }
 
@@ -38,6 +40,7 @@ type boardNotice struct {
 type boardDelivery struct {
 	Delivery
 	meta store.Meta
+	row  int // its place on the roster of its page, from 1; 0: it has a record of its own
 }
 
 func newBoard(tx *store.Tx) *board {
@@ -56,6 +59,9 @@ func (b *board) page(id string) (*boardPage, error) {
 		v.Counts = map[string]int{}
 	}
 	p := &boardPage{Page: v, id: id, meta: m}
+	if p.fates, err = v.fates(); err != nil {
+		return nil, err
+	}
 	b.pages[id] = p
 	return p, nil
 }
@@ -73,32 +79,34 @@ func (b *board) notice(id string) (*Notice, error) {
 	return &n.Notice, nil
 }
 
-// prefetch reads all deliveries of a page in one walk.
-func (b *board) prefetch(p *boardPage) error {
-	if p.keys != nil {
-		return nil
-	}
-	for rec, err := range deliveries.Scan(b.tx, store.Query{From: p.From, To: p.To + "."}) {
-		if err != nil {
-			return err
+// prefetch reads all deliveries of a page at once and gives their keys.
+func (b *board) prefetch(p *boardPage) (keys []string, err error) {
+	p.read = true
+	all, err := ofPage(b.tx, p.Page, p.fates)
+	for i := range all {
+		d := &all[i]
+		if b.deliveries[d.key] == nil {
+			b.deliveries[d.key] = &d.boardDelivery
 		}
-		if b.deliveries[rec.ID] == nil {
-			b.deliveries[rec.ID] = &boardDelivery{rec.Value, rec.Meta}
-		}
-		p.keys = append(p.keys, rec.ID)
+		keys = append(keys, d.key)
 	}
-	return nil
+	return keys, err
 }
 
 func (b *board) delivery(key string) (*boardDelivery, error) {
 	if d := b.deliveries[key]; d != nil {
 		return d, nil
 	}
-	v, m, err := deliveries.Get(b.tx, key)
+	d, err := findDelivery(b.tx, key, func(id string) (Page, []fate, error) {
+		p, err := b.page(id)
+		if err != nil {
+			return Page{}, nil, err
+		}
+		return p.Page, p.fates, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	d := &boardDelivery{v, m}
 	b.deliveries[key] = d
 	return d, nil
 }
@@ -144,12 +152,42 @@ func (b *board) put(key string, next Delivery) error {
 			return err
 		}
 	}
-	if err := deliveries.PutKnown(b.tx, d.meta, next); err != nil {
+	if d.row > 0 {
+		inPage, err := b.note(key, d.row-1, next)
+		if err != nil {
+			return err
+		}
+		if inPage {
+			d.Delivery = next
+			return nil
+		}
+		d.row = 0
+	}
+	if err := records.PutKnown(b.tx, d.meta, next); err != nil {
 		return err
 	}
 	d.Delivery = next
 	d.meta.Version++
 	return nil
+}
+
+// note keeps in its page what became of a delivery on a roster. Not inPage: it is to have a record of its own, of which the page knows now.
+func (b *board) note(key string, row int, next Delivery) (inPage bool, err error) {
+	k, err := parseKey(key)
+	if err != nil {
+		return false, err
+	}
+	p, err := b.page(pageID(k.Notice, next.Page, next.Channel))
+	if err != nil {
+		return false, err
+	}
+	f, ok := fateOf(next)
+	if !ok {
+		f = fate{State: apart, At: next.At}
+	}
+	p.fates[row] = f
+	p.noted, p.changed = append(p.noted, noted{row, f}), true
+	return ok, nil
 }
 
 func (b *board) count(key string, was, is Delivery) error {
@@ -172,7 +210,7 @@ func (b *board) count(key string, was, is Delivery) error {
 			continue
 		}
 		k.Channel = channel
-		other, err := b.delivery(k.String())
+		other, err := b.otherOf(p, k)
 		if fault.Of(err) == fault.NotFound {
 			continue
 		} else if err != nil {
@@ -186,6 +224,25 @@ func (b *board) count(key string, was, is Delivery) error {
 	}
 	home.move("people", better(rest, was.State), better(rest, is.State))
 	return nil
+}
+
+// otherOf reads a delivery on another channel to somebody on a page: where there are rosters, it is on the page of that channel beside it.
+func (b *board) otherOf(p *boardPage, k deliveryKey) (*boardDelivery, error) {
+	key := k.String()
+	if d := b.deliveries[key]; d != nil || p.Listed == 0 {
+		return b.delivery(key)
+	}
+	beside, err := b.page(pageID(k.Notice, p.Number, k.Channel))
+	if err == nil && !beside.read {
+		_, err = b.prefetch(beside)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d := b.deliveries[key]; d != nil {
+		return d, nil
+	}
+	return nil, fault.New(fault.NotFound, "there is no delivery %.120q", key)
 }
 
 func (p *boardPage) move(what string, from, to State) {
@@ -228,6 +285,7 @@ func (b *board) write() error {
 	for _, id := range slices.Sorted(maps.Keys(b.pages)) {
 		p := b.pages[id]
 		if p.changed {
+			p.Fates = appendFates(p.Fates, p.noted)
 			if err := pages.Put(b.tx, id, p.Page, p.meta.Version); err != nil {
 				return err
 			}

@@ -675,7 +675,7 @@ func orAsItWas(err error) error {
 // noSuchMailbox says whether the receiver of a notice to one address said that there is no such mailbox (RFC 3463: X.1.1, and RFC 7505: X.1.10).
 // Other refusals may be about us, and say nothing about the address.
 func noSuchMailbox(tx *store.Tx, notice string) (bool, error) {
-	for rec, err := range deliveries.Scan(tx, store.Query{Prefix: "dlv_" + suffix(notice) + "."}) {
+	for rec, err := range deliveries.Scan(tx, under("dlv_"+suffix(notice)+".")) {
 		if err != nil {
 			return false, err
 		}

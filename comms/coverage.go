@@ -108,7 +108,7 @@ func missedBy(tx *store.Tx, notice string) (map[string]bool, error) {
 	missed := map[string]bool{}
 	for _, s := range spans {
 		best := map[string]State{}
-		for rec, err := range deliveries.Scan(tx, store.Query{From: s.from, To: s.to}) {
+		for rec, err := range deliveries.Scan(tx, s) {
 			if err != nil {
 				return nil, err
 			}

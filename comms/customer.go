@@ -106,7 +106,7 @@ func saidTo(tx *store.Tx, incident, account string, c *Customer) error {
 }
 
 func (w *Word) deliveries(tx *store.Tx, of deliveryKey) error {
-	for rec, err := range deliveries.Scan(tx, store.Query{Prefix: of.account()}) {
+	for rec, err := range deliveries.Scan(tx, under(of.account())) {
 		if err != nil {
 			return err
 		}

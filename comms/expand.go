@@ -270,11 +270,11 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 	if err != nil {
 		return c, err
 	}
-	var known [2]beside[store.Meta] // whom the passes before wrote down
+	var known [2]beside[store.Rec[Delivery]] // whom the passes before wrote down
 	for i, pass := range []int{passApproved, passOthers} {
-		known[i] = beside[store.Meta]{tx: tx, account: func(m store.Meta) string { return accountIn(m.ID) },
-			from: func(tx *store.Tx, account string) iter.Seq2[store.Meta, error] {
-				return deliveries.ScanMeta(tx, ofPass(notice, pass, account))
+		known[i] = beside[store.Rec[Delivery]]{tx: tx, account: func(d store.Rec[Delivery]) string { return accountIn(d.ID) },
+			from: func(tx *store.Tx, account string) iter.Seq2[store.Rec[Delivery], error] {
+				return deliveries.Scan(tx, ofPass(notice, pass, account))
 			}}
 		defer known[i].close()
 	}
@@ -308,9 +308,9 @@ func (r *Room) nobody(tx *store.Tx, notice string, n Notice, at cursor) (c chunk
 }
 
 // ofPass chooses the deliveries that a pass made, from an account on.
-func ofPass(notice string, pass int, account string) store.Query {
+func ofPass(notice string, pass int, account string) span {
 	k := deliveryKey{Notice: notice, Pass: pass, Account: suffix(account)}
-	return store.Query{Prefix: k.pass(), From: k.account()}
+	return span{k.account(), under(k.pass()).to}
 }
 
 // accountIn is the account in a delivery's key; "" when it is none.
@@ -444,7 +444,7 @@ func (g *gather) enter(account string) error {
 	}
 	if account == g.at.In { // the chunk before ended within this account
 		prefix := deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(account)}.account()
-		if err := note(deliveries.Scan(g.tx, store.Query{Prefix: prefix})); err != nil {
+		if err := note(deliveries.Scan(g.tx, under(prefix))); err != nil {
 			return err
 		}
 	}
@@ -496,7 +496,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	}
 	due := time.Now().UTC()
 	var board string
-	for channel, ids := range byChannel(c.people) {
+	for channel, rows := range byChannel(c.people) {
 		p := Page{Notice: id, Number: n.Pages, Channel: channel, Lane: pageLane(n.Lane, channel), Counts: map[string]int{}}
 		pid := pageID(notice, n.Pages, channel)
 		p.Mixed = len(n.To) == 0 && len(n.sendable()) > 1
@@ -504,19 +504,16 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 			board = pid
 		}
 		p.Board = board
-		for key, d := range ids {
-			d.Page, d.At = n.Pages, tx.Now()
-			if p.From == "" {
-				p.From = key
-			}
-			p.To = key
+		p.Listed, p.From, p.To = len(rows), rows[0].key.String(), rows[len(rows)-1].key.String()
+		for _, d := range rows {
 			p.Counts[channel+"/"+string(d.State)]++
 			if d.open() {
 				p.Due = due
 			}
-			if err := deliveries.PutKnown(tx, store.Meta{ID: key}, d); err != nil {
-				return err
-			}
+		}
+		roster := Roster{Page: n.Pages, From: p.From, At: tx.Now(), Rows: encodeRows(rows)}
+		if err := rosters.PutKnown(tx, store.Meta{ID: rows[len(rows)-1].key.roster()}, roster); err != nil {
+			return err
 		}
 		if p.Board == pid {
 			for _, who := range c.people {
@@ -536,7 +533,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	for _, a := range c.nobody {
 		k := deliveryKey{Notice: notice, Pass: passNobody, Account: suffix(a.account), Contact: "0"}
 		d := Delivery{Sites: a.sites[:min(len(a.sites), mostSites)], State: Failed, Reason: reasonNobody, At: tx.Now()}
-		if err := deliveries.PutKnown(tx, store.Meta{ID: k.String()}, d); err != nil {
+		if err := records.PutKnown(tx, store.Meta{ID: k.String()}, d); err != nil {
 			return err
 		}
 	}
@@ -581,26 +578,20 @@ func (p person) best(channel string, all bool) (best State, ok bool) {
 }
 
 // byChannel walks the channels that a chunk uses, in key order, each with its deliveries in key order.
-func byChannel(people []person) iter.Seq2[string, iter.Seq2[string, Delivery]] {
-	return func(yield func(string, iter.Seq2[string, Delivery]) bool) {
+func byChannel(people []person) iter.Seq2[string, []row] {
+	return func(yield func(string, []row) bool) {
 		for _, channel := range sendable {
-			walk := func(yield func(string, Delivery) bool) {
-				for _, p := range people {
-					for _, d := range p.rows {
+			var rows []row
+			for _, p := range people {
+				for _, d := range p.rows {
+					if d.Channel == channel {
 						k := p.key
 						k.Channel = channel
-						if d.Channel == channel && !yield(k.String(), d) {
-							return
-						}
+						rows = append(rows, row{key: k, Delivery: d})
 					}
 				}
 			}
-			some := false
-			for range walk {
-				some = true
-				break
-			}
-			if some && !yield(channel, walk) {
+			if len(rows) > 0 && !yield(channel, rows) {
 				return
 			}
 		}
@@ -659,15 +650,16 @@ func (r *Room) suppressPage(tx *store.Tx, id string) error {
 	if p.meta.Holder != "" || p.Due.IsZero() || n.State != StoppedHere {
 		return nil
 	}
-	if err := b.prefetch(p); err != nil {
+	all, err := b.prefetch(p)
+	if err != nil {
 		return err
 	}
-	for _, key := range p.keys {
+	for _, key := range all {
 		d, err := b.delivery(key)
 		if err != nil {
 			return err
 		}
-		if d.Channel != p.Channel || !d.open() {
+		if !d.open() {
 			continue
 		}
 		if err := b.record(key, d.unsent(*n), d.Attempts, ""); err != nil {

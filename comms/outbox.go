@@ -94,15 +94,17 @@ type Page struct {
 	From    string         `json:"from"` // first delivery key
 	To      string         `json:"to"`   // last delivery key; keys of other channels may lie between
 	Counts  map[string]int `json:"counts"`
-	Board   string         `json:"board"`           // the page on which its people are counted
-	Mixed   bool           `json:"mixed,omitempty"` // its people have deliveries on another channel too
-	Clean   int64          `json:"clean"`           // the epoch of the last claim that ended with a release: later ones died
-	Again   time.Time      `json:"again,omitzero"`  // work came up while it was held: due then, once the holder releases it
-	Due     time.Time      `json:"due"`             // zero: nothing left to do
+	Listed  int            `json:"listed,omitempty"` // deliveries on its roster; 0: each has a record of its own
+	Fates   []byte         `json:"fates,omitempty"`  // what became of those on the roster: see appendFates
+	Board   string         `json:"board"`            // the page on which its people are counted
+	Mixed   bool           `json:"mixed,omitempty"`  // its people have deliveries on another channel too
+	Clean   int64          `json:"clean"`            // the epoch of the last claim that ended with a release: later ones died
+	Again   time.Time      `json:"again,omitzero"`   // work came up while it was held: due then, once the holder releases it
+	Due     time.Time      `json:"due"`              // zero: nothing left to do
 }
 
 var pages = store.Table[Page]{
-	Kind: store.Kind{Name: "page", Prefix: "pag", Schema: 1, Leased: true, Composed: true, Indexes: []store.Index{
+	Kind: store.Kind{Name: "page", Prefix: "pag", Schema: 2, Leased: true, Composed: true, Indexes: []store.Index{
 		{Name: "open", Fields: []store.Field{{Name: "lane", Type: store.Text}}},
 	}},
 	Tuples: func(p Page) store.Tuples {
@@ -114,7 +116,7 @@ var pages = store.Table[Page]{
 	Due: func(p Page) (string, time.Time) { return p.Lane, p.Due },
 }
 
-// Delivery is one notice to one address of one person, or the reason why there is none. Its id is
+// Delivery is one notice to one address of one person, or the reason why there is none: a row on a roster, or a record of its own. Its id is
 //
 //	dlv_<notice>.<pass>.<account>.<contact>.<e|s>.<address number>
 //
@@ -138,6 +140,7 @@ type Delivery struct {
 	At       time.Time `json:"at"`             // of the last change
 }
 
-var deliveries = store.Table[Delivery]{
+// records are the deliveries that have a record of their own; all of them are found by deliveries.
+var records = store.Table[Delivery]{
 	Kind: store.Kind{Name: "delivery", Prefix: "dlv", Schema: 1, Composed: true},
 }

@@ -308,7 +308,7 @@ func (w *town) deliveries(notice string) map[string]Delivery {
 	all := map[string]Delivery{}
 	err := w.DB.View(context.Background(), func(tx *store.Tx) error {
 		clear(all)
-		for rec, err := range deliveries.Scan(tx, store.Query{Prefix: "dlv_" + suffix(notice) + "."}) {
+		for rec, err := range deliveries.Scan(tx, under("dlv_"+suffix(notice)+".")) {
 			if err != nil {
 				return err
 			}

@@ -112,7 +112,7 @@ func (reach *Reach) add(tx *store.Tx, notice string) error {
 		}
 	}
 	nobody := deliveryKey{Notice: notice, Pass: passNobody}.account()
-	for rec, err := range deliveries.Scan(tx, store.Query{Prefix: strings.TrimSuffix(nobody, ".")}) {
+	for rec, err := range deliveries.Scan(tx, under(strings.TrimSuffix(nobody, "."))) {
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (reach *Reach) list(tx *store.Tx, from, to string) error {
 		}
 		best, sites, reasons = "", nil, nil
 	}
-	for rec, err := range deliveries.Scan(tx, store.Query{From: from, To: to}) {
+	for rec, err := range deliveries.Scan(tx, span{from, to}) {
 		if err != nil {
 			return err
 		}
@@ -254,8 +254,15 @@ func (r *Room) Deliveries(ctx context.Context, updateID string, q DeliveryQuery)
 		if err != nil || u.Notice == "" {
 			return err
 		}
+		all := under("dlv_" + suffix(u.Notice) + ".")
+		if q.After != "" {
+			if q.After < all.from || q.After >= all.to {
+				return fault.BadField("after", "is not a cursor of this list")
+			}
+			all.from = q.After + "\x00"
+		}
 		seen, last := 0, ""
-		for rec, err := range deliveries.Scan(tx, store.Query{Prefix: "dlv_" + suffix(u.Notice) + ".", After: q.After}) {
+		for rec, err := range deliveries.Scan(tx, all) {
 			if err != nil {
 				return err
 			}
@@ -264,7 +271,7 @@ func (r *Room) Deliveries(ctx context.Context, updateID string, q DeliveryQuery)
 				return nil
 			}
 			seen++
-			last = rec.Cursor()
+			last = rec.ID
 			if q.State != "" && rec.Value.State != q.State || q.Channel != "" && rec.Value.Channel != q.Channel {
 				continue
 			}

@@ -165,13 +165,17 @@ func (r *Room) sentFrom(tx *store.Tx, address string) (string, Delivery, error) 
 	if err != nil {
 		return "", Delivery{}, err
 	}
-	for rec, err := range deliveries.Scan(tx, store.Query{From: p.From, To: p.To + "."}) {
-		if err != nil {
-			return "", Delivery{}, err
-		}
-		d := rec.Value
-		if sum := r.Returns.sum(rec.ID, d); d.Page == p.Number && d.Channel == p.Channel && len(sum) >= returnBytes && hmac.Equal(sum[:returnBytes], given) {
-			return rec.ID, d, nil
+	fates, err := p.fates()
+	if err != nil {
+		return "", Delivery{}, err
+	}
+	all, err := ofPage(tx, p, fates)
+	if err != nil {
+		return "", Delivery{}, err
+	}
+	for _, d := range all {
+		if sum := r.Returns.sum(d.key, d.Delivery); len(sum) >= returnBytes && hmac.Equal(sum[:returnBytes], given) {
+			return d.key, d.Delivery, nil
 		}
 	}
 	return "", Delivery{}, errNoReturn

@@ -61,7 +61,7 @@ type Room struct {
 func Kinds() []store.Kind {
 	return []store.Kind{
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
-		notices.Kind, pages.Kind, deliveries.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
+		notices.Kind, pages.Kind, rosters.Kind, records.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
 		checklists.Kind, runs.Kind, batches.Kind,
 		subscriptions.Kind, plans.Kind,
 	}

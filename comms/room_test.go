@@ -714,7 +714,7 @@ func TestACorrectionGoesToTheAddressesThatGotTheWrongWords(t *testing.T) {
 				state := []State{Sent, Failed}[i]
 				key := deliveryKey{Notice: suffix(u.Value.Notice), Pass: i + 1, Account: suffix(rc.Account), Contact: suffix(rc.Contact), Channel: ChannelEmail}
 				told[key.String()] = state
-				if err := deliveries.Put(tx, key.String(), Delivery{Channel: ChannelEmail, Address: rc.C.Emails[0].Value, Locale: "ja", State: state}, 0); err != nil {
+				if err := records.Put(tx, key.String(), Delivery{Channel: ChannelEmail, Address: rc.C.Emails[0].Value, Locale: "ja", State: state}, 0); err != nil {
 					return err
 				}
 			}

@@ -109,7 +109,12 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 	unread := map[*run]int{}
 	for _, it := range batch {
 		if trusting && it.known != nil {
-			b.deliveries[it.key] = &boardDelivery{it.known.Delivery, it.known.meta}
+			known := *it.known
+			if p, err := b.page(it.run.id); err != nil {
+				return nil, err
+			} else if known.row == 0 || p.fates[known.row-1].State == "" { // else somebody reported on it meanwhile
+				b.deliveries[it.key] = &known
+			}
 		}
 		if !trusting || it.known == nil || it.run.page.Mixed {
 			unread[it.run]++
@@ -131,7 +136,7 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 			} else if err := pages.Fence(tx, it.run.id, m.Holder, m.Epoch); err != nil {
 				return nil, err
 			} else if n > prefetchFrom {
-				if err := b.prefetch(p); err != nil {
+				if _, err := b.prefetch(p); err != nil {
 					return nil, err
 				}
 			}

@@ -167,7 +167,7 @@ func stageOf(tx *store.Tx, u Update, n Notice) (*ReachStage, error) {
 	if n.Staff == "" {
 		return s, nil
 	}
-	for rec, err := range deliveries.Scan(tx, store.Query{Prefix: "dlv_" + suffix(n.Staff) + "."}) {
+	for rec, err := range deliveries.Scan(tx, under("dlv_"+suffix(n.Staff)+".")) {
 		if err != nil {
 			return nil, err
 		}

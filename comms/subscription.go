@@ -368,7 +368,7 @@ func (r *Room) toldAlready(tx *store.Tx, notice string, s Subscription) (bool, e
 	for _, who := range have {
 		for _, pass := range []int{passApproved, passOthers} {
 			k := deliveryKey{Notice: notice, Pass: pass, Account: suffix(who.Value.Account), Contact: suffix(who.ID)}
-			for d, err := range deliveries.Scan(tx, store.Query{Prefix: k.person()}) {
+			for d, err := range deliveries.Scan(tx, under(k.person())) {
 				if err != nil {
 					return false, err
 				}

@@ -82,9 +82,9 @@ func (r *run) due() time.Time {
 }
 
 type task struct {
-	key  string
-	d    Delivery
-	meta store.Meta
+	key   string
+	d     Delivery
+	known boardDelivery
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -127,15 +127,17 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 		if r.n, _, err = notices.Get(tx, r.page.Notice); err != nil {
 			return err
 		}
-		for rec, err := range deliveries.Scan(tx, store.Query{From: r.page.From, To: r.page.To + "."}) {
-			if err != nil {
-				return err
-			}
-			if d := rec.Value; d.Channel == r.page.Channel && d.Page == r.page.Number && d.open() {
-				tasks = append(tasks, task{rec.ID, d, rec.Meta})
+		fates, err := r.page.fates()
+		if err != nil {
+			return err
+		}
+		all, err := ofPage(tx, r.page, fates)
+		for _, d := range all {
+			if d.open() {
+				tasks = append(tasks, task{d.key, d.Delivery, d.boardDelivery})
 			}
 		}
-		return nil
+		return err
 	})
 	return tasks, err
 }
@@ -233,7 +235,7 @@ func (r *run) token(ctx context.Context) bool {
 func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok bool) {
 	it := item{run: r, key: t.key, token: r.window, recorded: recorded, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
 	if !r.careful() {
-		it.known = &boardDelivery{t.d, t.meta}
+		it.known = &t.known
 	} else if err := r.mark(ctx, t); err != nil {
 		<-r.window
 		r.leave()
