@@ -21,12 +21,14 @@ type Asked struct {
 	Accounts []string
 	Locale   string
 	Answer   string // "": not answered yet
+	AtNight  bool   // whoever has the address wants to be told by night too
 }
 
 // Answered is what somebody pressed.
 type Answered struct {
 	Answer  string
 	Address string // with AnswerOther: an e-mail address or a number
+	AtNight bool   // with AnswerYes: she wants to be told by night too
 }
 
 // mostNamed bounds the customers that the page names for one address.
@@ -50,6 +52,7 @@ func (r *Room) AskedBy(ctx context.Context, subject string) (a Asked, err error)
 		}
 		seen := map[string]bool{}
 		for _, who := range have {
+			a.AtNight = a.AtNight || who.Value.AtNight
 			if seen[who.Value.Account] || len(a.Accounts) == mostNamedAccounts {
 				continue
 			}
@@ -108,7 +111,7 @@ func (r *Room) Answer(ctx context.Context, subject string, in Answered) error {
 		}
 		switch in.Answer {
 		case AnswerYes:
-			err = r.confirm(tx, c)
+			err = r.confirm(tx, c, in.AtNight)
 		case AnswerWrong:
 			err = r.oweAnswer(tx, rec.ID, c, "contact.wrong_person", "Somebody says that an address is the wrong person's, or that she left")
 		case AnswerOther:
@@ -128,13 +131,16 @@ func (r *Room) settleOutreach(tx *store.Tx, c Confirmation) error {
 }
 
 // confirm notes the proof on everybody who has the address: it is one mailbox or phone, whoever's record it stands in.
-func (r *Room) confirm(tx *store.Tx, c Confirmation) error {
+func (r *Room) confirm(tx *store.Tx, c Confirmation, atNight bool) error {
 	have, err := r.Book.ByAddress(tx, c.Channel, c.Address)
 	if err != nil {
 		return err
 	}
 	for _, who := range have {
 		if err := r.Book.Confirmed(tx, who.ID, c.Channel, c.Address, tx.Now()); err != nil {
+			return err
+		}
+		if err := r.Book.TellAtNight(tx, who.ID, atNight); err != nil {
 			return err
 		}
 	}

@@ -40,6 +40,7 @@ type Policy struct {
 	InternalNames []string                 `yaml:"internal_names" json:"internal_names"` // of machines, projects and tools: no statement may hold one
 	Links         []string                 `yaml:"links" json:"links"`                   // hosts that updates may link to besides this portal's own
 	PointStandard time.Duration            `yaml:"point_standard" json:"point_standard"` // a restore point that lies further back before the loss is older than the standard
+	Texting       Texting                  `yaml:"texting" json:"texting"`               // what an SMS costs, and how fast it goes
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
 
@@ -120,6 +121,7 @@ func DefaultPolicy() Policy {
 		Workers:       4,
 		Senders:       16,
 		SMSValid:      4 * time.Hour,
+		Texting:       Texting{Currency: "USD", Rate: 1}, // what one ordinary number sends
 		BatchMost:     60,
 		PointStandard: 5 * time.Minute,
 		Automatic:     defaultAutomatic(),
@@ -187,6 +189,9 @@ func (p Policy) Check() error {
 	}
 	if p.Workers < 1 || p.Senders < 1 {
 		bad("workers", "and senders must be at least 1")
+	}
+	if p.Texting.Price < 0 || p.Texting.Rate <= 0 || len(p.Texting.Currency) != 3 {
+		bad("texting", "needs a price of 0 or more, a currency of three letters and a rate above 0")
 	}
 	if p.BatchMost < 1 {
 		bad("batch_most", "must be at least 1")

@@ -232,4 +232,40 @@ func TestNobodyIsToldByARuleAtNight(t *testing.T) {
 	if got := (Night{}).until(tokyo, at("2022-04-05 03:00")); !got.Equal(at("2022-04-05 03:00")) {
 		t.Errorf("no night at all: %s", got)
 	}
+	h := anyHouse(t)
+	h.Policy.Automatic.Jump = 100
+	in := h.declare()
+	h.affect(in.ID, "S-1", "S-4")
+	h.say(in.ID, h.said())
+	h.inForce(RuleStep)
+	h.back(in.ID, "S-4")
+	all := h.byRules(in.ID, 15*time.Hour) // 23:17, where nobody said which day is hers
+	h.told("by night", said(all), "step published")
+	held := func() (names []string) {
+		t.Helper()
+		h.view(func(tx *store.Tx) error {
+			c, err := h.chunk(tx, suffix(all[0].Notice), h.notice(all[0].Notice))
+			for _, p := range c.people {
+				for _, d := range p.rows {
+					if wait := time.Until(d.Next); wait > 7*time.Hour && wait < 8*time.Hour {
+						names = append(names, d.Name)
+					}
+				}
+			}
+			return err
+		})
+		return names
+	}
+	h.told("until seven", held(), "Ann Lee") // she alone may speak for a customer, and the others are written down behind her
+	err = h.DB.Update(context.Background(), store.Act{By: "stf_test"}, func(tx *store.Tx) error {
+		people, err := h.Book.ByAddress(tx, ChannelEmail, "ann@acme.example")
+		if err != nil {
+			return err
+		}
+		return h.Book.TellAtNight(tx, people[0].ID, true)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.told("but not who chose the night", held())
 }

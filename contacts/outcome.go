@@ -66,6 +66,17 @@ func (b *Book) Confirmed(tx *store.Tx, contactID, channel, value string, at time
 	return people.Put(tx, contactID, c, m.Version)
 }
 
+// TellAtNight notes whether a contact wants to be told by night what can wait for the morning.
+func (b *Book) TellAtNight(tx *store.Tx, contactID string, wanted bool) error {
+	c, m, err := people.Get(tx, contactID)
+	if err != nil || c.AtNight == wanted {
+		return err
+	}
+	c.AtNight = wanted
+	tx.On(contactID)
+	return people.Put(tx, contactID, c, m.Version)
+}
+
 func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

@@ -106,7 +106,7 @@ func (k *call) confirm() error {
 	if !ok {
 		return k.confirmPage(fiber.StatusNotFound, "", "")
 	}
-	err := k.p.Comms.Answer(k.UserContext(), subject, comms.Answered{Answer: k.FormValue("answer"), Address: k.FormValue("address")})
+	err := k.p.Comms.Answer(k.UserContext(), subject, comms.Answered{Answer: k.FormValue("answer"), Address: k.FormValue("address"), AtNight: k.FormValue("at_night") != ""})
 	switch fault.Of(err) {
 	case fault.NotFound:
 		return k.confirmPage(fiber.StatusNotFound, "", "")

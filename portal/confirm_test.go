@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/contacts"
 	"lifeline/portal/auth"
+	"lifeline/store"
 )
 
 // asks runs the duties until the campaign has written its first mail, and gives the path of its link.
@@ -57,7 +59,17 @@ func TestAnAddressIsConfirmedByAButtonAndByNoScanner(t *testing.T) {
 	if contact() != before {
 		t.Error("what was refused changed something")
 	}
-	press(link, url.Values{"answer": {"yes"}}).want(200).says("Thank you", "/card.vcf")
+	press(link, url.Values{"answer": {"yes"}, "at_night": {"1"}}).want(200).says("Thank you", "/card.vcf")
+	err := h.DB.View(context.Background(), func(tx *store.Tx) error {
+		people, err := h.Book.ByAddress(tx, contacts.Email, "ann@acme.example")
+		if err == nil && !people[0].Value.AtNight {
+			t.Error("she asked to be told by night too")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if after := contact(); after == before || !strings.Contains(after, h.clock.Now().UTC().Format("2006-01-02T15:04")) {
 		t.Errorf("not confirmed: %s", after)
 	}

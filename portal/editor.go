@@ -213,20 +213,24 @@ func (k *call) news(incident, audience string, words templates.Catalog) (all []s
 }
 
 func (k *call) previews(v *editorView, updateID string) error {
-	return v.preview(v.Draft.Statement, func(channel, locale string) (templates.Rendered, int, error) {
+	return k.preview(v, v.Draft.Incident, v.Draft.Statement, func(channel, locale string) (templates.Rendered, int, error) {
 		return k.p.Comms.Preview(k.UserContext(), updateID, channel, locale)
 	})
 }
 
 // preview shows a statement on each of its channels in each of its languages.
-func (v *editorView) preview(s templates.Statement, say func(channel, locale string) (templates.Rendered, int, error)) error {
+func (k *call) preview(v *editorView, incident string, s templates.Statement, say func(channel, locale string) (templates.Rendered, int, error)) error {
 	for _, channel := range s.Channels {
 		for _, locale := range s.Locales {
 			r, people, err := say(channel, locale)
 			if err != nil {
 				return err
 			}
-			v.Previews = append(v.Previews, previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments})
+			a, err := k.priced(previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments, nil}, incident, s)
+			if err != nil {
+				return err
+			}
+			v.Previews = append(v.Previews, a)
 		}
 	}
 	return nil
@@ -283,7 +287,7 @@ func (k *call) keepCopy() error {
 	v.blame(malformed)
 	v.plain()
 	if v.Errors() == 0 {
-		if err := v.preview(s, func(channel, locale string) (templates.Rendered, int, error) {
+		if err := k.preview(&v, k.Params("id"), s, func(channel, locale string) (templates.Rendered, int, error) {
 			return k.p.Comms.PreviewFor(k.UserContext(), k.Params("id"), s, channel, locale)
 		}); err != nil {
 			return err

@@ -234,6 +234,9 @@ func TestAPreviewIsWhatWouldBeSent(t *testing.T) {
 			if channel == "sms" && p.Segments < 1 || channel == "email" && (p.Subject == "" || p.HTML == "" || p.Text == "") {
 				t.Errorf("%+v", p)
 			}
+			if channel == "sms" && (p.Texts == nil || p.Texts.People != 1 || p.Texts.Segments != p.Segments) {
+				t.Errorf("what texting takes: %+v", p.Texts)
+			}
 			texts[p.Text+p.HTML] = true
 		}
 		if len(texts) != 3 {

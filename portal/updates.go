@@ -52,6 +52,18 @@ type previewAnswer struct {
 	Text     string `json:"text,omitempty"`
 	HTML     string `json:"html,omitempty"`
 	Segments int    `json:"segments,omitempty"`
+
+	Texts *comms.Texts `json:"texts,omitempty"` // what sending it by SMS takes
+}
+
+// priced says of an SMS what sending it to all its people takes.
+func (k *call) priced(a previewAnswer, incident string, s templates.Statement) (previewAnswer, error) {
+	if a.Segments == 0 {
+		return a, nil
+	}
+	texts, err := k.p.Comms.TextsFor(k.UserContext(), incident, s, a.Segments)
+	a.Texts = &texts
+	return a, err
 }
 
 type approvalAnswer struct {
@@ -175,7 +187,15 @@ func (p *Portal) updateRoutes() []route {
 			if err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments})
+			u, _, err := p.Comms.Update(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			a, err := k.priced(previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments, nil}, u.Value.Incident, u.Value.Statement)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, a)
 		}},
 		{method: "POST", path: base + "/:id/approve", right: auth.UpdateApprove, tag: "updates", summary: "approve exactly this text for exactly these people; never one's own", body: struct{}{}, answer: approvalAnswer{}, do: func(k *call) error {
 			if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
