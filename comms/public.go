@@ -19,6 +19,7 @@ type Public struct {
 	Incidents  []PublicIncident // newest first; only those with a published update
 	Components []Component
 	Plans      []PublicMaintenance // the latest window first
+	Answers    []PublicAnswer      // in the order in which pages show them
 }
 
 // PublicIncident is one incident with all that was said, newest first. Facts of a retracted update stay, marked.
@@ -73,6 +74,7 @@ type Component struct {
 func (r *Room) Public(ctx context.Context) (p Public, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		p = Public{AsOf: tx.Now()}
+		byID := map[string]PublicIncident{}
 		if p.Edition, err = editionOf(tx); err != nil {
 			return err
 		}
@@ -83,6 +85,7 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 			if in.Value.Drill || in.Value.FirstNoticeAt == nil {
 				if r.Policy.entryOf(in.Value) {
 					p.Incidents = append(p.Incidents, r.entry(in))
+					byID[in.ID] = p.Incidents[len(p.Incidents)-1]
 				}
 				continue
 			}
@@ -92,6 +95,7 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 			}
 			if len(shown.Updates) > 0 {
 				p.Incidents = append(p.Incidents, shown)
+				byID[in.ID] = shown
 			}
 		}
 		p.Components = components(r.Policy.Components, p.Incidents)
@@ -99,6 +103,9 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 			return err
 		}
 		underMaintenance(p.Components, p.Plans)
+		if p.Answers, err = publicAnswers(tx, byID); err != nil {
+			return err
+		}
 		for i := range p.Components {
 			p.Components[i].Uptime = uptime(p.Components[i].Name, p.Incidents, p.AsOf)
 		}

@@ -63,6 +63,6 @@ func Kinds() []store.Kind {
 		incidents.Kind, rows.Kind, entries.Kind, updates.Kind, copies.Kind, editions.Kind,
 		notices.Kind, pages.Kind, rosters.Kind, records.Kind, deadlines.Kind, tasks.Kind, rounds.Kind, confirmations.Kind,
 		checklists.Kind, runs.Kind, batches.Kind,
-		subscriptions.Kind, plans.Kind,
+		subscriptions.Kind, plans.Kind, answers.Kind,
 	}
 }

@@ -245,7 +245,7 @@ func (k *call) typedRun(list comms.Checklist) desk.Written {
 	for _, it := range list.Items {
 		w.Results[it.Key] = comms.Result{State: k.FormValue("state." + it.Key), Value: k.FormValue("value." + it.Key), Why: k.FormValue("why." + it.Key)}
 	}
-	notes := strings.ReplaceAll(k.FormValue("notes"), "\r\n", "\n")
+	notes := unixLines(k.FormValue("notes"))
 	w.Notes = &notes
 	return w
 }

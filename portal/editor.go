@@ -448,7 +448,7 @@ func formOf(form url.Values) map[string]string {
 	out := map[string]string{}
 	for name := range statementFields {
 		if values, ok := form[name]; ok {
-			out[name] = together(name, strings.ReplaceAll(strings.Join(values, "\n"), "\r\n", "\n"))
+			out[name] = together(name, unixLines(strings.Join(values, "\n")))
 		}
 	}
 	return out

@@ -184,7 +184,7 @@ func (p *Portal) routes() []route {
 		p.incidentRoutes(), p.updateRoutes(), p.ruleRoutes(), p.verifyRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.judgeRoutes(), p.docRoutes(),
 		p.staffRoutes(), p.rotaRoutes(),
 		p.checkRoutes(), p.checkPages(),
-		p.subscriptionRoutes(), p.maintenanceRoutes(),
+		p.subscriptionRoutes(), p.maintenanceRoutes(), p.questionRoutes(),
 	} {
 		all = append(all, some...)
 	}

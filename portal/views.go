@@ -30,7 +30,7 @@ var viewFiles = []string{
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
-	"desk_check.html", "back.html",
+	"desk_check.html", "back.html", "desk_questions.html",
 	"form_subscribe.html", "form_verify.html",
 }
 
@@ -127,7 +127,7 @@ func share(n, total int) int {
 }
 
 // paragraphs are a text's, as its writer parted them with empty lines.
-func paragraphs(s string) []string { return splitList(strings.ReplaceAll(s, "\r\n", "\n"), "\n\n") }
+func paragraphs(s string) []string { return splitList(unixLines(s), "\n\n") }
 
 // reasons puts "email: bounced; sms: no_address" into words; a relay's own words stay as they are.
 func reasons(words templates.Catalog, all string) string {
@@ -205,6 +205,7 @@ var logForms = map[string]*regexp.Regexp{
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
 	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
+	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }
 

@@ -108,6 +108,11 @@ func lastWord(p comms.Public) time.Time {
 			last = m.Updated
 		}
 	}
+	for _, a := range p.Answers {
+		if a.Said[0].At.After(last) {
+			last = a.Said[0].At
+		}
+	}
 	for _, c := range p.Components {
 		if c.Since.After(last) {
 			last = c.Since

@@ -27,7 +27,7 @@ func TestPagesAreSound(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, locale := range templates.Locales() {
-			for _, path := range []string{"/" + locale + "/", "/" + locale + "/history", "/" + locale + "/incidents/" + sampleID, "/" + locale + "/verify", "/" + locale + "/verify/" + templates.CheckCode(firstNotice().ID)} {
+			for _, path := range []string{"/" + locale + "/", "/" + locale + "/history", "/" + locale + "/questions", "/" + locale + "/incidents/" + sampleID, "/" + locale + "/verify", "/" + locale + "/verify/" + templates.CheckCode(firstNotice().ID)} {
 				if !e.Has(path) {
 					continue
 				}

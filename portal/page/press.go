@@ -119,7 +119,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_banner.html", "public_verify.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}
@@ -218,6 +218,9 @@ func (r *printing) pages() error {
 	if err := r.page("history", "public_history.html", func(t tongue) (any, error) { return r.history(t) }); err != nil {
 		return err
 	}
+	if err := r.page("questions", "public_questions.html", func(t tongue) (any, error) { return r.questions(t) }); err != nil {
+		return err
+	}
 	for _, in := range r.public.Incidents {
 		if !shortForm.MatchString(in.ID) {
 			return fault.New(fault.Internal, "incident %q has no public id of 12 lower-case letters and digits", in.ID)
@@ -310,8 +313,7 @@ func (r *printing) facts() error {
 		if err := r.json(item, path[1:]+".json", path, path+".json"); err != nil {
 			return err
 		}
-		enc := r.edition.files[len(r.edition.files)-1].enc
-		r.edition.files = append(r.edition.files, file{path: path[1:], enc: enc})
+		r.alias(path)
 	}
 	if err := r.json(list, factsPath[1:]+".json", factsPath+".json", factsPath); err != nil {
 		return err
@@ -320,12 +322,26 @@ func (r *printing) facts() error {
 	for _, m := range r.public.Plans {
 		plans.Items = append(plans.Items, factsPlanOf(m))
 	}
-	return r.json(plans, plansPath[1:]+".json", plansPath+".json", plansPath)
+	if err := r.json(plans, plansPath[1:]+".json", plansPath+".json", plansPath); err != nil {
+		return err
+	}
+	r.alias(plansPath)
+	if err := r.json(r.factsAnswers(), answersPath[1:]+".json", answersPath+".json", answersPath); err != nil {
+		return err
+	}
+	r.alias(answersPath)
+	return nil
+}
+
+// alias puts what was added last into the static site under another path too.
+func (r *printing) alias(path string) {
+	r.edition.files = append(r.edition.files, file{path: path[1:], enc: r.edition.files[len(r.edition.files)-1].enc})
 }
 
 const (
-	factsPath = "/api/v1/public/incidents"
-	plansPath = "/api/v1/public/maintenances"
+	factsPath   = "/api/v1/public/incidents"
+	plansPath   = "/api/v1/public/maintenances"
+	answersPath = "/api/v1/public/questions"
 )
 
 func (r *printing) json(v any, name string, paths ...string) error {

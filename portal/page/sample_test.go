@@ -104,7 +104,7 @@ func sampleRecovery() comms.Public {
 	in.Course = []comms.CoursePoint{{At: morning.Add(40 * time.Hour), Sites: 8, Customers: 3}, {At: tenth.Add(-24 * time.Hour), Sites: 61, Customers: 30}, {At: tenth, Sites: 112, Customers: 64}}
 	in.Promises = []comms.Promised{{Update: 1, Due: morning.Add(103 * time.Minute), Kept: morning.Add(90 * time.Minute)},
 		{Update: 6, Due: tenth.Add(-20 * time.Minute), Kept: tenth}, {Update: 7, Due: tenth.Add(3 * time.Hour)}}
-	return comms.Public{Edition: 7, AsOf: tenth.Add(4 * time.Minute), Components: sampleComponents("Wiki", "Issue tracker"), Incidents: []comms.PublicIncident{in}, Plans: samplePlans()}
+	return comms.Public{Edition: 7, AsOf: tenth.Add(4 * time.Minute), Components: sampleComponents("Wiki", "Issue tracker"), Incidents: []comms.PublicIncident{in}, Plans: samplePlans(), Answers: sampleAnswers()}
 }
 
 // sampleResolved is the end.
@@ -136,6 +136,25 @@ func samplePlans() []comms.PublicMaintenance {
 		plan("m00000000003", "Network cards", comms.PlanHeld, 48*time.Hour, comms.Turn{What: comms.MaintenanceHeld, At: tenth, By: "stf_ann", Reason: "Changes are frozen."}),
 		plan("m00000000002", "Database upgrade", comms.PlanInProgress, -10*time.Minute),
 		plan("m00000000001", "Certificates", comms.PlanCompleted, -72*time.Hour),
+	}
+}
+
+// sampleAnswers are one that was put right, one that was withdrawn, both about the incident, and one about none.
+func sampleAnswers() []comms.PublicAnswer {
+	version := func(ago time.Duration, reason, question, text string, translations map[string]comms.TranslatedText) comms.AnswerSaid {
+		return comms.AnswerSaid{At: tenth.Add(-ago), Author: "stf_ann", By: "stf_bob",
+			AnswerWords: comms.AnswerWords{Locale: "en", Question: question, Text: text, Reason: reason, Translations: translations}}
+	}
+	gone := version(time.Hour, "We are looking into it again.", "Will all of my data be back?", "Yes.", nil)
+	gone.Withdrawn = true
+	return []comms.PublicAnswer{
+		{Short: "q00000000001", Incident: sampleID, Said: []comms.AnswerSaid{
+			version(2*time.Hour, "Some sites were missing from our list.", "Do I have to file a ticket?", "Only if your site is not named in our mail.\nWe restore it in any case.",
+				map[string]comms.TranslatedText{"ja": {Question: "チケットは必要ですか。", Text: "メールにお客様のサイトの記載がない場合だけです。"}}),
+			version(48*time.Hour, "", "Do I have to file a ticket?", "No, never.", nil),
+		}},
+		{Short: "q00000000002", Incident: sampleID, Said: []comms.AnswerSaid{gone, version(48*time.Hour, "", "Will all of my data be back?", "Yes.", nil)}},
+		{Short: "q00000000003", Said: []comms.AnswerSaid{version(72*time.Hour, "", "Where do I read <b>the truth</b>?", "Here.", nil)}},
 	}
 }
 

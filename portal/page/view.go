@@ -18,6 +18,7 @@ type sheet struct {
 	Tongues []tongueLink
 	Home    string
 	History string
+	Answers string    // path of the questions and answers
 	Live    bool      // the reader's clock is the page's: minutes may be counted
 	Word    time.Time // when something here last changed
 	Dated   bool      // the page says when it was written; the ones that no longer change do not
@@ -39,6 +40,7 @@ type homeView struct {
 	Plans   []planView
 	Groups  []groupView
 	Recent  []pastView
+	Asked   []answerView // about what is open, the first few
 }
 
 type incidentPage struct {
@@ -88,6 +90,7 @@ type incidentView struct {
 	Took            string        // how long after it was found the first word was public; "": it is not known
 	Chart           *chartView    // only on its own page
 	Promises        *promisesView // the same
+	Answers         []answerView  // the same
 	Earlier         []updateView
 	More            bool // there are earlier ones than these
 }
@@ -97,6 +100,9 @@ type stepView struct {
 	Here, Done bool
 }
 
+// mostAsked is how many questions the first page names.
+const mostAsked = 5
+
 // recentDays is how long a resolved incident stays on the first page.
 const recentDays = 14
 
@@ -104,7 +110,7 @@ const recentDays = 14
 func (r *printing) sheet(t tongue, rest, title, summary string) sheet {
 	s := sheet{
 		Locale: t.locale, Title: title, Summary: summary, Vendor: r.press.Vendor, Live: r.live, Word: lastWord(r.public), Dated: true, Look: r.own,
-		Written: r.public.AsOf, Home: "/" + t.locale + "/", History: "/" + t.locale + "/history",
+		Written: r.public.AsOf, Home: "/" + t.locale + "/", History: "/" + t.locale + "/history", Answers: "/" + t.locale + "/questions",
 	}
 	for _, other := range r.press.tongues {
 		path := "/" + other.locale + "/" + rest
@@ -125,10 +131,12 @@ func (r *printing) home(t tongue) (homeView, error) {
 				return v, err
 			}
 			v.Open = append(v.Open, open)
+			v.Asked = append(v.Asked, r.answersAbout(t, in)...)
 		case r.public.AsOf.Sub(in.Updated) < recentDays*24*time.Hour:
 			v.Recent = append(v.Recent, t.past(in))
 		}
 	}
+	v.Asked = v.Asked[:min(len(v.Asked), mostAsked)]
 	v.Plans = t.plans(r.public, true)
 	v.Sub = t.words.T("page.incidents_none")
 	if len(v.Open) > 0 {
@@ -159,6 +167,11 @@ func (r *printing) incident(t tongue, in comms.PublicIncident) (incidentPage, er
 	p := incidentPage{Incident: v}
 	p.sheet = r.sheet(t, "incidents/"+in.ID, t.title(in)+" · "+t.words.T("page.title", r.press.Vendor.Name), v.Headline)
 	p.Word = in.Updated
+	for _, a := range v.Answers {
+		if a.Now.At.After(p.Word) {
+			p.Word = a.Now.At
+		}
+	}
 	if !isOpen(in) { // it says the same for ever, so its bytes stay the same too
 		p.Live, p.Dated = false, false
 	}
@@ -221,7 +234,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 		v.Took = t.words.T("page.first_word", in.FirstWord.Sub(in.Detected).Truncate(time.Minute))
 	}
 	if alone {
-		v.Chart, v.Promises = t.chart(in), t.promises(in, r.public.AsOf)
+		v.Chart, v.Promises, v.Answers = t.chart(in), t.promises(in, r.public.AsOf), r.answersAbout(t, in)
 	}
 	latest := newest(in)
 	for i := range in.Updates {
