@@ -66,6 +66,16 @@ func (c Catalog) Number(n int) string {
 	return message.NewPrinter(c.tag).Sprint(number.Decimal(n))
 }
 
+// Decimal writes a number that was computed as digits and a point, such as "12.7", with the marks of the language. What is no such number stays as it is.
+func (c Catalog) Decimal(text string) string {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || strings.Trim(text, "0123456789.") != "" {
+		return oneLine(text)
+	}
+	_, behind, _ := strings.Cut(text, ".")
+	return message.NewPrinter(c.tag).Sprint(number.Decimal(n, number.Scale(len(behind))))
+}
+
 // phrase fills in a sentence and keeps what kind of thing each argument was.
 func (c Catalog) phrase(key string, args ...any) (Phrase, error) {
 	e, ok := c.words[key]
@@ -109,8 +119,11 @@ func (c Catalog) choose(key string, e entry, args []any) (form, error) {
 	if !ok {
 		return nil, fmt.Errorf("sentence %q in %s wants a whole number first, not %T", key, c.locale, args[0])
 	}
-	i := max(n, -n) % 10_000_000 // as MatchPlural asks for large operands
-	if f, ok := e.forms[plural.Cardinal.MatchPlural(c.tag, i, 0, 0, 0, 0)]; ok {
+	n = max(n, -n)
+	if f, ok := e.forms[plural.Many]; ok && n > 0 && n%1_000_000 == 0 { // whole millions in French, Spanish and Portuguese since CLDR 38, of which x/text does not know yet
+		return f, nil
+	}
+	if f, ok := e.forms[plural.Cardinal.MatchPlural(c.tag, n, 0, 0, 0, 0)]; ok {
 		return f, nil
 	}
 	return e.forms[plural.Other], nil

@@ -149,7 +149,16 @@ func TestSentences(t *testing.T) {
 		{en, "count.sites", []any{1234567}, "1,234,567 sites"},
 		{en, "count.sites", nil, "⟦count.sites⟧"},
 		{en, "count.sites", []any{"1"}, "⟦count.sites⟧"},
+		{en, "count.sites", []any{10_000_001}, "10,000,001 sites"},
 		{ja, "count.sites", []any{1}, "1サイト"},
+		{loaded.Catalog("de"), "count.sites", []any{1234}, "1.234 Websites"},
+		{loaded.Catalog("fr"), "count.sites", []any{0}, "0 site"},
+		{loaded.Catalog("fr"), "count.sites", []any{2}, "2 sites"},
+		{loaded.Catalog("fr"), "count.sites", []any{3_000_000}, "3\u00a0000\u00a0000 de sites"},
+		{loaded.Catalog("es"), "count.sites", []any{1_000_000}, "1.000.000 de sitios"},
+		{loaded.Catalog("pt-BR"), "count.sites", []any{1}, "1 site"},
+		{loaded.Catalog("pt-BR"), "count.customers", []any{2_000_000}, "2.000.000 de clientes"},
+		{loaded.Catalog("ko"), "count.sites", []any{1}, "사이트 1개"},
 		{en, "update.number", nil, "⟦update.number⟧"},
 		{en, "no.such.key", nil, "⟦no.such.key⟧"},
 		{en, "recovery.at", []any{april(5, 9, 0)}, "We expect recovery at 2022-04-05 09:00 UTC."},
@@ -213,11 +222,16 @@ func TestTimes(t *testing.T) {
 // Whoever asks gets the nearest language; nothing that a browser sends breaks it.
 func TestMatch(t *testing.T) {
 	for accept, want := range map[string]string{
-		"en": "en", "ja": "ja", "zh-CN": "zh-CN", "zh": "zh-CN", "zh-Hans-SG": "zh-CN", "ja-JP,en;q=0.5": "ja", "fr": "en", "": "en",
-		"de-DE,ja;q=0.3": "ja", "*": "en", ";;;q=": "en", strings.Repeat("ja,", 5000): "ja", "\x00": "en",
+		"en": "en", "ja": "ja", "zh-CN": "zh-CN", "zh": "zh-CN", "zh-Hans-SG": "zh-CN", "ja-JP,en;q=0.5": "ja", "fr": "fr", "": "en", "it": "en", "pt": "pt-BR", "pt-PT": "pt-BR", "es-MX": "es",
+		"de-AT": "de", "ko-KR": "ko", "it-IT,ja;q=0.3": "ja", "*": "en", ";;;q=": "en", strings.Repeat("ja,", 5000): "ja", "\x00": "en",
 	} {
 		if got := loaded.Match(accept); got != want {
 			t.Errorf("%.40q = %s, want %s", accept, got, want)
+		}
+	}
+	for accept, want := range map[string]string{"de": "en", "ja": "ja", "ko-KR,zh;q=0.5": "zh-CN", "": "en"} {
+		if got := loaded.MatchStaff(accept); got != want {
+			t.Errorf("at the desk %q = %s, want %s", accept, got, want)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func ended(s string) string {
 			return s
 		}
 	}
-	if wide(r) {
+	if dense(r) {
 		return s + "。"
 	}
 	return s + "."

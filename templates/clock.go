@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	_ "time/tzdata" // a vendor's zone must be known on a machine without a zone database
 )
@@ -74,7 +75,11 @@ func (c Catalog) short(t time.Time, zone string) Phrase {
 	if ok {
 		mark = offset(local)
 	}
-	text := c.T("sms.time", local.Format(c.T("sms.date_layout")), local.Format("15:04"), mark)
+	date := local.Format(c.T("sms.date_layout"))
+	if months := strings.Fields(c.T("sms.months")); len(months) == 12 { // Go knows the months in English
+		date = strings.Replace(date, local.Format("Jan"), months[local.Month()-1], 1)
+	}
+	text := c.T("sms.time", date, local.Format("15:04"), mark)
 	return Phrase{{Text: text, At: t.UTC()}}
 }
 

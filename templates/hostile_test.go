@@ -36,7 +36,7 @@ func victim(words string) (Update, Vendor) {
 func TestHostileWords(t *testing.T) {
 	for _, words := range hostile {
 		u, v := victim(words)
-		for _, locale := range Locales() {
+		for _, locale := range []string{"en", "ja", "fr", "ko"} { // one of each sort of script and of spaces; the others differ in words alone
 			checkUpdate(t, locale, u, v)
 		}
 		for _, name := range Messages() {
@@ -159,7 +159,7 @@ func FuzzUpdate(f *testing.F) {
 		u.Statement.Locales = []string{prose, "en"}
 		u.Statement.NextUpdateBy.At = time.Unix(seconds%(1<<33), 0)
 		v.Name, v.Zone = vendor, prose
-		for _, locale := range Locales() {
+		for _, locale := range []string{"en", "ja", "fr", "ko"} { // one of each sort of script and of spaces; the others differ in words alone
 			checkUpdate(t, locale, u, v)
 		}
 		for _, name := range Messages() {

@@ -67,7 +67,7 @@ func TestBrokenTemplatesAreRefused(t *testing.T) {
 		want             []string
 	}{
 		{"a name that nobody uses", "update.mail.txt", "x", []string{"update.mail.txt: no words of this name", "update.email.txt"}},
-		{"a language that there is not", "fr.json", "{}", []string{"fr.json: no words of this name"}},
+		{"a language that there is not", "it.json", "{}", []string{"it.json: no words of this name"}},
 		{"no JSON", "en.json", "{\n\"update.never\": oops}", []string{"en.json: line 2"}},
 		{"a list", "en.json", "[]", []string{"en.json: line 1: must be one object"}},
 		{"a second object", "en.json", "{}\n{}", []string{"something follows the object"}},
@@ -121,7 +121,7 @@ func TestSamplesReachEverySentence(t *testing.T) {
 	set := must(Load(""))
 	c := set.catalogs["en"]
 	for key, e := range c.words {
-		if key == "sms.date_layout" {
+		if key == "sms.date_layout" || key == "sms.months" {
 			continue
 		}
 		marked := form{{text: "⟪" + key + "⟫", arg: -1}}
@@ -150,7 +150,7 @@ func TestSamplesReachEverySentence(t *testing.T) {
 	}
 	said = strings.Join(strings.Fields(said), "")
 	groups := strings.Fields("affected apology assured confidence data_loss fold full_scope mark pass_on picture recovery restored scope security sms update was_not")
-	elsewhere := []string{"sms.date_layout"}
+	elsewhere := []string{"sms.date_layout", "sms.months"}
 	for _, key := range c.keys() {
 		group, _, _ := strings.Cut(key, ".")
 		if slices.Contains(groups, group) && !slices.Contains(elsewhere, key) && !strings.Contains(said, "⟪"+key+"⟫") {

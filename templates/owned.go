@@ -106,8 +106,8 @@ func (w *writer) unaffected() []Phrase {
 		return nil
 	}
 	s := f.Stored
-	figures := join(w.T("list.comma"), w.say("restored.sites", s.Sites, s.UnaffectedSites, oneLine(s.SitesPercent)),
-		w.say("restored.customers", s.Customers, s.Unaffected, oneLine(s.CustomersPercent)))
+	figures := join(w.T("list.comma"), w.say("restored.sites", s.Sites, s.UnaffectedSites, w.Decimal(s.SitesPercent)),
+		w.say("restored.customers", s.Customers, s.Unaffected, w.Decimal(s.CustomersPercent)))
 	return []Phrase{w.say("restored.is_as_of", figures, w.at(f.AsOf))}
 }
 

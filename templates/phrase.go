@@ -90,7 +90,7 @@ func sentences(all ...Phrase) Phrase {
 }
 
 func gapAfter(s string) string {
-	if r, _ := utf8.DecodeLastRuneInString(s); wide(r) {
+	if r, _ := utf8.DecodeLastRuneInString(s); dense(r) {
 		return ""
 	}
 	return " "

@@ -300,9 +300,9 @@ func (w *writer) smsRestored() Phrase {
 	if f == nil || f.Sites.Total == 0 {
 		return w.say("sms.restored_not_known")
 	}
-	figures := w.say("sms.sites", f.Sites.Total, f.Sites.Restored, oneLine(f.Sites.Percent))
+	figures := w.say("sms.sites", f.Sites.Total, f.Sites.Restored, w.Decimal(f.Sites.Percent))
 	if f.Customers.Total > 0 {
-		figures = join(w.T("list.comma"), figures, w.say("sms.customers", f.Customers.Total, f.Customers.Restored, oneLine(f.Customers.Percent)))
+		figures = join(w.T("list.comma"), figures, w.say("sms.customers", f.Customers.Total, f.Customers.Restored, w.Decimal(f.Customers.Percent)))
 	}
 	if f.AsOf.IsZero() {
 		return w.say("sms.restored", figures)

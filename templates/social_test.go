@@ -15,7 +15,7 @@ func TestAPostCarriesTheSameFacts(t *testing.T) {
 			}
 			wanted := []string{s.vendor.Name, s.update.Incident.URL}
 			if f := s.update.Restored; f != nil && f.Sites.Total > 0 {
-				wanted = append(wanted, f.Sites.Percent)
+				wanted = append(wanted, loaded.Catalog(locale).Decimal(f.Sites.Percent))
 			}
 			for _, want := range wanted {
 				if !strings.Contains(r.Text, want) {

@@ -711,9 +711,9 @@ func (w *writer) restored() []Phrase {
 	if f == nil || f.Sites.Total == 0 {
 		return []Phrase{w.say("restored.not_known")}
 	}
-	figures := w.say("restored.sites", f.Sites.Total, f.Sites.Restored, oneLine(f.Sites.Percent))
+	figures := w.say("restored.sites", f.Sites.Total, f.Sites.Restored, w.Decimal(f.Sites.Percent))
 	if f.Customers.Total > 0 {
-		figures = join(w.T("list.comma"), figures, w.say("restored.customers", f.Customers.Total, f.Customers.Restored, oneLine(f.Customers.Percent)))
+		figures = join(w.T("list.comma"), figures, w.say("restored.customers", f.Customers.Total, f.Customers.Restored, w.Decimal(f.Customers.Percent)))
 	}
 	out := []Phrase{w.say("restored.is", figures)}
 	if !f.AsOf.IsZero() {

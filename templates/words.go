@@ -27,7 +27,7 @@ var ours embed.FS
 // The languages, in the order in which they are offered. The first one serves whoever asks for another. What customers and strangers read is there
 // in all of them, the words of the desk in the first few: a customer in distress cannot be asked to read a second language, a colleague can.
 var (
-	locales      = []string{"en", "zh-CN", "ja"}
+	locales      = []string{"en", "zh-CN", "ja", "de", "fr", "es", "pt-BR", "ko"}
 	staffLocales = locales[:3]
 )
 

@@ -3,6 +3,7 @@ package templates
 import (
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
@@ -82,7 +83,7 @@ func breakable(before, r rune) bool {
 	case strings.ContainsRune(closing, r) || strings.ContainsRune(opening, before) || glued(before, r, 0):
 		return false
 	}
-	return wide(before) || wide(r)
+	return dense(before) || dense(r)
 }
 
 func wide(r rune) bool {
@@ -95,6 +96,9 @@ func wide(r rune) bool {
 	}
 	return false
 }
+
+// dense says whether a character is of a script that is written without spaces and with wide marks. Korean is as wide, and has both spaces and narrow marks.
+func dense(r rune) bool { return wide(r) && !unicode.Is(unicode.Hangul, r) }
 
 // cells is how many columns a text takes on a terminal.
 func cells(s string) int {

@@ -200,7 +200,7 @@ func TestTheFirstPageSpeaksTheReadersLanguage(t *testing.T) {
 	s, e := shownServer(t, sampleRecovery())
 	ask := serve(t, s)
 	for _, path := range []string{"/", "/history", "/incidents/" + sampleID} {
-		for header, locale := range map[string]string{"": "en", "ja,en;q=0.8": "ja", "zh-TW": "zh-CN", "fr": "en"} {
+		for header, locale := range map[string]string{"": "en", "ja,en;q=0.8": "ja", "zh-TW": "zh-CN", "fr": "fr", "pt-PT": "pt-BR", "it": "en"} {
 			got := ask("GET", path, "Accept-Language: "+header)
 			if got.header.Get("Content-Language") != locale || got.header.Get("Vary") != "Accept-Encoding, Accept-Language" || !bytes.Equal(got.body, e.Body(path, locale)) {
 				t.Errorf("%s for %q: %s, Vary %q", path, header, got.header.Get("Content-Language"), got.header.Get("Vary"))

@@ -29,7 +29,7 @@ func (t tongue) uptime(u comms.Uptime) *uptimeView {
 	if len(u.Days) == 0 {
 		return nil
 	}
-	v := &uptimeView{Width: len(u.Days) * dayWide, Text: t.words.T("page.uptime_percent", u.Percent)}
+	v := &uptimeView{Width: len(u.Days) * dayWide, Text: t.words.T("page.uptime_percent", t.words.Decimal(u.Percent))}
 	paths := map[string]*strings.Builder{}
 	bad := 0
 	for i, d := range u.Days {
@@ -50,6 +50,6 @@ func (t tongue) uptime(u comms.Uptime) *uptimeView {
 			v.Marks = append(v.Marks, dayMark{tone, p.String()})
 		}
 	}
-	v.Says = t.words.T("page.uptime_says", bad, len(u.Days), u.Percent)
+	v.Says = t.words.T("page.uptime_says", bad, len(u.Days), t.words.Decimal(u.Percent))
 	return v
 }

@@ -301,7 +301,9 @@ func componentTone(status string) string {
 // barsOf draws a ledger's figures: by site as far as each stage got, then by customer.
 func (t tongue) barsOf(f templates.Figures) []barView {
 	of := func(n, total int) string { return t.words.T("page.figures_of", n, total) }
-	share := func(n, total int, percent string) string { return t.words.T("page.figures_share", n, total, percent) }
+	share := func(n, total int, percent string) string {
+		return t.words.T("page.figures_share", n, total, t.words.Decimal(percent))
+	}
 	rows := []barView{
 		{Class: "rebuilt", Text: of(f.Sites.Rebuilt, f.Sites.Total), Width: thousandths(f.Sites.Rebuilt, f.Sites.Total)},
 		{Class: "checked", Text: of(f.Sites.Checked, f.Sites.Total), Width: thousandths(f.Sites.Checked, f.Sites.Total)},
