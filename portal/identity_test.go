@@ -10,6 +10,7 @@ import (
 
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
+	"lifeline/templates"
 )
 
 // known is a ticket of somebody who says that she is Ann of Acme, which is in the book for longer than the incident goes on.
@@ -143,7 +144,7 @@ func TestALinkOfACodeIsConfirmedByItsButton(t *testing.T) {
 			t.Errorf("a customer reads %q", found)
 		}
 	}
-	for _, lang := range []string{"en", "ja", "zh-CN"} {
+	for _, lang := range templates.Locales() {
 		page := h.do(ask{method: "GET", path: link + "?lang=" + lang}).want(200).says("a…@elsewhere.example", r.Number).silent("ann@elsewhere.example")
 		if page.Header.Get("Referrer-Policy") != "no-referrer" || page.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%v", page.Header)
@@ -160,7 +161,7 @@ func TestALinkOfACodeIsConfirmedByItsButton(t *testing.T) {
 	}
 	quiet(press(map[string]string{"Origin": h.URL}).want(404))
 	quiet(h.do(ask{method: "GET", path: "/v/none?lang=ja"}).want(404).says("無効"))
-	for _, lang := range []string{"en", "ja", "zh-CN"} {
+	for _, lang := range templates.Locales() {
 		quiet(h.do(ask{method: "POST", path: "/t/" + r.Number + "?lang=" + lang, media: "application/x-www-form-urlencoded", body: url.Values{"secret": {r.Secret}, "here": {"1"}}.Encode(), header: map[string]string{"Origin": h.URL}}).want(200))
 	}
 }

@@ -3,7 +3,6 @@ package portal
 import (
 	"bytes"
 	"fmt"
-	"html"
 	"maps"
 	"mime/multipart"
 	"net/url"
@@ -14,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/html"
+
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
+	"lifeline/templates"
 )
 
 const form = "application/x-www-form-urlencoded"
@@ -163,7 +165,7 @@ func TestFormsFileTickets(t *testing.T) {
 func TestTheFormSpeaksTheReadersLanguage(t *testing.T) {
 	h := open(t)
 	for _, c := range []struct{ query, accept, want string }{
-		{"", "", "en"}, {"", "ja", "ja"}, {"", "zh-Hans-SG, en;q=0.5", "zh-CN"}, {"", "fr, ja;q=0.8, en;q=0.5", "ja"}, {"", "fr", "en"}, {"?lang=ja", "en", "ja"},
+		{"", "", "en"}, {"", "ja", "ja"}, {"", "zh-Hans-SG, en;q=0.5", "zh-CN"}, {"", "it, ja;q=0.8, en;q=0.5", "ja"}, {"", "it", "en"}, {"", "de-CH", "de"}, {"?lang=pt-BR", "ja", "pt-BR"}, {"?lang=ja", "en", "ja"},
 		{"?lang=zh-CN", "", "zh-CN"}, {"?lang=%22%3E%3Cscript%3E", "ja", "en"}, {"", "%%%;;q=9,,", "en"},
 	} {
 		h.do(ask{method: "GET", path: "/support" + c.query, header: map[string]string{"Accept-Language": c.accept}}).want(200).
@@ -174,6 +176,69 @@ func TestTheFormSpeaksTheReadersLanguage(t *testing.T) {
 		t.Errorf("the ticket is in %q", got)
 	}
 }
+
+// No page that a customer sees has a sentence in another language than hers. The templates are the same for all languages, so that Korean, which shares no letter
+// with English, shows what stands in them instead of in the catalogs.
+func TestPagesOfCustomersAreWhollyInTheirLanguage(t *testing.T) {
+	h := open(t)
+	mine := h.file(map[string]any{"message": "1", "email": "1@2.example"})
+	for _, locale := range templates.Locales() {
+		q := "?lang=" + locale
+		pages := map[string]answer{"an error": h.do(ask{method: "GET", path: "/nowhere" + q, header: map[string]string{"Accept": "text/html"}}).want(404)}
+		for _, path := range []string{"/support", "/card", "/subscribe", "/me", "/verify", "/t/" + mine.Number} {
+			pages[path] = h.do(ask{method: "GET", path: path + q, header: map[string]string{"Accept": "text/html"}}).want(200)
+		}
+		forms := map[string]string{"Origin": h.URL, "Accept": "text/html"}
+		pages["her ticket"] = h.do(ask{method: "POST", path: "/t/" + mine.Number + q, media: form, header: forms, body: url.Values{"secret": {mine.Secret}, "here": {"1"}}.Encode()}).want(200)
+		pages["a receipt"] = h.do(ask{method: "POST", path: "/support" + q, media: form, header: forms, body: url.Values{"message": {"1"}, "phone": {"+4915123456789"}}.Encode()}).want(201)
+		pages["a refusal"] = h.do(ask{method: "POST", path: "/support" + q, media: form, header: forms, body: url.Values{"message": {""}, "email": {"1"}, "phone": {"1"}}.Encode()}).want(422)
+		for name, page := range pages {
+			page.says(`lang="` + locale + `"`).silent("⟦")
+			root, err := html.Parse(bytes.NewReader(page.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if foreign := latin(root, locale); locale == "ko" && len(foreign) > 0 {
+				t.Errorf("%s says in English: %q", name, foreign)
+			}
+		}
+	}
+}
+
+// ownNames are words of no language: what is called the same in all of them, and what this house and its tests are called.
+var ownNames = regexp.MustCompile(`(https?|mailto|tel):\S+|\S+@\S+|\b(UTC|API|JSON|CSV|RSS|Atom|SMS|DNS|TXT|ZIP|STOP|MiB|KiB|example\.com|Acme|Vendor|status\.\S+)`)
+
+// latin lists the texts of a page, those of its attributes too, that have words in Latin letters, but for what is marked as of another language.
+func latin(n *html.Node, locale string) (all []string) {
+	texts := []string{}
+	switch n.Type {
+	case html.TextNode:
+		texts = append(texts, n.Data)
+	case html.ElementNode:
+		if n.Data == "script" || n.Data == "style" || n.Data == "option" {
+			return nil
+		}
+		for _, a := range n.Attr {
+			switch {
+			case a.Key == "lang" && a.Val != locale || a.Key == "class" && strings.HasPrefix(a.Val, "code"): // a number, a secret, the two words of a case
+				return nil
+			case slices.Contains([]string{"aria-label", "title", "placeholder", "alt"}, a.Key):
+				texts = append(texts, a.Val)
+			}
+		}
+	}
+	for _, text := range texts {
+		if latinWord.MatchString(ownNames.ReplaceAllString(text, "")) {
+			all = append(all, strings.TrimSpace(text))
+		}
+	}
+	for c := range n.ChildNodes() {
+		all = append(all, latin(c, locale)...)
+	}
+	return all
+}
+
+var latinWord = regexp.MustCompile(`[A-Za-z]{3,}`)
 
 func TestWhatWasTypedIsKept(t *testing.T) {
 	h := open(t)

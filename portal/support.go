@@ -3,6 +3,8 @@ package portal
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -222,12 +224,20 @@ func (p *Portal) render(c *fiber.Ctx, status int, name string, view any) error {
 	return c.Status(status).Send(body)
 }
 
+// errorPage says in the reader's language what went wrong. What a room adds is in English and marked so; where the heading says all, it is left out of other
+// languages.
 func (p *Portal) errorPage(c *fiber.Ctx, pr problem) error {
-	locale := p.locale(c)
-	b := p.base(locale, "/", "error.title")
+	b := p.base(p.locale(c), "/", "error.title")
+	heading := "error.is." + strconv.Itoa(pr.Status)
+	if !b.Words.Has(heading) {
+		heading = "error.is.404"
+	}
+	if b.Words.Locale() != "en" && !slices.Contains([]int{409, 412, 422}, pr.Status) {
+		pr.Detail = ""
+	}
 	return p.render(c, pr.Status, "error", struct {
 		base
 		Heading string
 		Problem problem
-	}{b, pr.Title, pr})
+	}{b, b.Words.T(heading), pr})
 }
