@@ -2,9 +2,10 @@ package comms
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"lifeline/contacts"
@@ -28,12 +29,78 @@ type Recoverability struct {
 	AccountsPercent string        `json:"accounts_percent"` // recoverable ones
 	Sites           int           `json:"sites"`
 	SitesPercent    string        `json:"sites_percent"` // of recoverable accounts
+	AsOf            time.Time     `json:"as_of"`
 	Items           []Recoverable `json:"items"`
 	Next            string        `json:"next"`
 }
 
-// Recoverability reads how well each customer could be recovered. It walks the whole book, some seconds at a million contacts, so it is for
-// reports and not for pages that many look at. After is the Next of the page before; most below 0 is all of them.
+// standby is the last count of how well customers could be recovered.
+type standby struct {
+	mu   sync.Mutex
+	all  []Recoverable
+	at   time.Time
+	took time.Duration
+	err  error
+	busy chan struct{} // closed when the count that goes on is done; nil: none does
+}
+
+// The book is walked for it, half a minute or more at a million contacts.
+const (
+	standbyQuick = time.Second      // what took no longer is counted anew each time that it is asked for
+	standbyFor   = 10 * time.Minute // what took longer is shown for so long, with its time
+	standbyWait  = 2 * time.Second  // and a first count is waited for no longer than this
+)
+
+// counted is how every customer could be recovered, as of when it was counted. Where that takes long it goes on in the background, and until it is done the
+// figures before it are given.
+func (r *Room) counted(ctx context.Context) ([]Recoverable, time.Time, error) {
+	s := &r.standby
+	s.mu.Lock()
+	long := s.took > standbyQuick
+	if s.busy == nil && (!long || r.DB.Now().Sub(s.at) >= standbyFor) {
+		s.busy = make(chan struct{})
+		fault.Go(r.Log, "count who could be recovered", func() { s.count(context.WithoutCancel(ctx), r) })
+	}
+	busy := s.busy
+	s.mu.Unlock()
+	if busy != nil && !long {
+		patience := time.NewTimer(standbyWait)
+		defer patience.Stop()
+		select {
+		case <-busy:
+		case <-patience.C:
+		case <-ctx.Done():
+			return nil, time.Time{}, ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil && s.at.IsZero() {
+		return nil, time.Time{}, fault.New(fault.Unavailable, "all customers are being counted, which takes a while with so many; ask again in a minute")
+	}
+	return s.all, s.at, s.err
+}
+
+func (s *standby) count(ctx context.Context, r *Room) {
+	began, at := time.Now(), r.DB.Now()
+	var all []Recoverable
+	err := errUncounted // of a panic
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err = err; err == nil {
+			s.all, s.at, s.took = all, at, time.Since(began)
+		}
+		close(s.busy)
+		s.busy = nil
+	}()
+	all, err = r.recoverable(ctx)
+}
+
+var errUncounted = errors.New("the customers could not be counted")
+
+// Recoverability reads how well each customer could be recovered, as of the time that it gives. After is the Next of the page before; most below 0 is all of
+// them. While a first count of very many goes on it is fault.Unavailable.
 func (r *Room) Recoverability(ctx context.Context, after string, most int) (out Recoverability, err error) {
 	from := 0
 	if after != "" {
@@ -41,14 +108,11 @@ func (r *Room) Recoverability(ctx context.Context, after string, most int) (out 
 			return out, fault.BadField("after", "is not the next of a page before")
 		}
 	}
-	var all []Recoverable
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		all, err = r.recoverable(tx)
-		return err
-	})
+	all, at, err := r.counted(ctx)
 	if err != nil {
 		return out, err
 	}
+	out.AsOf = at
 	good, goodSites := 0, 0
 	for _, a := range all {
 		out.Sites += a.Sites
@@ -71,41 +135,45 @@ func (r *Room) Recoverability(ctx context.Context, after string, most int) (out 
 }
 
 // recoverable lists every account: those that could not be recovered in front, and among equals those with more sites.
-func (r *Room) recoverable(tx *store.Tx) (all []Recoverable, err error) {
-	people := map[string][]contacts.Contact{}
-	for rec, err := range r.Book.ContactsFrom(tx, "") {
-		if err != nil {
-			return nil, fmt.Errorf("read the contacts: %w", err)
-		}
-		people[rec.Value.Account] = append(people[rec.Value.Account], rec.Value)
-	}
-	sites, err := r.Book.SitesByAccount(tx)
+func (r *Room) recoverable(ctx context.Context) (all []Recoverable, err error) {
+	standbys, err := r.Book.Standbys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	asked := map[string]Confirmation{} // by account: the times of the last
-	for rec, err := range confirmations.Scan(tx, store.Query{}) {
-		if err != nil {
-			return nil, err
-		}
-		last := asked[rec.Value.Account]
-		if at := rec.Value.AskedAt; at.After(last.AskedAt) {
-			last.AskedAt = at
-		}
-		if at := rec.Value.AnsweredAt; at.After(last.AnsweredAt) {
-			last.AnsweredAt = at
-		}
-		asked[rec.Value.Account] = last
+	sites, err := r.Book.SitesByAccount(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for account, err := range r.Book.AllAccounts(tx) {
-		if err != nil {
-			return nil, err
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		asked := map[string]Confirmation{} // by account: the times of the last
+		for rec, err := range confirmations.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			last := asked[rec.Value.Account]
+			if at := rec.Value.AskedAt; at.After(last.AskedAt) {
+				last.AskedAt = at
+			}
+			if at := rec.Value.AnsweredAt; at.After(last.AnsweredAt) {
+				last.AnsweredAt = at
+			}
+			asked[rec.Value.Account] = last
 		}
-		a := Recoverable{Account: account, Standby: r.Book.Policy.StandbyOf(people[account], tx.Now())}
-		a.Standby.Sites = sites[account]
-		a.AskedAt, a.AnsweredAt = asked[account].AskedAt, asked[account].AnsweredAt
-		a.Reasons, a.Recoverable = a.Weaknesses()
-		all = append(all, a)
+		for account, err := range r.Book.AllAccounts(tx) {
+			if err != nil {
+				return err
+			}
+			a := Recoverable{Account: account, Standby: standbys[account]}
+			a.Standby.Sites = sites[account]
+			a.AskedAt, a.AnsweredAt = asked[account].AskedAt, asked[account].AnsweredAt
+			a.Reasons, a.Recoverable = a.Weaknesses()
+			all = append(all, a)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b Recoverable) int {
 		switch {

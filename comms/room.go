@@ -55,6 +55,8 @@ type Room struct {
 	places store.Kept[place]
 	counts counts
 	spoke  store.Kept[wasSaid]
+
+	standby standby
 }
 
 // Kinds lists the records that comms keeps.

@@ -1,6 +1,8 @@
 package contacts
 
 import (
+	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -52,14 +54,50 @@ func (b *Book) AllAccounts(tx *store.Tx) iter.Seq2[string, error] {
 	}
 }
 
-// SitesByAccount counts the sites of each account.
-func (b *Book) SitesByAccount(tx *store.Tx) (map[string]int, error) {
+// SitesByAccount counts the sites of each account, in many short Views.
+func (b *Book) SitesByAccount(ctx context.Context) (map[string]int, error) {
 	n := map[string]int{}
-	for rec, err := range sites.Scan(tx, store.Query{}) {
-		if err != nil {
-			return nil, err
-		}
+	err := readAll(ctx, b, bareSites, func(rec store.Rec[bareSite]) error {
 		n[rec.Value.Account]++
+		return nil
+	})
+	return n, err
+}
+
+// Standbys is the standby of every account that has contacts, as of about now: the book is walked in many short Views, an account in one of them.
+func (b *Book) Standbys(ctx context.Context) (map[string]Standby, error) {
+	out := map[string]Standby{}
+	for from, more := "", true; more; {
+		err := b.DB.View(ctx, func(tx *store.Tx) error {
+			more = false
+			var account string
+			var all []Contact
+			n := 0
+			for rec, err := range b.ContactsFrom(tx, from) {
+				if err != nil {
+					return err
+				}
+				if of := rec.Value.Account; of != account {
+					if len(all) > 0 {
+						out[account] = b.Policy.StandbyOf(all, tx.Now())
+					}
+					if n >= buildPage {
+						from, more = of, true
+						return nil
+					}
+					account, all = of, all[:0]
+				}
+				all = append(all, rec.Value)
+				n++
+			}
+			if len(all) > 0 {
+				out[account] = b.Policy.StandbyOf(all, tx.Now())
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the contacts: %w", err)
+		}
 	}
-	return n, nil
+	return out, nil
 }

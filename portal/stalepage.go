@@ -19,7 +19,6 @@ type staleView struct {
 	Names  map[string]string
 }
 
-// stalePage walks the whole book, some seconds at a million contacts: it is opened between incidents, and nothing asks for it by itself.
 func (k *call) stalePage() (err error) {
 	ctx := k.UserContext()
 	v := staleView{shell: k.shell("desk.book.stale"), Names: map[string]string{}}
