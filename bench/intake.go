@@ -29,28 +29,10 @@ const (
 // intake files tickets through HTTP, under the limits of production but for those on senders, beside the desk's own rate on the same store in the same run:
 // first as many as 64 clients can, then so many a second as are offered.
 func (b bench) intake(ctx context.Context, engine string, e store.Engine) error {
-	d, err := b.desk(ctx, e)
+	d, client, stop, err := b.serve(ctx, engine, e)
 	if err != nil {
 		return err
 	}
-	key, err := auth.OpenKey(filepath.Join(b.dir, "signing-"+engine), true)
-	if err != nil {
-		return err
-	}
-	d.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	url := "http://" + listener.Addr().String()
-	loopback := []*net.IPNet{{IP: net.IPv4(127, 0, 0, 0), Mask: net.CIDRMask(8, 32)}}
-	p := &portal.Portal{DB: d.DB, Book: d.Book, Comms: d.Comms, Desk: d, Words: d.Comms.Words, Gate: &auth.Gate{DB: d.DB, Key: key, Issuer: url, Log: d.Log}, URL: url, Trusted: loopback,
-		Log: slog.New(slog.DiscardHandler), Sending: func() portal.Sending { return portal.Sending{Email: "live", SMS: "live"} }}
-	server := portal.Server(p.Handler(), p.Log)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	client := &fasthttp.HostClient{Addr: listener.Addr().String(), MaxConns: 1024}
-
 	own, err := b.rate(clients, func(worker, i int) error { return fileOne(ctx, d, "own", worker, i) })
 	if err == nil {
 		fmt.Fprintf(b.out, "intake     %-9s desk alone, %d writers         %s\n", engine, clients, own)
@@ -62,8 +44,35 @@ func (b bench) intake(ctx context.Context, engine string, e store.Engine) error 
 	if err == nil {
 		err = b.offer(engine, func(i int) error { return post(client, "offered", 0x1000+i/20, i) }) // other addresses than those before
 	}
-	client.CloseIdleConnections()
-	return errors.Join(err, server.Shutdown(), <-served)
+	return errors.Join(err, stop())
+}
+
+// serve is a whole portal over loopback, and a client of it.
+func (b bench) serve(ctx context.Context, engine string, e store.Engine) (d *desk.Desk, client *fasthttp.HostClient, stop func() error, err error) {
+	if d, err = b.desk(ctx, e); err != nil {
+		return nil, nil, nil, err
+	}
+	key, err := auth.OpenKey(filepath.Join(b.dir, "signing-"+engine), true)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	d.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	url := "http://" + listener.Addr().String()
+	loopback := []*net.IPNet{{IP: net.IPv4(127, 0, 0, 0), Mask: net.CIDRMask(8, 32)}}
+	p := &portal.Portal{DB: d.DB, Book: d.Book, Comms: d.Comms, Desk: d, Words: d.Comms.Words, Gate: &auth.Gate{DB: d.DB, Key: key, Issuer: url, Log: d.Log}, URL: url, Trusted: loopback,
+		Log: slog.New(slog.DiscardHandler), Sending: func() portal.Sending { return portal.Sending{Email: "live", SMS: "live"} }}
+	server := portal.Server(p.Handler(), p.Log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	client = &fasthttp.HostClient{Addr: listener.Addr().String(), MaxConns: 1024}
+	return d, client, func() error {
+		client.CloseIdleConnections()
+		return errors.Join(server.Shutdown(), <-served)
+	}, nil
 }
 
 // post files one ticket by the API, as a stranger behind an address that writes twenty times.

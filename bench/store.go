@@ -78,7 +78,7 @@ func (b bench) desk(ctx context.Context, e store.Engine) (*desk.Desk, error) {
 	book := &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: log}
 	room := &comms.Room{DB: db, Book: book, Words: words, Policy: comms.DefaultPolicy(), Log: log, Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example"}}
 	d := &desk.Desk{DB: db, Book: book, Comms: room, Policy: desk.DefaultPolicy(), Log: log}
-	d.Policy.AckHourly, d.Policy.Flood.Busy = 1<<30, 1<<30
+	d.Policy.AckHourly, d.Policy.Flood.Busy, d.Policy.Identity.Hourly = 1<<30, 1<<30, 1<<30
 	return d, nil
 }
 
