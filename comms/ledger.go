@@ -672,41 +672,56 @@ func (r *Room) tidings(tx *store.Tx, all ...Moved) error {
 // MoveSite moves one site (our ids) in the caller's transaction. It leaves no line in the incident's log, which would be all there is to read when hundreds are checked
 // one by one: the row keeps its history.
 func (r *Room) MoveSite(tx *store.Tx, m Mover, incident, site string, line MoveLine) error {
-	in, _, err := incidents.Get(tx, incident)
-	if err != nil {
+	now, err := r.moveSite(tx, m, incident, site, line)
+	if err != nil || now == nil {
 		return err
 	}
-	if in.State == Closed {
-		return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Number)
-	}
-	id := rowID(incident, site)
-	was, meta, err := rows.Get(tx, id)
-	if err != nil {
-		return err
-	}
-	row, d := was.moved(line, m, tx.Now())
-	switch d {
-	case keepIt:
-		return nil
-	case moveIt:
-	default:
-		return fault.New(fault.Conflict, "the site cannot go from %s to %s: %s %s", was.State, line.State, d.field(), d.said(was.State, line.State))
-	}
-	tx.On(id)
-	if err := rows.Put(tx, id, row, meta.Version); err != nil {
-		return err
-	}
-	now := Moved{Was: was, Now: row, By: m.By}
-	if err := r.moved(tx, now); err != nil {
-		return err
-	}
-	if err := r.tidings(tx, now); err != nil {
+	if err := r.tidings(tx, *now); err != nil {
 		return err
 	}
 	if line.State == Verifying { // no figure of the public pages changes
 		return nil
 	}
 	return r.touchPages(tx)
+}
+
+// moveSite is MoveSite without a word to anybody outside; nil: the site stands there already.
+func (r *Room) moveSite(tx *store.Tx, m Mover, incident, site string, line MoveLine) (*Moved, error) {
+	in, _, err := incidents.Get(tx, incident)
+	if err != nil {
+		return nil, err
+	}
+	if in.State == Closed {
+		return nil, fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Number)
+	}
+	id := rowID(incident, site)
+	was, meta, err := rows.Get(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	row, d := was.moved(line, m, tx.Now())
+	switch d {
+	case keepIt:
+		return nil, nil
+	case moveIt:
+	default:
+		return nil, fault.New(fault.Conflict, "the site cannot go from %s to %s: %s %s", was.State, line.State, d.field(), d.said(was.State, line.State))
+	}
+	tx.On(id)
+	if err := rows.Put(tx, id, row, meta.Version); err != nil {
+		return nil, err
+	}
+	now := &Moved{Was: was, Now: row, By: m.By}
+	return now, r.moved(tx, *now)
+}
+
+// Again says whether a site that had passed was taken up again.
+func (w Row) Again() bool {
+	if n := len(w.History); w.State == FailedSite && n > 0 {
+		was := w.History[n-1].State
+		return was == Passed || was == HandedBack
+	}
+	return false
 }
 
 // RowIn reads an affected site's row; fault.NotFound when it is in no affected set of the incident.

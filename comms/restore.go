@@ -280,10 +280,21 @@ func (r *Room) AuditPoints(ctx context.Context, m Mover, incident, reason string
 			return store.ErrNothing
 		}
 		tx.On(in.ID)
+		var moved []Moved
 		for _, site := range a.Reopened {
-			if err := r.MoveSite(tx, m, in.ID, site, MoveLine{State: FailedSite, Reason: "data correction: " + strings.TrimSpace(reason), Note: "its restore point is older than the standard"}); err != nil {
+			now, err := r.moveSite(tx, m, in.ID, site, MoveLine{State: FailedSite, Reason: "data correction: " + strings.TrimSpace(reason), Note: "its restore point is older than the standard"})
+			if err != nil {
 				return err
 			}
+			if now != nil {
+				moved = append(moved, *now)
+			}
+		}
+		if err := r.tidings(tx, moved...); err != nil { // one message to a person, however many of her sites it is
+			return err
+		}
+		if err := r.touchPages(tx); err != nil {
+			return err
 		}
 		return r.note(tx, in.ID, m.By, "sites_moved", fmt.Sprintf("%d %s", len(a.Reopened), FailedSite))
 	}

@@ -401,7 +401,7 @@ func TestASitesMovesAreSentToItsContacts(t *testing.T) {
 			}
 		}
 	}
-	moves(`{"site_id":"S-1","state":"restoring"}`, `{"site_id":"S-2","state":"restoring"}`, `{"site_id":"S-4","state":"restoring"}`) // which is no news
+	moves(`{"site_id":"S-1","state":"restoring","restore_points":{"files":"2022-04-05T04:00:00Z"}}`, `{"site_id":"S-2","state":"restoring"}`, `{"site_id":"S-4","state":"restoring"}`) // which is no news
 	moves(`{"site_id":"S-1","state":"failed"}`, `{"site_id":"S-2","state":"failed"}`, `{"site_id":"S-4","state":"failed"}`)
 	got := heard()
 	read(got, "ann@acme.example", []string{"did not succeed", "- Acme one", "- Acme two"}, []string{"Bolt", "Handed back"})
@@ -455,8 +455,19 @@ func TestASitesMovesAreSentToItsContacts(t *testing.T) {
 		t.Errorf("by night: %+v", due)
 	}
 	h.clock.Turn(8 * time.Hour)
-	if m := out.to("eli@bolt.example"); !strings.Contains(m.Text, "did not succeed") {
+	if m := out.to("eli@bolt.example"); !strings.Contains(m.Text, "taken them up again") || strings.Contains(m.Text, "did not succeed") { // it had been handed back
 		t.Errorf("in the morning: %s", m.Text)
+	}
+	// An audit that takes a site up again says so to its people, and to nobody else.
+	h.post(auth.Commander, "/api/v1/incidents/"+incident+"/point-audit", map[string]any{"reason": "its files are of the night before"}).want(200).says(`"reopened":["sit_`)
+	audited := map[string]string{}
+	for len(audited) < 2 {
+		if m := out.next(); !strings.HasPrefix(m.To, "duty@") {
+			audited[m.To] += m.Text
+		}
+	}
+	for _, to := range []string{"ann@acme.example", "cy@acme.example"} {
+		read(audited, to, []string{"taken them up again", "- Acme one"}, []string{"did not succeed", "Acme two"})
 	}
 	h.post(auth.Support, "/api/v1/rules/site/stop", map[string]any{"reason": "the ledger is wrong"}).want(200).says(`"state":"stopped"`)
 	was, _ := waits()

@@ -453,7 +453,7 @@ func (k *call) siteList() error {
 		return err
 	}
 	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"),
-		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack}}
+		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
 	}

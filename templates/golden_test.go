@@ -273,7 +273,7 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgAccount, AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: april(6, 10, 0), URL: "https://status.acme.example/support"}},
 		{MsgAccount, AccountNotice{What: NoticeChange, From: april(6, 10, 0), URL: "https://status.acme.example/support"}},
 		{MsgAccount, AccountNotice{What: NoticeRecovery, Number: "K7Q-42M-9XD", URL: "https://status.acme.example/support"}},
-		{MsgSiteNews, SiteNews{Back: []string{"Acme <wiki>"}, Passed: []string{"Acme shop"}, Failed: []string{"Acme forum", "Acme blog"}, URL: "https://status.acme.example/support"}},
+		{MsgSiteNews, SiteNews{Back: []string{"Acme <wiki>"}, Passed: []string{"Acme shop"}, Failed: []string{"Acme forum", "Acme blog"}, Again: []string{"Acme files"}, URL: "https://status.acme.example/support"}},
 		{MsgSiteNews, SiteNews{Back: []string{"Acme wiki"}, URL: "https://status.acme.example/support"}},
 		{MsgSiteBack, SiteBack{Site: "Acme <wiki>", URL: "https://status.acme.example/b/01h455vb4pex5vsknk084sn02q.01h455vb4pex5vsknk084sn02r.1.AbCdEfGhIjKlMnOpQrStUv", Until: april(30, 10, 0)}},
 		{MsgMaintenance, Planned{Title: "Database upgrade", Lines: []string{"Pages cannot be edited for a few minutes.", "", "Nothing is lost."}, Components: "Wiki, API", From: april(20, 2, 0), Until: april(20, 4, 0), URL: "https://status.acme.example/#m-k3v9x0q2m7ab"}},

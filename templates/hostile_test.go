@@ -65,7 +65,7 @@ func checkMessage(t *testing.T, name, words string) {
 		MsgMaintenance:   Planned{Title: words, Lines: []string{words}, Components: words, What: words, Reason: words, URL: words},
 		MsgConfirm:       Confirm{URL: words, Card: words, From: words, Number: words, Account: words},
 		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},
-		MsgSiteNews:      SiteNews{Back: []string{words}, Passed: []string{words}, Failed: []string{words}, URL: words},
+		MsgSiteNews:      SiteNews{Back: []string{words}, Passed: []string{words}, Failed: []string{words}, Again: []string{words}, URL: words},
 		MsgSiteBack:      SiteBack{Site: words, URL: words},
 		MsgSecondReading: SecondReading{Title: words, Severity: words, Headline: words, URL: words},
 	}[name]

@@ -114,6 +114,7 @@ type SiteNews struct {
 	Back   []string `json:"back,omitempty"`   // handed back
 	Passed []string `json:"passed,omitempty"` // said to be whole by a person, without a question to the customer
 	Failed []string `json:"failed,omitempty"` // an attempt to restore them did not succeed
+	Again  []string `json:"again,omitempty"`  // had passed, and are taken up again
 	URL    string   `json:"url"`              // where to write
 }
 

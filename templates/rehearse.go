@@ -71,7 +71,7 @@ func sampleMessage(name string) any {
 	case MsgAccount:
 		return AccountNotice{What: NoticePair, Number: "K7Q-42M-9XD", From: at, URL: "https://status.acme.example/support"}
 	case MsgSiteNews:
-		return SiteNews{Back: []string{"Wiki"}, Passed: []string{"Shop"}, Failed: []string{"Forum"}, URL: "https://status.acme.example/support"}
+		return SiteNews{Back: []string{"Wiki"}, Passed: []string{"Shop"}, Failed: []string{"Forum"}, Again: []string{"Blog"}, URL: "https://status.acme.example/support"}
 	case MsgSiteBack:
 		return SiteBack{Site: "Wiki", URL: "https://status.acme.example/b/x", Until: at}
 	case MsgCode:

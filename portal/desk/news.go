@@ -19,7 +19,7 @@ import (
 // is: what comes up meanwhile is noted in it, and told as it stands when the time is over.
 const siteNews = "site_news"
 
-// TellMoves tells who may speak for sites that they passed without a check of ours, were handed back, or could not be restored: the rest of a site's way stands in its
+// TellMoves tells who may speak for sites that they passed without a check of ours, were handed back, could not be restored, or are taken up again: the rest of a site's way stands in its
 // ticket. All that one act moved is one message to a person, in the transaction of the act, and she gets the next one when the policy's time is over or her
 // night is. What a check passed has told its customer itself, with a question.
 func (d *Desk) TellMoves(tx *store.Tx, all []comms.Moved) error {
@@ -51,7 +51,7 @@ func (d *Desk) TellMoves(tx *store.Tx, all []comms.Moved) error {
 			if f.waits {
 				f.note(m.Now)
 			} else {
-				told.add(person, m.Now.State, d.siteTitle(tx, m.Now.Site))
+				told.add(person, m.Now, d.siteTitle(tx, m.Now.Site))
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func (d *Desk) TellNews(ctx context.Context, due comms.Due) error {
 					return err
 				}
 				if slices.Contains(newsStates, w.State) {
-					told.add(person, w.State, d.siteTitle(tx, site))
+					told.add(person, w, d.siteTitle(tx, site))
 				}
 			}
 			now.About = nil
@@ -166,7 +166,7 @@ type reader struct {
 	news templates.SiteNews
 }
 
-func (l *newsletter) add(person store.Rec[contacts.Contact], state, name string) {
+func (l *newsletter) add(person store.Rec[contacts.Contact], w comms.Row, name string) {
 	if l.readers == nil {
 		l.readers = map[string]*reader{}
 	}
@@ -177,7 +177,10 @@ func (l *newsletter) add(person store.Rec[contacts.Contact], state, name string)
 			r = &reader{to: to, news: templates.SiteNews{URL: strings.TrimSuffix(l.d.Comms.Vendor.URL, "/") + "/support"}}
 			l.readers[key], l.order = r, append(l.order, key)
 		}
-		list := map[string]*[]string{comms.HandedBack: &r.news.Back, comms.Passed: &r.news.Passed, comms.FailedSite: &r.news.Failed}[state]
+		list := map[string]*[]string{comms.HandedBack: &r.news.Back, comms.Passed: &r.news.Passed, comms.FailedSite: &r.news.Failed}[w.State]
+		if w.Again() { // nobody tried in vain: what was given back is not as good as it has to be
+			list = &r.news.Again
+		}
 		if !slices.Contains(*list, name) { // two people who share an address
 			*list = append(*list, name)
 		}
