@@ -192,6 +192,7 @@ const prefetch = 16 << 10
 // Server is a listener's settings: the limits and timeouts of a service that strangers can reach.
 func Server(h fasthttp.RequestHandler, log *slog.Logger) *fasthttp.Server {
 	return &fasthttp.Server{
+		KeepHijackedConns:             true, // the page keeps them, for readers who have it open
 		Handler:                       h,
 		Name:                          "lifeline",
 		ReadBufferSize:                maxHeaders,

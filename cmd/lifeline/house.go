@@ -174,7 +174,7 @@ func (h *house) wire(keyDir string) error {
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage, Look: h.cfg.look}
-	h.page = &page.Server{}
+	h.page = &page.Server{Live: &page.Live{}}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
 	h.changes = &contacts.Changes{DB: h.db, Verbs: slices.Concat(h.book.ChangeVerbs(), h.desk.ChangeVerbs(), portal.StaffVerbs(h.gate, h.promoting)), Log: h.log}
 	h.book.Changes = h.changes

@@ -164,6 +164,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		})
 	}
 	run("page", func() { _ = keeper.Run(work) })
+	run("open pages", func() { h.page.Live.Run(work) })
 	run("search index", func() { _ = h.book.Follow(work) })
 	run("ticket lists", func() { _ = h.desk.FollowTickets(work) })
 	pulls := &contacts.Puller{Book: h.book, Dialer: &outbound.Dialer{Allow: h.cfg.allow}, Keys: h.cfg.pulls, Holder: h.outbox.Holder, Log: h.log}

@@ -27,6 +27,7 @@ type Edition struct {
 	files     []file               // what the static site holds
 	staleAt   time.Time            // wall time of the next promise on it; zero: none
 	languages *languages
+	security  [][2]string // headers of every answer
 }
 
 // Has says whether a path (such as "/en/") is one that this edition answers.

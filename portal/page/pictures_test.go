@@ -42,7 +42,7 @@ func TestPictures(t *testing.T) {
 		}
 		go fasthttp.Serve(ln, s.Front(func(ctx *fasthttp.RequestCtx) { ctx.SetStatusCode(404) }))
 		for _, locale := range []string{"en", "ja"} {
-			for page, rest := range map[string]string{"home": "", "incident": "incidents/" + sampleID, "history": "history", "banner": "banner"} {
+			for page, rest := range map[string]string{"home": "", "incident": "incidents/" + sampleID, "history": "history", "questions": "questions", "banner": "banner"} {
 				if !e.Has("/" + locale + "/" + rest) {
 					continue
 				}

@@ -56,6 +56,7 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")), contents: map[string]*encoded{},
 		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
 	}
+	run.edition.security = run.security
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
 	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.badges, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {

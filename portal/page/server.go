@@ -13,11 +13,18 @@ import (
 //
 // Range is ignored, as RFC 9110 14.2 allows: pages are small, and half a page of a moving edition is worth nothing.
 type Server struct {
+	Live *Live // tells open pages of new editions; nil: they ask by themselves
+
 	shown atomic.Pointer[Edition]
 }
 
-// Show puts an edition in place of the one before, in one step.
-func (s *Server) Show(e *Edition) { s.shown.Store(e) }
+// Show puts an edition in place of the one before, in one step, and then lets open pages know.
+func (s *Server) Show(e *Edition) {
+	s.shown.Store(e)
+	if s.Live != nil {
+		s.Live.publish(e.Number)
+	}
+}
 
 // Shown is the edition that readers get now; nil before the first.
 func (s *Server) Shown() *Edition { return s.shown.Load() }
@@ -27,6 +34,10 @@ func (s *Server) Shown() *Edition { return s.shown.Load() }
 func (s *Server) Front(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		if e := s.shown.Load(); e != nil && plainRead(&ctx.Request.Header) {
+			if s.Live != nil && ctx.Request.Header.IsGet() && string(ctx.Request.Header.RequestURI()) == livePath {
+				s.Live.join(ctx, e.security)
+				return
+			}
 			if d := e.find(ctx); d != nil {
 				d.serve(ctx, e.languages)
 				return

@@ -43,8 +43,22 @@
     }).catch(function () {});
   }
 
+  // One stream says that an edition is there; all readers ask for it within three seconds, and not at once. Where there is no stream, as in a copy
+  // of this page that a file server serves, each asks every minute.
+  var live = false, told = '';
+  if (hint && window.EventSource) {
+    var stream = new EventSource('/live');
+    stream.onopen = function () { live = true; };
+    stream.onerror = function () { live = false; };
+    stream.onmessage = function (event) {
+      if (told && told !== event.data) setTimeout(look, Math.random() * 3000);
+      told = event.data;
+    };
+  }
+
   tick();
   setInterval(tick, 15000);
   look();
-  setInterval(look, 60000);
+  setInterval(function () { if (!live) look(); }, 60000);
+  document.addEventListener('visibilitychange', look);
 })();
