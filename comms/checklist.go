@@ -19,6 +19,7 @@ type Checklist struct {
 	Name   string    `json:"name"`   // "site_check", "method:snapshot"
 	Number int       `json:"number"` // of the version, from 1
 	Title  string    `json:"title"`
+	About  string    `json:"about,omitempty"` // of a playbook: what holds whatever happens, and who does what
 	Items  []Item    `json:"items"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
@@ -29,10 +30,11 @@ type Item struct {
 	Key      string `json:"key" yaml:"key"` // stable across versions, so that figures can be compared
 	Text     string `json:"text" yaml:"text"`
 	Required bool   `json:"required" yaml:"required"`
-	Evidence string `json:"evidence" yaml:"evidence"`         // none, text, number, file, probe
-	MayBeNA  bool   `json:"may_be_na" yaml:"may_be_na"`       // it may be not applicable, with the reason why
-	Stop     bool   `json:"stop_on_fail" yaml:"stop_on_fail"` // once it failed nothing behind it counts
-	Stage    int    `json:"stage" yaml:"stage"`               // items of a stage are done in any order, and only once every required one of the stages before is
+	Evidence string `json:"evidence" yaml:"evidence"`             // none, text, number, file, probe
+	MayBeNA  bool   `json:"may_be_na" yaml:"may_be_na"`           // it may be not applicable, with the reason why
+	Stop     bool   `json:"stop_on_fail" yaml:"stop_on_fail"`     // once it failed nothing behind it counts
+	Stage    int    `json:"stage" yaml:"stage"`                   // items of a stage are done in any order, and only once every required one of the stages before is
+	Role     string `json:"role,omitempty" yaml:"role,omitempty"` // of a playbook: the role in the incident that does it
 }
 
 // What an item asks to be written down.
@@ -112,6 +114,7 @@ const (
 func (l Checklist) bad() (f []fault.Field) {
 	f = prose{most: 60, required: true}.bad(f, "name", l.Name)
 	f = prose{most: 120, required: true}.bad(f, "title", l.Title)
+	f = prose{most: mostNotes, lines: true}.bad(f, "about", l.About)
 	if n := len(l.Items); n == 0 || n > mostItems {
 		f = append(f, wrong("items", "has %d entries; 1 to %d are allowed", n, mostItems))
 	}
@@ -134,6 +137,9 @@ func badItems(f []fault.Field, field string, items []Item) []fault.Field {
 		seen[it.Key] = true
 		f = prose{most: 300, required: true}.bad(f, at+"text", it.Text)
 		f = oneOf(f, at+"evidence", it.Evidence, evidences...)
+		if it.Role != "" {
+			f = oneOf(f, at+"role", it.Role, IncidentRoles()...)
+		}
 		if it.Stage < 0 {
 			f = append(f, wrong(at+"stage", "must be 0 or more"))
 		}
@@ -178,7 +184,7 @@ func (r *Room) publishChecklist(tx *store.Tx, by string, l Checklist) (rec store
 	if err != nil && fault.Of(err) != fault.NotFound {
 		return rec, err
 	}
-	l = Checklist{Name: l.Name, Number: last.Value.Number + 1, Title: strings.TrimSpace(l.Title), Items: l.Items, By: by, At: tx.Now()}
+	l = Checklist{Name: l.Name, Number: last.Value.Number + 1, Title: strings.TrimSpace(l.Title), About: strings.TrimSpace(l.About), Items: l.Items, By: by, At: tx.Now()}
 	id := checklists.NewID()
 	tx.On(id)
 	return put(tx, checklists, id, l, 0)
@@ -198,6 +204,13 @@ func (r *Room) NewestChecklist(tx *store.Tx, name string) (store.Rec[Checklist],
 	rec, err := newestChecklist(tx, name)
 	if items := r.Policy.Checklists[name]; fault.Of(err) == fault.NotFound && len(items) > 0 {
 		return r.publishChecklist(tx, "system:policy", Checklist{Name: name, Title: name, Items: items})
+	}
+	if fault.Of(err) == fault.NotFound && strings.HasPrefix(name, PlaybookPrefix) {
+		l, err := shippedPlaybook(name)
+		if err != nil {
+			return rec, err
+		}
+		return r.publishChecklist(tx, "system:policy", l)
 	}
 	return rec, err
 }

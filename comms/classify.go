@@ -81,6 +81,9 @@ const Classification = "classification"
 // promises them within the policy's time. version is the one that the caller saw; 0 is any.
 func (r *Room) Classify(ctx context.Context, by, incident string, version int64, c Classify) (store.Rec[Incident], error) {
 	return r.change(ctx, store.Act{By: by, Verb: "incident.classify", Reason: c.Reason}, incident, version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
+		if err := in.commandedBy(by); err != nil {
+			return in, err
+		}
 		if c.Category == "" {
 			c.Category = in.Category
 		}
@@ -93,7 +96,12 @@ func (r *Room) Classify(ctx context.Context, by, incident string, version int64,
 		to.DetectedAt = c.DetectedAt.UTC()
 		now := tx.Now()
 		to.ClassifiedAt, to.ClassifiedBy = &now, by
-		if err := r.keep(tx, id, Classification, by); err != nil {
+		for _, what := range []string{Classification, SeverityDue} {
+			if err := r.keep(tx, id, what, by); err != nil {
+				return in, err
+			}
+		}
+		if err := r.becomesGrave(tx, id, by, in, &to); err != nil {
 			return in, err
 		}
 		if err := r.owesWord(tx, id, to); err != nil {

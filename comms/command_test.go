@@ -44,7 +44,7 @@ func TestWhoIsOnDutyIsCalledAtDeclaring(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	h.clock.Turn(6 * time.Minute)
-	if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil || len(h.notices("deadline")) != 1 {
+	if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil || len(h.notices("deadline")) != 2 { // command, and the confirmation of the role for comms
 		t.Errorf("nobody took command: %+v %v", h.notices("deadline"), err)
 	}
 	if _, err := h.TakeCommand(ctx, "stf_kim", in.ID, " "); fault.Of(err) != fault.Invalid {
@@ -60,8 +60,14 @@ func TestWhoIsOnDutyIsCalledAtDeclaring(t *testing.T) {
 	if n := len(slices.DeleteFunc(h.logged(in.ID), func(what string) bool { return what != "commander" })); n != 2 {
 		t.Errorf("the log has %d lines of command", n)
 	}
+	if _, err := h.TakeRole(ctx, "stf_com", in.ID, RoleComms, ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := h.ConfirmSeverity(ctx, "stf_kim", in.ID, "P0", ""); err != nil {
+		t.Error(err)
+	}
 	h.clock.Turn(40 * time.Minute)
-	if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil || len(h.notices("deadline")) != 1 {
+	if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil || len(h.notices("deadline")) != 2 {
 		t.Errorf("the ladder goes on: %+v %v", h.notices("deadline"), err)
 	}
 }

@@ -51,6 +51,9 @@ type Incident struct {
 	Integrity     *Integrity `json:"integrity,omitempty"` // of the whole affected set; nil: none recorded, or sites were added since
 	Drill         bool       `json:"drill"`
 	FrozenAt      *time.Time `json:"frozen_at,omitempty"` // since when planned changes are forbidden
+	Crew          []Seat     `json:"crew,omitempty"`      // who has which role; read it by Seat
+	Contributors  []string   `json:"contributors,omitempty"`
+	Informed      []string   `json:"informed,omitempty"`
 }
 
 // The states of an incident.
@@ -189,6 +192,10 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 		}
 		id := incidents.NewID()
 		tx.On(id)
+		call, err := r.crew(tx, &in)
+		if err != nil {
+			return err
+		}
 		if rec, err = put(tx, incidents, id, in, 0); err != nil {
 			return err
 		}
@@ -206,7 +213,10 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 		if err := also(tx, id); err != nil {
 			return err
 		}
-		return r.callOut(tx, id, in)
+		if err := r.beginPlaybooks(tx, id, by, in); err != nil {
+			return err
+		}
+		return r.callOut(tx, id, in, call)
 	})
 	return rec, err
 }
@@ -278,6 +288,8 @@ type Amend struct {
 	DetectedBy    *string    `json:"detected_by"`
 	Commander     *string    `json:"commander"`
 	Pinned        *[]string  `json:"pinned"`
+	Contributors  *[]string  `json:"contributors"` // ids of staff
+	Informed      *[]string  `json:"informed"`
 	Reason        string     `json:"reason"`
 }
 
@@ -289,6 +301,8 @@ func (a Amend) bad(p Policy, in Incident, now time.Time) (f []fault.Field) {
 	f = oneOf(f, "state", changed.State, Open, Resolved, Closed)
 	f = prose{most: 200}.bad(f, "commander", changed.Commander)
 	f = list{most: 10, prose: prose{most: 300}}.bad(f, "pinned", changed.Pinned)
+	f = meetingList.bad(f, "contributors", changed.Contributors)
+	f = meetingList.bad(f, "informed", changed.Informed)
 	if changed.Severity != in.Severity || changed.State != in.State {
 		f = reasonProse.bad(f, "reason", a.Reason)
 	}
@@ -307,8 +321,13 @@ func (a Amend) on(in Incident) Incident {
 	if a.DetectedAt != nil {
 		in.DetectedAt = a.DetectedAt.UTC()
 	}
-	if a.Pinned != nil {
-		in.Pinned = *a.Pinned
+	for _, s := range []struct {
+		from *[]string
+		to   *[]string
+	}{{a.Pinned, &in.Pinned}, {a.Contributors, &in.Contributors}, {a.Informed, &in.Informed}} {
+		if s.from != nil {
+			*s.to = *s.from
+		}
 	}
 	return in
 }
@@ -317,28 +336,60 @@ func (a Amend) on(in Incident) Incident {
 // An incident with a site that is not handed back cannot be closed: one such site is named. version is the one that the caller saw; 0 is any.
 func (r *Room) Amend(ctx context.Context, by, incident string, version int64, a Amend) (rec store.Rec[Incident], err error) {
 	return r.change(ctx, store.Act{By: by, Verb: "incident.amend", Reason: a.Reason}, incident, version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
+		if err := in.commandedBy(by); err != nil {
+			return in, err
+		}
 		if f := a.bad(r.Policy, in, tx.Now()); len(f) > 0 {
 			return in, fault.BadFields(f...)
 		}
-		to := a.on(in)
-		if to.State == Closed && in.State != Closed {
-			if err := r.allHandedBack(tx, id, in); err != nil {
-				return in, err
-			}
-			if err := in.openCohorts(); err != nil {
-				return in, err
-			}
-		}
-		if err := r.moveState(tx, id, by, in, &to); err != nil {
+		return r.amend(tx, id, by, in, a)
+	})
+}
+
+// amend changes an incident by what was found good.
+func (r *Room) amend(tx *store.Tx, id, by string, in Incident, a Amend) (Incident, error) {
+	to := a.on(in)
+	if to.State == Closed && in.State != Closed {
+		if err := r.allHandedBack(tx, id, in); err != nil {
 			return in, err
 		}
-		if to.State != in.State || to.Severity != in.Severity {
-			if err := r.owesWord(tx, id, to); err != nil {
-				return in, err
-			}
+		if err := in.openCohorts(); err != nil {
+			return in, err
 		}
-		return to, r.noteChanges(tx, id, by, in, to, a.Reason)
-	})
+	}
+	if to.Commander != in.Commander {
+		now := to.Seat(RoleCommander)
+		if now.CalledAt, now.ConfirmedAt = tx.Now(), (time.Time{}); now.Person == by {
+			now.ConfirmedAt = tx.Now()
+		}
+		to.seat(now)
+		if err := r.commandPasses(tx, id, by, now, to); err != nil {
+			return in, err
+		}
+	}
+	if err := r.moveState(tx, id, by, in, &to); err != nil {
+		return in, err
+	}
+	if to.State != in.State || to.Severity != in.Severity {
+		if err := r.owesWord(tx, id, to); err != nil {
+			return in, err
+		}
+		if err := r.becomesGrave(tx, id, by, in, &to); err != nil {
+			return in, err
+		}
+		if err := r.keepCrew(tx, id, by, to, false); err != nil {
+			return in, err
+		}
+		if err := r.meets(tx, id, to); err != nil {
+			return in, err
+		}
+	}
+	if to.Severity != in.Severity && by == to.Commander {
+		if err := r.keep(tx, id, SeverityDue, by); err != nil {
+			return in, err
+		}
+	}
+	return to, r.noteChanges(tx, id, by, in, to, a.Reason)
 }
 
 // moveState keeps the times and promises that hang on an incident's state.
@@ -359,6 +410,9 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if to.State != Closed {
 		return nil
 	}
+	if err := r.endPlaybooks(tx, id, in); err != nil {
+		return err
+	}
 	for _, what := range []string{FullScope, CoverageDue, Classification, Command} {
 		if err := r.keep(tx, id, what, by); err != nil {
 			return err
@@ -373,6 +427,7 @@ func (r *Room) noteChanges(tx *store.Tx, id, by string, in, to Incident, reason 
 		{"commander", in.Commander, to.Commander}, {"title", in.Title, to.Title}, {"impact", in.Impact, to.Impact},
 		{"scope_estimate", in.ScopeEstimate, to.ScopeEstimate}, {"summary", in.Summary, to.Summary},
 		{"detected_by", in.DetectedBy, to.DetectedBy}, {"pinned", strings.Join(in.Pinned, " | "), strings.Join(to.Pinned, " | ")},
+		{"contributors", strings.Join(in.Contributors, ", "), strings.Join(to.Contributors, ", ")}, {"informed", strings.Join(in.Informed, ", "), strings.Join(to.Informed, ", ")},
 		{"detected_at", in.DetectedAt.UTC().Format(time.RFC3339), to.DetectedAt.UTC().Format(time.RFC3339)},
 	} {
 		if c.from == c.to {
@@ -484,4 +539,27 @@ func (r *Room) IncidentLog(ctx context.Context, incident, after string, most int
 		return err
 	})
 	return page, next, err
+}
+
+// mostNotesRead bounds how many lines of some sorts are read out of a log at once.
+const mostNotesRead = 100
+
+// NotesOf are the newest lines of an incident's log that are of some sorts, oldest first; at most 100.
+func (r *Room) NotesOf(ctx context.Context, incident string, what ...string) (all []store.Rec[Entry], err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		for rec, err := range entries.Scan(tx, store.Query{Index: "incident", Equal: []any{incident}, Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			if slices.Contains(what, rec.Value.What) {
+				if all = append(all, rec); len(all) == mostNotesRead {
+					break
+				}
+			}
+		}
+		slices.Reverse(all)
+		return nil
+	})
+	return all, err
 }

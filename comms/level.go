@@ -83,6 +83,9 @@ func (r *Room) Raise(ctx context.Context, by, incident string, version int64, se
 		}
 		to := in
 		to.Severity = severity
+		if err := r.becomesGrave(tx, id, by, in, &to); err != nil {
+			return in, err
+		}
 		return to, r.noteChanges(tx, id, by, in, to, reason)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ type Post struct {
 	Role   string `yaml:"role" json:"role,omitempty"`
 	Region string `yaml:"region" json:"region,omitempty"` // "": whoever is on duty anywhere
 	Person string `yaml:"person" json:"person,omitempty"` // id of staff, instead of a role
+
+	// Seat is a role in the incident, instead of a role on the staff: one of IncidentRoles, "all", or "open" for those who were called and have not confirmed.
+	Seat    string `yaml:"seat" json:"seat,omitempty"`
+	StandIn bool   `yaml:"stand_in" json:"stand_in,omitempty"` // of the seat, whoever stands in for it
 }
 
 // onDuty is the ladder of what has none of its own, once there is staff: whoever commands, then with her whoever speaks, then management.
@@ -37,6 +42,9 @@ func (r *Room) ladder(d Deadline) Ladder {
 	}
 	if d.Task() {
 		return r.Policy.OnDuty[:1]
+	}
+	if own := crewLadder(d.What); own != nil {
+		return own
 	}
 	return r.Policy.OnDuty
 }
@@ -100,6 +108,22 @@ func (p *paging) people(rung Rung) (all []Direct, err error) {
 		add(known)
 	}
 	return all, nil
+}
+
+// reached are those of a deadline's rung, with the people of its incident where the rung names them by what they are there.
+func (p *paging) reached(d Deadline, rung Rung) ([]Direct, error) {
+	if !slices.ContainsFunc(rung.Staff, func(post Post) bool { return post.Seat != "" }) {
+		return p.people(rung)
+	}
+	var in Incident
+	if d.Incident != "" {
+		var err error
+		if in, _, err = incidents.Get(p.tx, d.Incident); err != nil {
+			return nil, err
+		}
+	}
+	rung.Staff = in.posts(rung.Staff)
+	return p.people(rung)
 }
 
 // until is when all of them may be paged; zero: now.
@@ -250,7 +274,7 @@ func (r *Room) fire(p *paging, id string) error {
 	ladder, rung := r.ladder(d), d.Rung
 	var people []Direct
 	if rung < len(ladder) {
-		if people, err = p.people(ladder[rung]); err != nil {
+		if people, err = p.reached(d, ladder[rung]); err != nil {
 			return err
 		}
 		wait, err := p.until(people)

@@ -42,6 +42,7 @@ type Policy struct {
 	PointStandard time.Duration            `yaml:"point_standard" json:"point_standard"` // a restore point that lies further back before the loss is older than the standard
 	Texting       Texting                  `yaml:"texting" json:"texting"`               // what an SMS costs, and how fast it goes
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
+	Playbooks     map[string][]string      `yaml:"playbooks" json:"playbooks"`           // by category, and "default": the playbooks with which a grave incident begins
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
 
 	// Automatic is what the ledger says by itself.
@@ -56,6 +57,13 @@ type Policy struct {
 
 	// CategoryNames is how desk and page call a category; without one they use the built-in word, or the category as it is.
 	CategoryNames map[string]string `yaml:"category_names" json:"category_names"`
+
+	// SeverityConfirmed is within what whoever took command of a grave incident says that it is as grave as was said.
+	SeverityConfirmed time.Duration `yaml:"severity_confirmed" json:"severity_confirmed"`
+
+	// Meeting is how often the core team of a grave incident meets; MeetingLate is when one that has not been closed counts as late.
+	Meeting     time.Duration `yaml:"meeting" json:"meeting"`
+	MeetingLate time.Duration `yaml:"meeting_late" json:"meeting_late"`
 }
 
 // ComponentPolicy names a part of the vendor's service for the public pages, in their order. An update's scope.products name it by Name.
@@ -105,6 +113,8 @@ func DefaultPolicy() Policy {
 		Ladders:    map[string]Ladder{},
 		OnDuty:     onDuty(),
 		Call:       call, Commanded: commanded,
+		SeverityConfirmed: 15 * time.Minute,
+		Meeting:           3 * time.Hour, MeetingLate: 30 * time.Minute,
 		SecondRead: time.Hour,
 		Classify:   time.Hour,
 		PageOnly:   15 * time.Minute,
@@ -126,6 +136,7 @@ func DefaultPolicy() Policy {
 		PointStandard: 5 * time.Minute,
 		Automatic:     defaultAutomatic(),
 		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
+		Playbooks:     defaultPlaybooks(),
 		Checklists:    map[string][]Item{SiteCheckList: defaultSiteCheck()},
 	}
 }
@@ -171,7 +182,7 @@ func (p Policy) Check() error {
 			bad("first_word."+bounded(channel), "must be a duration above 0 for one of email, sms, page, ticket")
 		}
 	}
-	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "severity_confirmed": p.SeverityConfirmed, "meeting": p.Meeting, "meeting_late": p.MeetingLate, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}
@@ -209,6 +220,7 @@ func (p Policy) Check() error {
 		f = oneOf(f, fmt.Sprintf("comms.page_entry[%d]", i), severity, severities...)
 	}
 	f = p.badReviews(f)
+	f = p.badPlaybooks(f)
 	f = badLevels(f, p.Levels)
 	f = badDirect(f, "comms.internal", p.Internal)
 	for i, name := range p.InternalNames {
@@ -240,8 +252,12 @@ func (l Ladder) bad(f []fault.Field, name string) []fault.Field {
 		}
 		f = badDirect(f, field+".to", rung.To)
 		for j, post := range rung.Staff {
-			if (post.Role == "") == (post.Person == "") {
-				f = append(f, wrong(fmt.Sprintf("%s.staff[%d]", field, j), "must name a role or a person"))
+			at := fmt.Sprintf("%s.staff[%d]", field, j)
+			if named := len(slices.DeleteFunc([]string{post.Role, post.Person, post.Seat}, func(s string) bool { return s == "" })); named != 1 {
+				f = append(f, wrong(at, "must name a role, a person or a seat"))
+			}
+			if post.Seat != "" {
+				f = oneOf(f, at+".seat", post.Seat, append(IncidentRoles(), SeatAll, SeatOpen)...)
 			}
 		}
 	}

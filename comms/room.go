@@ -39,6 +39,9 @@ type Room struct {
 	// Staffed finds the people of a rung that names them by what they are, by every way on which they are told; nil: nobody is known by name.
 	Staffed func(tx *store.Tx, p Post, at time.Time) ([]Direct, error)
 
+	// Rostered names who is on duty for a role of the staff by a rota, in its order; nil: there are no rotas.
+	Rostered func(tx *store.Tx, role string, at time.Time) ([]string, error)
+
 	// Also are standing duties of rooms that this one knows nothing of.
 	Also []Duty
 

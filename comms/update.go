@@ -577,13 +577,18 @@ func (r *Room) AskApproval(ctx context.Context, by, id string) (told int, err er
 		if err != nil {
 			return err
 		}
-		ladder := r.Policy.Ladders[ApprovalDue]
-		if len(ladder) == 0 || len(ladder[0].To) == 0 {
+		due := approvalOf(u, tx.Now())
+		var people []Direct
+		if ladder := r.ladder(due); len(ladder) > 0 {
+			if people, err = r.paging(tx, tx.Now()).reached(due, ladder[0]); err != nil {
+				return err
+			}
+		}
+		if told = len(people); told == 0 {
 			return fault.New(fault.Conflict, "nobody is named to be asked (comms.ladders.%s of the policy); pass the address of the draft on to an approver", ApprovalDue)
 		}
-		told = len(ladder[0].To)
 		tx.On(id, in.ID)
-		if err := r.Move(tx, approvalOf(u, tx.Now())); err != nil {
+		if err := r.Move(tx, due); err != nil {
 			return err
 		}
 		return r.note(tx, in.ID, by, "asked_approval", fmt.Sprintf("update %d", u.Value.Number))

@@ -145,6 +145,7 @@ type closeBody struct {
 type checklistBody struct {
 	Name  string       `json:"name"`
 	Title string       `json:"title"`
+	About string       `json:"about,omitempty"`
 	Items []comms.Item `json:"items"`
 }
 
@@ -307,7 +308,7 @@ func (p *Portal) checkRoutes() []route {
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Title: in.Title, Items: in.Items})
+			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Title: in.Title, About: in.About, Items: in.Items})
 			if err != nil {
 				return err
 			}

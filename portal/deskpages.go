@@ -313,6 +313,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/tasks?incident=" + d.Incident
 	case comms.Classification:
 		return "/desk/incidents/" + d.Incident + "#classify"
+	case comms.RolesDue, comms.SeverityDue, comms.Meeting:
+		return "/desk/incidents/" + d.Incident + "/team#" + k.sort(d)
 	case comms.Command:
 		return "/desk/incidents/" + d.Incident
 	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:
@@ -340,17 +342,19 @@ func (k *call) declare() error {
 // roomView is the incident room: what is due first, then every figure with the list behind it.
 type roomView struct {
 	shell
-	Incident incidentAnswer
-	Age      time.Duration
-	Due      []dueLine
-	Ledger   templates.Figures
-	Updates  []updateAnswer
-	Told     *updateAnswer // the newest published one
-	Reach    *comms.Reach
-	Log      []entryAnswer
-	Waiting  int // new tickets in this incident's queue
-	Notice   map[string]string
-	Judged   judged
+	Incident  incidentAnswer
+	Age       time.Duration
+	Due       []dueLine
+	Ledger    templates.Figures
+	Updates   []updateAnswer
+	Told      *updateAnswer // the newest published one
+	Reach     *comms.Reach
+	Log       []entryAnswer
+	Waiting   int // new tickets in this incident's queue
+	Seats     []seatAnswer
+	Playbooks []comms.Playbook
+	Notice    map[string]string
+	Judged    judged
 }
 
 // Untold is how many people of the newest update's audience got nothing.
@@ -404,8 +408,14 @@ func (k *call) roomView() (roomView, error) {
 	if err != nil {
 		return v, err
 	}
-	for _, e := range log {
-		v.Log = append([]entryAnswer{{e.ID, e.Value}}, v.Log...)
+	if v.Log, err = k.read(log); err != nil {
+		return v, err
+	}
+	if v.Playbooks, err = k.p.Comms.PlaybooksOf(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Seats, err = k.seats(rec.Value); err != nil {
+		return v, err
 	}
 	waiting, _, err := k.p.Desk.Tickets(ctx, desk.Filter{Queue: id, State: desk.New, Limit: maxList})
 	v.Waiting = len(waiting)

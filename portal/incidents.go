@@ -16,7 +16,8 @@ import (
 type incidentAnswer struct {
 	object
 	comms.Incident
-	URL string `json:"url"`
+	URL  string       `json:"url"`
+	Crew []comms.Seat `json:"crew"` // every role, with nobody in those that are empty
 
 	Queue     string            `json:"queue"` // of its tickets, which is there at once
 	QueueURL  string            `json:"queue_url"`
@@ -26,7 +27,7 @@ type incidentAnswer struct {
 }
 
 func (p *Portal) incident(rec store.Rec[comms.Incident]) incidentAnswer {
-	a := incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short, Queue: rec.ID,
+	a := incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short, Crew: rec.Value.Seats(), Queue: rec.ID,
 		QueueURL: p.URL + "/desk/tickets?queue=" + rec.ID, Dashboard: p.URL + "/desk/incidents/" + rec.ID + "/tickets", SLA: map[string]string{}, Flow: p.Desk.Policy.WorkflowOf(rec.Value.Category)}
 	for priority, d := range p.Desk.Policy.Within(rec.Value.Category) {
 		a.SLA[priority] = d.String()
@@ -89,7 +90,7 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, p.incident(rec))
 		}},
-		{method: "PATCH", path: base + "/:id", right: auth.IncidentEdit, tag: "incidents", summary: "change severity, state, category, title, summary, impact, commander or pinned facts",
+		{method: "PATCH", path: base + "/:id", right: auth.IncidentEdit, tag: "incidents", summary: "change severity, state, category, title, summary, impact, commander, pinned facts, or who contributes and is informed",
 			body: comms.Amend{}, answer: incidentAnswer{}, do: func(k *call) error {
 				var in comms.Amend
 				if err := decode(k.Ctx, &in); err != nil {
@@ -97,6 +98,9 @@ func (p *Portal) incidentRoutes() []route {
 				}
 				version, err := k.ifMatch()
 				if err != nil {
+					return err
+				}
+				if err := k.allStaff(in); err != nil {
 					return err
 				}
 				rec, err := p.Comms.Amend(k.UserContext(), k.person.ID, k.Params("id"), version, in)

@@ -147,6 +147,20 @@ var mayUse = map[string]string{
 	"POST /desk/tickets/:number/account":     "commander support",
 	"GET /desk/search":                       desks,
 
+	"GET /api/v1/incidents/:id/roles":                 everyone,
+	"POST /api/v1/incidents/:id/roles/:role/take":     members,
+	"PUT /api/v1/incidents/:id/roles/:role":           "commander",
+	"POST /api/v1/incidents/:id/severity":             "commander",
+	"POST /api/v1/incidents/:id/meetings":             workers,
+	"GET /api/v1/playbooks":                           everyone,
+	"GET /api/v1/incidents/:id/playbooks":             everyone,
+	"POST /api/v1/incidents/:id/playbooks":            workers,
+	"POST /api/v1/incidents/:id/playbooks/:run/steps": workers,
+	"GET /desk/incidents/:id/playbooks":               pages,
+	"POST /desk/incidents/:id/playbooks":              workers,
+	"GET /desk/incidents/:id/team":                    pages,
+	"POST /desk/incidents/:id/team":                   members,
+
 	"GET /api/v1/levels":               everyone,
 	"POST /api/v1/incidents/:id/raise": "commander approver engineer",
 	"POST /desk/incidents/:id/raise":   "commander approver engineer",
@@ -372,6 +386,7 @@ const (
 	approvers = "commander approver"
 	checkers  = "support engineer"
 	workers   = "commander comms support engineer security"
+	members   = "commander comms approver support engineer security"
 	changers  = "commander comms approver support security auditor"
 	desks     = "commander comms support security auditor"
 )

@@ -31,6 +31,7 @@ var viewFiles = []string{
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html", "desk_questions.html",
+	"desk_team.html", "desk_playbooks.html",
 	"form_subscribe.html", "form_verify.html",
 }
 
@@ -76,6 +77,8 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"resulted":   resulted,
 			"heldSays":   heldSays,
 			"changesays": changeSays,
+			"who":        func(words templates.Catalog, id, name string) whoever { return whoever{words, id, name} },
+			"seated":     func(words templates.Catalog, s seatAnswer, now time.Time) seated { return seated{s, words, now} },
 			"drawn":      func(code auth.QR, says string) drawn { return drawn{code, says} },
 			"app":        func(link string) template.URL { return template.URL(link) }, // otpauth, made by us out of escaped parts
 		}, viewFiles...)
@@ -182,6 +185,11 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 		}
 		return words.T("desk.log."+e.What, args...)
 	}
+	if e.What == "role" || e.What == "stand_in" {
+		if role, text, found := strings.Cut(e.Text, ": "); found && words.Has("desk.seat."+role) {
+			return words.T("desk.log."+e.What, words.T("desk.seat."+role), text)
+		}
+	}
 	if key := logChanges[e.What]; key != "" {
 		if was, now, changed := strings.Cut(e.Text, " → "); changed {
 			now, why, because := strings.Cut(now, ": ")
@@ -206,6 +214,8 @@ var logForms = map[string]*regexp.Regexp{
 	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
 	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
+	"playbook": regexp.MustCompile(`(?s)^(.*)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
+	"meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }
 
@@ -213,7 +223,7 @@ var logForms = map[string]*regexp.Regexp{
 var logChanges = map[string]string{
 	"severity": "desk.severity", "state": "desk.state", "category": "desk.f.category", "commander": "desk.commander", "title": "desk.f.title", "impact": "desk.f.impact",
 	"scope_estimate": "desk.log.scope_estimate", "summary": "desk.f.summary", "detected_by": "desk.f.detected_by", "pinned": "desk.log.pinned", "detected_at": "desk.log.detected_at",
-	"security_cause": "desk.log.security_cause",
+	"security_cause": "desk.log.security_cause", "contributors": "desk.team.contributors", "informed": "desk.team.informed",
 }
 
 // logValue is a value that changed, as people say it.

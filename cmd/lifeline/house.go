@@ -180,7 +180,7 @@ func (h *house) wire(keyDir string) error {
 	h.book.Changes = h.changes
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}
-	h.comms.Staffed = h.portal.Staffed
+	h.comms.Staffed, h.comms.Rostered = h.portal.Staffed, h.desk.Rostered
 	return nil
 }
 

@@ -62,6 +62,7 @@ const (
 	IncidentDeclare Right = "incident.declare"
 	IncidentEdit    Right = "incident.edit"  // severity, state, close
 	IncidentRaise   Right = "incident.raise" // make it graver
+	IncidentRole    Right = "incident.role"  // have a role in it
 	IncidentRead    Right = "incident.read"  // with its log, ledger and coverage
 
 	AffectedSet  Right = "affected.set"
@@ -143,6 +144,7 @@ var table = []line{
 	{IncidentDeclare, "declare an incident", grants{Commander: Yes, Comms: Yes, Support: Yes, Automation: Yes}},
 	{IncidentEdit, "change an incident's severity or state, and close it", grants{Commander: Yes}},
 	{IncidentRaise, "make an incident graver by judgement", grants{Commander: Yes, Approver: WithReason, Engineer: WithReason}},
+	{IncidentRole, "take or confirm a role in an incident, as far as one's own role may do what it does", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes}},
 	{IncidentRead, "read incidents, their log, ledger and coverage", grants{Commander: Yes, Comms: Yes, Approver: Yes, Support: Yes, Engineer: Yes, Security: Yes, Automation: Yes, Auditor: Yes}},
 
 	{AffectedSet, "load the affected sites", grants{Commander: Yes, Engineer: Yes, Automation: Yes}},

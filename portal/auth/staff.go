@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -312,4 +313,24 @@ func (g *Gate) SetUp(ctx context.Context, baseURL string) (string, error) {
 		return "", err
 	}
 	return linkTo(baseURL, EnrolPath, id+"."+plain), nil
+}
+
+// Able are those of the staff who can be called and who have a right in one of their roles without a condition, by name.
+func (g *Gate) Able(ctx context.Context, right Right) (all []Member, err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		now := g.now()
+		for rec, err := range staff.Scan(tx, store.Query{Index: "email", Limit: mostStaff}) {
+			if err != nil {
+				return err
+			}
+			able := slices.ContainsFunc(rec.Value.Roles, func(r Role) bool { return Can(r, right) == Yes })
+			if state := rec.Value.State(now); able && (state == "active" || state == "invited") {
+				all = append(all, Member{rec.ID, rec.Value.Name})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
 }

@@ -185,6 +185,15 @@ func (d *Desk) OnShift(tx *store.Tx, role, region string, at time.Time) ([]Slot,
 	}), nil
 }
 
+// Rostered names who is on duty for a role at a moment, in the order of the rotas.
+func (d *Desk) Rostered(tx *store.Tx, role string, at time.Time) (ids []string, err error) {
+	on, err := d.OnShift(tx, role, "", at)
+	for _, s := range on {
+		ids = append(ids, s.Person)
+	}
+	return ids, err
+}
+
 // ShiftEnds is when somebody who is on duty at a moment goes off duty; false when she is not on duty by any rota. Shifts of hers that touch are one.
 func (d *Desk) ShiftEnds(tx *store.Tx, person string, at time.Time) (end time.Time, on bool, err error) {
 	all, err := planned(tx, at, at.Add(48*time.Hour), anyRota)
