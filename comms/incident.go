@@ -20,7 +20,8 @@ type Incident struct {
 	Number        int        `json:"number"` // counts up from 1; in feed ids
 	Short         string     `json:"short"`  // 12 lower-case letters and digits, stable for ever; the id on public pages
 	Title         string     `json:"title"`
-	Severity      string     `json:"severity"` // P0 to P3
+	Severity      string     `json:"severity"`         // P0 to P3
+	Levels        []LevelWas `json:"levels,omitempty"` // the severities that it had before, oldest first
 	Category      string     `json:"category"`
 	Summary       string     `json:"summary"`
 	Impact        string     `json:"impact"`
@@ -471,6 +472,9 @@ func (r *Room) change(ctx context.Context, act store.Act, incident string, was i
 		to, err := decide(tx, have.ID, have.Value)
 		if err != nil {
 			return err
+		}
+		if to.Severity != have.Value.Severity {
+			to.Levels = append(slices.Clone(to.Levels), LevelWas{have.Value.Severity, tx.Now()})
 		}
 		if rec, err = put(tx, incidents, have.ID, to, have.Version); err != nil {
 			return err

@@ -6,11 +6,28 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/templates"
 )
+
+// LevelWas is a severity that an incident had, and until when.
+type LevelWas struct {
+	Severity string    `json:"severity"`
+	Until    time.Time `json:"until"`
+}
+
+// severityAt is the severity that holds at a moment, of one that was another before.
+func severityAt(was []LevelWas, now string, at time.Time) string {
+	for _, l := range was {
+		if at.Before(l.Until) {
+			return l.Severity
+		}
+	}
+	return now
+}
 
 // Severities are the levels, the gravest first.
 func Severities() []string { return slices.Clone(severities) }

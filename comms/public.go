@@ -27,6 +27,7 @@ type PublicIncident struct {
 	templates.Incident            // its ID is the short public one
 	State              string     // open, resolved, closed
 	Phase              string     // of the newest update
+	Levels             []LevelWas // the severities that it had before, oldest first
 	Created            time.Time  // declared
 	Updated            time.Time  // newest change of what is shown
 	Monitoring         *time.Time // when it reached that phase
@@ -41,6 +42,9 @@ type PublicIncident struct {
 	FirstWord          *time.Time         // when the first word was public; nil: nobody has said anything yet
 }
 
+// SeverityAt is the severity that it had at a moment.
+func (p PublicIncident) SeverityAt(at time.Time) string { return severityAt(p.Levels, p.Severity, at) }
+
 // entryOf says whether an incident of which nobody has said anything yet is on the page for its level alone. What its declarer typed is not shown:
 // nobody else has read it. A security incident is not on the page before somebody decides so.
 func (p Policy) entryOf(in Incident) bool {
@@ -52,7 +56,7 @@ func (r *Room) entry(in store.Rec[Incident]) PublicIncident {
 	v := in.Value
 	facts := r.incidentFacts(v)
 	facts.Title, facts.Impact = r.Words.Catalog(templates.Locales()[0]).T("page.entry.title"), ""
-	return PublicIncident{Incident: facts, State: v.State, Phase: Investigating, Created: v.DeclaredAt, Updated: v.DeclaredAt, Detected: v.DetectedAt,
+	return PublicIncident{Incident: facts, State: v.State, Phase: Investigating, Levels: v.Levels, Created: v.DeclaredAt, Updated: v.DeclaredAt, Detected: v.DetectedAt,
 		Category: r.Policy.CategoryName(v.Category)}
 }
 
@@ -117,7 +121,7 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident]) (PublicIncident, error) {
 	v := in.Value
 	p := PublicIncident{
-		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Created: v.DeclaredAt, Detected: v.DetectedAt, FirstWord: v.FirstNoticeAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
+		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Levels: v.Levels, Created: v.DeclaredAt, Detected: v.DetectedAt, FirstWord: v.FirstNoticeAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
 	}
 	for rec, err := range spoken(tx, in.ID) {
 		if err != nil {

@@ -305,6 +305,9 @@ func TestSeverityChangesAreKeptInOrder(t *testing.T) {
 		if !slices.Equal(lines, want) {
 			h.Errorf("log %q", lines)
 		}
+		if was := in.Value.Levels; len(was) != 2 || was[0].Severity != "P3" || was[1].Severity != "P1" || was[1].Until.Sub(was[0].Until) != time.Minute {
+			h.Errorf("severities before: %+v", was)
+		}
 		_, err = h.Amend(ctx, "stf_bob", in.ID, 1, Amend{Title: &data})
 		h.refused(err, fault.Stale)
 		_, err = h.SetSecurity(ctx, "stf_sec", in.ID, "maybe", "")

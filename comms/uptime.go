@@ -37,15 +37,25 @@ func uptime(name string, shown []PublicIncident, asOf time.Time) Uptime {
 		if !slices.ContainsFunc(in.Products, func(p string) bool { return strings.EqualFold(strings.TrimSpace(p), name) }) {
 			continue
 		}
-		s := stretch{in.Started, asOf, componentState(in.Severity)}
+		until := asOf
 		if in.State != Open {
 			if in.Resolved == nil {
 				continue
 			}
-			s.until = *in.Resolved
+			until = *in.Resolved
 		}
-		if s.until.After(first) && s.until.After(s.from) && s.status != componentStates[0] {
-			all = append(all, s)
+		from := in.Started
+		for _, l := range append(slices.Clone(in.Levels), LevelWas{in.Severity, until}) { // each severity counts for its own time
+			s := stretch{from, l.Until, componentState(l.Severity)}
+			if until.Before(s.until) {
+				s.until = until
+			}
+			if s.until.After(first) && s.until.After(s.from) && s.status != componentStates[0] {
+				all = append(all, s)
+			}
+			if l.Until.After(from) {
+				from = l.Until
+			}
 		}
 	}
 	var u Uptime

@@ -19,6 +19,10 @@ func TestUptimeIsWhatWasPublished(t *testing.T) {
 		}
 		return in
 	}
+	graver := func(in PublicIncident, was string, until time.Duration) PublicIncident {
+		in.Levels = []LevelWas{{was, now.Add(until)}}
+		return in
+	}
 	whole := (UptimeDays-1)*24*time.Hour + 12*time.Hour
 	for name, c := range map[string]struct {
 		shown   []PublicIncident
@@ -31,6 +35,8 @@ func TestUptimeIsWhatWasPublished(t *testing.T) {
 		"what overlaps counts once":        {[]PublicIncident{hit("P0", -50*time.Hour, 2*time.Hour), hit("P1", -51*time.Hour, 4*time.Hour)}, upPercent(whole, 4*time.Hour), map[int]string{2: "major_outage"}},
 		"slowness is shown, and no outage": {[]PublicIncident{hit("P2", -24*time.Hour, time.Hour)}, "100.00", map[int]string{1: "degraded_performance"}},
 		"what is older is not counted":     {[]PublicIncident{hit("P0", -100*24*time.Hour, 24*time.Hour)}, "100.00", nil},
+		"each severity for its own time":   {[]PublicIncident{graver(hit("P0", -50*time.Hour, 4*time.Hour), "P3", -48*time.Hour)}, upPercent(whole, 2*time.Hour), map[int]string{2: "major_outage"}},
+		"raised after its end":             {[]PublicIncident{graver(hit("P0", -50*time.Hour, 2*time.Hour), "P2", -time.Hour)}, "100.00", map[int]string{2: "degraded_performance"}},
 		"over midnight":                    {[]PublicIncident{hit("P0", -13*time.Hour, 2*time.Hour)}, upPercent(whole, 2*time.Hour), map[int]string{0: "major_outage", 1: "major_outage"}},
 	} {
 		u := uptime("Wiki", c.shown, now)

@@ -224,7 +224,7 @@ func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []sta
 		row := statusUpdate{
 			ID: shortID("update", u.ID), Status: phase(u.Statement.Phase), Body: bodies[u.ID], IncidentID: in.ID,
 			CreatedAt: statusTime(u.At), UpdatedAt: statusTime(u.At), DisplayAt: statusTime(u.At),
-			AffectedComponents: affectedComponents(u, in.Severity, all, before), DeliverNotifications: true,
+			AffectedComponents: affectedComponents(u, in.SeverityAt(u.At), all, before), DeliverNotifications: true,
 		}
 		out.IncidentUpdates = append(out.IncidentUpdates, row)
 	}
