@@ -129,6 +129,9 @@ var denials = []string{
 	"no data loss", "zero data loss", "without data loss", "no data was lost", "no data has been lost", "no data is lost", "no loss of data",
 	"没有数据丢失", "数据没有丢失", "无数据丢失", "数据未丢失", "未丢失任何数据", "不会丢失数据",
 	"データ損失はありません", "データの損失はありません", "データは失われていません", "データ消失はありません",
+	"kein datenverlust", "ohne datenverlust", "keine daten verloren", "aucune perte de données", "sans perte de données", "aucune donnée n'est perdue", "aucune donnée n'a été perdue",
+	"sin pérdida de datos", "ninguna pérdida de datos", "no se ha perdido ningún dato", "no se perdieron datos", "sem perda de dados", "nenhuma perda de dados", "nenhum dado foi perdido",
+	"데이터 손실은 없", "데이터 손실이 없", "데이터 유실은 없", "데이터는 손실되지 않",
 }
 
 func lossFindings(s templates.Statement, k situation) (all []Finding) {
@@ -307,7 +310,7 @@ func reachFindings(s templates.Statement, k situation) (all []Finding) {
 }
 
 var (
-	share   = regexp.MustCompile(`(?i)[0-9]+(?:[.,][0-9]+)?\s*(?:[%％]|per\s?cent\b|パーセント|个百分点)|百分之[0-9零一二三四五六七八九十百]+`)
+	share   = regexp.MustCompile(`(?i)[0-9]+(?:[.,][0-9]+)?\s*(?:[%％]|per\s?cent\b|prozent\b|pour\s?cent\b|por\s?ciento\b|por\s?cento\b|パーセント|个百分点|퍼센트)|百分之[0-9零一二三四五六七八九十百]+`)
 	anyTime = regexp.MustCompile(`[0-9]{1,2}[:：][0-9]{2}`)
 )
 
@@ -346,6 +349,9 @@ var vague = []string{
 	"shortly", "soon", "asap", "as soon as possible", "in due course", "momentarily", "later today", "in the near future", "before long", "any moment",
 	"尽快", "稍后", "很快", "近期", "不久", "马上",
 	"まもなく", "近日中", "のちほど", "後ほど", "早急に", "追って", "できるだけ早く", "間もなく",
+	"bald", "demnächst", "in kürze", "baldmöglichst", "schnellstmöglich", "so schnell wie möglich", "bientôt", "sous peu", "prochainement", "dès que possible", "au plus vite",
+	"en breve", "próximamente", "cuanto antes", "lo antes posible", "em breve", "o quanto antes", "assim que possível", "o mais rápido possível",
+	"조만간", "곧 ", "잠시 후", "빠른 시일", "최대한 빨리", "가능한 한 빨리",
 }
 
 // promises are beginnings of sentences that promise something.
@@ -353,6 +359,7 @@ var promises = []string{
 	"we will", "we'll", "we shall", "more details", "more information", "further updates", "will be restored", "will be back", "to follow",
 	"我们将", "我们会", "将会", "将于",
 	"いたします", "する予定", "お知らせします", "復旧する見込み",
+	"wir werden", "weitere informationen folgen", "nous allons", "nous vous tiendrons", "vamos a", "informaremos", "vamos restaurar", "vamos informar", "하겠습니다", "드리겠습니다", "예정입니다",
 }
 
 func wordFindings(s templates.Statement) (all []Finding) {
