@@ -450,6 +450,7 @@ type siteListView struct {
 	shell
 	Incident incidentAnswer
 	Ledger   templates.Figures
+	Forecast comms.Forecast
 	State    string
 	States   []string
 	Sites    []store.Rec[comms.Row]
@@ -465,6 +466,9 @@ func (k *call) siteList() error {
 	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"),
 		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
+		return err
+	}
+	if v.Forecast, err = k.p.Comms.Forecast(ctx, rec.ID); err != nil {
 		return err
 	}
 	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, After: k.Query("after"), Limit: 100}); err != nil {

@@ -158,6 +158,13 @@ func (p *Portal) incidentRoutes() []route {
 				}
 				return send(k.Ctx, 200, report)
 			}},
+		{method: "GET", path: base + "/:id/forecast", right: auth.IncidentRead, tag: "ledger", summary: "when sites are to be expected back, from the pace of each method, the checks and the customers' answers; null where nothing was done lately", answer: comms.Forecast{}, do: func(k *call) error {
+			f, err := p.Comms.Forecast(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, f)
+		}},
 		{method: "GET", path: base + "/:id/ledger", right: auth.IncidentRead, tag: "ledger", summary: "counts and percentages, computed now", answer: templates.Figures{}, do: func(k *call) error {
 			f, err := p.Comms.Ledger(k.UserContext(), k.Params("id"))
 			if err != nil {

@@ -27,6 +27,7 @@ var mayUse = map[string]string{
 	"PUT /api/v1/incidents/:id/affected":       "commander engineer automation",
 	"POST /api/v1/incidents/:id/sites":         "commander engineer automation",
 	"GET /api/v1/incidents/:id/ledger":         everyone,
+	"GET /api/v1/incidents/:id/forecast":       everyone,
 	"GET /api/v1/incidents/:id/coverage":       everyone,
 
 	"GET /api/v1/incidents/:id/news":                   readers,
