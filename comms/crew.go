@@ -119,7 +119,7 @@ func (in Incident) commandedBy(by string) error {
 	return fault.New(fault.Conflict, "%s has command of this incident: ask her, or take command first and say why", in.Commander)
 }
 
-// Post in an incident: see [Post.Seat].
+// What [Post.Seat] may be besides a role in the incident.
 const (
 	SeatAll  = "all"  // everybody who has a role
 	SeatOpen = "open" // whoever was called and has not confirmed
@@ -151,7 +151,7 @@ func (in Incident) posts(all []Post) (out []Post) {
 				out = append(out, Post{Person: who})
 			case s.Role == RoleCommander && who != "": // whoever declared it has it, and may not know
 				out = append(out, Post{Person: who}, Post{Role: role})
-			case p.Seat != SeatAll && role != "" && (role == "commander" || role == "comms" || role == "approver"):
+			case p.Seat != SeatAll && slices.Contains([]string{"commander", "comms", "approver"}, role):
 				out = append(out, Post{Role: role}) // these few are asked together; nobody wakes every engineer
 			}
 		}
@@ -159,7 +159,7 @@ func (in Incident) posts(all []Post) (out []Post) {
 	return out
 }
 
-// standing ladders of an incident's roles, where the policy has none and it is known who the staff are.
+// crewLadder is who is told of what an incident's roles promise, where the policy has no ladder for it and it is known who the staff are.
 func crewLadder(what string) Ladder {
 	switch what {
 	case RolesDue: // no answer: the stand-in, then the commander, who names somebody, then management
