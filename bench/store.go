@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -255,10 +256,48 @@ func work(ctx context.Context, db *store.DB, holder string, size int, done *atom
 
 // deliveries publishes one update to everybody and waits for the last recorded outcome, beside a bare pipelined SMTP loop to the same sink.
 func (b bench) deliveries(ctx context.Context, engine string, e store.Engine) error {
-	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: b.people, Ready: b.ready}.Run(ctx)
+	var ended chan struct{}
+	peak := make(chan int, 1)
+	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: b.people, Ready: func() {
+		debug.FreeOSMemory() // what the import of the people has left behind is not the broadcast's
+		ended = make(chan struct{})
+		fault.Go(slog.Default(), "bench memory", func() { peak <- most(ended) })
+		if b.ready != nil {
+			b.ready()
+		}
+	}}.Run(ctx)
+	if ended != nil {
+		close(ended)
+		fmt.Fprintf(b.out, "deliveries %-9s at most %d MiB of memory, with the sink\n", engine, <-peak)
+	}
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(b.out, "deliveries %-9s %s\n", engine, f)
+	return nil
+}
+
+// most is the most memory that this process holds until something has ended.
+func most(ended <-chan struct{}) (peak int) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		peak = max(peak, own())
+		select {
+		case <-tick.C:
+		case <-ended:
+			return peak
+		}
+	}
+}
+
+// far is deliveries to a relay at a distance, where round trips are what limits.
+func (b bench) far(ctx context.Context, engine string, e store.Engine) error {
+	const away, people = 20 * time.Millisecond, 2000
+	f, err := commstest.Broadcast{Engine: e, Keys: b.keys, People: people, Away: away}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "far        %-9s round trips of %v: %s\n", engine, away, f)
 	return nil
 }

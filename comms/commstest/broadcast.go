@@ -28,7 +28,8 @@ type Broadcast struct {
 	Engine      store.Engine // fresh
 	Keys        *store.Keys
 	People      int
-	Connections int // to the sink; 0: 10
+	Connections int           // to the sink; 0: 10
+	Away        time.Duration // how long a round trip to the sink takes beyond what the machine needs
 	Policy      comms.Policy
 	Log         *slog.Logger // nil: silence
 	Ready       func()       // called before the clock starts, as to begin a profile; nil: nobody listens
@@ -84,7 +85,7 @@ func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
 	if b.Policy.Workers == 0 {
 		b.Policy = comms.DefaultPolicy()
 	}
-	sink, err := smtptest.New(smtptest.Options{Count: true})
+	sink, err := smtptest.New(smtptest.Options{Count: true, Away: b.Away})
 	if err != nil {
 		return f, err
 	}

@@ -13,6 +13,9 @@ import (
 
 // bare serves one connection with the small engine.
 func (s *Server) bare(nc net.Conn, number int) {
+	if s.opts.Away > 0 {
+		nc = newFar(nc, s.opts.Away)
+	}
 	defer nc.Close() //nolint:errcheck // it may be closed already
 	b := &bareSession{server: s, number: number, r: bufio.NewReaderSize(nc, 64<<10), w: bufio.NewWriterSize(nc, 4<<10)}
 	b.say("220 smtptest.invalid ESMTP")

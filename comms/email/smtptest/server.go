@@ -50,6 +50,8 @@ type Options struct {
 	NoPipelining bool // bare: do not offer PIPELINING, and record every client that pipelines all the same
 	DataAnyway   bool // bare: answer 354 to DATA although no recipient was accepted
 
+	Away time.Duration // bare: how long a round trip to it takes
+
 	Script Script // may be set later with SetScript
 }
 
