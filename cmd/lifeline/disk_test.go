@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"lifeline/comms"
@@ -26,12 +28,23 @@ type busy struct {
 	people   int
 	crowd    *customers
 	stopPage func() (int, []string)
+	goOn     func() // the relay takes mail for the second half of the people too
 }
 
 func newBusy(t *testing.T, data string, people int) *busy {
 	t.Helper()
-	mail := smtptest.Start(t, smtptest.Options{})
-	b := &busy{t: t, mail: mail, people: people, s: newSite(t, "LIFELINE_STORE=bolt:", "LIFELINE_SMTP="+mail.URL())}
+	// What happens in the middle does so however fast or slow the machine is: half of the people are told before, and half behind.
+	second := make(chan struct{})
+	var told atomic.Int64
+	mail := smtptest.Start(t, smtptest.Options{Script: func(e smtptest.Event) smtptest.Answer {
+		if e.Phase == smtptest.Content && strings.HasPrefix(e.To, "person") && told.Add(1) > int64(people/2) {
+			<-second
+		}
+		return smtptest.Answer{}
+	}})
+	goOn := sync.OnceFunc(func() { close(second) })
+	t.Cleanup(goOn)
+	b := &busy{t: t, mail: mail, people: people, goOn: goOn, s: newSite(t, "LIFELINE_STORE=bolt:", "LIFELINE_SMTP="+mail.URL())}
 	b.s.setting = append(b.s.setting, "LIFELINE_DATA="+data)
 	contacts, sites := b.s.people(people)
 	b.s.run("import", "--source", "product", contacts)
@@ -83,6 +96,7 @@ func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 	data := filepath.Join(disk, "data")
 	b := newBusy(t, data, 1000)
 	free := storetest.Fill(t, disk, 64<<10)
+	b.goOn()
 	most := 0
 	within(t, "tickets are refused", func() bool {
 		most = max(most, b.unrecorded())
@@ -159,6 +173,7 @@ func TestAFailingDiskStopsWhatIsSentAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 900)
 	storetest.FailSync(t, b.r.cmd.Process, 1)
+	b.goOn()
 	within(t, "tickets are refused", func() bool { return b.refused(503) > 10 })
 	within(t, "readiness says that a restart is needed", func() bool {
 		got, body, err := request("GET", b.r.ops+"/readyz", http.Header{}, nil)

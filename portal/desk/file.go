@@ -53,8 +53,10 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 		return Receipt{}, err
 	}
 	seen, err := d.look(ctx, in)
-	if err != nil {
+	if fault.Of(err) == fault.TooMany {
 		d.count(ctx, seen.fare)
+	}
+	if err != nil {
 		return Receipt{}, err
 	}
 	if seen.ack.channel == "" { // her domain had enough: nobody waits for that
