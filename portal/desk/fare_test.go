@@ -71,8 +71,8 @@ func TestManyAtOnceTakeNoMoreThanTheyMay(t *testing.T) {
 			c.Fatal(err)
 		}
 		c.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
-		c.Policy.Flood = desk.FloodPolicy{Source: 6, Confirmed: 20, Busy: 1000}
-		c.Policy.MailHourly = 4
+		c.Policy.Flood = desk.FloodPolicy{Source: 4, Confirmed: 20, Busy: 1000}
+		c.Policy.MailHourly = 3
 		replicas := []*desk.Desk{c.Desk, {DB: c.DB, Book: c.Book, Comms: c.Comms, Policy: c.Policy, Log: c.Log, Signing: c.Signing}}
 		var n atomic.Int64
 		file := func(email string, f desk.Fare) (desk.Receipt, desk.Owing, error) {
@@ -108,14 +108,14 @@ func TestManyAtOnceTakeNoMoreThanTheyMay(t *testing.T) {
 			all.Wait()
 			return filed, told, owed
 		}
-		filed, told, owed := at(one, 16)
-		if filed != 6 || told != 4 || len(owed) != 10 {
-			c.Fatalf("of 16 at once %d were filed, %d of them with a receipt, and %d were asked to confirm", filed, told, len(owed))
+		filed, told, owed := at(one, 10)
+		if filed != 4 || told != 3 || len(owed) != 6 {
+			c.Fatalf("of 10 at once %d were filed, %d of them with a receipt, and %d were asked to confirm", filed, told, len(owed))
 		}
 		// What was paid with pays for one.
 		c.passed.Add(int64(4 * time.Second))
 		paid := desk.Fare{Source: one.Source, Token: owed[0].Token}
-		if filed, _, owed := at(paid, 8); filed != 1 || len(owed) != 7 {
+		if filed, _, owed := at(paid, 5); filed != 1 || len(owed) != 4 {
 			c.Errorf("with one token %d were filed and %d asked again", filed, len(owed))
 		}
 		// What is wrong counts too: else a source that is never right could go on for nothing.
