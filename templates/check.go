@@ -8,8 +8,8 @@ import (
 // codeLetters have none that is taken for another when it is read aloud or typed (Crockford's base 32).
 const codeLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// codeLength is how many of them a code has: 40 bits.
-const codeLength = 8
+// codeLength is how many of them a code has, 35 bits: a text message in Japanese has no room for more.
+const codeLength = 7
 
 // CheckCode is the code that every message of an update carries: by it anybody finds out on our own page whether a message is ours, and what it truly says.
 // It follows from the update's id, so a preview shows the code that will be sent.
