@@ -594,6 +594,9 @@ func (r *Room) sayByRule(tx *store.Tx, incident string, k weighed) error {
 	if err != nil {
 		return err
 	}
+	if draft.Value.Held == heldJump && u.Number > newest { // nobody has looked at it or spoken since
+		u.Held = cmp.Or(u.Held, heldJump)
+	}
 	if u.Number <= newest {
 		in.Value.LastUpdate++
 		u.Number = in.Value.LastUpdate
