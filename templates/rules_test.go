@@ -2,10 +2,12 @@ package templates
 
 import (
 	"fmt"
+	"html"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -385,4 +387,36 @@ func TestEnglishIsPlain(t *testing.T) {
 		t.Errorf("grade %.1f over %d sentences", grade, sentences)
 	}
 	t.Logf("grade %.1f over %d sentences", grade, sentences)
+}
+
+var written = regexp.MustCompile(`\d(?:[\d.,\x{a0}\x{202f}:-]*\d)?`)
+
+// A fact is the same in every language: read back from the page without the marks that each language puts into its numbers, all of them give the same
+// numbers and the same moments. Many goroutines write at once, and no language gets into another's text.
+func TestEveryLanguageGivesTheSameNumbers(t *testing.T) {
+	read := func(locale string, s scenario) (numbers []string) {
+		page := html.UnescapeString(tags.ReplaceAllString(must(loaded.Update(OnPage, locale, s.update, s.vendor)).HTML, " "))
+		for _, n := range written.FindAllString(page, -1) {
+			numbers = append(numbers, strings.Map(func(r rune) rune {
+				if r < '0' || r > '9' {
+					return -1
+				}
+				return r
+			}, n))
+		}
+		slices.Sort(numbers)
+		return slices.Compact(numbers)
+	}
+	var all sync.WaitGroup
+	for _, s := range scenarios() {
+		want := read("en", s)
+		for _, locale := range Locales()[1:] {
+			all.Go(func() {
+				if got := read(locale, s); !slices.Equal(got, want) {
+					t.Errorf("%s in %s says %q, in English %q", s.name, locale, got, want)
+				}
+			})
+		}
+	}
+	all.Wait()
 }
