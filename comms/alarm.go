@@ -21,8 +21,8 @@ const (
 const Soon = "soon"
 
 // family is what stands before the dot of a task's sort.
-func (t Task) family() string {
-	name, _, _ := strings.Cut(t.What, ".")
+func family(what string) string {
+	name, _, _ := strings.Cut(what, ".")
 	return name
 }
 

@@ -52,13 +52,18 @@ var deadlines = store.Table[Deadline]{
 // Task says that the deadline is a task's: Of is its id.
 func (d Deadline) Task() bool { return strings.HasPrefix(d.Of, tasks.Prefix+"_") }
 
-// ladder is who is told when a deadline passes: a task whose sort has no ladder climbs the one of all tasks.
+// ladder is who is told when a deadline passes. A task climbs that of its sort, else of its family, else the one of all tasks.
 func (p Policy) ladder(d Deadline) Ladder {
 	if l, ok := p.Ladders[d.Ladder]; ok && d.Ladder != "" {
 		return l
 	}
-	if l, ok := p.Ladders[d.What]; ok || !d.Task() {
-		return l
+	if !d.Task() {
+		return p.Ladders[d.What]
+	}
+	for _, name := range []string{d.What, family(d.What)} {
+		if l, ok := p.Ladders[name]; ok {
+			return l
+		}
 	}
 	return p.Ladders[AnyTask]
 }

@@ -55,7 +55,7 @@ var tasks = store.Table[Task]{
 		{Name: "family", Fields: []store.Field{{Name: "family", Type: store.Text}, {Name: "state", Type: store.Text}, {Name: "due", Type: store.Time}}},
 	}},
 	Tuples: func(t Task) store.Tuples {
-		all := store.Tuples{"state": {t.State, t.Due}, "family": {t.family(), t.State, t.Due}}
+		all := store.Tuples{"state": {t.State, t.Due}, "family": {family(t.What), t.State, t.Due}}
 		if t.State == Open {
 			all["open"] = []any{t.What, t.Of}
 		}
@@ -142,7 +142,7 @@ func (r *Room) Owed(tx *store.Tx, what, of string) (bool, error) {
 
 // taskDue is how long a task of a sort may take: by its What, else by its family, else as any other.
 func (p Policy) taskDue(what string) time.Duration {
-	for _, name := range []string{what, Task{What: what}.family()} {
+	for _, name := range []string{what, family(what)} {
 		if d, ok := p.TaskDue[name]; ok {
 			return d
 		}

@@ -67,6 +67,22 @@ func TestATaskIsOwedOnceUntilItEnds(t *testing.T) {
 	})
 }
 
+// Whoever is named for a family of tasks is told of each sort in it that has nobody of its own.
+func TestATaskClimbsTheLadderOfItsSortOrItsFamily(t *testing.T) {
+	to := func(name string) Ladder {
+		return Ladder{{To: []Direct{{Channel: ChannelEmail, Address: name + "@vendor.example"}}}}
+	}
+	p := Policy{Ladders: map[string]Ladder{"access": to("access"), "access.granted": to("granted"), AnyTask: to("any")}}
+	for what, want := range map[string]string{"access.granted": "granted", "access.break_glass": "access", "outreach": "any"} {
+		if got := p.ladder(Deadline{What: what, Of: "tsk_1"}); got[0].To[0].Address != want+"@vendor.example" {
+			t.Errorf("%s climbs the ladder of %s", what, got[0].To[0].Address)
+		}
+	}
+	if got := p.ladder(Deadline{What: "access.granted.x", Of: "inc_1"}); got != nil {
+		t.Errorf("what is no task climbs %v", got)
+	}
+}
+
 // A task is due as everything else is: it stands in the list, its ladder is told once, and both end with it.
 func TestATaskIsDue(t *testing.T) {
 	houses(t, func(h house) {
