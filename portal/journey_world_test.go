@@ -90,7 +90,7 @@ func settle(t *testing.T) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &page.Server{}
+	server := &page.Server{Live: &page.Live{}}
 	p := &portal.Portal{DB: db, Book: book, Changes: w.changes, Comms: w.room, Desk: w.desk, Gate: w.gate, Words: words, Page: server, Log: log, URL: w.url,
 		Sending: func() portal.Sending { return portal.Sending{Email: "live", SMS: "live"} }}
 	edited := make(chan struct{}, 1)
@@ -109,6 +109,7 @@ func settle(t *testing.T) *town {
 	busy.Go(func() { _ = public.Serve(listener) })
 	keeper.Turn(work) // as the program does before it listens
 	busy.Go(func() { _ = keeper.Run(work) })
+	busy.Go(func() { server.Live.Run(work) })
 	busy.Go(func() { _ = outbox.Run(work) })
 	busy.Go(func() { p.RunImports(work) })
 	t.Cleanup(func() {

@@ -38,7 +38,9 @@ type Receipt struct {
 func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) {
 	in, wrong := validate(in, d.Book.Policy.PhoneCountry)
 	if wrong != nil {
-		d.tried(ctx, in.Fare)
+		if err := d.tried(ctx, in.Fare); fault.Of(err) == fault.TooMany {
+			return Receipt{}, err
+		}
 		return Receipt{}, wrong
 	}
 	in.Locale = d.Comms.Words.Match(in.Locale)
@@ -86,15 +88,17 @@ func (d *Desk) waitTurn(ctx context.Context, key string, taken bool) (done func(
 	return d.turns.Wait(ctx, key)
 }
 
-// tried counts a try that came to nothing because of what was typed.
-func (d *Desk) tried(ctx context.Context, f Fare) {
+// tried counts a try that came to nothing because of what was typed; it fails where the source has had enough of them.
+func (d *Desk) tried(ctx context.Context, f Fare) error {
 	var taken []limit.Taking
-	if err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
+	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
 		taken, err = d.fare(tx, f)
 		return err
-	}); err == nil {
+	})
+	if err == nil {
 		d.count(ctx, taken)
 	}
+	return err
 }
 
 // takeBefore takes what a ticket costs before it is written. Where many come to several replicas from one source, or of one mail domain, their tickets would else refuse

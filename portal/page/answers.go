@@ -76,10 +76,8 @@ func (t tongue) answerText(s comms.AnswerSaid) answerText {
 
 // answersAbout are the answers about an incident.
 func (r *printing) answersAbout(t tongue, in comms.PublicIncident) (out []answerView) {
-	for _, a := range r.public.Answers {
-		if a.Incident == in.ID {
-			out = append(out, t.answer(a))
-		}
+	for _, a := range about(r.public, in.ID) {
+		out = append(out, t.answer(a))
 	}
 	return out
 }

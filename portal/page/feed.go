@@ -56,10 +56,7 @@ func (r *printing) atom(t tongue) ([]byte, error) {
 		Links: []atomLink{{Rel: "alternate", Type: "text/html", Href: base + "/history"}, {Rel: "self", Type: "application/atom+xml", Href: base + "/history.atom"}},
 	}
 	for _, in := range r.listed() {
-		content, err := r.story(t, in)
-		if err != nil {
-			return nil, err
-		}
+		content := r.story(t, in)
 		feed.Entries = append(feed.Entries, atomEntry{
 			ID: fmt.Sprintf("tag:%s,2005:Incident/%d", host(r.press.Vendor), in.Number), Published: stamp(in.Created), Updated: stamp(in.Updated),
 			Link: atomLink{Rel: "alternate", Type: "text/html", Href: base + "/incidents/" + in.ID}, Title: in.Title, Content: atomText{Type: "html", Text: content},
@@ -98,10 +95,7 @@ func (r *printing) rss(t tongue) ([]byte, error) {
 		Title: title, Link: base + "/history", Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}
 	for _, in := range r.listed() {
-		content, err := r.story(t, in)
-		if err != nil {
-			return nil, err
-		}
+		content := r.story(t, in)
 		link := base + "/incidents/" + in.ID
 		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: in.Title, Description: content, PubDate: rssTime(in.Updated), Link: link, GUID: link})
 	}

@@ -3,7 +3,9 @@ package page
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,11 +318,112 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// What an edition takes over from the one before is byte for byte what it would have rendered anew, whatever changed meanwhile.
+func TestWhatIsTakenOverIsWhatWouldBeRendered(t *testing.T) {
+	over, open := sampleResolved().Incidents[0], sampleRecovery().Incidents[0]
+	over.ID, over.Updates = "0verandd0ne1", slices.Clone(over.Updates[:2])
+	for i := range over.Updates {
+		over.Updates[i].ID += "0"
+	}
+	public := sampleRecovery()
+	public.Incidents = []comms.PublicIncident{open, over}
+	grows := samplePress(t, "")
+	for _, step := range []struct {
+		what   string
+		change func()
+		kept   int // pages of incidents and messages that are taken over
+	}{
+		{"at first", func() {}, 0},
+		{"nothing", func() {}, 1 + len(open.Updates) + 2},
+		{"the time", func() { public.AsOf = public.AsOf.Add(time.Minute) }, 1 + len(open.Updates) + 2},
+		{"a headline", func() {
+			u := slices.Clone(public.Incidents[0].Updates)
+			u[0].Statement.Headline = "Most sites are back"
+			public.Incidents[0].Updates = u
+		}, 1 + len(open.Updates) - 1 + 2},
+		{"an answer about what is over", func() {
+			a := public.Answers[0]
+			a.Incident = over.ID
+			public.Answers = append(slices.Clone(public.Answers), a)
+		}, len(open.Updates) + 2},
+		{"a title", func() { public.Incidents[1].Title = "Wikis could not be opened" }, len(open.Updates)},
+		{"an end", func() { public.Incidents[0].State, public.Incidents[0].Phase = "resolved", "resolved" }, 1 + len(open.Updates) + 2},
+		{"an incident less", func() { public.Incidents = public.Incidents[1:] }, 1 + 2},
+	} {
+		public.Incidents = slices.Clone(public.Incidents) // the press has the others
+		step.change()
+		had := grows.leaves
+		got, err := grows.Render(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := samplePress(t, "").Render(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := 0
+		for rest, l := range grows.leaves {
+			if had[rest] == l {
+				kept++
+			}
+		}
+		if kept != step.kept {
+			t.Errorf("%s: %d pages are taken over, want %d", step.what, kept, step.kept)
+		}
+		if !maps.EqualFunc(got.docs, want.docs, sameDocument) {
+			for path, d := range want.docs {
+				if got.docs[path] == nil || !sameDocument(d, got.docs[path]) {
+					t.Errorf("%s: %s is not what it would be", step.what, path)
+				}
+			}
+		}
+		if !slices.EqualFunc(got.files, want.files, func(a, b file) bool { return a.path == b.path && a.enc.hash == b.enc.hash }) {
+			t.Errorf("%s: the static site holds something else", step.what)
+		}
+	}
+}
+
+func sameDocument(a, b *document) bool {
+	for c := range codings {
+		if a.has(c) != b.has(c) || a.has(c) && (!bytes.Equal(a.reps[c].body, b.reps[c].body) || !bytes.Equal(a.reps[c].tag, b.reps[c].tag)) {
+			return false
+		}
+	}
+	return slices.EqualFunc(a.perLocale, b.perLocale, sameDocument)
+}
+
+// BenchmarkPublish renders an edition in which one word is new, with 200 incidents of seven updates each behind it (limit 100 ms).
+func BenchmarkPublish(b *testing.B) {
+	press, p := samplePress(b, ""), sampleRecovery()
+	over := sampleResolved().Incidents[0]
+	for i := range 200 {
+		in := over
+		in.ID, in.Number, in.Updates = fmt.Sprintf("%012d", i), i+2, slices.Clone(over.Updates)
+		for j := range in.Updates {
+			in.Updates[j].ID = fmt.Sprintf("upd_01h%013d%010d", i, j)
+		}
+		p.Incidents = append(p.Incidents, in)
+	}
+	if _, err := press.Render(p); err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		n++
+		updates := slices.Clone(p.Incidents[0].Updates)
+		updates[0].Statement.Headline = fmt.Sprintf("%d sites are back", n)
+		p.Incidents[0].Updates, p.AsOf = updates, p.AsOf.Add(time.Second)
+		if _, err := press.Render(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkRender(b *testing.B) {
 	press := samplePress(b, "")
 	p := sampleRecovery()
 	for b.Loop() {
-		press.contents = nil
+		press.contents, press.leaves, press.plains, press.public = nil, nil, nil, comms.Public{}
 		if _, err := press.Render(p); err != nil {
 			b.Fatal(err)
 		}

@@ -9,11 +9,14 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeline/comms"
 	"lifeline/portal/web"
@@ -36,8 +39,11 @@ type Press struct {
 	rendering sync.Mutex
 	tongues   []tongue            // made at the first rendering
 	languages *languages          // the same
-	coder     *coder              // the same
+	coders    sync.Pool           // the same
 	contents  map[string]*encoded // of the last edition, by hash
+	leaves    map[string]*leaf    // its pages, by path behind the language
+	plains    map[string]string   // its updates as plain text, by id
+	public    comms.Public        // what it was made of
 
 	writing sync.Mutex
 	written *release
@@ -53,17 +59,18 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 		return nil, err
 	}
 	run := &printing{
-		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")), contents: map[string]*encoded{},
+		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")),
+		contents: map[string]*encoded{}, leaves: map[string]*leaf{}, plains: map[string]string{}, known: knownOf(p.public, public),
 		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
 	}
 	run.edition.security = run.security
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.badges, run.statusAPI, run.facts, run.feeds, run.assets} {
+	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.badges, run.texts, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	p.contents = run.contents
+	p.contents, p.leaves, p.plains, p.public = run.contents, run.leaves, run.plains, public
 	return run.edition, nil
 }
 
@@ -130,10 +137,7 @@ func (p *Press) prepare() error {
 	if len(tongues) == 0 {
 		return fault.New(fault.Internal, "there is no language to write pages in")
 	}
-	var err error
-	if p.coder, err = newCoder(); err != nil {
-		return fmt.Errorf("prepare compression: %w", err)
-	}
+	p.coders.New = func() any { return newCoder() }
 	p.tongues, p.languages = tongues, newLanguages(templates.Locales())
 	return nil
 }
@@ -172,8 +176,19 @@ type printing struct {
 	security [][2]string
 	live     bool
 	edition  *Edition
+	mu       sync.Mutex // of contents
 	contents map[string]*encoded
+	leaves   map[string]*leaf
+	plains   map[string]string
+	known    known
 	own      lookView
+}
+
+// leaf is one page in every language. It is never changed after it was rendered, so editions share those that say the same.
+type leaf struct {
+	encs       []*encoded  // in the order of the tongues
+	docs       []*document // of the paths with a language
+	negotiated *document   // of those without
 }
 
 const (
@@ -181,20 +196,26 @@ const (
 	jsonType = "application/json; charset=utf-8"
 )
 
-// content compresses a body, or finds it among what the last edition had.
+// content compresses a body, or finds it among what the last edition had. Several may at a time.
 func (r *printing) content(body []byte) (*encoded, error) {
 	sum := sha256.Sum256(body)
 	key := hex.EncodeToString(sum[:])
-	if e := r.contents[key]; e != nil {
-		return e, nil
-	}
-	e := r.press.contents[key]
+	r.mu.Lock()
+	e := r.contents[key]
+	r.mu.Unlock()
 	if e == nil {
+		e = r.press.contents[key]
+	}
+	if e == nil {
+		c := r.press.coders.Get().(*coder)
+		defer r.press.coders.Put(c)
 		var err error
-		if e, err = r.press.coder.encode(body, key, r.edition.Written); err != nil {
+		if e, err = c.encode(body, key, r.edition.Written); err != nil {
 			return nil, fmt.Errorf("compress: %w", err)
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.contents[key] = e
 	return e, nil
 }
@@ -213,20 +234,20 @@ func (r *printing) add(enc *encoded, a answer, name string, paths ...string) *do
 
 // pages renders every HTML page in every language, and puts the negotiated paths in front of them.
 func (r *printing) pages() error {
-	if err := r.page("", "public_home.html", func(t tongue) (any, error) { return r.home(t) }); err != nil {
+	if err := r.page("", "public_home.html", false, func(t tongue) (any, error) { return r.home(t) }); err != nil {
 		return err
 	}
-	if err := r.page("history", "public_history.html", func(t tongue) (any, error) { return r.history(t) }); err != nil {
+	if err := r.page("history", "public_history.html", false, func(t tongue) (any, error) { return r.history(t) }); err != nil {
 		return err
 	}
-	if err := r.page("questions", "public_questions.html", func(t tongue) (any, error) { return r.questions(t) }); err != nil {
+	if err := r.page("questions", "public_questions.html", false, func(t tongue) (any, error) { return r.questions(t) }); err != nil {
 		return err
 	}
 	for _, in := range r.public.Incidents {
 		if !shortForm.MatchString(in.ID) {
 			return fault.New(fault.Internal, "incident %q has no public id of 12 lower-case letters and digits", in.ID)
 		}
-		if err := r.page("incidents/"+in.ID, "public_incident.html", func(t tongue) (any, error) { return r.incident(t, in) }); err != nil {
+		if err := r.page("incidents/"+in.ID, "public_incident.html", r.known.over[in.ID], func(t tongue) (any, error) { return r.incident(t, in) }); err != nil {
 			return err
 		}
 	}
@@ -235,35 +256,59 @@ func (r *printing) pages() error {
 
 var shortForm = regexp.MustCompile(`^[0-9a-z]{12}$`)
 
-// page renders one page in every language. rest is its path behind the language, without slashes at the ends.
-func (r *printing) page(rest, view string, data func(tongue) (any, error)) error {
-	negotiated := &document{}
-	for i, t := range r.press.tongues {
-		v, err := data(t)
-		if err != nil {
-			return fmt.Errorf("word /%s in %s: %w", rest, t.locale, err)
-		}
-		var b bytes.Buffer
-		if err := t.views.ExecuteTemplate(&b, view, v); err != nil {
-			return fmt.Errorf("render /%s in %s: %w", rest, t.locale, err)
-		}
-		enc, err := r.content(b.Bytes())
-		if err != nil {
+// page puts one page in every language in its place. rest is its path behind the language, without slashes at the ends. With same it says what it said in
+// the last edition, and is taken from there.
+func (r *printing) page(rest, view string, same bool, data func(tongue) (any, error)) error {
+	l := r.press.leaves[rest]
+	if !same || l == nil {
+		var err error
+		if l, err = r.render(rest, view, data); err != nil {
 			return err
 		}
-		a := answer{contentType: htmlType, cache: cachePage, locale: t.locale}
-		name := strings.TrimPrefix(rest+"/index.html", "/")
-		r.add(enc, a, t.locale+"/"+name, spellings(t.locale, rest)...)
-		if i == 0 { // a file server negotiates nothing: it gets the first language
-			r.edition.files = append(r.edition.files, file{path: name, enc: enc})
-		}
-		a.negotiated = true
-		negotiated.perLocale = append(negotiated.perLocale, newDocument(enc, a, r.security))
 	}
+	r.leaves[rest] = l
+	name := strings.TrimPrefix(rest+"/index.html", "/")
+	for i, t := range r.press.tongues {
+		r.contents[l.encs[i].hash] = l.encs[i]
+		for _, path := range spellings(t.locale, rest) {
+			r.edition.docs[path] = l.docs[i]
+		}
+		r.edition.files = append(r.edition.files, file{path: t.locale + "/" + name, enc: l.encs[i]})
+	}
+	r.edition.files = append(r.edition.files, file{path: name, enc: l.encs[0]}) // a file server negotiates nothing: it gets the first language
 	for _, path := range spellings("", rest) {
-		r.edition.docs[path] = negotiated
+		r.edition.docs[path] = l.negotiated
 	}
 	return nil
+}
+
+// render makes a page in every language, several at a time.
+func (r *printing) render(rest, view string, data func(tongue) (any, error)) (*leaf, error) {
+	n := len(r.press.tongues)
+	l := &leaf{encs: make([]*encoded, n), docs: make([]*document, n), negotiated: &document{perLocale: make([]*document, n)}}
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, t := range r.press.tongues {
+		g.Go(func() error {
+			v, err := data(t)
+			if err != nil {
+				return fmt.Errorf("word /%s in %s: %w", rest, t.locale, err)
+			}
+			var b bytes.Buffer
+			if err := t.views.ExecuteTemplate(&b, view, v); err != nil {
+				return fmt.Errorf("render /%s in %s: %w", rest, t.locale, err)
+			}
+			if l.encs[i], err = r.content(b.Bytes()); err != nil {
+				return err
+			}
+			a := answer{contentType: htmlType, cache: cachePage, locale: t.locale}
+			l.docs[i] = newDocument(l.encs[i], a, r.security)
+			a.negotiated = true
+			l.negotiated.perLocale[i] = newDocument(l.encs[i], a, r.security)
+			return nil
+		})
+	}
+	return l, g.Wait()
 }
 
 // banners render what the vendor's own pages show in a frame: any site may frame it, and nothing in it can be pressed but links.
@@ -271,7 +316,7 @@ func (r *printing) banners() error {
 	own := r.security
 	defer func() { r.security = own }()
 	r.security = framed(own)
-	return r.page("banner", "public_banner.html", func(t tongue) (any, error) { return r.banner(t) })
+	return r.page("banner", "public_banner.html", false, func(t tongue) (any, error) { return r.banner(t) })
 }
 
 // spellings are the paths of a page with and without its last slash: file servers redirect to the one, links name the other.
@@ -285,11 +330,7 @@ func spellings(locale, rest string) []string {
 
 func (r *printing) statusAPI() error {
 	first := r.press.tongues[0]
-	bodies, err := first.bodies(r.public)
-	if err != nil {
-		return fmt.Errorf("word the status API: %w", err)
-	}
-	answers := r.statusAnswers(first, bodies)
+	answers := r.statusAnswers(first, r.plains)
 	for _, path := range slices.Sorted(maps.Keys(answers)) {
 		v := answers[path]
 		body, err := encodeJSON(v)

@@ -96,32 +96,30 @@ func (t tongue) plain(u templates.Update) (string, error) {
 	return strings.TrimSpace(said.Text), nil
 }
 
-// bodies words every update for the status API, by the update's id.
-func (t tongue) bodies(p comms.Public) (map[string]string, error) {
-	out := map[string]string{}
-	for _, in := range p.Incidents {
+// texts words every update as plain text in the first language, for the status API and the feeds.
+func (r *printing) texts() error {
+	for _, in := range r.public.Incidents {
 		for _, u := range in.Updates {
-			said, err := t.plain(u)
-			if err != nil {
-				return nil, fmt.Errorf("incident %s: %w", in.ID, err)
+			said, had := r.press.plains[u.ID]
+			if !had || !r.known.updates[u.ID] {
+				var err error
+				if said, err = r.press.tongues[0].plain(u); err != nil {
+					return fmt.Errorf("incident %s: %w", in.ID, err)
+				}
 			}
-			out[u.ID] = said
+			r.plains[u.ID] = said
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // story is an incident's updates as HTML, newest first, for feed readers: paragraphs and nothing that a reader might strip.
-func (r *printing) story(t tongue, in comms.PublicIncident) (string, error) {
+func (r *printing) story(t tongue, in comms.PublicIncident) string {
 	var b strings.Builder
 	for _, u := range in.Updates {
-		said, err := t.plain(u)
-		if err != nil {
-			return "", fmt.Errorf("incident %s: %w", in.ID, err)
-		}
 		fmt.Fprintf(&b, "<p><strong>%s · %s</strong> %s</p>\n", template.HTMLEscapeString(t.words.T("update.number", u.Number)),
 			template.HTMLEscapeString(t.words.T("phase."+phase(u.Statement.Phase))), t.moment(u.At))
-		for paragraph := range strings.SplitSeq(said, "\n\n") {
+		for paragraph := range strings.SplitSeq(r.plains[u.ID], "\n\n") {
 			lines := strings.Split(strings.TrimSpace(paragraph), "\n")
 			for i := range lines {
 				lines[i] = template.HTMLEscapeString(lines[i])
@@ -129,5 +127,5 @@ func (r *printing) story(t tongue, in comms.PublicIncident) (string, error) {
 			fmt.Fprintf(&b, "<p>%s</p>\n", strings.Join(lines, "<br>\n"))
 		}
 	}
-	return b.String(), nil
+	return b.String()
 }

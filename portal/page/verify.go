@@ -38,7 +38,7 @@ type genuinePage struct {
 const mostCodes = 50
 
 func (r *printing) verify() error {
-	err := r.page("verify", "public_verify.html", func(t tongue) (any, error) {
+	err := r.page("verify", "public_verify.html", false, func(t tongue) (any, error) {
 		v := verifyPage{sheet: r.sheet(t, "verify", t.words.T("verify.title")+" · "+t.words.T("page.title", r.press.Vendor.Name), t.words.T("verify.intro"))}
 		for _, in := range r.public.Incidents {
 			for _, u := range in.Updates {
@@ -59,7 +59,7 @@ func (r *printing) verify() error {
 	for _, in := range r.public.Incidents {
 		for _, u := range in.Updates {
 			code := templates.CheckCode(u.ID)
-			err := r.page("verify/"+code, "public_genuine.html", func(t tongue) (any, error) { return r.genuine(t, in, u, code) })
+			err := r.page("verify/"+code, "public_genuine.html", r.known.updates[u.ID], func(t tongue) (any, error) { return r.genuine(t, in, u, code) })
 			if err != nil {
 				return err
 			}

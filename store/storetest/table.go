@@ -224,7 +224,7 @@ var tableTests = []test{
 			}
 			none, errNone := things.GetAll(tx, nil)
 			_, wrong := things.GetAll(tx, []string{ids[0], "scr_" + store.NewSuffix()})
-			wantKind(t, wrong, fault.Invalid)
+			wantKind(t, wrong, fault.NotFound)
 			if len(none) > 0 {
 				t.Errorf("none: %+v", none)
 			}
