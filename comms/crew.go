@@ -164,7 +164,7 @@ func crewLadder(what string) Ladder {
 	switch what {
 	case RolesDue: // no answer: the stand-in, then the commander, who names somebody, then management
 		return Ladder{{Staff: []Post{{Seat: SeatOpen, StandIn: true}}}, {After: 10 * time.Minute, Staff: []Post{{Seat: RoleCommander}}}, {After: 30 * time.Minute, Staff: []Post{{Role: "approver"}}}}
-	case SeverityDue:
+	case SeverityDue, PartyDue:
 		return Ladder{{Staff: []Post{{Seat: RoleCommander}}}, {After: 10 * time.Minute, Staff: []Post{{Seat: RoleCommander, StandIn: true}}}, {After: 30 * time.Minute, Staff: []Post{{Role: "approver"}}}}
 	case ApprovalDue:
 		return Ladder{{Staff: []Post{{Seat: RoleApprover}}}, {After: 10 * time.Minute, Staff: []Post{{Seat: RoleApprover, StandIn: true}}}, {After: 20 * time.Minute, Staff: []Post{{Role: "approver"}}}}

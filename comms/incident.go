@@ -55,6 +55,8 @@ type Incident struct {
 	Crew          []Seat     `json:"crew,omitempty"`      // who has which role; read it by Seat
 	Contributors  []string   `json:"contributors,omitempty"`
 	Informed      []string   `json:"informed,omitempty"`
+	Links         []Link     `json:"links,omitempty"`
+	Parties       []Party    `json:"parties,omitempty"`
 }
 
 // The states of an incident.
@@ -412,6 +414,9 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 		return nil
 	}
 	if err := r.endPlaybooks(tx, id, in); err != nil {
+		return err
+	}
+	if err := r.endWaits(tx, id, by, to); err != nil {
 		return err
 	}
 	for _, what := range []string{FullScope, CoverageDue, Classification, Command} {

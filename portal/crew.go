@@ -313,7 +313,7 @@ func (k *call) changeTeam() error {
 	case "take":
 		_, err = k.takeRole(k.FormValue("role"), k.FormValue("reason"))
 	case "meeting":
-		n := comms.MeetingNotes{Notes: k.FormValue("notes"), Present: k.values("present")}
+		n := comms.MeetingNotes{Notes: unixLines(k.FormValue("notes")), Present: k.values("present")}
 		if typed := strings.TrimSpace(k.FormValue("next_at")); typed != "" {
 			at, bad := time.Parse(minuteForm, typed)
 			if bad != nil {

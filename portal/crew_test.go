@@ -78,7 +78,7 @@ func TestRolesOfAnIncident(t *testing.T) {
 	h.get(auth.Auditor, base).want(200).says(`"severity":"P1"`)
 	// Meetings.
 	h.form(auth.Comms, page+"/team", url.Values{"act": {"meeting"}, "notes": {"First\nSecond"}, "present": {ids["Amy Poe"]}, "next_at": {"soon"}}).want(422).says("First", "must be a time")
-	h.form(auth.Comms, page+"/team", url.Values{"act": {"meeting"}, "notes": {"Restore first\nTalk second"}, "present": {ids["Amy Poe"], ids["Eve Kay"]}}).want(303)
+	h.form(auth.Comms, page+"/team", url.Values{"act": {"meeting"}, "notes": {"Restore first\r\nTalk second"}, "present": {ids["Amy Poe"], ids["Eve Kay"]}}).want(303)
 	next := h.clock.Now().Add(time.Hour)
 	if got := h.post(auth.Support, base+"/meetings", map[string]any{"notes": "Short.", "next_at": next}).want(201).text("next_at"); got != next.Format(time.RFC3339) {
 		t.Errorf("the next meeting is at %s", got)

@@ -247,7 +247,7 @@ type homeView struct {
 // dueLine is one thing that is due, with where it is resolved.
 type dueLine struct {
 	What  string
-	Title string // of a task; "": what it is says its sort
+	Title string // of a task, or of what a party owes; "": what it is says its sort
 	Due   time.Time
 	Late  bool
 	URL   string
@@ -281,10 +281,11 @@ func (k *call) due(incident string) ([]dueLine, error) {
 	}
 	var lines []dueLine
 	for _, d := range open {
-		if incident != "" && d.Incident != incident {
+		late := k.p.DB.Now().After(d.Due)
+		if incident != "" && (d.Incident != incident || d.What == comms.PartyDue && !late) { // what others owe stands in its own place until it is late
 			continue
 		}
-		lines = append(lines, dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: k.p.DB.Now().After(d.Due), URL: k.resolves(d), Tell: d.Rung})
+		lines = append(lines, dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: late, URL: k.resolves(d), Tell: d.Rung})
 	}
 	return lines, nil
 }
@@ -298,7 +299,7 @@ func (k *call) sort(d comms.Due) string {
 }
 
 func (k *call) taskTitle(d comms.Due) string {
-	if d.Task() {
+	if d.Task() || d.What == comms.PartyDue {
 		return d.Title
 	}
 	return ""
@@ -315,6 +316,8 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/incidents/" + d.Incident + "#classify"
 	case comms.RolesDue, comms.SeverityDue, comms.Meeting:
 		return "/desk/incidents/" + d.Incident + "/team#" + k.sort(d)
+	case comms.PartyDue:
+		return d.Page
 	case comms.Command:
 		return "/desk/incidents/" + d.Incident
 	case desk.FirstAnswer, desk.NextAnswer, desk.Resolution:

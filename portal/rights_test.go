@@ -162,6 +162,18 @@ var mayUse = map[string]string{
 	"GET /desk/incidents/:id/team":                    pages,
 	"POST /desk/incidents/:id/team":                   members,
 
+	"GET /api/v1/incidents/:id/links":                  everyone,
+	"POST /api/v1/incidents/:id/links":                 workers,
+	"DELETE /api/v1/incidents/:id/links/:link":         workers,
+	"GET /api/v1/incidents/:id/parties":                everyone,
+	"POST /api/v1/incidents/:id/parties":               workers,
+	"PATCH /api/v1/incidents/:id/parties/:party":       workers,
+	"DELETE /api/v1/incidents/:id/parties/:party":      workers,
+	"POST /api/v1/incidents/:id/parties/:party/wait":   workers,
+	"POST /api/v1/incidents/:id/parties/:party/answer": workers,
+	"GET /desk/incidents/:id/work":                     pages,
+	"POST /desk/incidents/:id/work":                    workers,
+
 	"GET /api/v1/levels":               everyone,
 	"POST /api/v1/incidents/:id/raise": "commander approver engineer",
 	"POST /desk/incidents/:id/raise":   "commander approver engineer",

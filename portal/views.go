@@ -31,7 +31,7 @@ var viewFiles = []string{
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html", "desk_questions.html",
-	"desk_team.html", "desk_playbooks.html",
+	"desk_team.html", "desk_playbooks.html", "desk_work.html",
 	"form_subscribe.html", "form_verify.html",
 }
 
@@ -79,6 +79,9 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"changesays": changeSays,
 			"who":        func(words templates.Catalog, id, name string) whoever { return whoever{words, id, name} },
 			"seated":     func(words templates.Catalog, s seatAnswer, now time.Time) seated { return seated{s, words, now} },
+			"awaited":    func(words templates.Catalog, now time.Time, p comms.Party) awaited { return awaited{words, now, p} },
+			"linked":     func(words templates.Catalog, l comms.Link) linked { return linked{words, l} },
+			"sides":      workView.choice,
 			"drawn":      func(code auth.QR, says string) drawn { return drawn{code, says} },
 			"app":        func(link string) template.URL { return template.URL(link) }, // otpauth, made by us out of escaped parts
 		}, viewFiles...)
@@ -203,6 +206,9 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 	return strings.TrimSpace(e.What + " " + e.Text)
 }
 
+// wholeLine is the form of a line that is said as it is.
+var wholeLine = regexp.MustCompile(`(?s)^(.*)$`)
+
 // logForms tell figures from words in the lines that have both; a code that is not here matches nothing.
 var logForms = map[string]*regexp.Regexp{
 	"declared": regexp.MustCompile(`^(P\d) (.+)$`), "affected_loaded": regexp.MustCompile(`^(\d+) added, (\d+) in all$`), "drafted": regexp.MustCompile(`^update (\d+)$`),
@@ -216,6 +222,8 @@ var logForms = map[string]*regexp.Regexp{
 	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
 	"playbook": regexp.MustCompile(`(?s)^(.*)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
 	"meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
+	"link_added": wholeLine, "link_removed": wholeLine,
+	"party_named": wholeLine, "party_changed": wholeLine, "party_removed": wholeLine, "party_awaited": wholeLine, "party_answered": wholeLine, "party_unanswered": wholeLine,
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }
 
