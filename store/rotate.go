@@ -468,7 +468,7 @@ func textEnd(b []byte) int {
 // onlyOne refuses a unique value that another record holds under an older version of its blind index, where the engine cannot see that it is
 // the same.
 func (t Table[T]) onlyOne(tx *Tx, id string, v T) error {
-	newest, oldest := tx.db.keys.ring.Load().version(), int(tx.db.oldestBlind.Load())
+	newest, oldest := tx.db.keys.ring.Load().version(), tx.oldest
 	if oldest >= newest || t.Tuples == nil {
 		return nil
 	}

@@ -292,6 +292,33 @@ func TestKeysAreRotatedUnderAStoreThatServes(t *testing.T) {
 	})
 }
 
+// A reader whose snapshot is older than the end of a re-sealing finds everybody.
+func TestWhoReadsWhileResealingEndsFindsEverybody(t *testing.T) {
+	eachHouse(t, func(h house) {
+		h.invite(0, 20)
+		h.rotate()
+		err := h.View(h.t.Context(), func(tx *store.Tx) error {
+			for i := range 20 {
+				if _, err := guests.First(tx, store.Query{Index: "mail", Equal: []any{guestNumber(i).Mail}}); err != nil {
+					return fmt.Errorf("guest %d: %w", i, err)
+				}
+				if i == 9 {
+					if err := h.Reseal(h.t.Context(), nil); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			h.t.Error(err)
+		}
+		if problem := h.find(0, 20); problem != "" {
+			h.t.Error(problem)
+		}
+	})
+}
+
 // Writers write, readers look up, and the audit log is sealed, all beside the re-sealing.
 func TestResealingBesideWriters(t *testing.T) {
 	eachHouse(t, func(h house) {

@@ -216,8 +216,9 @@ func (db *DB) Close() error { return db.engine.Close() }
 
 // View runs fn on one consistent snapshot. Writes inside are refused.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	oldest := int(db.oldestBlind.Load()) // before the snapshot, which may be of a moment before a re-sealing ended
 	return db.engine.View(ctx, func(s Snapshot) error {
-		return fn(&Tx{db: db, snap: s, now: db.Now(), readonly: true})
+		return fn(&Tx{db: db, snap: s, now: db.Now(), oldest: oldest, readonly: true})
 	})
 }
 
@@ -228,8 +229,9 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 	if act.Verb == "" || once != nil && *once.used {
 		once = nil
 	}
+	oldest := int(db.oldestBlind.Load()) // as in View
 	err := db.engine.Update(ctx, func(s Snapshot) (Writes, error) {
-		tx := &Tx{db: db, snap: s, now: db.Now(), act: act}
+		tx := &Tx{db: db, snap: s, now: db.Now(), oldest: oldest, act: act}
 		if err := fn(tx); err != nil {
 			return nil, err
 		}

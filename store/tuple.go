@@ -120,14 +120,14 @@ type Query struct {
 
 // toRanges is the ranges to walk for a query, in the order of the walk: one for each version of blind index that records may have. Tuples
 // order by version, so that the walks one behind another are in the index's order.
-func (db *DB) toRanges(k Kind, q Query) (ranges []Range, err error) {
-	newest := db.keys.ring.Load().version()
+func (tx *Tx) toRanges(k Kind, q Query) (ranges []Range, err error) {
+	newest := tx.db.keys.ring.Load().version()
 	oldest := newest
 	if ix, err := k.index(q.Index); err == nil && slices.ContainsFunc(ix.Fields[:min(len(ix.Fields), len(q.Equal))], blindField) {
-		oldest = min(newest, int(db.oldestBlind.Load()))
+		oldest = min(newest, tx.oldest)
 	}
 	for version := oldest; version <= newest; version++ {
-		r, err := db.toRange(k, q, version)
+		r, err := tx.db.toRange(k, q, version)
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ type Tx struct {
 	db       *DB
 	snap     Snapshot
 	now      time.Time
+	oldest   int // version of blind index under which a record may be found in snap
 	act      Act
 	on       []string
 	readonly bool
@@ -153,7 +154,7 @@ func (tx *Tx) writes() Writes {
 // scan walks what a query chooses.
 func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
-		ranges, err := tx.db.toRanges(k, q)
+		ranges, err := tx.toRanges(k, q)
 		if err != nil {
 			yield(Raw{}, err)
 			return
@@ -283,7 +284,7 @@ func (tx *Tx) count(k Kind, q Query) (int, error) {
 			return n, nil
 		}
 	}
-	ranges, err := tx.db.toRanges(k, q)
+	ranges, err := tx.toRanges(k, q)
 	if err != nil {
 		return 0, err
 	}
