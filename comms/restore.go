@@ -180,14 +180,15 @@ func (w Row) losses(lost time.Time) (all []SiteLoss) {
 	return all
 }
 
-func (r *Room) lostAt(tx *store.Tx, w Row, in Incident) time.Time {
+// lostAt is when a site was lost, and whether that is known of the site itself.
+func (r *Room) lostAt(tx *store.Tx, w Row, in Incident) (at time.Time, known bool) {
 	if w.LostAt != nil {
-		return *w.LostAt
+		return *w.LostAt, true
 	}
 	if site, err := r.Book.Site(tx, w.Site); err == nil && site.Value.DeletedInProduct != nil {
-		return *site.Value.DeletedInProduct
+		return *site.Value.DeletedInProduct, true
 	}
-	return in.DetectedAt
+	return in.DetectedAt, false
 }
 
 func spread(all []float64) (s Spread) {
@@ -221,7 +222,8 @@ func (r *Room) losses(tx *store.Tx, in store.Rec[Incident]) (l Losses, err error
 			return l, err
 		}
 		l.Sites++
-		all := rec.Value.losses(r.lostAt(tx, rec.Value, in.Value))
+		lost, _ := r.lostAt(tx, rec.Value, in.Value)
+		all := rec.Value.losses(lost)
 		if len(all) == 0 {
 			l.Unknown++
 			continue

@@ -33,6 +33,9 @@ type Room struct {
 	// SignSubscription makes the token of a subscription's page; nil: its messages lead to the page on which one asks for it.
 	SignSubscription func(subject string) string
 
+	// SignSites makes the token by which a contact sees where her sites stand, for a purpose that is [SitesPurpose]; nil: her mails have no such link.
+	SignSites func(purpose, subject string) string
+
 	// Asking is what a campaign needs of the rest of the house; without a Sign nobody is asked to confirm anything.
 	Asking Asking
 

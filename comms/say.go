@@ -13,6 +13,7 @@ type wording struct {
 	subject, text, html string
 	incident            string // whose thread it belongs to; "" for none
 	first               bool   // it begins the thread
+	drill               bool
 }
 
 // wordCache keeps what was rendered last. Published updates never change, so nothing in it goes stale.
@@ -73,7 +74,7 @@ func (r *Room) updateWords(ctx context.Context, n Notice, channel, locale string
 	if err != nil {
 		return w, err
 	}
-	w.subject, w.text, w.html = out.Subject, out.Text, out.HTML
+	w.subject, w.text, w.html, w.drill = out.Subject, out.Text, out.HTML, facts.Drill
 	return w, nil
 }
 

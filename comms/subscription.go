@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html"
 	"slices"
 	"strings"
 	"time"
@@ -403,10 +402,7 @@ func (r *Room) toSubscriber(m Message, k deliveryKey, channel string) Message {
 	}
 	page := r.Vendor.URL + "/subscribe"
 	how := r.Words.Catalog(m.Locale).T("subscribe.how", page)
-	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + how + "\n"
-	if before, after, ok := strings.Cut(m.HTML, "</main>"); ok {
-		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(page) + `">` + html.EscapeString(how) + "</a></p>\n</main>" + after
-	}
+	m = m.ending(how, how, page)
 	if url := r.SubscriptionURL(subscriptions.Prefix + "_" + k.Contact); strings.HasPrefix(url, "https://") {
 		m.Unsub = url + "/stop"
 	}

@@ -312,7 +312,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	}
 	if r.n.Lane == LaneBroadcast {
 		m.List = "incidents." + r.host
-		m = room.toSubscriber(m, k, r.page.Channel)
+		m = room.toContact(room.toSubscriber(m, k, r.page.Channel), k, r.page.Channel, w)
 	}
 	if r.page.Channel == ChannelSMS {
 		m.Valid = room.Policy.SMSValid

@@ -60,6 +60,14 @@ func (c Contact) ApprovedFor(site string) bool {
 	return account || slices.Contains(sites, site)
 }
 
+// Concerned says whether she may know where a site (our id) of her account stands: by a role that counts there or for the account. What somebody too
+// weak to say so proposed gives her no such right.
+func (c Contact) Concerned(site string) bool {
+	return slices.ContainsFunc(c.AllGrants(), func(g Grant) bool {
+		return g.State.counts() && (len(g.Sites) == 0 || slices.Contains(g.Sites, site))
+	})
+}
+
 // speaksFor is what she may speak for: the whole account, or some sites.
 func (c Contact) speaksFor() (account bool, sites []string) {
 	for _, g := range c.AllGrants() {

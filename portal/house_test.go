@@ -112,6 +112,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	book.Merging, room.Follow, room.Tidings = h.Desk.Merging(), h.Desk.FollowMove, h.Desk.TellMoves
 	room.Deeds = h.Desk.Deeds()
 	h.Changes = &contacts.Changes{DB: db, Verbs: slices.Concat(book.ChangeVerbs(), h.Desk.ChangeVerbs(), StaffVerbs(h.Gate, nil)), Log: log}
+	room.SignSites = key.SignLink
 	room.SignSubscription = func(subject string) string { return key.SignLink(LinkSubscription, subject) }
 	room.Asking = comms.Asking{Sign: func(subject string) string { return key.SignLink(LinkConfirm, subject) }, Live: func(string) bool { return true }, From: "status@vendor.example", Number: "+12025550100"}
 	for _, m := range mend {

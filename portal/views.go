@@ -32,7 +32,7 @@ var viewFiles = []string{
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html", "desk_questions.html",
 	"desk_team.html", "desk_playbooks.html", "desk_work.html",
-	"form_subscribe.html", "form_verify.html",
+	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html",
 }
 
 func (v *views) render(name string, view any) ([]byte, error) {

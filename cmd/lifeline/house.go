@@ -172,6 +172,7 @@ func (h *house) wire(keyDir string) error {
 	h.comms.Deeds = h.desk.Deeds()
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Single: h.cfg.single, URL: h.cfg.url}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
+	h.comms.SignSites = key.SignLink
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage, Look: h.cfg.look}
 	h.page = &page.Server{Live: &page.Live{}}

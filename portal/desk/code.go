@@ -105,6 +105,7 @@ type Ask struct {
 	Number string // of the ticket; with ToReach and ToProve the caller has opened it
 	To     string // what she typed: an e-mail address or a number; with ToReach "" is the ticket's own
 	Hint   string // with ToProve: one of what [Desk.OnFile] lists
+	Yours  *Yours // with ToOpen, in place of To: whoever has this link, at the address that it was mailed to
 	By     string // staff id, or "public:…"
 	Source string // the network that asks; "" for staff
 	Locale string
@@ -185,7 +186,7 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		return sent, err
 	}
 	a.q.id, a.q.code = questions.NewID(), digits6()
-	if (a.q.Sort == askReach || a.q.Sort == askOwn) && a.to.Channel == contacts.Email {
+	if (a.q.Sort == askReach || a.q.Sort == askOwn && in.Yours == nil) && a.to.Channel == contacts.Email {
 		a.link, a.q.Link = secret.Token()
 	}
 	err = d.DB.Update(ctx, store.Act{By: in.By, Verb: "identity.ask"}, func(tx *store.Tx) error {
@@ -277,6 +278,11 @@ func (d *Desk) prepare(tx *store.Tx, in Ask) (a ask, err error) {
 	case ToReach, ToRegain, ToOpen:
 	default:
 		return a, fault.BadField("why", "must be reach, file, regain or own")
+	}
+	if in.Why == ToOpen && in.Yours != nil {
+		a.q.Channel, a.q.Address, a.q.Account, a.q.Contact, a.q.Class = contacts.Email, in.Yours.Address, in.Yours.account, in.Yours.contact, ClassA
+		a.to = comms.Direct{Channel: contacts.Email, Address: in.Yours.Address, Locale: d.Comms.Words.Match(cmp.Or(in.Locale, in.Yours.Locale))}
+		return a, nil
 	}
 	if in.To == "" && in.Why == ToReach {
 		in.To = cmp.Or(t.Value.Email, t.Value.Phone)

@@ -40,6 +40,7 @@ const (
 	SeeStage      Deed = "account.stage"
 	SeeOwnTickets Deed = "tickets.own"
 	SeeOwnRecord  Deed = "contact.own"
+	SeePoints     Deed = "restore_point.see"
 	AskEscalation Deed = "escalation.ask"
 	ProposeChange Deed = "change.propose"
 	SeeShared     Deed = "tickets.shared"
@@ -72,6 +73,7 @@ var needs = []struct {
 	{SeeStage, L2, true},
 	{SeeOwnTickets, L2, true},
 	{SeeOwnRecord, L2, true},
+	{SeePoints, L2, true}, // of the sites that are hers
 	{AskEscalation, L2, true},
 	{ProposeChange, L2, true},
 	{SeeShared, L3, true},

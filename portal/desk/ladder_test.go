@@ -250,7 +250,7 @@ func TestEveryLevelByEveryDeedByAnotherAccount(t *testing.T) {
 	allowed := map[Level]string{
 		L0: "ticket.file ticket.read ticket.add",
 		L1: "ticket.attach ticket.close subscribe site.answer",
-		L2: "account.stage tickets.own contact.own escalation.ask change.propose",
+		L2: "account.stage tickets.own contact.own restore_point.see escalation.ask change.propose",
 		L3: "tickets.shared sites lead restore_point.ask account.export recovery.take vouch",
 		L4: "contact.change domain.change recovery.change export.bulk record.delete",
 	}

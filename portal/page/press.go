@@ -127,7 +127,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "icon.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}

@@ -1,0 +1,138 @@
+package portal
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeline/comms"
+	"lifeline/contacts"
+	"lifeline/portal/auth"
+	"lifeline/store"
+	"lifeline/templates"
+)
+
+var yoursLink = regexp.MustCompile(`/y/\S+`)
+
+// announced publishes a statement and gives, by address, the link to their own sites that mails to contacts carry.
+func (h *house) announced(out *sent, incident string, s map[string]any, to ...string) map[string]string {
+	h.Helper()
+	s["channels"] = []string{"email", "page"}
+	u := h.draft(incident, s)
+	h.post(auth.Approver, "/api/v1/updates/"+u.ID+"/approve", nil).want(200)
+	h.post(auth.Comms, "/api/v1/updates/"+u.ID+"/publish", nil).want(200)
+	links := map[string]string{}
+	for len(links) < len(to) {
+		m := out.next()
+		all := yoursLink.FindAllString(m.Text, -1)
+		for _, address := range to {
+			if m.To != address || len(all) == 0 {
+				continue
+			}
+			links[address] = all[0]
+			before, _, _ := strings.Cut(m.Text, h.URL+all[0])
+			if words := h.Portal.Words.Catalog(m.Locale).T("yours.mail"); len(all) != 1 || !strings.HasSuffix(strings.TrimSpace(before), words) || !strings.HasSuffix(strings.TrimSpace(m.Text), all[0]) {
+				h.Errorf("the link of %s is not the last thing in her mail, and in it once:\n%s", address, m.Text)
+			}
+			if strings.Count(m.HTML, `href="`+h.URL+all[0]+`"`) != 1 {
+				h.Errorf("the link of %s stands elsewhere in the page of her mail", address)
+			}
+		}
+	}
+	return links
+}
+
+// A contact sees by the link in her mail how her own sites stand; with a code to the same address what they are restored to. Whoever it is forwarded to sees no more than the
+// link shows, and it shows nothing once she has no role.
+func TestAContactSeesHerOwnSitesByTheLinkInHerMail(t *testing.T) {
+	h := open(t)
+	h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=billing", media: "text/csv", body: theContacts +
+		"Acme,A-1,,,Cy Roe,executive,cy@acme.example,,de,2022-04-01\nAcme,A-1,Acme four,S-5,,,,,,\n"}).want(200)
+	h.clock.Turn(31 * 24 * time.Hour) // what was imported just now proves nothing
+	incident := h.declare()
+	h.do(ask{as: auth.Engineer, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "text/csv", body: "site_id\nS-1\nS-2\nS-3\nS-4\n"}).want(200)
+	out := h.send()
+	links := h.announced(out, incident, h.statement(), "ann@acme.example", "bo@acme.example", "cy@acme.example")
+	look := func(link string, header ...string) answer {
+		t.Helper()
+		a := ask{method: "GET", path: link + "?lang=en"}
+		if len(header) > 0 {
+			a.header = map[string]string{"Cookie": header[0]}
+		}
+		return h.do(a)
+	}
+	ann, cy := links["ann@acme.example"], links["cy@acme.example"]
+
+	point := h.clock.Now().Add(-26 * time.Hour).Format(time.RFC3339)
+	h.moves(auth.Engineer, incident, fmt.Sprintf(`{"site_id":"S-1","state":"restoring","restore_point":%q}`, point), `{"site_id":"S-2","state":"rebuilt"}`)
+	for _, state := range []string{"passed", "handed_back"} {
+		h.moves(auth.Commander, incident, fmt.Sprintf(`{"site_id":"S-2","state":%q,"reason":"she said so by phone"}`, state))
+	}
+	private := []string{"Cy Roe", "Ann Lee", "Bo Chen", "@acme.example\"", "ann@", "Restore point</dt>", "Confidence", point[:10], "L1", "L2"}
+	look(cy).want(200).says("Acme one", "Impaired", "being restored", "Acme two", "Restored", "Acme three", "waits to be restored", "Acme four", "Not known yet", "next update to everyone is due", "c…@acme.example").silent(private...)
+	look(ann).want(200).says("Acme one", "Impaired").silent(append(private[3:], "Acme two", "Acme three", "Bolt")...)
+	for _, l := range templates.Locales() {
+		h.do(ask{method: "GET", path: cy + "?lang=" + l}).want(200).says(`lang="` + l + `"`).silent("⟦")
+	}
+	if in := h.do(ask{method: "GET", path: cy}).want(200); !strings.Contains(string(in.body), `<html lang="de"`) {
+		t.Error("a browser that names no language does not get the contact's")
+	}
+
+	// Nobody makes one of hers out of another's.
+	mine, others := strings.Split(strings.TrimPrefix(ann, "/y/"), "."), strings.Split(strings.TrimPrefix(cy, "/y/"), ".")
+	for _, forged := range []string{others[0] + "." + mine[1] + "." + mine[2], mine[0] + "." + mine[1] + "x." + mine[2], mine[0] + "." + mine[1], "x", h.Gate.Key.SignLink(comms.SitesPurpose("eve@acme.example"), mine[0]+"."+mine[1])} {
+		look("/y/" + forged).want(404).silent("Acme")
+	}
+
+	// A code goes to the address of the link, whatever is typed.
+	asked := h.do(ask{method: "POST", path: cy + "/code?lang=en", media: form, body: url.Values{"to": {"eve@evil.example"}}.Encode()}).want(200).says("c…@acme.example")
+	code, pending := "", string(pendingField.FindSubmatch(asked.body)[1])
+	for code == "" { // news of her sites goes out as well
+		mail := out.to("cy@acme.example")
+		if code = sixDigits.FindString(mail.Text); code != "" && strings.Contains(mail.Text, "/me?k=") {
+			t.Errorf("the mail with the code opens another page:\n%s", mail.Text)
+		}
+	}
+	wrong := "000000"
+	if code == wrong {
+		wrong = "111111"
+	}
+	give := func(link, code string) answer {
+		t.Helper()
+		return h.do(ask{method: "POST", path: link + "?lang=en", media: form, body: url.Values{"pending": {pending}, "code": {code}}.Encode()})
+	}
+	give(cy, wrong).want(422).silent("Restore point</dt>")
+	fine := give(cy, code).want(200).says("Restore point</dt>", point[:10], "Work lost from before the failure: 1 day 2 hours", "Confidence: low", "Not known yet, nor is how much is lost").silent("Ann Lee", "Bo Chen", "Cy Roe")
+	cookie, _, _ := strings.Cut(fine.Header.Get("Set-Cookie"), ";")
+	look(cy, cookie).says("Restore point</dt>")
+	look(cy).silent("Restore point</dt>")          // forwarded
+	look(ann, cookie).silent("Restore point</dt>") // a code for one shows nothing of another's
+	h.clock.Turn(time.Hour)
+	look(cy, cookie).want(200).silent("Restore point</dt>")
+
+	// All affected sites are known by now: the others are not impaired.
+	again := h.announced(out, incident, h.statement(func(s map[string]any) {
+		s["affected"] = map[string]any{"who": "A site that cannot be opened.", "sites": 4, "customers": 2, "status": "final", "confidence": "high"}
+	}), "cy@acme.example")
+	if again["cy@acme.example"] != cy {
+		t.Error("each mail of an incident has another link")
+	}
+	look(cy).says("Not impaired", "Impaired").silent("Not known yet")
+
+	err := h.DB.Update(t.Context(), store.Act{By: "stf_test", Verb: "contact.role"}, func(tx *store.Tx) error {
+		who, err := h.Book.ByAddress(tx, contacts.Email, "cy@acme.example")
+		if err != nil || len(who) != 1 {
+			return fmt.Errorf("%d contacts, %w", len(who), err)
+		}
+		return h.Book.SetRole(tx, contacts.RoleChange{Contact: who[0].ID, Role: contacts.Executive, State: contacts.RoleRevoked, Why: "she left", By: "stf_test", How: contacts.ByStaff})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look(cy).want(404).says("no longer on file", "/support", "/me").silent("Acme", "Impaired")
+	h.do(ask{method: "POST", path: cy + "/code", media: form, body: ""}).want(404)
+	look(ann).want(200)
+}
