@@ -123,13 +123,19 @@ func (in Incident) commandedBy(by string) error {
 const (
 	SeatAll  = "all"  // everybody who has a role
 	SeatOpen = "open" // whoever was called and has not confirmed
+
+	SeatOwner = "owner" // of a stream, whoever owns it
 )
 
-// posts puts people in the place of the posts that name a role in an incident. A role that is empty is whoever is on duty for it.
-func (in Incident) posts(all []Post) (out []Post) {
+// posts puts people in the place of the posts that name a role in an incident; record is what the deadline is of. A role that is empty is whoever is on duty for it.
+func (in Incident) posts(record string, all []Post) (out []Post) {
 	for _, p := range all {
-		if p.Seat == "" {
+		switch p.Seat {
+		case "":
 			out = append(out, p)
+			continue
+		case SeatOwner:
+			out = append(out, in.streamOwner(record)...)
 			continue
 		}
 		var of []Seat
@@ -164,6 +170,8 @@ func crewLadder(what string) Ladder {
 	switch what {
 	case RolesDue: // no answer: the stand-in, then the commander, who names somebody, then management
 		return Ladder{{Staff: []Post{{Seat: SeatOpen, StandIn: true}}}, {After: 10 * time.Minute, Staff: []Post{{Seat: RoleCommander}}}, {After: 30 * time.Minute, Staff: []Post{{Role: "approver"}}}}
+	case StreamDue:
+		return Ladder{{Staff: []Post{{Seat: SeatOwner}}}, {After: 15 * time.Minute, Staff: []Post{{Seat: RoleCommander}}}, {After: 45 * time.Minute, Staff: []Post{{Role: "approver"}}}}
 	case SeverityDue, PartyDue:
 		return Ladder{{Staff: []Post{{Seat: RoleCommander}}}, {After: 10 * time.Minute, Staff: []Post{{Seat: RoleCommander, StandIn: true}}}, {After: 30 * time.Minute, Staff: []Post{{Role: "approver"}}}}
 	case ApprovalDue:

@@ -57,6 +57,7 @@ type Incident struct {
 	Informed      []string   `json:"informed,omitempty"`
 	Links         []Link     `json:"links,omitempty"`
 	Parties       []Party    `json:"parties,omitempty"`
+	Streams       []Stream   `json:"streams,omitempty"`
 }
 
 // The states of an incident.
@@ -90,8 +91,9 @@ type Entry struct {
 	Incident string    `json:"incident"`
 	At       time.Time `json:"at"`
 	By       string    `json:"by"`
-	What     string    `json:"what"` // a code the catalog has a sentence for, such as "severity"
-	Text     string    `json:"text"` // figures and reasons, no personal data
+	What     string    `json:"what"`             // a code the catalog has a sentence for, such as "severity"
+	Text     string    `json:"text"`             // figures and reasons, no personal data
+	Stream   string    `json:"stream,omitempty"` // of whose log it is a line as well
 }
 
 var entries = store.Table[Entry]{
@@ -419,6 +421,9 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if err := r.endWaits(tx, id, by, to); err != nil {
 		return err
 	}
+	if err := r.endStreams(tx, id, by, to); err != nil {
+		return err
+	}
 	for _, what := range []string{FullScope, CoverageDue, Classification, Command} {
 		if err := r.keep(tx, id, what, by); err != nil {
 			return err
@@ -553,7 +558,7 @@ func (r *Room) IncidentLog(ctx context.Context, incident, after string, most int
 // mostNotesRead bounds how many lines of some sorts are read out of a log at once.
 const mostNotesRead = 100
 
-// NotesOf are the newest lines of an incident's log that are of some sorts, oldest first; at most 100.
+// NotesOf are the newest lines of an incident's log that are of some sorts, or of all with none named, oldest first; at most 100.
 func (r *Room) NotesOf(ctx context.Context, incident string, what ...string) (all []store.Rec[Entry], err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		all = nil
@@ -561,7 +566,7 @@ func (r *Room) NotesOf(ctx context.Context, incident string, what ...string) (al
 			if err != nil {
 				return err
 			}
-			if slices.Contains(what, rec.Value.What) {
+			if len(what) == 0 || slices.Contains(what, rec.Value.What) {
 				if all = append(all, rec); len(all) == mostNotesRead {
 					break
 				}

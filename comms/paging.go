@@ -122,7 +122,7 @@ func (p *paging) reached(d Deadline, rung Rung) ([]Direct, error) {
 			return nil, err
 		}
 	}
-	rung.Staff = in.posts(rung.Staff)
+	rung.Staff = in.posts(d.Of, rung.Staff)
 	return p.people(rung)
 }
 

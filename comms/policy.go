@@ -257,7 +257,7 @@ func (l Ladder) bad(f []fault.Field, name string) []fault.Field {
 				f = append(f, wrong(at, "must name a role, a person or a seat"))
 			}
 			if post.Seat != "" {
-				f = oneOf(f, at+".seat", post.Seat, append(IncidentRoles(), SeatAll, SeatOpen)...)
+				f = oneOf(f, at+".seat", post.Seat, append(IncidentRoles(), SeatAll, SeatOpen, SeatOwner)...)
 			}
 		}
 	}

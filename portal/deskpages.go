@@ -248,6 +248,7 @@ type homeView struct {
 type dueLine struct {
 	What  string
 	Title string // of a task, or of what a party owes; "": what it is says its sort
+	Of    string // the stream of which a word is due
 	Due   time.Time
 	Late  bool
 	URL   string
@@ -282,10 +283,14 @@ func (k *call) due(incident string) ([]dueLine, error) {
 	var lines []dueLine
 	for _, d := range open {
 		late := k.p.DB.Now().After(d.Due)
-		if incident != "" && (d.Incident != incident || d.What == comms.PartyDue && !late) { // what others owe stands in its own place until it is late
+		if incident != "" && (d.Incident != incident || (d.What == comms.PartyDue || d.What == comms.StreamDue) && !late) { // what others owe stands in its own place until it is late
 			continue
 		}
-		lines = append(lines, dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: late, URL: k.resolves(d), Tell: d.Rung})
+		line := dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: late, URL: k.resolves(d), Tell: d.Rung}
+		if d.What == comms.StreamDue {
+			line.Of = d.Title
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }
@@ -316,7 +321,7 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/incidents/" + d.Incident + "#classify"
 	case comms.RolesDue, comms.SeverityDue, comms.Meeting:
 		return "/desk/incidents/" + d.Incident + "/team#" + k.sort(d)
-	case comms.PartyDue:
+	case comms.PartyDue, comms.StreamDue:
 		return d.Page
 	case comms.Command:
 		return "/desk/incidents/" + d.Incident
@@ -355,6 +360,7 @@ type roomView struct {
 	Log       []entryAnswer
 	Waiting   int // new tickets in this incident's queue
 	Seats     []seatAnswer
+	Streams   []streamAnswer
 	Playbooks []comms.Playbook
 	Notice    map[string]string
 	Judged    judged
@@ -407,7 +413,10 @@ func (k *call) roomView() (roomView, error) {
 		}
 		v.Reach = &reach
 	}
-	log, _, err := k.p.Comms.IncidentLog(ctx, id, "", maxList)
+	if v.Streams, err = k.streams(rec.Value); err != nil {
+		return v, err
+	}
+	log, err := k.p.Comms.NotesOf(ctx, id)
 	if err != nil {
 		return v, err
 	}

@@ -171,6 +171,11 @@ var mayUse = map[string]string{
 	"DELETE /api/v1/incidents/:id/parties/:party":      workers,
 	"POST /api/v1/incidents/:id/parties/:party/wait":   workers,
 	"POST /api/v1/incidents/:id/parties/:party/answer": workers,
+	"GET /api/v1/incidents/:id/streams":                everyone,
+	"POST /api/v1/incidents/:id/streams":               workers,
+	"PATCH /api/v1/incidents/:id/streams/:stream":      workers,
+	"GET /api/v1/incidents/:id/streams/:stream/log":    everyone,
+	"POST /api/v1/incidents/:id/streams/:stream/log":   workers,
 	"GET /desk/incidents/:id/work":                     pages,
 	"POST /desk/incidents/:id/work":                    workers,
 

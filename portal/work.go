@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,21 @@ import (
 	"lifeline/templates"
 )
 
-// What an incident's work hangs on beside its own people: third parties and stakeholders with what we wait for, and links to what is kept elsewhere.
+// How an incident's work is parted: streams with their owners, third parties and stakeholders with what we wait for, and links to what is kept elsewhere.
+
+type streamBody struct {
+	Name  string `json:"name"`
+	Owner string `json:"owner,omitempty"` // id of staff; "": who opens it
+}
+
+type streamAnswer struct {
+	comms.Stream
+	OwnerName string `json:"owner_name"` // "": nobody of the staff
+}
+
+type wordBody struct {
+	Word string `json:"word"`
+}
 
 type awaitBody struct {
 	For   string    `json:"for"`
@@ -96,6 +111,57 @@ func (p *Portal) workRoutes() []route {
 			}
 			return k.sendParty(p.Comms.PartyAnswered(k.UserContext(), k.person.ID, k.Params("id"), k.Params("party"), in.Answer))
 		}},
+		{method: "GET", path: api + "/streams", right: auth.IncidentRead, tag: "incidents", summary: "the streams of an incident's work, each with its owner and its last word", answer: list[streamAnswer]{}, do: func(k *call) error {
+			rec, err := p.Comms.Incident(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			all, err := k.streams(rec.Value)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, list[streamAnswer]{Items: append([]streamAnswer{}, all...)})
+		}},
+		{method: "POST", path: api + "/streams", right: auth.TaskWork, tag: "incidents", summary: "open a stream of the work; its owner is told", status: 201, needs: []string{"name"}, body: streamBody{}, answer: comms.Stream{}, do: func(k *call) error {
+			var in streamBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			s, err := k.openStream(in)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 201, s)
+		}},
+		{method: "PATCH", path: api + "/streams/:stream", right: auth.TaskWork, tag: "incidents", summary: "hand a stream over, name it anew, end it or open it again; the last two need a word", body: comms.StreamForm{}, answer: comms.Stream{}, do: func(k *call) error {
+			var in comms.StreamForm
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			return k.sendStream(k.changeStream(k.Params("stream"), in))
+		}},
+		{method: "GET", path: api + "/streams/:stream/log", right: auth.IncidentRead, tag: "incidents", summary: "a stream's own log, oldest first; its lines stand in the incident's as well", answer: list[entryAnswer]{}, do: func(k *call) error {
+			log, err := p.Comms.StreamLog(k.UserContext(), k.Params("id"), k.Params("stream"))
+			if err != nil {
+				return err
+			}
+			out := list[entryAnswer]{Items: []entryAnswer{}}
+			for _, e := range log {
+				out.Items = append(out.Items, entryAnswer{e.ID, e.Value})
+			}
+			return send(k.Ctx, 200, out)
+		}},
+		{method: "POST", path: api + "/streams/:stream/log", right: auth.TaskWork, tag: "incidents", summary: "write a word into a stream's log", status: 201, needs: []string{"word"}, body: wordBody{}, answer: comms.Stream{}, do: func(k *call) error {
+			var in wordBody
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			s, err := k.changeStream(k.Params("stream"), comms.StreamForm{Word: in.Word})
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 201, s)
+		}},
 		{method: "GET", path: page, page: true, right: auth.IncidentRead, do: func(k *call) error { return k.workPage(200, nil) }},
 		{method: "POST", path: page, page: true, right: auth.TaskWork, do: (*call).changeWork},
 	}
@@ -108,9 +174,64 @@ func (k *call) sendParty(p comms.Party, err error) error {
 	return send(k.Ctx, 200, p)
 }
 
-// workView is the page of an incident's third parties and links.
+func (k *call) sendStream(s comms.Stream, err error) error {
+	if err != nil {
+		return err
+	}
+	return send(k.Ctx, 200, s)
+}
+
+func (k *call) openStream(in streamBody) (s comms.Stream, err error) {
+	owner := cmp.Or(strings.TrimSpace(in.Owner), k.person.ID)
+	if err := k.mayOwn(owner); err != nil {
+		return s, err
+	}
+	return k.p.Comms.OpenStream(k.UserContext(), k.person.ID, k.Params("id"), in.Name, owner)
+}
+
+func (k *call) changeStream(stream string, in comms.StreamForm) (s comms.Stream, err error) {
+	if in.Owner != nil {
+		if err := k.mayOwn(*in.Owner); err != nil {
+			return s, err
+		}
+	}
+	return k.p.Comms.ChangeStream(k.UserContext(), k.person.ID, k.Params("id"), stream, in)
+}
+
+// mayOwn refuses an owner who could not write into her stream.
+func (k *call) mayOwn(id string) error {
+	if id == k.person.ID {
+		return nil
+	}
+	able, err := k.p.Gate.Able(k.UserContext(), auth.TaskWork)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(able, func(m auth.Member) bool { return m.ID == id }) {
+		return fault.BadField("owner", "names %.60q, who is none of the staff with an account that may do this", id)
+	}
+	return nil
+}
+
+// streams are the streams of an incident with the names of who owns them, those that are open first.
+func (k *call) streams(in comms.Incident) (all []streamAnswer, err error) {
+	for _, s := range in.Streams {
+		name, err := k.p.Gate.Name(k.UserContext(), s.Owner)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, streamAnswer{s, name})
+	}
+	slices.SortStableFunc(all, func(a, b streamAnswer) int { return strings.Compare(b.State, a.State) }) // open, done
+	return all, nil
+}
+
+// workView is the page of an incident's streams, third parties and links.
 type workView struct {
 	shell
+	Streams  []streamAnswer
+	Logs     map[string][]entryAnswer // by stream, newest first
+	Able     []auth.Member            // who may own a stream
 	Incident incidentAnswer
 	Sides    []string
 	Sorts    []string
@@ -128,7 +249,7 @@ type workField struct {
 	Most                          int // characters
 }
 
-var workFields = []string{"name", "side", "contact", "escalate", "reference", "for", "until", "answer", "sort", "title", "url"}
+var workFields = []string{"name", "side", "contact", "escalate", "reference", "for", "until", "answer", "sort", "title", "url", "owner", "word"}
 
 // Name is the label of a field of this page.
 func (v workView) Name(field string) string {
@@ -161,6 +282,8 @@ func (v workView) Field(act, part, name, value string) workField {
 		f.Label += " (UTC)"
 	case "answer":
 		f.Type, f.Most = "lines", 1000
+	case "word":
+		f.Type, f.Most = "lines", 2000
 	case "reference":
 		f.Most = 100
 	}
@@ -198,6 +321,11 @@ type awaited struct {
 // Late says that the time has passed.
 func (a awaited) Late() bool { return a.Now.After(a.Awaited.Until) }
 
+// Mine says that a choice of an owner begins with the reader, who is not among the staff that can be called.
+func (v workView) Mine() bool {
+	return !slices.ContainsFunc(v.Able, func(m auth.Member) bool { return m.ID == v.Person.ID })
+}
+
 // linked is a link with where it leads.
 type linked struct {
 	Words templates.Catalog
@@ -220,12 +348,31 @@ func (k *call) workPage(status int, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := workView{shell: k.shell("desk.work"), Incident: k.p.incident(rec), Sides: comms.Sides(), Sorts: comms.LinkSorts(), People: map[string]string{}, Typed: map[string]string{}}
+	v := workView{shell: k.shell("desk.work"), Incident: k.p.incident(rec), Sides: comms.Sides(), Sorts: comms.LinkSorts(), People: map[string]string{}, Typed: map[string]string{}, Logs: map[string][]entryAnswer{}}
 	if refused != nil {
 		v.refused(refused)
 		v.Act, v.Part = k.FormValue("act"), k.FormValue("part")
 		for _, field := range workFields {
 			v.Typed[field] = k.FormValue(field)
+		}
+	}
+	if v.Streams, err = k.streams(rec.Value); err != nil {
+		return err
+	}
+	log, err := k.p.Comms.StreamLog(k.UserContext(), rec.ID, "")
+	if err != nil {
+		return err
+	}
+	lines, err := k.read(log)
+	if err != nil {
+		return err
+	}
+	for _, e := range lines {
+		v.Logs[e.Stream] = append(v.Logs[e.Stream], e)
+	}
+	if k.person.Can(auth.TaskWork) == nil {
+		if v.Able, err = k.p.Gate.Able(k.UserContext(), auth.TaskWork); err != nil {
+			return err
 		}
 	}
 	ids := []string{}
@@ -281,13 +428,26 @@ func (k *call) changeWork() error {
 		_, err = k.p.Comms.AwaitParty(ctx, by, id, part, k.FormValue("for"), until)
 	case "answer":
 		_, err = k.p.Comms.PartyAnswered(ctx, by, id, part, unixLines(k.FormValue("answer")))
+	case "stream":
+		var s comms.Stream
+		s, err = k.openStream(streamBody{Name: k.FormValue("name"), Owner: k.FormValue("owner")})
+		at += s.ID
+	case "word":
+		form := comms.StreamForm{Word: unixLines(k.FormValue("word"))}
+		if state := k.FormValue("state"); state != "" {
+			form.State = &state
+		}
+		_, err = k.changeStream(part, form)
+	case "owner":
+		owner := k.FormValue("owner")
+		_, err = k.changeStream(part, comms.StreamForm{Owner: &owner, Word: unixLines(k.FormValue("word"))})
 	case "link":
 		_, err = k.p.Comms.AddLink(ctx, by, id, comms.LinkForm{Sort: k.FormValue("sort"), Title: k.FormValue("title"), URL: k.FormValue("url")})
 		at = "#links"
 	case "unlink":
 		err, at = k.p.Comms.RemoveLink(ctx, by, id, part), "#links"
 	default:
-		err = fault.BadField("act", "is none of party, change, off, wait, answer, link and unlink")
+		err = fault.BadField("act", "is none of stream, word, owner, party, change, off, wait, answer, link and unlink")
 	}
 	if err != nil {
 		return k.workPage(problemOf(err).Status, err)

@@ -51,3 +51,42 @@ func TestThirdPartiesAndLinksOfAnIncident(t *testing.T) {
 	h.post(auth.Engineer, api+"/links", map[string]any{"sort": "call", "title": "Bridge", "url": "https://call.example/1"}).want(201)
 	h.staffPage(auth.Auditor, page).want(200).says("link taken off: Room (https://chat.example/r/1)", "Bridge")
 }
+
+// The work is parted into streams: each has an owner who may write into it, its lines stand in its own log and in the incident's, and the room shows the last one.
+func TestStreamsOfTheWork(t *testing.T) {
+	h := open(t)
+	ids := h.staffed(auth.Newcomer{Name: "Eve Kay", Profile: auth.Profile{Email: "eve@vendor.example", Roles: []auth.Role{auth.Engineer}}},
+		auth.Newcomer{Name: "Aud Row", Profile: auth.Profile{Email: "aud@vendor.example", Roles: []auth.Role{auth.Auditor}}})
+	incident := h.declare()
+	api, page := "/api/v1/incidents/"+incident+"/streams", "/desk/incidents/"+incident
+	h.staffPage(auth.Commander, page).want(200).silent("Streams of the work")
+	same(t, "an auditor writes nothing", h.post(auth.Commander, api, map[string]any{"name": "Restore", "owner": ids["Aud Row"]}).want(422).named(), []string{"owner"})
+	one := h.post(auth.Commander, api, map[string]any{"name": "Restore", "owner": ids["Eve Kay"]}).want(201).text("id")
+	h.form(auth.Support, page+"/work", url.Values{"act": {"stream"}, "name": {"Answers"}, "owner": {""}}).want(303)
+	h.form(auth.Support, page+"/work", url.Values{"act": {"stream"}, "name": {"answers"}}).want(422).says("is a stream of this incident already")
+	h.post(auth.Engineer, api+"/"+one+"/log", map[string]any{"word": "First <i>wave</i>"}).want(201)
+	h.form(auth.Engineer, page+"/work", url.Values{"act": {"word"}, "part": {one}, "word": {"Second wave\r\nruns"}}).want(303)
+	h.form(auth.Auditor, page+"/work", url.Values{"act": {"word"}, "part": {one}, "word": {"x"}}).want(403)
+	h.staffPage(auth.Auditor, page).want(200).says("Streams of the work", "Eve Kay", "Second wave\nruns</p>", "Restore: First &lt;i&gt;wave&lt;/i&gt;", "Answers").silent("stf_", "First <i>")
+	h.clock.Turn(4 * time.Hour)
+	h.staffPage(auth.Auditor, page).want(200).says("A word on a stream of the work · Restore", page+"/work#"+one)
+	h.form(auth.Engineer, page+"/work", url.Values{"act": {"word"}, "part": {one}, "state": {"done"}}).want(422).says("is missing")
+	h.form(auth.Engineer, page+"/work", url.Values{"act": {"word"}, "part": {one}, "state": {"done"}, "word": {"All are back"}}).want(303)
+	same(t, "no word", h.do(ask{as: auth.Engineer, method: "PATCH", path: api + "/" + one, body: map[string]any{"state": "open"}}).want(422).named(), []string{"word"})
+	h.do(ask{as: auth.Support, method: "PATCH", path: api + "/" + one, body: map[string]any{"state": "open", "word": "One more", "owner": ids["Eve Kay"]}}).want(200).says(`"state":"open"`)
+	var log list[entryAnswer]
+	h.get(auth.Auditor, api+"/"+one+"/log").want(200).into(&log)
+	var what []string
+	for _, e := range log.Items {
+		what = append(what, e.What)
+	}
+	same(t, "the stream's log", what, []string{"stream_opened", "stream_word", "stream_word", "stream_done", "stream_reopened"})
+	h.get(auth.Auditor, api+"/none/log").want(404)
+	var all list[streamAnswer]
+	h.get(auth.Auditor, api).want(200).into(&all)
+	if len(all.Items) != 2 || all.Items[0].OwnerName != "Eve Kay" || all.Items[1].OwnerName != "The support" || all.Items[0].Word != "One more" {
+		t.Errorf("%+v", all.Items)
+	}
+	h.form(auth.Commander, page+"/work", url.Values{"act": {"owner"}, "part": {one}, "owner": {ids["Aud Row"]}}).want(422)
+	h.staffPage(auth.Commander, page+"/work").want(200).says("stream open again, Restore: One more", "stream opened, Restore: Eve Kay", "Hand it over")
+}
