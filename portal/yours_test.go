@@ -136,3 +136,52 @@ func TestAContactSeesHerOwnSitesByTheLinkInHerMail(t *testing.T) {
 	h.do(ask{method: "POST", path: cy + "/code", media: form, body: ""}).want(404)
 	look(ann).want(200)
 }
+
+// The link says nothing of an incident that nobody was told of, nothing of a drill, and nothing at all once its own incident is long over. A code to an address that was imported
+// just now proves nothing.
+func TestTheLinkToHerSitesSaysNothingAheadOfTheNews(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	first := h.declare()
+	load := func(incident string) {
+		t.Helper()
+		h.do(ask{as: auth.Engineer, method: "PUT", path: "/api/v1/incidents/" + incident + "/affected", media: "text/csv", body: "site_id\nS-1\n"}).want(200)
+	}
+	load(first)
+	out := h.send()
+	link := h.announced(out, first, h.statement(), "ann@acme.example")["ann@acme.example"] + "?lang=en"
+	h.moves(auth.Engineer, first, `{"site_id":"S-1","state":"rebuilt"}`)
+	for _, state := range []string{"passed", "handed_back"} {
+		h.moves(auth.Commander, first, fmt.Sprintf(`{"site_id":"S-1","state":%q,"reason":"by hand"}`, state))
+	}
+	look := func() answer {
+		t.Helper()
+		return h.do(ask{method: "GET", path: link})
+	}
+	second := h.declare()
+	load(second)
+	look().want(200).says("Restored").silent("Impaired")
+
+	asked := h.do(ask{method: "POST", path: strings.Replace(link, "?", "/code?", 1), media: form, body: ""}).want(200)
+	code := ""
+	for code == "" {
+		code = sixDigits.FindString(out.to("ann@acme.example").Text)
+	}
+	h.do(ask{method: "POST", path: link, media: form, body: url.Values{"pending": {string(pendingField.FindSubmatch(asked.body)[1])}, "code": {code}}.Encode()}).want(200).
+		says("recorded too recently", "Restored").silent("Restore point</dt>")
+
+	h.announced(out, second, h.statement(), "ann@acme.example")
+	look().want(200).says("Impaired").silent("Restored</span>")
+
+	err := h.DB.Update(t.Context(), store.Act{By: "stf_test", Verb: "contact.amend"}, func(tx *store.Tx) error {
+		who, err := h.Book.ByAddress(tx, contacts.Email, "ann@acme.example")
+		if err != nil || len(who) != 1 {
+			return fmt.Errorf("%d contacts, %w", len(who), err)
+		}
+		return h.Book.Amend(tx, contacts.Amend{Account: who[0].Value.Account, Contact: who[0].ID, Channel: contacts.Email, Value: "ann@acme.example", Drop: true})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look().want(404).silent("Acme")
+}
