@@ -14,7 +14,7 @@ import (
 
 // The incident's own page draws how sites came back, says the same in words and in a table, and keeps the record of its promises.
 func TestAnIncidentsPageShowsItsCourseAndItsPromises(t *testing.T) {
-	press := samplePress(t, "")
+	press := sampleWide(t)
 	p := sampleRecovery()
 	e, err := press.Render(p)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestAnIncidentsPageShowsItsCourseAndItsPromises(t *testing.T) {
 
 // A component's record is a strip of days that says in words what it draws.
 func TestComponentsShowTheirRecord(t *testing.T) {
-	press := samplePress(t, "")
+	press := sampleWide(t)
 	p := sampleEmpty()
 	for i := range p.Components {
 		p.Components[i].Uptime = comms.Uptime{}
@@ -101,7 +101,7 @@ func TestComponentsShowTheirRecord(t *testing.T) {
 
 // An incident of which nobody has said anything yet is there, and nothing is made up about it.
 func TestAnEntryWithoutWordsIsSound(t *testing.T) {
-	press := samplePress(t, "")
+	press := sampleWide(t)
 	p := sampleEmpty()
 	in := incidentOf("open", firstNotice())
 	in.Updates, in.Phase, in.Products, in.Title = nil, "investigating", nil, "An incident is being investigated"

@@ -53,7 +53,7 @@ func TestAVendorsOwnLook(t *testing.T) {
 
 // The badge and the banner say how things are on the vendor's own pages, in every language; the banner alone may be framed.
 func TestTheBadgeAndTheBannerGoOnOtherPages(t *testing.T) {
-	press := samplePress(t, "")
+	press := sampleWide(t)
 	press.Vendor.Name = "A & <B>"
 	e, err := press.Render(sampleRecovery())
 	if err != nil {

@@ -36,6 +36,8 @@ type Press struct {
 	Senders []string                     // addresses and numbers from which messages come
 	Sign    func(manifest []byte) []byte // signs what the static site holds; nil: it is not signed
 
+	few []string // of the languages, in tests that are about something else; nil: all
+
 	rendering sync.Mutex
 	tongues   []tongue            // made at the first rendering
 	languages *languages          // the same
@@ -119,8 +121,12 @@ func (p *Press) prepare() error {
 	if p.tongues != nil {
 		return nil
 	}
+	locales := p.few
+	if locales == nil {
+		locales = templates.Locales()
+	}
 	var tongues []tongue
-	for _, locale := range templates.Locales() {
+	for _, locale := range locales {
 		t := tongue{locale: locale, words: p.Words.Catalog(locale), set: p.Words, vendor: p.Vendor}
 		views, err := web.Parse(template.FuncMap{
 			"t":      t.words.Try,
@@ -138,7 +144,7 @@ func (p *Press) prepare() error {
 		return fault.New(fault.Internal, "there is no language to write pages in")
 	}
 	p.coders.New = func() any { return newCoder() }
-	p.tongues, p.languages = tongues, newLanguages(templates.Locales())
+	p.tongues, p.languages = tongues, newLanguages(locales)
 	return nil
 }
 

@@ -29,6 +29,7 @@ func sampleVendor() templates.Vendor {
 // sampleWords are loaded once: loading rehearses every message in every language.
 var sampleWords = sync.OnceValues(func() (*templates.Set, error) { return templates.Load("") })
 
+// samplePress writes three languages, sampleWide all that there are.
 func samplePress(t testing.TB, dir string) *Press {
 	t.Helper()
 	words, err := sampleWords()
@@ -36,7 +37,14 @@ func samplePress(t testing.TB, dir string) *Press {
 		t.Fatalf("load the words: %v", err)
 	}
 	now := tenth.Add(4 * time.Minute)
-	return &Press{Words: words, Vendor: sampleVendor(), Dir: dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now }}
+	return &Press{few: []string{"en", "zh-CN", "ja"}, Words: words, Vendor: sampleVendor(), Dir: dir, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now }}
+}
+
+func sampleWide(t testing.TB) *Press {
+	t.Helper()
+	p := samplePress(t, "")
+	p.few = nil
+	return p
 }
 
 func sampleComponents(bad ...string) []comms.Component {

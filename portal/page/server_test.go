@@ -79,7 +79,12 @@ func ask(t *testing.T, conn net.Conn, method, target string, headers ...string) 
 
 func shownServer(t *testing.T, p comms.Public) (*Server, *Edition) {
 	t.Helper()
-	e, err := samplePress(t, "").Render(p)
+	return shownBy(t, samplePress(t, ""), p)
+}
+
+func shownBy(t *testing.T, press *Press, p comms.Public) (*Server, *Edition) {
+	t.Helper()
+	e, err := press.Render(p)
 	if err != nil {
 		t.Fatalf("render: %v", err)
 	}
@@ -197,7 +202,7 @@ func TestConditionalRequests(t *testing.T) {
 }
 
 func TestTheFirstPageSpeaksTheReadersLanguage(t *testing.T) {
-	s, e := shownServer(t, sampleRecovery())
+	s, e := shownBy(t, sampleWide(t), sampleRecovery())
 	ask := serve(t, s)
 	for _, path := range []string{"/", "/history", "/incidents/" + sampleID} {
 		for header, locale := range map[string]string{"": "en", "ja,en;q=0.8": "ja", "zh-TW": "zh-CN", "fr": "fr", "pt-PT": "pt-BR", "it": "en"} {

@@ -141,7 +141,7 @@ func checkMaintenance(t *testing.T, m *node) {
 
 // Planned work stands in the lists that clients ask for, and on the page in every language.
 func TestPlannedWorkIsShown(t *testing.T) {
-	press := samplePress(t, "")
+	press := sampleWide(t)
 	e, err := press.Render(sampleRecovery())
 	if err != nil {
 		t.Fatal(err)
