@@ -12,12 +12,11 @@ import (
 
 // Fate is what an incident did to one customer's sites, as far as customers were told of the incident.
 type Fate struct {
-	Incident string
-	Short    string // its id on public pages
-	Open     bool
-	Whole    bool             // customers were told that all affected sites are known: whoever is not among them is not affected
-	Next     templates.Moment // when the next word is due, as the newest update for everybody promises
-	Sites    map[string]SiteFate
+	Short string // of the incident: its id on public pages
+	Open  bool
+	Whole bool             // customers were told that all affected sites are known: whoever is not among them is not affected
+	Next  templates.Moment // when the next word is due, as the newest update for everybody promises
+	Sites map[string]SiteFate
 }
 
 // SiteFate is what it did to one site.
@@ -94,7 +93,7 @@ func (in Incident) overFor(now time.Time) time.Duration {
 }
 
 func (r *Room) fateIn(tx *store.Tx, in store.Rec[Incident], account string) (Fate, error) {
-	f := Fate{Incident: in.ID, Short: in.Value.Short, Open: in.Value.State == Open, Whole: in.Value.Loaded, Sites: map[string]SiteFate{}}
+	f := Fate{Short: in.Value.Short, Open: in.Value.State == Open, Whole: in.Value.Loaded, Sites: map[string]SiteFate{}}
 	for rec, err := range rows.Scan(tx, store.Query{Index: "account", Equal: []any{in.ID, account}}) {
 		if err != nil {
 			return f, err
