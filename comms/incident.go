@@ -385,6 +385,9 @@ func (r *Room) amend(tx *store.Tx, id, by string, in Incident, a Amend) (Inciden
 		if err := r.keepCrew(tx, id, by, to, false); err != nil {
 			return in, err
 		}
+		if err := r.streamsPromise(tx, id, in, to); err != nil {
+			return in, err
+		}
 		if err := r.meets(tx, id, to); err != nil {
 			return in, err
 		}

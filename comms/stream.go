@@ -196,6 +196,22 @@ func (r *Room) streamPromise(tx *store.Tx, id string, in Incident, s Stream) err
 	return r.Move(tx, Deadline{What: StreamDue, Of: s.ID, Incident: id, Title: s.Name, Page: workPage(id, s.ID), Due: tx.Now().Add(r.Policy.Meeting)})
 }
 
+// streamsPromise begins or ends the promises of the open streams where an incident has become grave, or is so no longer.
+func (r *Room) streamsPromise(tx *store.Tx, id string, was, in Incident) error {
+	if grave(was.Severity) == grave(in.Severity) {
+		return nil
+	}
+	for _, s := range in.Streams {
+		if s.State != Open {
+			continue
+		}
+		if err := r.streamPromise(tx, id, in, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // endStreams ends the streams of an incident that closes.
 func (r *Room) endStreams(tx *store.Tx, id, by string, to *Incident) error {
 	to.Streams = slices.Clone(to.Streams)

@@ -116,7 +116,7 @@ func TestStreamsOfAnIncident(t *testing.T) {
 	}
 }
 
-// A stream of an incident that is not grave wakes nobody.
+// A stream of an incident that is not grave wakes nobody, until the incident is.
 func TestASilentStreamOfASmallIncidentWakesNobody(t *testing.T) {
 	h := staffed(t)
 	ctx := context.Background()
@@ -126,5 +126,14 @@ func TestASilentStreamOfASmallIncidentWakesNobody(t *testing.T) {
 	}
 	if _, err := h.OpenStream(ctx, "stf_ann", in.ID, "Search", "eve"); err != nil || len(h.due(StreamDue)) != 0 {
 		t.Errorf("%v, %+v", err, h.due(StreamDue))
+	}
+	for _, to := range []struct {
+		severity string
+		due      int
+	}{{"P1", 1}, {"P0", 1}, {"P2", 0}} {
+		category := "data"
+		if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{Severity: &to.severity, Category: &category, Reason: "judged anew"}); err != nil || len(h.due(StreamDue)) != to.due {
+			t.Errorf("%s: %v, %+v", to.severity, err, h.due(StreamDue))
+		}
 	}
 }
