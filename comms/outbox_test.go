@@ -944,18 +944,19 @@ func TestSendingStopsWithinTheWindowWhenOutcomesCannotBeRecorded(t *testing.T) {
 		w.Policy.Workers, w.Policy.Senders = 6, 64
 		update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		mail := mails()
-		var at atomic.Int64
+		all := make(chan struct{}) // are in the queue: what is not claimed by then could not fill a window
+		var shut sync.Once
 		mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
-			if n, _ := mail.counts(); n == 100 {
-				w.engine.shut.Store(true)
-			}
-			if !w.engine.shut.Load() {
-				at.Add(1)
+			<-all
+			if n, _ := mail.counts(); n >= 100 {
+				shut.Do(func() { w.engine.shut.Store(true) })
 			}
 			return Outcome{State: Sent}
 		}
 		o := outbox(w.Room, mail)
 		w.start(o)
+		w.await("everybody to be in the queue", func() bool { return !w.reach(update).Expanding })
+		close(all)
 		w.await("a full window", func() bool {
 			return w.engine.shut.Load() && len(o.window[LaneBroadcast]) == cap(o.window[LaneBroadcast])
 		})

@@ -181,7 +181,7 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 	}
 	form := map[string]string{"phase": "investigating", "affected.status": "estimate", "affected.confidence": "low", "timeline.kind": "not_known", "timeline.confidence": "low",
 		"timeline.full_scope_by": "not_known", "data_loss.kind": "not_known", "data_loss.confidence": "low", "affected.sites": "not_known", "affected.customers": "not_known",
-		"audience": "affected", "channels": "email\nsms\npage", "locales": "en\nzh-CN\nja"}
+		"audience": "affected", "channels": "email\nsms\npage", "locales": strings.Join(templates.Locales(), "\n")}
 	if v.Last != nil {
 		form = statementForm(v.Last.Statement)
 		v.News = k.news(incident, v.Last.Statement.Audience, v.Words)
