@@ -32,18 +32,6 @@ func At(p Phase, a Answer, to ...string) Script {
 	}
 }
 
-// First asks several scripts in turn; the first one that does not go on as usual is obeyed.
-func First(scripts ...Script) Script {
-	return func(e Event) Answer {
-		for _, s := range scripts {
-			if a := s(e); a != (Answer{}) {
-				return a
-			}
-		}
-		return Answer{}
-	}
-}
-
 func among(to string, list []string) bool {
 	for _, s := range list {
 		if strings.EqualFold(s, to) {

@@ -60,16 +60,6 @@ type Answer struct {
 // Script decides about events. It is called from many goroutines.
 type Script func(Event) Answer
 
-// Refuse answers with an error code to these numbers, and takes all others.
-func Refuse(code int, message string, to ...string) Script {
-	return func(e Event) Answer {
-		if !e.List && slices.Contains(to, e.To) {
-			return Answer{Status: http.StatusBadRequest, Code: code, Message: message}
-		}
-		return Answer{}
-	}
-}
-
 // Message is one message that was taken.
 type Message struct {
 	SID      string
