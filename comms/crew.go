@@ -336,8 +336,8 @@ func (in Incident) mayStaff(by, role string) error {
 	if !slices.Contains(IncidentRoles(), role) {
 		return fault.New(fault.NotFound, "there is no role %.40q in an incident; the roles are %s", role, strings.Join(IncidentRoles(), ", "))
 	}
-	if in.State == Closed {
-		return fault.New(fault.Conflict, "this incident is closed")
+	if err := in.notClosed(); err != nil {
+		return err
 	}
 	return in.commandedBy(by)
 }
@@ -429,8 +429,8 @@ func (r *Room) TakeRole(ctx context.Context, by, incident, role, reason string) 
 		if !slices.Contains(IncidentRoles(), role) {
 			return in, in.mayStaff(by, role)
 		}
-		if in.State == Closed {
-			return in, fault.New(fault.Conflict, "this incident is closed")
+		if err := in.notClosed(); err != nil {
+			return in, err
 		}
 		if f := (prose{most: 1000, lines: true}).bad(nil, "reason", reason); len(f) > 0 {
 			return in, fault.BadFields(f...)

@@ -58,6 +58,18 @@ func seats(in store.Rec[Incident]) string {
 	return strings.Join(all, " ")
 }
 
+// late turns the clock and compares who is told of what is late; since counts what was heard before.
+func (h house) late(after time.Duration, since *int, want string) {
+	h.Helper()
+	h.clock.Turn(after)
+	if _, err := h.FireDeadlines(context.Background(), h.clock.Now()); err != nil {
+		h.Fatal(err)
+	}
+	if got := h.heard("deadline", since); got != want {
+		h.Errorf("told of what is late: %q, want %q", got, want)
+	}
+}
+
 // Every role of a grave incident is called when it is declared, with somebody behind it; who does not answer is followed by the stand-in, and then whoever
 // commands hears of it.
 func TestRolesAreCalledConfirmedAndStoodInFor(t *testing.T) {
@@ -72,16 +84,7 @@ func TestRolesAreCalledConfirmedAndStoodInFor(t *testing.T) {
 	if got := h.heard(templates.MsgDeclared, &declared); got != "amy cat com duty eve kai kim sue" {
 		t.Errorf("told of the declaration: %q", got)
 	}
-	fire := func(after time.Duration, want string) {
-		t.Helper()
-		h.clock.Turn(after)
-		if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if got := h.heard("deadline", &late); got != want {
-			t.Errorf("told of what is late: %q, want %q", got, want)
-		}
-	}
+	fire := func(after time.Duration, want string) { t.Helper(); h.late(after, &late, want) }
 	take := func(by, role, reason string) error {
 		t.Helper()
 		rec, err := h.TakeRole(ctx, by, in.ID, role, reason)
@@ -236,16 +239,7 @@ func TestTheCoreTeamMeetsUntilTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := 0
-	fire := func(after time.Duration, want string) {
-		t.Helper()
-		h.clock.Turn(after)
-		if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if got := h.heard("deadline", &late); got != want {
-			t.Errorf("told %q, want %q", got, want)
-		}
-	}
+	fire := func(after time.Duration, want string) { t.Helper(); h.late(after, &late, want) }
 	fire(179*time.Minute, "")
 	fire(time.Minute, "amy com eve kim sue")
 	fire(15*time.Minute, "kai kim")

@@ -161,10 +161,7 @@ func (w *rosterWalk) fill() error {
 		if err != nil {
 			return err
 		}
-		rows, err := rec.Value.rows()
-		if err == nil && len(rows) != p.Listed {
-			err = notItsRoster(p, rows)
-		}
+		rows, err := p.on(rec.Value)
 		if err != nil {
 			return err
 		}

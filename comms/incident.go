@@ -315,14 +315,10 @@ func (a Amend) bad(p Policy, in Incident, now time.Time) (f []fault.Field) {
 }
 
 func (a Amend) on(in Incident) Incident {
-	for _, s := range []struct{ from, to *string }{
-		{a.Title, &in.Title}, {a.Severity, &in.Severity}, {a.State, &in.State}, {a.Category, &in.Category}, {a.Summary, &in.Summary},
-		{a.Impact, &in.Impact}, {a.ScopeEstimate, &in.ScopeEstimate}, {a.DetectedBy, &in.DetectedBy}, {a.Commander, &in.Commander},
-	} {
-		if s.from != nil {
-			*s.to = strings.TrimSpace(*s.from)
-		}
-	}
+	takeTyped(
+		typed{a.Title, &in.Title}, typed{a.Severity, &in.Severity}, typed{a.State, &in.State}, typed{a.Category, &in.Category}, typed{a.Summary, &in.Summary},
+		typed{a.Impact, &in.Impact}, typed{a.ScopeEstimate, &in.ScopeEstimate}, typed{a.DetectedBy, &in.DetectedBy}, typed{a.Commander, &in.Commander},
+	)
 	if a.DetectedAt != nil {
 		in.DetectedAt = a.DetectedAt.UTC()
 	}
@@ -335,6 +331,26 @@ func (a Amend) on(in Incident) Incident {
 		}
 	}
 	return in
+}
+
+// typed is a field of a form and where it goes.
+type typed struct{ from, to *string }
+
+// takeTyped takes what a form says, without space around it; what it leaves out stays.
+func takeTyped(all ...typed) {
+	for _, s := range all {
+		if s.from != nil {
+			*s.to = strings.TrimSpace(*s.from)
+		}
+	}
+}
+
+// notClosed refuses what nobody does to an incident that is closed.
+func (in Incident) notClosed() error {
+	if in.State == Closed {
+		return fault.New(fault.Conflict, "this incident is closed")
+	}
+	return nil
 }
 
 // Amend changes an incident's own facts. Who may change what is the caller's to decide; the security cause has its own method.

@@ -60,8 +60,8 @@ func (r *Room) CloseMeeting(ctx context.Context, by, incident string, n MeetingN
 		if err != nil {
 			return err
 		}
-		if in.Value.State == Closed {
-			return fault.New(fault.Conflict, "this incident is closed")
+		if err := in.Value.notClosed(); err != nil {
+			return err
 		}
 		if f := n.bad(tx.Now()); len(f) > 0 {
 			return fault.BadFields(f...)

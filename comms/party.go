@@ -56,11 +56,7 @@ type PartyForm struct {
 }
 
 func (form PartyForm) on(p Party) Party {
-	for _, s := range []struct{ from, to *string }{{form.Name, &p.Name}, {form.Side, &p.Side}, {form.Contact, &p.Contact}, {form.Escalate, &p.Escalate}, {form.Reference, &p.Reference}} {
-		if s.from != nil {
-			*s.to = strings.TrimSpace(*s.from)
-		}
-	}
+	takeTyped(typed{form.Name, &p.Name}, typed{form.Side, &p.Side}, typed{form.Contact, &p.Contact}, typed{form.Escalate, &p.Escalate}, typed{form.Reference, &p.Reference})
 	return p
 }
 
@@ -167,8 +163,8 @@ func (r *Room) RemoveParty(ctx context.Context, by, incident, party string) erro
 // already, it gives the wait another time, and what was due before stays in the log if it had passed.
 func (r *Room) AwaitParty(ctx context.Context, by, incident, party, what string, until time.Time) (Party, error) {
 	return r.withParty(ctx, store.Act{By: by, Verb: "incident.await"}, incident, party, func(tx *store.Tx, id string, in Incident, p *Party) error {
-		if in.State == Closed {
-			return fault.New(fault.Conflict, "this incident is closed")
+		if err := in.notClosed(); err != nil {
+			return err
 		}
 		what = strings.TrimSpace(what)
 		f := lineProse.bad(nil, "for", what)

@@ -225,8 +225,8 @@ func (r *Room) Begin(ctx context.Context, by, incident, name string) (b Playbook
 		if err != nil {
 			return err
 		}
-		if in.Value.State == Closed {
-			return fault.New(fault.Conflict, "this incident is closed")
+		if err := in.Value.notClosed(); err != nil {
+			return err
 		}
 		have, err := r.playbooksOf(tx, in.ID)
 		if err != nil {

@@ -47,7 +47,7 @@ type row struct {
 // locale, state ("": queued), reason and sites, texts behind their length. Deliveries that nobody has worked on are no more than that.
 func encodeRows(rows []row) (out []byte) {
 	before := ""
-	text := func(s string) { out = append(binary.AppendUvarint(out, uint64(len(s))), s...) }
+	text := func(s string) { out = appendText(out, s) }
 	for _, r := range rows {
 		if r.key.Account == before {
 			text("")
@@ -72,6 +72,11 @@ func encodeRows(rows []row) (out []byte) {
 		}
 	}
 	return out
+}
+
+// appendText packs a text behind its length.
+func appendText(out []byte, s string) []byte {
+	return append(binary.AppendUvarint(out, uint64(len(s))), s...)
 }
 
 // unpack reads what was packed. Its texts share one memory.
@@ -186,15 +191,13 @@ type noted struct {
 // appendFates adds what one transaction found out, together what is alike: state, reason, attempts, time and number of rows; then of each the row
 // and its reference, as how much it shares with the one before and the rest, for references of one relay differ in their ends only.
 func appendFates(out []byte, all []noted) []byte {
-	text := func(s string) { out = append(binary.AppendUvarint(out, uint64(len(s))), s...) }
 	for len(all) > 0 {
 		head := all[0]
 		n := 1
 		for n < len(all) && all[n].State == head.State && all[n].Reason == head.Reason && all[n].Attempts == head.Attempts && all[n].At.Equal(head.At) {
 			n++
 		}
-		text(string(head.State))
-		text(head.Reason)
+		out = appendText(appendText(out, string(head.State)), head.Reason)
 		out = binary.AppendUvarint(out, uint64(head.Attempts))
 		out = binary.LittleEndian.AppendUint64(out, uint64(head.At.UnixMicro()))
 		out = binary.AppendUvarint(out, uint64(n))
@@ -206,7 +209,7 @@ func appendFates(out []byte, all []noted) []byte {
 			}
 			out = binary.AppendUvarint(out, uint64(f.row))
 			out = binary.AppendUvarint(out, uint64(same))
-			text(f.Ref[same:])
+			out = appendText(out, f.Ref[same:])
 			before = f.Ref
 		}
 		all = all[n:]
@@ -255,6 +258,11 @@ func (p Page) listed(tx *store.Tx) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.on(ro)
+}
+
+// on reads the roster that is a page's.
+func (p Page) on(ro Roster) ([]row, error) {
 	rows, err := ro.rows()
 	if err == nil && len(rows) != p.Listed {
 		err = notItsRoster(p, rows)

@@ -46,11 +46,7 @@ type StreamForm struct {
 }
 
 func (form StreamForm) on(s Stream) Stream {
-	for _, f := range []struct{ from, to *string }{{form.Name, &s.Name}, {form.Owner, &s.Owner}, {form.State, &s.State}} {
-		if f.from != nil {
-			*f.to = strings.TrimSpace(*f.from)
-		}
-	}
+	takeTyped(typed{form.Name, &s.Name}, typed{form.Owner, &s.Owner}, typed{form.State, &s.State})
 	return s
 }
 
@@ -83,8 +79,8 @@ func (in Incident) streamOwner(id string) (all []Post) {
 // OpenStream begins a part of the work; its owner is told.
 func (r *Room) OpenStream(ctx context.Context, by, incident, name, owner string) (s Stream, err error) {
 	_, err = r.change(ctx, store.Act{By: by, Verb: "incident.stream"}, incident, 0, func(tx *store.Tx, id string, in Incident) (Incident, error) {
-		if in.State == Closed {
-			return in, fault.New(fault.Conflict, "this incident is closed")
+		if err := in.notClosed(); err != nil {
+			return in, err
 		}
 		s = StreamForm{Name: &name, Owner: &owner}.on(Stream{ID: partID(), State: Open, OpenedBy: by, OpenedAt: tx.Now()})
 		f := s.bad(in)
@@ -118,8 +114,10 @@ func (r *Room) ChangeStream(ctx context.Context, by, incident, stream string, fo
 		if len(f) > 0 {
 			return in, fault.BadFields(f...)
 		}
-		if s.State == Open && in.State == Closed {
-			return in, fault.New(fault.Conflict, "this incident is closed")
+		if s.State == Open {
+			if err := in.notClosed(); err != nil {
+				return in, err
+			}
 		}
 		if was.State == StreamDone && s.State == StreamDone && word != "" {
 			return in, fault.New(fault.Conflict, "this stream is done: open it again to write into it")

@@ -101,18 +101,7 @@ func release(tx *store.Tx, change string) error {
 
 // drop gives up the file of a change: whoever sent it has sent it again, or nobody wants it.
 func (b *Book) drop(ctx context.Context, change string) error {
-	return b.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-		files, err := blob.List(tx, change)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if err := blob.Remove(tx, f.ID); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return b.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return blob.RemoveAll(tx, change) })
 }
 
 // RunHeld imports the files that waited and were let through, one after the other, and gives up those that were refused or that nobody decided about in

@@ -20,7 +20,7 @@ type yoursView struct {
 	Pending string
 	Sent    *desk.Sent
 	Error   string
-	Weak    bool // the code was right, and the address shows too little
+	Weak    bool // a code was right, and the address shows too little
 }
 
 // moreSaid is when the next word about an incident is due.
@@ -50,7 +50,7 @@ func (k *call) showYours(status int, visit string, v yoursView) error {
 	v.Yours, err = k.p.Desk.Yours(k.UserContext(), v.Token, visit)
 	switch {
 	case fault.Of(err) == fault.NotFound:
-		v.Old, path, status = true, "/me", fiber.StatusNotFound
+		v.Old, v.Weak, path, status = true, false, "/me", fiber.StatusNotFound
 	case err != nil:
 		return err
 	default:
@@ -58,7 +58,7 @@ func (k *call) showYours(status int, visit string, v yoursView) error {
 			locale = k.p.Words.Match(v.Yours.Locale)
 		}
 		v.To = contacts.Mask(contacts.Email, v.Yours.Address)
-		if v.Yours.Fine {
+		if v.Weak = v.Weak && !v.Yours.Fine; v.Yours.Fine {
 			k.keep(path, v.Yours.Visit)
 		}
 		v.Said = k.nextWords(v.Yours)
@@ -114,7 +114,5 @@ func (k *call) openYours() error {
 	if err != nil {
 		return k.yoursFailed(v, err)
 	}
-	visit := k.p.Desk.BeginOwn(given)
-	y, err := k.p.Desk.Yours(k.UserContext(), k.Params("token"), visit)
-	return k.showYours(200, visit, yoursView{Weak: err == nil && !y.Fine})
+	return k.showYours(200, k.p.Desk.BeginOwn(given), yoursView{Weak: true})
 }

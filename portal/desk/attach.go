@@ -331,20 +331,6 @@ func moveFiles(tx *store.Tx, m Message, ticket string) error {
 	return nil
 }
 
-// removeFiles removes the files of a ticket for good.
-func removeFiles(tx *store.Tx, ticket string) error {
-	all, err := blob.List(tx, ticket)
-	if err != nil {
-		return err
-	}
-	for _, f := range all {
-		if err := blob.Remove(tx, f.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // What is known of a file's harmlessness: the words of it are file.state.NAME.
 const (
 	FileUnchecked = "unchecked" // nobody looked: staff are told before they open it

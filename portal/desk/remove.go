@@ -6,6 +6,7 @@ import (
 
 	"lifeline/contacts"
 	"lifeline/store"
+	"lifeline/store/blob"
 	"lifeline/store/fault"
 	"lifeline/store/secret"
 )
@@ -126,7 +127,7 @@ func runPurge(tx *store.Tx, _ store.Rec[contacts.Change], s contacts.Step) (json
 	if m.Version != s.Version {
 		return nil, fault.New(fault.Stale, "%s was changed meanwhile", s.On)
 	}
-	if err := removeFiles(tx, s.On); err != nil {
+	if err := blob.RemoveAll(tx, s.On); err != nil {
 		return nil, err
 	}
 	said, err := contacts.DeletedWith(tx, s.Of, messages.Kind)

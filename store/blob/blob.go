@@ -227,6 +227,20 @@ func Renew(tx *store.Tx, m store.Meta, holder string, d time.Duration) error {
 	return heads.Renew(tx, m.ID, holder, m.Epoch, d)
 }
 
+// RemoveAll removes all files of something for good.
+func RemoveAll(tx *store.Tx, of string) error {
+	all, err := List(tx, of)
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		if err := Remove(tx, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Remove removes a file for good, with its chunks.
 func Remove(tx *store.Tx, id string) error {
 	_, m, err := heads.Get(tx, id)
