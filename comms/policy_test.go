@@ -15,19 +15,21 @@ func TestAPolicyThatCannotWorkIsRefusedByName(t *testing.T) {
 	}
 	mail := func(s string) []Direct { return []Direct{{Channel: ChannelEmail, Address: s}} }
 	for want, mend := range map[string]func(*Policy){
-		"comms.categories":              func(p *Policy) { p.Categories = nil },
-		"comms.next_update.P9":          func(p *Policy) { p.NextUpdate["P9"] = time.Hour },
-		"comms.second_reading":          func(p *Policy) { p.SecondRead = 0 },
-		"comms.cover_every":             func(p *Policy) { p.CoverEvery = time.Millisecond },
-		"comms.workers":                 func(p *Policy) { p.Workers = 0 },
-		"comms.retry":                   func(p *Policy) { p.Retry.Waits = nil },
-		"comms.internal[0].address":     func(p *Policy) { p.Internal = mail("duty") },
-		"comms.internal[0].channel":     func(p *Policy) { p.Internal = []Direct{{Channel: "fax", Address: "1"}} },
-		"comms.ladders.x[1]":            func(p *Policy) { p.Ladders["x"] = Ladder{{After: time.Hour}, {After: time.Minute}} },
-		"comms.ladders.x[0].to[0].name": func(p *Policy) { p.Ladders["x"] = Ladder{{To: []Direct{{ChannelSMS, "+12025550101", "a\r\nb", "en"}}}} },
-		"comms.components[0].kind":      func(p *Policy) { p.Components = []ComponentPolicy{{Name: "Wiki", Kind: "magic"}} },
-		"comms.category_names.weather":  func(p *Policy) { p.CategoryNames = map[string]string{"weather": "Weather"} },
-		"comms.components[1].name":      func(p *Policy) { p.Components = []ComponentPolicy{{Name: "Wiki"}, {Name: "wiki"}} },
+		"comms.categories":                     func(p *Policy) { p.Categories = nil },
+		"comms.next_update.P9":                 func(p *Policy) { p.NextUpdate["P9"] = time.Hour },
+		"comms.second_reading":                 func(p *Policy) { p.SecondRead = 0 },
+		"comms.cover_every":                    func(p *Policy) { p.CoverEvery = time.Millisecond },
+		"comms.workers":                        func(p *Policy) { p.Workers = 0 },
+		"comms.retry":                          func(p *Policy) { p.Retry.Waits = nil },
+		"comms.internal[0].address":            func(p *Policy) { p.Internal = mail("duty") },
+		"comms.internal[0].channel":            func(p *Policy) { p.Internal = []Direct{{Channel: "fax", Address: "1"}} },
+		"comms.ladders.x[1]":                   func(p *Policy) { p.Ladders["x"] = Ladder{{After: time.Hour}, {After: time.Minute}} },
+		"comms.ladders.x[0].to[0].name":        func(p *Policy) { p.Ladders["x"] = Ladder{{To: []Direct{{ChannelSMS, "+12025550101", "a\r\nb", "en"}}}} },
+		"comms.components[0].kind":             func(p *Policy) { p.Components = []ComponentPolicy{{Name: "Wiki", Kind: "magic"}} },
+		"comms.category_names.weather":         func(p *Policy) { p.CategoryNames = map[string]string{"weather": "Weather"} },
+		"comms.automatic.rules.reports.people": func(p *Policy) { p.Automatic.Rules[RuleReports] = Rule{People: 1, After: time.Minute} },
+		"comms.automatic.rules.reports.after":  func(p *Policy) { p.Automatic.Rules[RuleReports] = Rule{People: 5} },
+		"comms.components[1].name":             func(p *Policy) { p.Components = []ComponentPolicy{{Name: "Wiki"}, {Name: "wiki"}} },
 	} {
 		p := DefaultPolicy()
 		mend(&p)

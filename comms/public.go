@@ -20,6 +20,7 @@ type Public struct {
 	Components []Component
 	Plans      []PublicMaintenance // the latest window first
 	Answers    []PublicAnswer      // in the order in which pages show them
+	Reports    *Reports            // that come in and that nobody has confirmed; nil: the page says nothing of them
 }
 
 // PublicIncident is one incident with all that was said, newest first. Facts of a retracted update stay, marked.
@@ -108,6 +109,9 @@ func (r *Room) Public(ctx context.Context) (p Public, err error) {
 		}
 		underMaintenance(p.Components, p.Plans)
 		if p.Answers, err = publicAnswers(tx, byID); err != nil {
+			return err
+		}
+		if p.Reports, err = r.reportsSaid(tx); err != nil {
 			return err
 		}
 		for i := range p.Components {

@@ -26,16 +26,21 @@ const (
 	RuleStep  = "step"  // another step of the affected sites is handed back
 	RuleBatch = "batch" // every site of a batch is
 	RuleWhole = "whole" // every affected site is
+
+	RuleReports = "reports" // people report trouble that nobody has looked at: the page says so, and that nothing is confirmed
 )
 
 // ruleNames is the order in which people see them.
-var ruleNames = []string{RuleSite, RuleStep, RuleBatch, RuleWhole}
+var ruleNames = []string{RuleSite, RuleStep, RuleBatch, RuleWhole, RuleReports}
 
-// Rule is how one of them speaks. RuleSite has neither: a site's people are told by mail, and by SMS where no mail reaches them.
+// Rule is how one of them speaks. RuleSite has neither audience nor channels: a site's people are told by mail, and by SMS where no mail reaches them. Nor
+// has RuleReports: it stands on the page.
 type Rule struct {
-	Audience string   `yaml:"audience" json:"audience,omitempty"`
-	Channels []string `yaml:"channels" json:"channels,omitempty"`
-	Percent  int      `yaml:"percent" json:"percent,omitempty"` // RuleStep: how much is a step
+	Audience string        `yaml:"audience" json:"audience,omitempty"`
+	Channels []string      `yaml:"channels" json:"channels,omitempty"`
+	Percent  int           `yaml:"percent" json:"percent,omitempty"` // RuleStep: how much is a step
+	People   int           `yaml:"people" json:"people,omitempty"`   // RuleReports: so many different ones have written
+	After    time.Duration `yaml:"after" json:"after,omitempty"`     // RuleReports: and for so long nobody has taken the alarm
 }
 
 // Automatic is what holds for all that the ledger says by itself.
@@ -74,6 +79,11 @@ func (a Automatic) bad(f []fault.Field) []fault.Field {
 		case !slices.Contains(ruleNames, name):
 			bad(at, "must be one of %s", strings.Join(ruleNames, ", "))
 		case name == RuleSite:
+		case name == RuleReports && rule.People < 2:
+			bad(at+".people", "must be at least 2")
+		case name == RuleReports && rule.After <= 0:
+			bad(at+".after", "must be above 0")
+		case name == RuleReports:
 		case !wide(rule.Audience):
 			bad(at+".audience", "must be public or affected")
 		case len(rule.Channels) == 0:
@@ -229,8 +239,10 @@ func (r *Room) ApproveRule(ctx context.Context, by, name string) (s RuleState, e
 		} else if was.State == RuleInForce {
 			return fault.New(fault.Conflict, "this rule is in force already")
 		}
-		s, err = r.ruleState(tx, name)
-		return err
+		if s, err = r.ruleState(tx, name); err != nil || name != RuleReports {
+			return err
+		}
+		return r.touchPages(tx) // which say it only while this is in force
 	})
 	return s, err
 }
@@ -258,8 +270,10 @@ func (r *Room) StopRule(ctx context.Context, by, name, reason string) (s RuleSta
 		if err := r.stopSaid(tx, by, name, reason); err != nil {
 			return err
 		}
-		s, err = r.ruleState(tx, name)
-		return err
+		if s, err = r.ruleState(tx, name); err != nil || name != RuleReports {
+			return err
+		}
+		return r.touchPages(tx)
 	})
 	return s, err
 }

@@ -29,6 +29,7 @@ type Task struct {
 	OpenedAt time.Time       `json:"opened_at"`
 	SeenAt   time.Time       `json:"seen_at"` // found last
 	TakenAt  time.Time       `json:"taken_at,omitzero"`
+	SaidAt   time.Time       `json:"said_at,omitzero"` // since when the page says of it that reports come in
 	EndedAt  time.Time       `json:"ended_at,omitzero"`
 	EndedBy  string          `json:"ended_by,omitempty"`
 }
@@ -169,6 +170,11 @@ func (r *Room) endTask(tx *store.Tx, rec store.Rec[Task], state, by, reason stri
 	tx.On(rec.ID)
 	for _, what := range []string{t.What, Soon} {
 		if err := r.keep(tx, rec.ID, what, by); err != nil {
+			return rec, err
+		}
+	}
+	if !t.SaidAt.IsZero() { // somebody has looked, and the page need not say it any more
+		if err := r.touchPages(tx); err != nil {
 			return rec, err
 		}
 	}

@@ -179,17 +179,41 @@ func (d *Desk) alarm(ctx context.Context, sound string) error {
 	return err
 }
 
-// WatchBursts looks for a burst of which the process that took the last ticket could not tell.
+// WatchBursts looks for a burst of which the process that took the last ticket could not tell, and has the page speak of those that nobody answers.
 func (d *Desk) WatchBursts(ctx context.Context) error {
 	is := false
 	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
 		is, err = d.bursts(tx, LostAccess, 0)
 		return err
 	})
-	if err != nil || !is {
+	if err == nil && is {
+		err = d.alarm(ctx, LostAccess)
+	}
+	if err != nil {
 		return err
 	}
-	return d.alarm(ctx, LostAccess)
+	return d.Comms.SayReports(ctx, d.behind)
+}
+
+// behind counts the different people whose tickets are behind an alarm and that no incident holds, up to most. One person who writes ten times is one.
+func (d *Desk) behind(tx *store.Tx, t comms.Task, most int) (int, error) {
+	var burst raised
+	if !burst.read(t) {
+		return 0, nil
+	}
+	people := map[string]bool{}
+	q := sounding(burst.Sound, t.OpenedAt.Add(-d.Policy.Cases.BurstIn))
+	q.Limit = mostBurst
+	for rec, err := range tickets.Scan(tx, q) {
+		if err != nil {
+			return 0, err
+		}
+		people[strings.ToLower(orElse(rec.Value.Email, rec.Value.Phone))] = true
+		if len(people) >= most {
+			break
+		}
+	}
+	return len(people), nil
 }
 
 // heldAtOnce is how many tickets are moved in one transaction.

@@ -87,6 +87,97 @@ func TestABurstOfTicketsAlarmsAndBecomesAnIncident(t *testing.T) {
 	})
 }
 
+// Where two people approved beforehand that it may, the page says that reports come in: once enough different people have written and nobody has taken the alarm
+// for as long as the rule says, and until somebody has looked. One person who writes often is no reason, and nothing says who wrote.
+func TestThePageSaysThatReportsComeIn(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		rule := comms.Rule{People: 4, After: 10 * time.Minute}
+		c.Comms.Policy.Automatic.Rules = map[string]comms.Rule{comms.RuleReports: rule}
+		said := func(when string, want bool) *comms.Reports {
+			c.Helper()
+			if err := c.WatchBursts(ctx); err != nil {
+				c.Fatal(err)
+			}
+			p, err := c.Comms.Public(ctx)
+			if err != nil || (p.Reports != nil) != want || len(p.Incidents) > 0 {
+				c.Errorf("%s: %+v, %d incidents, %v", when, p.Reports, len(p.Incidents), err)
+			}
+			return p.Reports
+		}
+		gone := func(from ...string) {
+			c.Helper()
+			for _, who := range from {
+				c.file(desk.Intake{Message: "It is gone", Email: who + "@x.example", Impact: desk.LostAccess})
+			}
+		}
+		inForce := func(people ...string) {
+			c.Helper()
+			for _, by := range people {
+				if _, err := c.Comms.ApproveRule(ctx, by, comms.RuleReports); err != nil {
+					c.Fatal(err)
+				}
+			}
+		}
+		edition := func() int64 {
+			c.Helper()
+			n, err := c.Comms.Edition(ctx)
+			if err != nil {
+				c.Fatal(err)
+			}
+			return n
+		}
+		gone("a", "b", "C", "c", "c")
+		inForce("stf_ann")
+		c.pass(time.Hour)
+		said("one person's word", false)
+		inForce("stf_bob")
+		said("three people, one of them three times", false)
+		gone("d")
+		before := edition()
+		if got := said("four people and an hour", true); !got.Since.Equal(c.DB.Now().Add(-time.Hour)) || !got.Said.Equal(c.DB.Now()) {
+			c.Errorf("%+v", got)
+		}
+		if now := edition(); now == before {
+			c.Error("no page was told to change")
+		}
+		open := c.bursts()[0].ID
+		if _, err := c.Comms.Take(ctx, "stf_ann", open, 0); err != nil {
+			c.Fatal(err)
+		}
+		said("somebody looks, and has found nothing yet", true)
+		if _, err := c.Comms.StopRule(ctx, "stf_sup", comms.RuleReports, "somebody plays with us"); err != nil {
+			c.Fatal(err)
+		}
+		said("the rule is stopped", false)
+		inForce("stf_ann", "stf_bob")
+		said("in force again", true)
+		before = edition()
+		if _, err := c.Comms.Drop(ctx, "stf_ann", open, 0, "a browser's update"); err != nil {
+			c.Fatal(err)
+		}
+		said("dismissed", false)
+		if now := edition(); now == before {
+			c.Error("no page was told to change back")
+		}
+
+		c.pass(time.Hour)
+		gone("e", "f", "g", "h")
+		c.pass(9 * time.Minute)
+		said("too soon", false)
+		c.pass(time.Minute)
+		said("ten minutes", true)
+		in, err := c.Promote(ctx, "stf_ann", c.bursts()[0].ID, comms.Declare{Severity: "P0", Category: "data", Impact: "Sites cannot be opened."})
+		if err != nil || in.ID == "" {
+			c.Fatal(err)
+		}
+		said("it is an incident, of which nobody has said anything", false)
+	})
+	if _, has := comms.DefaultPolicy().Automatic.Rules[comms.RuleReports]; has {
+		t.Error("without a word in the policy the page speaks of reports")
+	}
+}
+
 // Whoever looked and found no incident is left alone until as many have written again.
 func TestABurstThatWasLookedAtIsNotRaisedAgain(t *testing.T) {
 	onBolt(t, func(c counter) {

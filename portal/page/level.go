@@ -13,6 +13,7 @@ type level int
 const (
 	allWell level = iota
 	maintenance
+	reported // people say that something is wrong, and nobody has confirmed it
 	degraded // a service answers, but badly
 	minor
 	major
@@ -21,23 +22,26 @@ const (
 
 // indicator is one of the status API's words.
 func (l level) indicator() string {
-	return [...]string{"none", "maintenance", "minor", "minor", "major", "critical"}[l]
+	return [...]string{"none", "maintenance", "minor", "minor", "minor", "major", "critical"}[l]
 }
 
 // description is the sentence that clients of the status API know; pages take theirs from the catalog.
 func (l level) description() string {
-	return [...]string{"All Systems Operational", "Service Under Maintenance", "Partially Degraded Service",
+	return [...]string{"All Systems Operational", "Service Under Maintenance", "Receiving Reports of Problems", "Partially Degraded Service",
 		"Minor Service Outage", "Partial System Outage", "Major Service Outage"}[l]
 }
 
 // name is the last part of the level's catalog key.
 func (l level) name() string {
-	return [...]string{"none", "maintenance", "minor", "minor_outage", "major", "critical"}[l]
+	return [...]string{"none", "maintenance", "reports", "minor", "minor_outage", "major", "critical"}[l]
 }
 
-// overall is the worst of every open incident and every component.
+// overall is the worst of every open incident, every component, and of reports that nobody has confirmed.
 func overall(p comms.Public) level {
 	worst := allWell
+	if p.Reports != nil {
+		worst = reported
+	}
 	for _, in := range p.Incidents {
 		if isOpen(in) {
 			worst = max(worst, levelOfSeverity(in.Severity))
@@ -98,6 +102,9 @@ func isOpen(in comms.PublicIncident) bool { return in.State == "open" && in.Phas
 // lastWord is when anything that the page shows last changed.
 func lastWord(p comms.Public) time.Time {
 	var last time.Time
+	if p.Reports != nil {
+		last = p.Reports.Said
+	}
 	for _, in := range p.Incidents {
 		if in.Updated.After(last) {
 			last = in.Updated

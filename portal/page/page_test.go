@@ -2,9 +2,11 @@ package page
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -232,6 +234,35 @@ func TestAQuietDay(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q", want)
 		}
+	}
+}
+
+// Reports that nobody has confirmed are said as that, in every language, wherever the page says how things are, and no incident is made of them.
+func TestReportsAreSaidAndNotInvented(t *testing.T) {
+	press := sampleWide(t)
+	public := sampleReports()
+	e, err := press.Render(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tongue := range press.tongues {
+		words := tongue.words
+		state, since := words.T("page.state.reports"), words.T("page.reports", words.Time(public.Reports.Since, ""))
+		for path, want := range map[string][]string{"/": {state, since}, "/banner": {state}, "/badge.svg": {state}} {
+			got := html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(string(e.Body("/"+tongue.locale+path, "")), ""))
+			for _, w := range want {
+				if !strings.Contains(got, w) {
+					t.Errorf("/%s%s lacks %q", tongue.locale, path, w)
+				}
+			}
+			if strings.Contains(got, words.T("page.incidents_none")) || strings.Contains(got, words.T("page.state.none")) {
+				t.Errorf("/%s%s says that all is well", tongue.locale, path)
+			}
+		}
+	}
+	var summary struct{ Incidents, Components []struct{ Status string } }
+	if err := json.Unmarshal(e.Body("/api/v2/summary.json", ""), &summary); err != nil || len(summary.Incidents) > 0 || slices.ContainsFunc(summary.Components, func(c struct{ Status string }) bool { return c.Status != "operational" }) {
+		t.Errorf("%+v %v", summary, err)
 	}
 }
 

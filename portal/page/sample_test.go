@@ -94,6 +94,13 @@ func sampleEmpty() comms.Public {
 	return comms.Public{Edition: 1, AsOf: tenth, Components: sampleComponents()}
 }
 
+// sampleReports is a morning on which people write and nobody has looked yet.
+func sampleReports() comms.Public {
+	p := sampleEmpty()
+	p.Reports = &comms.Reports{Since: tenth.Add(-20 * time.Minute), Said: tenth.Add(-10 * time.Minute)}
+	return p
+}
+
 // sampleUnknown is the first notice: nobody knows anything yet.
 func sampleUnknown() comms.Public {
 	u := firstNotice()

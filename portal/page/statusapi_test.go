@@ -293,6 +293,12 @@ func TestStatusSaysHowBadItIs(t *testing.T) {
 			p.Components[0].Status = "degraded_performance"
 			return p
 		}, `{"indicator":"minor","description":"Partially Degraded Service"}`},
+		"reports": {sampleReports, `{"indicator":"minor","description":"Receiving Reports of Problems"}`},
+		"reports during a grave incident": {func() comms.Public {
+			p := sampleRecovery()
+			p.Reports = sampleReports().Reports
+			return p
+		}, `{"indicator":"critical","description":"Major Service Outage"}`},
 		"a word that clients do not know": {func() comms.Public {
 			p := sampleEmpty()
 			p.Components[0].Status = "restoring"

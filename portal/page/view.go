@@ -3,6 +3,7 @@ package page
 import (
 	"html/template"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/comms"
@@ -36,6 +37,7 @@ type homeView struct {
 	Tone    string
 	Overall string
 	Sub     string
+	Reports template.HTML // that reports come in of what nobody has confirmed; "": none
 	Open    []incidentView
 	Plans   []planView
 	Groups  []groupView
@@ -138,9 +140,18 @@ func (r *printing) home(t tongue) (homeView, error) {
 	}
 	v.Asked = v.Asked[:min(len(v.Asked), mostAsked)]
 	v.Plans = t.plans(r.public, true)
-	v.Sub = t.words.T("page.incidents_none")
-	if len(v.Open) > 0 {
+	switch {
+	case len(v.Open) > 0:
 		v.Sub = t.words.T("page.incidents_open") + ": " + t.words.Number(len(v.Open))
+	case r.public.Reports == nil:
+		v.Sub = t.words.T("page.incidents_none")
+	}
+	if reports := r.public.Reports; reports != nil {
+		text, err := t.said("page.reports", reports.Since)
+		if err != nil {
+			return v, err
+		}
+		v.Reports = text
 	}
 	for _, g := range groups(r.public.Components) {
 		view := groupView{Name: g.Name}
@@ -155,7 +166,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 		}
 		v.Groups = append(v.Groups, view)
 	}
-	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.title", r.press.Vendor.Name), said+" "+v.Sub)
+	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.title", r.press.Vendor.Name), strings.TrimSpace(said+" "+v.Sub))
 	return v, nil
 }
 
@@ -291,7 +302,7 @@ func severity(s string) string {
 
 // tone names colour and icon of a level.
 func (l level) tone() string {
-	return [...]string{"good", "info", "warn", "warn", "bad", "dire"}[l]
+	return [...]string{"good", "info", "warn", "warn", "warn", "bad", "dire"}[l]
 }
 
 func componentTone(status string) string {
