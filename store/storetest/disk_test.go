@@ -12,7 +12,6 @@ import (
 	"lifeline/store"
 	"lifeline/store/bolt"
 	"lifeline/store/fault"
-	"lifeline/store/postgres"
 	"lifeline/store/postgres/pgtest"
 )
 
@@ -31,32 +30,38 @@ func (w *writer) ask() (number string, kind fault.Kind, why string) {
 	return number, kind, why
 }
 
+// untilRefused has a child of mode single file tickets until one is not acknowledged.
+func (w *writer) untilRefused() (number string, kind fault.Kind, why string) {
+	w.t.Helper()
+	for range 40 {
+		if number, kind, why = w.ask(); kind != "" {
+			return number, kind, why
+		}
+		w.said = append(w.said, number)
+	}
+	w.t.Fatalf("every one of %d tickets was acknowledged", len(w.said))
+	return "", "", ""
+}
+
+// onFailingSync starts a child whose nth sync fails.
+func onFailingSync(t *testing.T, nth int, mode string) (place, *writer) {
+	t.Helper()
+	p := freshFile(t)
+	w := startChild(t, p.at, p.keyDir, mode)
+	w.ready()
+	FailSync(t, w.cmd.Process, nth)
+	return p, w
+}
+
 // A commit of the embedded store is two syncs: of the pages, then of the page that makes them count. After the second has failed the
 // ticket may well be there, so its writer may not be told that it failed.
 func TestACommitWhoseSyncFailsIsUnknown(t *testing.T) {
 	there := map[bool]int{}
 	for nth := 1; nth <= 4; nth++ {
-		p := newPlace(t, freshFile(t))
-		w := startChild(t, p.at, p.keyDir, single)
-		if !w.out.Scan() || w.out.Text() != "ready" {
-			t.Fatalf("the writing process says %q", w.out.Text())
-		}
-		FailSync(t, w.cmd.Process, nth)
-		var doubtful string
-		for range 40 { // by then some thread has had its nth sync
-			number, kind, why := w.ask()
-			if kind == "" {
-				w.said = append(w.said, number)
-				continue
-			}
-			if kind != fault.Unknown || !strings.Contains(why, "idempotency key") {
-				t.Errorf("sync %d: kind %q: %s", nth, kind, why)
-			}
-			doubtful = number
-			break
-		}
-		if doubtful == "" {
-			t.Fatalf("sync %d: every one of %d tickets was acknowledged", nth, len(w.said))
+		p, w := onFailingSync(t, nth, single)
+		doubtful, kind, why := w.untilRefused() // when some thread has had its nth sync
+		if kind != fault.Unknown || !strings.Contains(why, "idempotency key") {
+			t.Errorf("sync %d: kind %q: %s", nth, kind, why)
 		}
 		if _, kind, why := w.ask(); kind != fault.Unavailable || !strings.Contains(why, "restart") {
 			t.Errorf("after a failed sync: kind %q: %s", kind, why)
@@ -72,16 +77,24 @@ func TestACommitWhoseSyncFailsIsUnknown(t *testing.T) {
 	if there[true] == 0 {
 		t.Error("no ticket of unknown outcome is there: the second sync was never the one that failed")
 	}
+	t.Run("which a store that does not hear of it loses", func(t *testing.T) {
+		p, w := onFailingSync(t, 1, deaf)
+		w.untilRefused()
+		w.kill()
+		if lost := missing(t, p.at, p.keys, w.said); lost == nil {
+			t.Errorf("none of %d acknowledged tickets is lost", len(w.said))
+		}
+	})
 }
 
-// fillUp files tickets until the disk is full, gives room, and files on until one is acknowledged; then all that were must be there.
-func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func() error) {
+// fillUp files tickets until the disk is full, gives room, and files on until one is acknowledged; then it closes the engine and says which of
+// those that were are not there.
+func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func() error) (said, lost []string) {
 	t.Helper()
 	db, err := store.Open(t.Context(), engine, store.Options{Keys: p.keys, Kinds: TicketKinds()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said []string
 	file := func(number string) error {
 		_, err := fileTicket(t.Context(), db, number)
 		if err == nil {
@@ -99,9 +112,7 @@ func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func
 	}
 	t.Logf("%d tickets, then %q: %v", len(said), fault.Of(err), err)
 	for i := range 3 {
-		if again := file(fmt.Sprintf("still full-%d", i)); again != nil {
-			err = again
-		}
+		_ = file(fmt.Sprintf("still full-%d", i))
 	}
 	free()
 	if err := revive(); err != nil {
@@ -115,26 +126,41 @@ func fillUp(t *testing.T, p place, engine store.Engine, free func(), revive func
 	if err := engine.Close(); err != nil {
 		t.Error(err)
 	}
-	if lost := missing(t, p.at, p.keys, said); lost != nil {
+	return said, missing(t, p.at, p.keys, said)
+}
+
+// fillTwice fills a disk under a store that may lose nothing, then under one that does not hear of its failed commits and so must.
+func fillTwice(t *testing.T, fresh func() (p place, engine store.Engine, free func()), revive func() error) {
+	t.Helper()
+	p, engine, free := fresh()
+	if said, lost := fillUp(t, p, engine, free, revive); lost != nil {
 		t.Errorf("of %d acknowledged tickets %d are lost: %q", len(said), len(lost), lost)
+	}
+	p, engine, free = fresh()
+	if said, lost := fillUp(t, p, deafen(engine), free, revive); lost == nil {
+		t.Errorf("none of %d acknowledged tickets is lost by a store that does not hear of failed commits", len(said))
 	}
 }
 
 func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 	t.Run("bolt", func(t *testing.T) {
 		dir := SmallDisk(t, 8<<20)
-		p := newPlace(t, filepath.Join(dir, "store.db"))
-		free := Fill(t, dir, 1<<20)
-		engine, err := bolt.Open(p.at, bolt.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer engine.Close()
-		fillUp(t, p, engine, func() {
-			if problems := engine.Unsafe(t.Context()); len(problems) != 1 || !strings.Contains(problems[0], "disk is full") {
-				t.Errorf("Unsafe says %q", problems)
+		n := 0
+		fillTwice(t, func() (place, store.Engine, func()) {
+			n++
+			p := newPlace(t, filepath.Join(dir, fmt.Sprintf("store%d.db", n)))
+			free := Fill(t, dir, 256<<10)
+			engine, err := bolt.Open(p.at, bolt.Options{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			free()
+			t.Cleanup(func() { engine.Close() }) // a full disk ends the test early
+			return p, engine, func() {
+				if problems := engine.Unsafe(t.Context()); len(problems) != 1 || !strings.Contains(problems[0], "disk is full") {
+					t.Errorf("Unsafe says %q", problems)
+				}
+				free()
+			}
 		}, func() error { return nil })
 	})
 	t.Run("postgres", func(t *testing.T) {
@@ -145,14 +171,10 @@ func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Stop)
-		p := newPlace(t, server.URL())
-		free := Fill(t, dir, 2<<20)
-		engine, err := postgres.Open(t.Context(), p.at, postgres.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer engine.Close()
-		fillUp(t, p, engine, free, func() error { // a server that found no room for its log has ended
+		fillTwice(t, func() (place, store.Engine, func()) {
+			p := newPlace(t, pgtest.On(t, server.URL()))
+			return p, PostgresAt(t, p.at), Fill(t, dir, 1<<20)
+		}, func() error { // a server that found no room for its log has ended
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			return server.Restart(ctx)

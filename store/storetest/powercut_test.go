@@ -143,7 +143,7 @@ func (v *volatile) missing(keyDir string, said []string) []string {
 	if err := v.copyTo(dir); err != nil {
 		v.t.Fatal(err)
 	}
-	db, err := start(v.t.Context(), filepath.Join(dir, "store.db"), keyDir, false)
+	db, err := start(v.t.Context(), filepath.Join(dir, "store.db"), keyDir, honest)
 	if err != nil {
 		v.t.Fatalf("the store does not open after the power cut: %v", err)
 	}
@@ -185,7 +185,7 @@ func (v *volatile) afterFirstStart(l loss, said []string) []string {
 		v.t.Fatal(err)
 	}
 	at, keyDir := filepath.Join(dir, "data", "store.db"), filepath.Join(dir, "keys")
-	db, err := start(v.t.Context(), at, keyDir, true)
+	db, err := start(v.t.Context(), at, keyDir, first)
 	if err != nil {
 		v.t.Errorf("%s: the next start fails: %v", l.name, err)
 		return said
