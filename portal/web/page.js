@@ -37,7 +37,7 @@
   function look() {
     if (!hint || !hint.hidden || document.hidden) return;
     fetch(location.pathname, { method: 'HEAD', cache: 'no-cache' }).then(function (answer) {
-      var tag = answer.ok && answer.headers.get('ETag');
+      var tag = answer.ok && (answer.headers.get('ETag') || answer.headers.get('Last-Modified')); // not every file server has tags
       if (tag && seen && tag !== seen) hint.hidden = false;
       seen = seen || tag;
     }).catch(function () {});
