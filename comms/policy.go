@@ -41,6 +41,7 @@ type Policy struct {
 	Links         []string                 `yaml:"links" json:"links"`                   // hosts that updates may link to besides this portal's own
 	PointStandard time.Duration            `yaml:"point_standard" json:"point_standard"` // a restore point that lies further back before the loss is older than the standard
 	Texting       Texting                  `yaml:"texting" json:"texting"`               // what an SMS costs, and how fast it goes
+	Targets       map[string]Target        `yaml:"targets" json:"targets"`               // by tier, T0 to T3: how soon a service is back, and how much it may lose
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
 	Playbooks     map[string][]string      `yaml:"playbooks" json:"playbooks"`           // by category, and "default": the playbooks with which a grave incident begins
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
@@ -71,7 +72,9 @@ type ComponentPolicy struct {
 	Name        string `yaml:"name" json:"name"`
 	Group       string `yaml:"group" json:"group"`
 	Description string `yaml:"description" json:"description"`
-	Kind        string `yaml:"kind" json:"kind"` // one of componentKinds, or ""
+	Kind        string `yaml:"kind" json:"kind"`   // one of componentKinds, or ""
+	Tier        *int   `yaml:"tier" json:"tier"`   // 0 (most urgent) to 3: which targets it is held to; null: those of the contacts' default
+	Owner       string `yaml:"owner" json:"owner"` // who answers for its targets
 }
 
 // componentKinds are the sorts of parts that a service is made of, the suppliers' among them.
@@ -134,6 +137,7 @@ func DefaultPolicy() Policy {
 		Texting:       Texting{Currency: "USD", Rate: 1}, // what one ordinary number sends
 		BatchMost:     60,
 		PointStandard: 5 * time.Minute,
+		Targets:       defaultTargets(),
 		Automatic:     defaultAutomatic(),
 		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
 		Playbooks:     defaultPlaybooks(),
@@ -236,7 +240,7 @@ func (p Policy) Check() error {
 		f = ladder.bad(f, "comms.ladders."+bounded(what))
 	}
 	f = p.OnDuty.bad(f, "comms.on_duty")
-	f = p.badComponents(f)
+	f = p.badTargets(p.badComponents(f))
 	if len(f) > 0 {
 		slices.SortStableFunc(f, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
 		return fault.BadFields(f...)
@@ -274,6 +278,10 @@ func (p Policy) badComponents(f []fault.Field) []fault.Field {
 		if c.Kind != "" {
 			f = oneOf(f, field+".kind", c.Kind, componentKinds...)
 		}
+		if c.Tier != nil && (*c.Tier < 0 || *c.Tier >= tierCount) {
+			f = append(f, wrong(field+".tier", "must be 0 to 3"))
+		}
+		f = prose{most: 100}.bad(f, field+".owner", c.Owner)
 		if key := squeeze(c.Name); seen[key] {
 			f = append(f, wrong(field+".name", "names %.60q twice; updates name components by name", c.Name))
 		} else {

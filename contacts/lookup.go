@@ -105,6 +105,24 @@ func (b *Book) Account(tx *store.Tx, anyID string) (store.Rec[Account], error) {
 	return find(tx, accounts, scopeAccount, scopeSite, anyID)
 }
 
+// SiteTier is how urgent a site is: its own tier, else its account's, else what holds where nobody named one. A site that is no longer kept counts as one of those.
+func (b *Book) SiteTier(tx *store.Tx, anyID string) (int, error) {
+	site, err := b.Site(tx, anyID)
+	if err == nil && site.Value.Tier == nil {
+		var a store.Rec[Account]
+		if a, err = b.Account(tx, site.Value.Account); err == nil {
+			site.Value.Tier = a.Value.Tier
+		}
+	}
+	if err != nil && fault.Of(err) != fault.NotFound {
+		return 0, err
+	}
+	if site.Value.Tier == nil {
+		return b.Policy.DefaultTier, nil
+	}
+	return *site.Value.Tier, nil
+}
+
 // Contact finds a contact by our id.
 func (b *Book) Contact(tx *store.Tx, id string) (store.Rec[Contact], error) {
 	if k, ok := kindOf(id, tx.DB().Declared()); ok && k.Prefix != people.Prefix {

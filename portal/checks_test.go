@@ -124,6 +124,7 @@ func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h.post(auth.Automation, at+"/steps", map[string]any{"site_id": "S-1", "results": map[string]any{"one": map[string]any{"state": "done"}}}).want(200).says(`"done":1`)
 	h.get(auth.Comms, at+"/steps?site_id=S-1").want(200).says(`"all":2`)
 	h.get(auth.Comms, at+"/losses").want(200).says(`"most_s":10800`, `"unknown":3`)
+	h.get(auth.Comms, at+"/targets").want(200).says(`"tier":"T2"`, `"target_s":28800,"actual_s":10800,"met":1,"missed":0,"open":3`)
 	for _, state := range []string{"verifying", "passed"} {
 		h.do(ask{as: auth.Commander, method: "POST", path: at + "/sites", media: "application/x-ndjson", body: `{"site_id":"S-1","state":"` + state + `","reason":"seen by me"}`}).want(200).says(`"moved":1`)
 	}

@@ -463,10 +463,21 @@ type siteListView struct {
 	Incident incidentAnswer
 	Ledger   templates.Figures
 	Forecast comms.Forecast
+	Targets  comms.Targets
 	State    string
 	States   []string
 	Sites    []store.Rec[comms.Row]
 	Next     string
+}
+
+// objective is a target beside what was reached, in words.
+type objective struct {
+	comms.Objective
+	Words templates.Catalog
+}
+
+func (o objective) Says() string {
+	return o.Words.T("desk.targets.says", lasting(o.Actual), lasting(o.Target), o.Met, o.Missed, o.Open)
 }
 
 func (k *call) siteList() error {
@@ -481,6 +492,9 @@ func (k *call) siteList() error {
 		return err
 	}
 	if v.Forecast, err = k.p.Comms.Forecast(ctx, rec.ID); err != nil {
+		return err
+	}
+	if v.Targets, err = k.p.Comms.Targets(ctx, rec.ID); err != nil {
 		return err
 	}
 	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, After: k.Query("after"), Limit: 100}); err != nil {

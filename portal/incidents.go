@@ -165,6 +165,13 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, f)
 		}},
+		{method: "GET", path: base + "/:id/targets", right: auth.IncidentRead, tag: "ledger", summary: "how long the affected sites were away and how much they lost, beside the targets of their tiers (RTO, RPO): met, missed or open", answer: comms.Targets{}, do: func(k *call) error {
+			t, err := p.Comms.Targets(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, t)
+		}},
 		{method: "GET", path: base + "/:id/ledger", right: auth.IncidentRead, tag: "ledger", summary: "counts and percentages, computed now", answer: templates.Figures{}, do: func(k *call) error {
 			f, err := p.Comms.Ledger(k.UserContext(), k.Params("id"))
 			if err != nil {

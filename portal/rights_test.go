@@ -358,6 +358,7 @@ var mayUse = map[string]string{
 	"GET /api/v1/incidents/:id/steps":           everyone,
 	"POST /api/v1/incidents/:id/steps":          "commander engineer automation",
 	"GET /api/v1/incidents/:id/losses":          everyone,
+	"GET /api/v1/incidents/:id/targets":         everyone,
 	"POST /api/v1/incidents/:id/point-audit":    "commander",
 	"GET /api/v1/incidents/:id/batches":         everyone,
 	"PUT /api/v1/incidents/:id/batches":         "commander",

@@ -74,6 +74,7 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"counted":    counted,
 			"labels":     labelLine,
 			"lasting":    lasting,
+			"objective":  func(words templates.Catalog, o comms.Objective) objective { return objective{o, words} },
 			"resulted":   resulted,
 			"heldSays":   heldSays,
 			"changesays": changeSays,
