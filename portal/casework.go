@@ -131,6 +131,12 @@ type IncidentsReport struct {
 	Promises    comms.PromiseReport `json:"promises"`
 }
 
+// boardAnswer is how the tickets of an incident stand, with the files that its record begins with.
+type boardAnswer struct {
+	desk.Dashboard
+	Files []attachmentAnswer `json:"first_ticket_files"`
+}
+
 type signalAnswer struct {
 	Ticket string `json:"ticket"`
 }
@@ -148,12 +154,16 @@ type notesBody struct {
 func (p *Portal) caseRoutes() []route {
 	const api = "/api/v1"
 	return []route{
-		{method: "GET", path: api + "/incidents/:id/tickets", right: auth.TicketRead, tag: "tickets", summary: "how the tickets of an incident stand, with a site or without; general: those of none", answer: desk.Dashboard{}, do: func(k *call) error {
+		{method: "GET", path: api + "/incidents/:id/tickets", right: auth.TicketRead, tag: "tickets", summary: "how the tickets of an incident stand, with a site or without; general: those of none", answer: boardAnswer{}, do: func(k *call) error {
 			b, err := p.Desk.Dashboard(k.UserContext(), k.Params("id"))
 			if err != nil {
 				return err
 			}
-			return send(k.Ctx, 200, b)
+			files, err := p.Desk.FirstFiles(k.UserContext(), b)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, boardAnswer{b, attachmentsOf(files)})
 		}},
 		{method: "POST", path: api + "/incidents/:id/classify", right: auth.IncidentEdit, tag: "incidents", summary: "say how bad it is, on six facts; customer and system may be empty", needs: []string{"found_by", "detected_at", "scope_estimate", "impact", "severity"},
 			body: comms.Classify{}, answer: incidentAnswer{}, do: func(k *call) error {
@@ -337,6 +347,7 @@ type dashboardView struct {
 	Steps    []stepShown
 	Bars     []bar
 	Most     int
+	Files    []attachedFile // of the first ticket
 }
 
 // bar is an hour of the picture, on a field of 1000 by 100.
@@ -354,6 +365,13 @@ func (k *call) dashboard() error {
 	v := dashboardView{shell: k.shell("desk.dash.title"), Incident: k.p.incident(rec)}
 	if v.Board, err = k.p.Desk.Dashboard(ctx, rec.ID); err != nil {
 		return err
+	}
+	first, err := k.p.Desk.FirstFiles(ctx, v.Board)
+	if err != nil {
+		return err
+	}
+	for _, a := range first {
+		v.Files = append(v.Files, attachedFile{Attachment: a, Words: v.Words, URL: "/desk/tickets/" + v.Board.First + "/files/" + a.ID})
 	}
 	ledger, err := k.p.Comms.Ledger(ctx, rec.ID)
 	if err != nil {

@@ -102,7 +102,10 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 // Three tickets propose an incident, on the task's page and in the API; one step declares it and holds them, and its dashboard shows them.
 func TestABurstIsDeclaredInOneStep(t *testing.T) {
 	h := open(t)
-	for range 3 {
+	media, body := multipartOf(t, map[string]string{"message": "My site is gone", "email": "a@nowhere.example", "impact": "lost_access"}, upload{"what-i-see.txt", []byte("404")})
+	h.do(ask{method: "POST", path: "/api/v1/tickets", media: media, body: body}).want(201)
+	h.clock.Turn(time.Second)
+	for range 2 {
 		h.do(ask{method: "POST", path: "/api/v1/tickets", body: map[string]any{"message": "My site is gone", "email": "a@nowhere.example", "impact": "lost_access"}}).want(201)
 	}
 	var tasks list[taskAnswer]
@@ -125,13 +128,21 @@ func TestABurstIsDeclaredInOneStep(t *testing.T) {
 		Waiting int    `json:"waiting"`
 		Queue   string `json:"queue"`
 		NoSite  int    `json:"without_site"`
+		First   string `json:"first_ticket"`
+
+		Files []attachmentAnswer `json:"first_ticket_files"`
 	}
 	h.get(auth.Support, "/api/v1/incidents/"+id+"/tickets").want(200).into(&board)
 	if board.Tickets != 3 || board.Waiting != 3 || board.NoSite != 3 || board.Queue != id {
 		t.Errorf("%+v", board)
 	}
+	if len(board.Files) != 1 || board.Files[0].Name != "what-i-see.txt" { // what the first one sent belongs to the record
+		t.Fatalf("the files of the first ticket are %+v", board.Files)
+	}
+	file := "/tickets/" + board.First + "/files/" + board.Files[0].ID
+	h.get(auth.Support, "/api/v1"+file).want(200).says("404")
 	got := h.staffPage(auth.Support, to+"/tickets").want(200)
-	for _, want := range []string{`<svg class="hours"`, "Waits longest", "Without a site", "3"} {
+	for _, want := range []string{"what-i-see.txt", "/desk" + file, `<svg class="hours"`, "Waits longest", "Without a site", "3"} {
 		if !strings.Contains(string(got.body), want) {
 			t.Errorf("the dashboard lacks %q", want)
 		}

@@ -117,8 +117,25 @@ func TestWhatIsShownOfACompanyAtEachLevel(t *testing.T) {
 		return r
 	}
 	colleague := filed("A-1", "bo@acme.example", "Bo's words about the wiki")
-	h.post(auth.Support, "/api/v1/tickets/"+colleague.Number+"/messages", map[string]any{"text": "careful with Bo", "internal": true}).want(201)
+	attach := func(number, text, internal string, u upload) (id string) {
+		t.Helper()
+		media, body := multipartOf(t, map[string]string{"text": text, "internal": internal}, u)
+		var v ticketAnswer
+		h.do(ask{as: auth.Support, method: "POST", path: "/api/v1/tickets/" + number + "/messages", media: media, body: body}).want(201).into(&v)
+		for _, m := range v.Messages {
+			for _, f := range m.Files {
+				if f.Name == u.name {
+					id = f.ID
+				}
+			}
+		}
+		return id
+	}
+	plan := attach(colleague.Number, "how we restore", "false", upload{"plan.txt", []byte("first the wiki")})
+	shot := attach(colleague.Number, "what we see", "false", upload{"shot.png", aPicture(t, 4, 4)})
+	note := attach(colleague.Number, "careful with Bo", "true", upload{"note.txt", []byte("careful with Bo")})
 	other := filed("A-2", "dai@bolt.example", "Dai's words about the shop")
+	others := attach(other.Number, "for Dai", "false", upload{"dai.txt", []byte("Dai's plan")})
 	nobodys := filed("", "x@acme.example", "words that hang on no account")
 	second := filed("A-1", "ann@acme.example", "Ann's other words")
 	mine := filed("A-1", "ann@private.example", "our wiki is gone")
@@ -133,7 +150,15 @@ func TestWhatIsShownOfACompanyAtEachLevel(t *testing.T) {
 			got[n] = a.StatusCode
 			a.silent(never[3:]...)
 			if a.StatusCode == 200 {
-				a.says("Bo&#39;s words about the wiki").silent(`name="visit"`, never[0])
+				a.says("Bo&#39;s words about the wiki", at+n+"/files/"+plan, at+n+"/files/"+shot+"/picture").silent(`name="visit"`, never[0], "note.txt")
+			}
+			// A file opens where its ticket does, to whoever the page is shown, and nowhere else.
+			for id, says := range map[string]string{plan: "first the wiki", shot: "PNG", shot + "/picture": "PNG", note: "", others: ""} {
+				file := g.do(ask{method: "GET", path: at + n + "/files/" + id, header: map[string]string{"Cookie": g.cookie}})
+				if opens := file.StatusCode == 200; opens != (a.StatusCode == 200 && says != "") || opens && !strings.Contains(string(file.body), says) {
+					t.Errorf("file %s at %s%s: %d %.40q", id, at, n, file.StatusCode, file.body)
+				}
+				file.silent(never[3:]...)
 			}
 		}
 		return got

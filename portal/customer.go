@@ -135,11 +135,10 @@ func (p *Portal) customerRoutes() []route {
 	}
 	words := post(at+"/words", (*call).addWords)
 	words.files, words.own = true, true
-	return []route{
+	return append(sharedRoutes(at+"/shared/:other", (*call).sharedTicket), []route{
 		{method: "GET", path: at, do: (*call).lookAtTicket},
 		{method: "GET", path: at + "/files/:id", do: func(k *call) error { return k.ownFile(k.sendFile) }},
 		{method: "GET", path: at + "/files/:id/picture", do: func(k *call) error { return k.ownFile(k.sendPicture) }},
-		{method: "GET", path: at + "/shared/:other", do: (*call).sharedTicket},
 		post(at, (*call).openTicket),
 		words,
 		post(at+"/works", (*call).sayWorks),
@@ -155,7 +154,7 @@ func (p *Portal) customerRoutes() []route {
 		post(at+"/secret", (*call).newSecret),
 		post(at+"/copy", (*call).takeCopy),
 		post(at+"/leave", (*call).leave),
-	}
+	}...)
 }
 
 // ticketAddress is a ticket's page in a language.

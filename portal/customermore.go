@@ -64,34 +64,66 @@ type sharedView struct {
 	Back string
 }
 
+// File is one of its files as the page names it: below the page, so that what opens the page opens the file.
+func (v sharedView) File(a desk.Attachment) attachedFile {
+	return attachedFile{Attachment: a, Words: v.Words, URL: v.Path + "/files/" + a.ID}
+}
+
 // Line is the text of a message with the words of the page.
 func (v sharedView) Line(text string) spokenText { return spokenText{v.Words, text} }
 
-// sharedTicket shows a ticket of her company to whoever has her own ticket open and has shown enough. It changes nothing.
-func (k *call) sharedTicket() error {
+// sharedTicket is a ticket of her company, for whoever has her own ticket open and has shown enough. Reading it changes nothing.
+func (k *call) sharedTicket() (v desk.View, back, at string, err error) {
 	_, visit, err := k.p.Desk.Enter(k.UserContext(), k.Params("number"), desk.Key{Visit: k.Cookies(k.p.visitCookie())})
 	if err != nil {
-		return noPageFor(err)
+		return v, "", "", noPageFor(err)
 	}
-	return k.showShared(visit.Standing, "/t/"+k.Params("number"), "/shared/")
+	back = "/t/" + k.Params("number")
+	v, err = k.sharedWith(visit.Standing)
+	return v, back, back + "/shared/" + v.Ticket.Number, err
 }
 
-// myTicket does the same from her own page.
-func (k *call) myTicket() error {
+// myTicket is the same from her own page.
+func (k *call) myTicket() (v desk.View, back, at string, err error) {
 	own, err := k.p.Desk.Own(k.UserContext(), k.Cookies(k.p.visitCookie()))
 	if err != nil {
-		return noPageFor(err)
+		return v, "", "", noPageFor(err)
 	}
-	return k.showShared(own.Standing, "/me", "/tickets/")
+	v, err = k.sharedWith(own.Standing)
+	return v, "/me", "/me/tickets/" + v.Ticket.Number, err
 }
 
-func (k *call) showShared(s desk.Standing, back, under string) error {
+func (k *call) sharedWith(s desk.Standing) (desk.View, error) {
 	v, err := k.p.Desk.SharedTicket(k.UserContext(), s, k.Params("other"))
-	if err != nil {
-		return noPageFor(err)
+	return v, noPageFor(err)
+}
+
+// sharedRoutes show such a ticket and its files below a path, by whichever page of hers she comes.
+func sharedRoutes(path string, find func(*call) (v desk.View, back, at string, err error)) []route {
+	file := func(send func(*call, desk.Attachment) error) func(*call) error {
+		return func(k *call) error {
+			v, _, _, err := find(k)
+			if err != nil {
+				return err
+			}
+			a, err := v.Attachment(k.Params("id"))
+			if err != nil {
+				return noPageFor(err)
+			}
+			return send(k, a)
+		}
 	}
-	lang := k.p.locale(k.Ctx)
-	return k.p.render(k.Ctx, fiber.StatusOK, "shared", sharedView{base: k.p.base(lang, back+under+v.Ticket.Number, "ticket.title"), Open: v, Back: back})
+	return []route{
+		{method: "GET", path: path, do: func(k *call) error {
+			v, back, at, err := find(k)
+			if err != nil {
+				return err
+			}
+			return k.p.render(k.Ctx, fiber.StatusOK, "shared", sharedView{base: k.p.base(k.p.locale(k.Ctx), at, "ticket.title"), Open: v, Back: back})
+		}},
+		{method: "GET", path: path + "/files/:id", do: file((*call).sendFile)},
+		{method: "GET", path: path + "/files/:id/picture", do: file((*call).sendPicture)},
+	}
 }
 
 // noPageFor answers whoever may not see a page as if there was none.

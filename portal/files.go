@@ -303,7 +303,7 @@ func takesFiles(path string) bool {
 // givesFile says whether the answer may take minutes to send.
 func givesFile(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
-	return (strings.Contains(path, "/files/") || strings.HasSuffix(path, "/copy")) && (strings.HasPrefix(path, "/t/") || strings.HasPrefix(path, "/api/v1/tickets/") || strings.HasPrefix(path, "/desk/tickets/"))
+	return (strings.Contains(path, "/files/") || strings.HasSuffix(path, "/copy")) && (strings.HasPrefix(path, "/t/") || strings.HasPrefix(path, "/me/") || strings.HasPrefix(path, "/api/v1/tickets/") || strings.HasPrefix(path, "/desk/tickets/"))
 }
 
 // filesView is the part of a form that brings files.

@@ -50,7 +50,7 @@ func (p *Portal) meRoutes() []route {
 			return do(k, o)
 		}
 	}
-	return []route{
+	return append(sharedRoutes("/me/tickets/:other", (*call).myTicket), []route{
 		{method: "GET", path: "/me", do: (*call).lookAtMe},
 		{method: "POST", path: "/me", form: true, do: (*call).askForMe},
 		{method: "POST", path: "/me/open", form: true, do: (*call).openMe},
@@ -59,13 +59,12 @@ func (p *Portal) meRoutes() []route {
 		{method: "POST", path: "/me/amend", form: true, do: own((*call).amendOfMe)},
 		{method: "POST", path: "/me/agree", form: true, do: own((*call).agreeFromMe)},
 		{method: "POST", path: "/me/vouch", form: true, do: own((*call).vouchFromMe)},
-		{method: "GET", path: "/me/tickets/:other", do: (*call).myTicket},
 		{method: "POST", path: "/me/copy", form: true, do: own((*call).copyOfMe)},
 		{method: "POST", path: "/me/leave", do: func(k *call) error {
 			k.forget("/me")
 			return k.Redirect("/me?lang="+k.p.locale(k.Ctx), fiber.StatusSeeOther)
 		}},
-	}
+	}...)
 }
 
 func (k *call) meDoor(status int, v meView) error {

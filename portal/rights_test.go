@@ -285,26 +285,31 @@ var mayUse = map[string]string{
 	"POST /me/agree":                   "public",
 	"POST /me/vouch":                   "public",
 	"GET /me/tickets/:other":           "public",
+	"GET /me/tickets/:other/files/:id": "public",
 	"GET /t/:number/shared/:other":     "public", // with a visit of the ticket, as all below it
-	"POST /t/:number/me":               "public",
-	"POST /t/:number/plea":             "public",
-	"POST /t/:number/domain":           "public",
-	"POST /me/leave":                   "public",
-	"GET /t/:number/files/:id":         "public",
-	"GET /t/:number/files/:id/picture": "public",
-	"POST /t/:number/words":            "public", // with a visit of this ticket, as all below it
-	"POST /t/:number/call":             "public",
-	"POST /t/:number/code":             "public",
-	"POST /t/:number/proof":            "public",
-	"POST /t/:number/lost":             "public",
-	"POST /t/:number/secret":           "public",
-	"POST /t/:number/leave":            "public",
-	"POST /t/:number/recovery":         "public",
-	"POST /t/:number/recovery-codes":   "public",
-	"POST /t/:number/works":            "public",
-	"POST /t/:number/copy":             "public",
-	"POST /webhooks/twilio/status":     "public", // signed by the provider
-	"POST /webhooks/twilio/inbound":    "public", // signed by the provider
+
+	"GET /me/tickets/:other/files/:id/picture":       "public",
+	"GET /t/:number/shared/:other/files/:id":         "public",
+	"GET /t/:number/shared/:other/files/:id/picture": "public",
+	"POST /t/:number/me":                             "public",
+	"POST /t/:number/plea":                           "public",
+	"POST /t/:number/domain":                         "public",
+	"POST /me/leave":                                 "public",
+	"GET /t/:number/files/:id":                       "public",
+	"GET /t/:number/files/:id/picture":               "public",
+	"POST /t/:number/words":                          "public", // with a visit of this ticket, as all below it
+	"POST /t/:number/call":                           "public",
+	"POST /t/:number/code":                           "public",
+	"POST /t/:number/proof":                          "public",
+	"POST /t/:number/lost":                           "public",
+	"POST /t/:number/secret":                         "public",
+	"POST /t/:number/leave":                          "public",
+	"POST /t/:number/recovery":                       "public",
+	"POST /t/:number/recovery-codes":                 "public",
+	"POST /t/:number/works":                          "public",
+	"POST /t/:number/copy":                           "public",
+	"POST /webhooks/twilio/status":                   "public", // signed by the provider
+	"POST /webhooks/twilio/inbound":                  "public", // signed by the provider
 
 	"GET /desk/sign-in":                     "public",
 	"POST /desk/sign-in":                    "public",

@@ -239,6 +239,19 @@ func (d *Desk) Dashboard(ctx context.Context, queue string) (b Dashboard, err er
 	return b, err
 }
 
+// FirstFiles are the files of the ticket with which the record of an incident begins: what its first writer sent before anybody knew of an incident, and what
+// staff attached since.
+func (d *Desk) FirstFiles(ctx context.Context, b Dashboard) (all []Attachment, err error) {
+	if b.First == "" || b.Queue == General {
+		return nil, nil
+	}
+	v, err := d.Ticket(ctx, b.First)
+	for _, m := range v.Messages {
+		all = append(all, v.FilesOf(m)...)
+	}
+	return all, err
+}
+
 func (e *easels) get(queue string) (Dashboard, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
