@@ -464,7 +464,11 @@ func (d *Desk) giveCode(ctx context.Context, in Give) (out Given, err error) {
 	wrong := true
 	err = d.DB.Update(ctx, store.Act{By: in.By, Verb: "identity.give"}, func(tx *store.Tx) error {
 		wrong, out = true, Given{}
-		if err := d.takeTry(tx, "code try "+in.ID, in); err != nil {
+		rules, err := d.tries(tx, in.ID)
+		if err == nil {
+			err = d.takeTry(tx, rules, in)
+		}
+		if err != nil {
 			return err
 		}
 		rec, err := questions.First(tx, store.Query{Index: "answer", Equal: []any{clip(in.ID), normalCode(in.Code)}})
@@ -480,6 +484,7 @@ func (d *Desk) giveCode(ctx context.Context, in Give) (out Given, err error) {
 		return err
 	})
 	if err == nil && wrong {
+		d.guessed(ctx)
 		err = errWrongCode
 	}
 	return out, err
@@ -497,9 +502,9 @@ func (q question) in(opened string) bool {
 func clip(s string) string { return s[:min(len(s), 64)] }
 
 // takeTry counts a try against what is tried and against the network that tries.
-func (d *Desk) takeTry(tx *store.Tx, key string, in Give) error {
-	p := d.Policy.Identity
-	for key, rule := range map[string]limit.Rule{clip(key): {N: p.Tries, Per: p.Code}, "code try from " + cmp.Or(in.Source, in.By): {N: p.From, Per: time.Hour}} {
+func (d *Desk) takeTry(tx *store.Tx, rules map[string]limit.Rule, in Give) error {
+	rules["code try from "+cmp.Or(in.Source, in.By)] = limit.Rule{N: d.Policy.Identity.From, Per: time.Hour}
+	for key, rule := range rules {
 		t, err := limit.Look(tx, key, rule)
 		if err == nil {
 			err = t.In(tx)

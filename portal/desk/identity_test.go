@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -581,6 +582,86 @@ func TestCodesAreLimitedByTargetAndBySource(t *testing.T) {
 	}
 	if fault.Of(last) != fault.TooMany {
 		t.Errorf("from one network: %v", last)
+	}
+}
+
+// same compares what became of tries.
+func (l *lobby) same(what string, got, want []fault.Kind) {
+	l.Helper()
+	if !slices.Equal(got, want) {
+		l.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// Whoever asks for code after code to one address tries no more of them in a day than is stated; a stranger who knows the ticket's number alone takes none of her tries.
+// Many wrong ones in all, each from another network, alarm staff once, and a code is tried but twice until the hour is over.
+func TestWhoGuessesIsNoticed(t *testing.T) {
+	l := openLobby(t)
+	ctx := context.Background()
+	p := &l.Policy.Identity
+	p.Sends, p.DailySends, p.DailyTries, p.Wrong = 100, 100, 7, 30
+	r := l.filed("ann@elsewhere.example")
+	n := 0
+	wrong := func(sent desk.Sent, of string) fault.Kind {
+		n++
+		_, err := l.GiveCode(ctx, desk.Give{ID: sent.ID, Case: of, Code: "x", By: "public:web", Source: fmt.Sprintf("2001:db8:%x::/64", n)})
+		return fault.Of(err)
+	}
+	regain := func(to string) desk.Sent {
+		t.Helper()
+		sent, err := l.AskCode(ctx, desk.Ask{Why: desk.ToRegain, Number: r.Number, To: to, By: "public:web", Source: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.next(to)
+		return sent
+	}
+	for range 9 { // by somebody who knows the number, and not the address
+		wrong(regain("mallory@elsewhere.example"), "")
+	}
+	hers := []desk.Sent{regain("ann@elsewhere.example"), regain("ann@elsewhere.example")}
+	var got []fault.Kind
+	for try := range 9 {
+		got = append(got, wrong(hers[try/5], ""))
+	}
+	l.same("nine tries of two codes to one address", got, []fault.Kind{fault.Invalid, fault.Invalid, fault.Invalid, fault.Invalid, fault.Invalid, fault.Invalid, fault.Invalid, fault.TooMany, fault.TooMany})
+
+	alarms := func() (all []store.Rec[comms.Task]) {
+		t.Helper()
+		err := l.DB.View(ctx, func(tx *store.Tx) (err error) {
+			all, _, err = l.Comms.Family(tx, "identity", comms.Open, "", 0)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if len(alarms()) != 0 {
+		t.Fatal("alarmed of a few")
+	}
+	for range 2 {
+		other := l.filed("ann@elsewhere.example")
+		for range 9 {
+			if _, _, err := l.Enter(ctx, other.Number, desk.Key{Secret: "wrong"}); fault.Of(err) != fault.NotFound {
+				t.Fatalf("a wrong secret: %v", err)
+			}
+		}
+	}
+	all := alarms()
+	if len(all) != 1 || all[0].Value.What != desk.TaskGuessing || all[0].Value.Count != 1 {
+		t.Fatalf("%+v", all)
+	}
+	other := l.filed("cy@elsewhere.example")
+	sent, _ := l.asks(desk.Ask{Why: desk.ToReach, Number: other.Number}, "cy@elsewhere.example")
+	got = []fault.Kind{wrong(sent, other.ID), wrong(sent, other.ID), wrong(sent, other.ID)}
+	l.same("while somebody guesses", got, []fault.Kind{fault.Invalid, fault.Invalid, fault.TooMany})
+	l.clock.Turn(2 * time.Hour)
+	sent, code := l.asks(desk.Ask{Why: desk.ToReach, Number: other.Number}, "cy@elsewhere.example")
+	got = []fault.Kind{wrong(sent, other.ID), wrong(sent, other.ID), wrong(sent, other.ID)}
+	l.same("afterwards", got, []fault.Kind{fault.Invalid, fault.Invalid, fault.Invalid})
+	if _, err := l.gives(sent, other.ID, code); err != nil {
+		t.Errorf("the right one afterwards: %v", err)
 	}
 }
 

@@ -139,28 +139,29 @@ type Case struct {
 
 // Identity is the policy of the ladder.
 type Identity struct {
-	ReachIdle  time.Duration `yaml:"reach_idle" json:"reach_idle"`   // L1 ends when nothing was heard for so long
-	Affiliated time.Duration `yaml:"affiliated" json:"affiliated"`   // L2 ends so long after what it rests on
-	Authorised time.Duration `yaml:"authorised" json:"authorised"`   // L3 rests so long behind the last proof, and a code to the proven channel wakes it
-	Dual       time.Duration `yaml:"dual" json:"dual"`               // what needs L4 is asked for within this behind a proof
-	PairHold   time.Duration `yaml:"pair_hold" json:"pair_hold"`     // correlated evidence counts so long after everybody on file was told
-	Cooling    time.Duration `yaml:"cooling" json:"cooling"`         // a change that needs L4 waits so long
-	WayBack    time.Duration `yaml:"way_back" json:"way_back"`       // the way back by the switchboard ends within
-	Code       time.Duration `yaml:"code" json:"code"`               // a code holds
-	Link       time.Duration `yaml:"link" json:"link"`               // a link that confirms an address holds
-	DNS        time.Duration `yaml:"dns" json:"dns"`                 // a DNS challenge holds
-	Tries      int           `yaml:"tries" json:"tries"`             // codes that may be tried in one case while one holds
-	DailyTries int           `yaml:"daily_tries" json:"daily_tries"` // and in a day
-	Sends      int           `yaml:"sends" json:"sends"`             // codes to one address in an hour
-	DailySends int           `yaml:"daily_sends" json:"daily_sends"` // and in a day
-	From       int           `yaml:"from" json:"from"`               // codes that one network may ask for, and try, in an hour
-	Hourly     int           `yaml:"hourly" json:"hourly"`           // codes by mail in an hour, in all
-	SMSHourly  int           `yaml:"sms_hourly" json:"sms_hourly"`   // by SMS
+	ReachIdle  time.Duration `yaml:"reach_idle" json:"reach_idle"`     // L1 ends when nothing was heard for so long
+	Affiliated time.Duration `yaml:"affiliated" json:"affiliated"`     // L2 ends so long after what it rests on
+	Authorised time.Duration `yaml:"authorised" json:"authorised"`     // L3 rests so long behind the last proof, and a code to the proven channel wakes it
+	Dual       time.Duration `yaml:"dual" json:"dual"`                 // what needs L4 is asked for within this behind a proof
+	PairHold   time.Duration `yaml:"pair_hold" json:"pair_hold"`       // correlated evidence counts so long after everybody on file was told
+	Cooling    time.Duration `yaml:"cooling" json:"cooling"`           // a change that needs L4 waits so long
+	WayBack    time.Duration `yaml:"way_back" json:"way_back"`         // the way back by the switchboard ends within
+	Code       time.Duration `yaml:"code" json:"code"`                 // a code holds
+	Link       time.Duration `yaml:"link" json:"link"`                 // a link that confirms an address holds
+	DNS        time.Duration `yaml:"dns" json:"dns"`                   // a DNS challenge holds
+	Tries      int           `yaml:"tries" json:"tries"`               // codes that may be tried in one case while one holds
+	DailyTries int           `yaml:"daily_tries" json:"daily_tries"`   // and in a day, of all codes to one address in it
+	Wrong      int           `yaml:"wrong_hourly" json:"wrong_hourly"` // wrong codes and secrets in an hour, in all, until staff are alarmed and codes are tried no more than twice
+	Sends      int           `yaml:"sends" json:"sends"`               // codes to one address in an hour
+	DailySends int           `yaml:"daily_sends" json:"daily_sends"`   // and in a day
+	From       int           `yaml:"from" json:"from"`                 // codes that one network may ask for, and try, in an hour
+	Hourly     int           `yaml:"hourly" json:"hourly"`             // codes by mail in an hour, in all
+	SMSHourly  int           `yaml:"sms_hourly" json:"sms_hourly"`     // by SMS
 }
 
 func defaultIdentity() Identity {
 	return Identity{ReachIdle: 7 * day, Affiliated: day, Authorised: day, Dual: 15 * time.Minute, PairHold: day, Cooling: day, WayBack: 4 * time.Hour,
-		Code: 10 * time.Minute, Link: day, DNS: 3 * day, Tries: 5, DailyTries: 20, Sends: 5, DailySends: 10, From: 30, Hourly: 20_000, SMSHourly: 500}
+		Code: 10 * time.Minute, Link: day, DNS: 3 * day, Tries: 5, DailyTries: 20, Wrong: 300, Sends: 5, DailySends: 10, From: 30, Hourly: 20_000, SMSHourly: 500}
 }
 
 // check names every value that cannot be used.
@@ -175,6 +176,9 @@ func (p Identity) check(bad func(field, reason string)) {
 		if n < 1 {
 			bad("identity."+field, "must be at least 1")
 		}
+	}
+	if p.Wrong < 1 || p.Wrong > 1000 {
+		bad("identity.wrong_hourly", "must be between 1 and 1000")
 	}
 }
 

@@ -102,7 +102,7 @@ func (d *Desk) giveRecovery(ctx context.Context, in Give) (out Given, err error)
 		if _, _, err := tickets.Get(tx, in.Case); err != nil {
 			return err
 		}
-		if err := d.takeTry(tx, "recovery try "+in.Case, in); err != nil {
+		if err := d.takeTry(tx, map[string]limit.Rule{"recovery try " + in.Case: {N: d.Policy.Identity.Tries, Per: d.Policy.Identity.Code}}, in); err != nil {
 			return err
 		}
 		rec, err := questions.First(tx, store.Query{Index: "answer", Equal: []any{askRecovery, hex.EncodeToString(secret.Hash(in.Code))}})
@@ -124,6 +124,7 @@ func (d *Desk) giveRecovery(ctx context.Context, in Give) (out Given, err error)
 		return err
 	})
 	if err == nil && wrong {
+		d.guessed(ctx)
 		err = errWrongCode
 	}
 	return out, err

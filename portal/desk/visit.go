@@ -183,6 +183,7 @@ func (d *Desk) Enter(ctx context.Context, number string, key Key) (View, Visit, 
 			if err := limit.Take(ctx, d.DB, "open ticket "+number, d.Policy.OpenTries, 15*time.Minute); err != nil {
 				return View{}, Visit{}, err
 			}
+			d.guessed(ctx)
 		}
 		return View{}, Visit{}, noTicket()
 	}

@@ -174,6 +174,8 @@ var (
 	bareLine  = reply(554, smtp.EnhancedCode{5, 6, 0}, "Bare CR or LF is not taken (RFC 5321 2.3.8)")
 	noHeader  = reply(554, smtp.EnhancedCode{5, 6, 0}, "The header cannot be read, or has more than 64 KiB")
 	nobody    = reply(554, smtp.EnhancedCode{5, 6, 0}, "The From field must name the one address that we can answer")
+	ourself   = reply(550, smtp.EnhancedCode{5, 7, 1}, "Nobody writes to us from an address of ours")
+	looping   = reply(554, smtp.EnhancedCode{5, 4, 6}, "This mail has gone in circles (RFC 5321 6.3)")
 	tooSlow   = reply(451, smtp.EnhancedCode{4, 4, 2}, "The mail took too long to come in")
 )
 
@@ -343,8 +345,16 @@ func (s *Server) take(ctx context.Context, env envelope, raw []byte) (as string,
 	if b, ok := l.readReport(env.from == ""); ok {
 		return s.takeReport(ctx, env, l, b)
 	}
-	if l.from == "" {
+	auto := l.automatic(env.from == "")
+	switch {
+	case l.from == "":
 		return "", nobody
+	case len(l.head.Values("Received")) > mostHops:
+		return "", looping
+	case s.isSender(l.from) && auto == desk.ByHand:
+		return "", ourself
+	case s.isSender(l.from): // one of our own mails came round: nobody is to be told of it
+		return desk.MailNobody, nil
 	}
 	files := s.files(l, env)
 	text, whole := fitting(l.text)
@@ -352,7 +362,7 @@ func (s *Server) take(ctx context.Context, env envelope, raw []byte) (as string,
 		l.files = append(l.files, file{"mail.eml", raw})
 	}
 	m := desk.Mail{Key: key(l), ID: l.id, From: l.from, Name: l.name, Origin: s.originOf(ctx, env, l, raw), To: env.to, Refs: l.refs,
-		Subject: clip(l.subject, maxSubject), Text: text, Auto: l.automatic(env.from == ""), Locale: language(l)}
+		Subject: clip(l.subject, maxSubject), Text: text, Auto: auto, Locale: language(l)}
 	if len(l.files) > 0 {
 		m.Files = files
 	}
@@ -366,6 +376,17 @@ func (s *Server) take(ctx context.Context, env envelope, raw []byte) (as string,
 		return "", nobody
 	}
 	return "", s.failed("keep a mail", err)
+}
+
+// mostHops is how many servers a mail may have gone through (RFC 5321 6.3).
+const mostHops = 100
+
+// isSender says whether an address is one that only we write from. Those that the policy adds are not among them: lists that rewrite senders put their own address in the
+// From field.
+func (s *Server) isSender(address string) bool {
+	local, domain, ok := cutAddress(strings.ToLower(address))
+	name, _, _ := strings.Cut(local, "+")
+	return ok && (strings.EqualFold(address, s.From) || domain == s.Policy.domain(s.From) && (strings.EqualFold(name, s.Policy.Support) || strings.EqualFold(name, s.Policy.Bounce)))
 }
 
 // Bounds of what a ticket is given of a mail; what is more comes with it as a file.

@@ -169,29 +169,32 @@ func TestWhoSentAMail(t *testing.T) {
 
 // What a relay of ours found is believed, in its own words and from it alone.
 func TestWhatOurRelayFoundIsBelieved(t *testing.T) {
-	found := func(name string) string {
-		return note(ann, support, "Help", name+"@acme.example", "Gone", "X: y")
-	}
-	for _, c := range []struct {
-		what, field string
-		peers       []string
-		receipt     bool
-	}{
-		{"its own", "Authentication-Results: mx.vendor.example; dmarc=pass header.from=acme.example", []string{"127.0.0.1"}, true},
-		{"of another address", "Authentication-Results: mx.vendor.example; dmarc=pass header.from=other.example", []string{"127.0.0.1"}, false},
-		{"of a stranger", "Authentication-Results: mx.stranger.example; dmarc=pass header.from=acme.example", []string{"127.0.0.1"}, false},
-		{"below a stranger's", "Authentication-Results: x.example; none\nAuthentication-Results: mx.vendor.example; dmarc=pass header.from=acme.example", []string{"127.0.0.1"}, false},
-		{"from another peer", "Authentication-Results: mx.vendor.example; dmarc=pass header.from=acme.example", []string{"192.0.2.1"}, false},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			w := open(t, func(s *Server) { s.Policy.Relays = Relays{Networks: c.peers, Name: "mx.vendor.example"} })
-			w.post("x@relay.example", support, c.field+"\n"+found("f"))
-			w.last(1)
-			w.post(carl, support, note(carl, support, "Help", "", "Gone")) // its receipt follows the other's
-			if m := w.next(); (m.To == ann) != c.receipt {
-				t.Errorf("the first receipt goes to %s", m.To)
+	const pass = "dmarc=pass header.from=acme.example"
+	chain := "ARC-Seal: i=1; a=rsa-sha256; cv=none; d=lists.example; s=s1; b=AAAA\nARC-Message-Signature: i=1; a=rsa-sha256; d=lists.example; s=s1; h=from; bh=AAAA; b=AAAA\nARC-Authentication-Results: i=1; %s; " + pass
+	for _, peers := range []string{"127.0.0.1", "192.0.2.1"} {
+		w := open(t, func(s *Server) { s.Policy.Relays = Relays{Networks: []string{peers}, Name: "mx.vendor.example"} })
+		for i, c := range []struct{ what, field string }{
+			{"its own", "Authentication-Results: mx.vendor.example; " + pass},
+			{"of another address", "Authentication-Results: mx.vendor.example; dmarc=pass header.from=other.example"},
+			{"of a stranger", "Authentication-Results: mx.stranger.example; " + pass},
+			{"below a stranger's", "Authentication-Results: x.example; none\nAuthentication-Results: mx.vendor.example; " + pass},
+			{"a forwarder's chain (ARC, RFC 8617)", fmt.Sprintf(chain, "mx.forwarder.example")},
+			{"a chain in the relay's name", fmt.Sprintf(chain, "mx.vendor.example")},
+			{"the relay's word for a chain alone", "Authentication-Results: mx.vendor.example; arc=pass header.oldest-pass=0; dmarc=fail header.from=acme.example\n" + fmt.Sprintf(chain, "mx.forwarder.example")},
+		} {
+			w.post("x@relay.example", support, c.field+"\n"+note(ann, support, "Help", fmt.Sprintf("f%d@acme.example", i), "Gone", "X: y"))
+			w.last(2*i + 1)
+			w.post("dan@small.example", support, note(fmt.Sprintf("dan%d@small.example", i), support, "Help", "", "Gone")) // its receipt follows the other's
+			believed := i == 0 && peers == "127.0.0.1"
+			m := w.next()
+			if (m.To == ann) != believed {
+				t.Errorf("%s from %s: the first receipt goes to %s", c.what, peers, m.To)
 			}
-		})
+			if m.To == ann {
+				w.next()
+			}
+			w.last(2*i + 2)
+		}
 	}
 }
 
@@ -315,6 +318,17 @@ func TestProgramsAreNotAnswered(t *testing.T) {
 	if m := w.next(); m.To != "dan@small.example" {
 		t.Errorf("answered %s: %s", m.To, m.Subject)
 	}
+
+	// One of our own that comes round, and one that has gone in circles.
+	w.post("", receipt.ReplyTo, note("status@vendor.example", receipt.ReplyTo, receipt.Subject, "", receipt.Text, "Auto-Submitted: auto-replied", "In-Reply-To: <"+receipt.ID+">"))
+	for _, from := range []string{"status@vendor.example", "Support@vendor.example", receipt.ReplyTo, receipt.Return} {
+		w.refused("550", w.mail(bea, support, note(from, support, "Re: "+number, "", "Let me in")))
+	}
+	hops := "Received: from a.example by b.example; Tue, 05 Apr 2022 08:17:00 +0000\n"
+	w.post(bea, support, strings.Repeat(hops, 30)+note("far@small.example", support, "x", "", "by many servers"))
+	w.refused("554", w.mail(bea, support, strings.Repeat(hops, 101)+note("far@small.example", support, "x", "", "round and round")))
+	w.last(5)
+	w.said(number, 2)
 }
 
 // A mail of ours that comes back is noted where it came from; another way is tried.
