@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeline/portal/page"
 	"lifeline/templates"
 )
 
@@ -44,8 +45,9 @@ func (p *Portal) document() map[string]any {
 			"description": "Times are RFC 3339 in UTC, errors RFC 9457 problem documents with an errors list of {field, reason}. Unknown fields are refused. Every POST honours Idempotency-Key: the same key, caller, path and body give the same answer for 24 hours.",
 			"license":     map[string]any{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 		},
-		"servers": []any{map[string]any{"url": p.URL}},
-		"paths":   paths,
+		"externalDocs": map[string]any{"url": p.URL + page.SchemaPath, "description": "The JSON Schema of the public facts, which anybody reads at /api/v1/public/incidents.json, /maintenances.json and /questions.json. The common status API is at /api/v2/."},
+		"servers":      []any{map[string]any{"url": p.URL}},
+		"paths":        paths,
 		"components": map[string]any{
 			"schemas":         d.schemas,
 			"securitySchemes": map[string]any{"bearer": map[string]any{"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},

@@ -137,6 +137,7 @@ type answer struct {
 	negotiated  bool   // by Accept-Language as well
 	weak        bool   // one weak tag for all codings, as clients of the status API know it
 	cors        bool   // any origin may read it
+	schema      string // where it is described, or ""
 }
 
 // newDocument makes the representations of one content with their headers.
@@ -183,6 +184,9 @@ func (r *representation) setHeaders(c coding, a answer, modified time.Time, secu
 		}
 		if a.cors {
 			h.Set("Access-Control-Allow-Origin", "*")
+		}
+		if a.schema != "" {
+			h.Set("Link", "<"+a.schema+`>; rel="describedby"`)
 		}
 		for _, kv := range security {
 			h.Set(kv[0], kv[1])

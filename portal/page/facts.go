@@ -1,13 +1,26 @@
 package page
 
 import (
+	_ "embed" // the schema
+	"strings"
 	"time"
 
 	"lifeline/comms"
 	"lifeline/templates"
 )
 
-// This file writes /api/v1/public/: all structured facts, for programs that want more than the status API can say.
+// This file writes /api/v1/public/: all structured facts, for programs that want more than the status API can say, and the schema that they follow.
+
+// SchemaPath is where the JSON Schema (2020-12) of these answers stands.
+const SchemaPath = "/api/v1/public/schema.json"
+
+//go:embed schema.json
+var factsSchema string
+
+// schema is the schema under the address from which it is read.
+func schema(v templates.Vendor) []byte {
+	return []byte(strings.Replace(factsSchema, `"$id": "`, `"$id": "`+strings.TrimSuffix(v.URL, "/"), 1))
+}
 
 // factsIncident is one incident with every update in full, newest first.
 type factsIncident struct {
@@ -37,18 +50,20 @@ type factsIncident struct {
 }
 
 type factsUpdate struct {
-	ID        string              `json:"id"`
-	Number    int                 `json:"number"`
-	At        time.Time           `json:"at"`
-	Statement templates.Statement `json:"statement"`
-	Restored  *templates.Figures  `json:"restored"`
-	Security  string              `json:"security_cause"`
-	Pinned    []string            `json:"pinned"`
-	Unread    bool                `json:"unread"` // not yet read by a second person
-	FirstWord bool                `json:"first"`
-	Corrects  int                 `json:"corrects"` // the number of the update that this one takes back, or 0
-	Retracted bool                `json:"retracted"`
-	Drill     bool                `json:"drill"`
+	ID        string                 `json:"id"`
+	Number    int                    `json:"number"`
+	At        time.Time              `json:"at"`
+	Statement templates.Statement    `json:"statement"`
+	Restored  *templates.Figures     `json:"restored"`
+	Before    *templates.Before      `json:"before"` // nil: it is the first to these readers
+	Cohorts   []templates.CohortLoss `json:"cohorts"`
+	Security  string                 `json:"security_cause"`
+	Pinned    []string               `json:"pinned"`
+	Unread    bool                   `json:"unread"` // not yet read by a second person
+	FirstWord bool                   `json:"first"`
+	Corrects  int                    `json:"corrects"` // the number of the update that this one takes back, or 0
+	Retracted bool                   `json:"retracted"`
+	Drill     bool                   `json:"drill"`
 }
 
 type factsList struct {
@@ -70,7 +85,7 @@ func factsOf(in comms.PublicIncident, v templates.Vendor) factsIncident {
 		s.Known, s.Unknown, s.Doing = present(s.Known), present(s.Unknown), present(s.Doing)
 		s.Channels, s.Locales = present(s.Channels), present(s.Locales)
 		out.Updates = append(out.Updates, factsUpdate{
-			ID: u.ID, Number: u.Number, At: u.At.UTC(), Statement: s, Restored: u.Restored, Security: u.Security, Pinned: present(u.Pinned),
+			ID: u.ID, Number: u.Number, At: u.At.UTC(), Statement: s, Restored: u.Restored, Before: u.Before, Cohorts: append([]templates.CohortLoss{}, u.Cohorts...), Security: u.Security, Pinned: present(u.Pinned),
 			Unread: u.Unread, FirstWord: u.FirstWord, Corrects: u.Corrects, Retracted: u.Retracted, Drill: u.Drill,
 		})
 	}

@@ -378,6 +378,11 @@ func (r *printing) facts() error {
 		return err
 	}
 	r.alias(answersPath)
+	enc, err := r.content(schema(r.press.Vendor))
+	if err != nil {
+		return err
+	}
+	r.add(enc, answer{contentType: jsonType, cache: cachePage, cors: true}, SchemaPath[1:], SchemaPath)
 	return nil
 }
 
@@ -401,7 +406,7 @@ func (r *printing) json(v any, name string, paths ...string) error {
 	if err != nil {
 		return err
 	}
-	r.add(enc, answer{contentType: jsonType, cache: cachePage, cors: true}, name, paths...)
+	r.add(enc, answer{contentType: jsonType, cache: cachePage, cors: true, schema: SchemaPath}, name, paths...)
 	return nil
 }
 

@@ -98,7 +98,7 @@ var publicPaths = []string{
 	"/en/verify", "/ja/verify/" + templates.CheckCode(firstNotice().ID), "/en/incidents/" + sampleID + "/", "/api/v2/summary.json", "/api/v2/status.json", "/api/v2/components.json", "/api/v2/incidents.json",
 	"/api/v2/incidents/unresolved.json", "/api/v2/scheduled-maintenances.json", "/api/v2/scheduled-maintenances/upcoming.json",
 	"/api/v2/scheduled-maintenances/active.json", "/history.atom", "/history.rss", "/api/v1/public/incidents/" + sampleID,
-	"/api/v1/public/incidents.json", "/questions", "/en/questions", "/ja/questions/", "/api/v1/public/questions", "/api/v1/public/questions.json", "/favicon.svg", "/robots.txt",
+	"/api/v1/public/incidents.json", "/questions", "/en/questions", "/ja/questions/", "/api/v1/public/questions", "/api/v1/public/questions.json", SchemaPath, "/favicon.svg", "/robots.txt",
 }
 
 func TestEveryPublicPathIsServedInEveryCoding(t *testing.T) {
