@@ -59,23 +59,6 @@ func Concerns(id string) bool {
 	return kind == people.Prefix || kind == accounts.Prefix || kind == sites.Prefix
 }
 
-// bare is a contact without its provenance, which is most of its record.
-type bare struct {
-	Contact
-	Sources   unread `json:"sources"`
-	Origins   unread `json:"origins"`
-	Lists     unread `json:"lists"`
-	Conflicts unread `json:"conflicts"`
-	Beyond    unread `json:"beyond"`
-	Decided   unread `json:"decided"`
-}
-
-type unread struct{}
-
-func (*unread) UnmarshalJSON([]byte) error { return nil }
-
-var bares = store.Table[bare]{Kind: people.Kind} // to read only
-
 func fromAccount(account string) store.Query { return store.Query{Index: "account", From: account} }
 
 // ContactsFrom walks the contacts of all accounts from one on (our id; "": from the first), in the order of accounts and of

@@ -19,6 +19,8 @@ type Table[T any] struct {
 	Due    func(T) (lane string, due time.Time) // leased kinds: where and when a record nobody holds can be claimed; zero: never
 	// Older makes a body that was written under an older schema into one of today's; nil: its JSON is read as it is.
 	Older func(schema int, body []byte) ([]byte, error)
+	// Read reads a body that is JSON, for a kind of which very many are read at once; nil: encoding/json does.
+	Read func(body []byte, v *T) error
 }
 
 // Rec is a record as a Scan yields it.
@@ -93,7 +95,11 @@ func (t Table[T]) open(tx *Tx, raw Raw) (v T, err error) {
 	if err == nil && schema < t.Schema && t.Older != nil {
 		plain, err = t.Older(schema, plain)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case t.Read != nil:
+		err = t.Read(plain, &v)
+	default:
 		err = json.Unmarshal(plain, &v)
 	}
 	if err != nil {
