@@ -2,6 +2,8 @@ package comms
 
 import (
 	"context"
+	"html"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,7 @@ type Message struct {
 	Subject  string        // e-mail only
 	Text     string        // e-mail's text part, or the whole SMS
 	HTML     string        // e-mail only
+	Ending   Ending        // e-mail only: behind both, what is the person's own; zero: nothing is
 	ID       string        // Message-ID without angle brackets, stable over retries
 	Root     string        // Message-ID of the thread that it belongs to for this person; "" or equal to ID when this is the first
 	Answers  string        // Message-ID of a mail of hers that it answers, as she wrote it; ""
@@ -24,6 +27,33 @@ type Message struct {
 	Unsub    string        // https URL of one-click unsubscribe (RFC 8058), or ""
 	Valid    time.Duration // useful life; an SMS is not worth sending after it; 0: no limit
 	Callback string        // SMS: URL for status callbacks
+}
+
+// Ending is the last passage of a mail, with an address in it that is the person's own. It stands apart from the words that everybody gets, so that a channel can make those
+// once.
+type Ending struct {
+	Text  string // as plain text, Link in it
+	Words string // in HTML: words that lead to Link
+	Link  string
+}
+
+// Whole is the message with its ending in its words.
+func (m Message) Whole() Message {
+	e := m.Ending
+	if e == (Ending{}) {
+		return m
+	}
+	m.Ending = Ending{}
+	return m.ending(e.Text, e.Words, e.Link)
+}
+
+// ending adds a last passage to a mail: as plain text, and as words that are a link.
+func (m Message) ending(text, words, link string) Message {
+	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + text + "\n"
+	if before, after, ok := strings.Cut(m.HTML, "</main>"); ok {
+		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(link) + `">` + html.EscapeString(words) + "</a></p>\n</main>" + after
+	}
+	return m
 }
 
 // Outcome is what became of one attempt.

@@ -1,7 +1,6 @@
 package comms
 
 import (
-	"html"
 	"strings"
 	"time"
 
@@ -143,14 +142,6 @@ func (r *Room) toContact(m Message, k deliveryKey, channel string, w wording) Me
 	}
 	link := r.Vendor.URL + "/y/" + r.SignSites(SitesPurpose(m.To), k.Contact+"."+suffix(w.incident))
 	words := r.Words.Catalog(m.Locale).T("yours.mail")
-	return m.ending(words+"\n"+link, words, link)
-}
-
-// ending adds a last passage to a mail: as plain text, and as words that are a link.
-func (m Message) ending(text, words, link string) Message {
-	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + text + "\n"
-	if before, after, ok := strings.Cut(m.HTML, "</main>"); ok {
-		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(link) + `">` + html.EscapeString(words) + "</a></p>\n</main>" + after
-	}
+	m.Ending = Ending{Text: words + "\n" + link, Words: words, Link: link}
 	return m
 }

@@ -177,7 +177,7 @@ func (p *pipe) Send(ctx context.Context, m Message) Outcome {
 	if p.got == nil {
 		p.got = map[string][]Message{}
 	}
-	p.got[m.Delivery] = append(p.got[m.Delivery], m)
+	p.got[m.Delivery] = append(p.got[m.Delivery], m.Whole())
 	nth := len(p.got[m.Delivery])
 	p.mu.Unlock()
 	if p.answer != nil {

@@ -375,7 +375,7 @@ func (c tray) Close() error { return nil }
 
 func (c tray) Send(ctx context.Context, m comms.Message) comms.Outcome {
 	select {
-	case c.came <- m:
+	case c.came <- m.Whole():
 		return comms.Outcome{State: comms.Sent, Ref: "SM" + strings.Repeat("0", 32)}
 	case <-ctx.Done():
 		return comms.Outcome{State: comms.Deferred, Reason: "the test is over"}

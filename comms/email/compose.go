@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -27,64 +26,6 @@ const (
 	maxID      = 250 // bytes
 	maxURL     = 900 // bytes
 )
-
-// content is a rendered message. free gives its memory back: nothing that wire or plain returned may be used after.
-type content struct {
-	buf     bytes.Buffer // all of it, or the header fields of the person's own, with the letter behind them
-	letter  letter
-	whole   bool
-	stuffed []byte
-}
-
-var contents = sync.Pool{New: func() any { return new(content) }}
-
-func (c *content) free() {
-	if c.buf.Cap() > 1<<20 {
-		return
-	}
-	c.buf.Reset()
-	c.letter, c.whole, c.stuffed = letter{}, false, c.stuffed[:0]
-	contents.Put(c)
-}
-
-// plain is the message as RFC 5322 has it.
-func (c *content) plain() []byte {
-	if !c.whole {
-		c.buf.Write(c.letter.plain)
-		c.whole = true
-	}
-	return c.buf.Bytes()
-}
-
-// wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
-func (c *content) wire() []byte {
-	if c.whole {
-		c.stuffed = appendStuffed(c.stuffed[:0], c.buf.Bytes())
-	} else { // no header field begins with a dot
-		c.stuffed = append(append(c.stuffed[:0], c.buf.Bytes()...), c.letter.wire...)
-	}
-	return c.stuffed
-}
-
-func appendStuffed(dst, msg []byte) []byte {
-	if len(msg) > 0 && msg[0] == '.' {
-		dst = append(dst, '.')
-	}
-	for {
-		i := bytes.Index(msg, []byte("\n."))
-		if i < 0 {
-			break
-		}
-		dst = append(dst, msg[:i+1]...)
-		dst = append(dst, '.')
-		msg = msg[i+1:]
-	}
-	dst = append(dst, msg...)
-	if !bytes.HasSuffix(dst, []byte("\r\n")) {
-		dst = append(dst, "\r\n"...)
-	}
-	return append(dst, ".\r\n"...)
-}
 
 // compose checks a message and renders it. An error says what is wrong with the message: it will be wrong next time too.
 func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
@@ -140,6 +81,7 @@ func (m *Mailer) write(c *content, msg comms.Message, to string) (err error) {
 	if err := oneClick(field, msg.Unsub); err != nil {
 		return err
 	}
+	c.link = msg.Ending.Link
 	c.letter, err = m.letter(msg)
 	return err
 }
@@ -165,42 +107,6 @@ func folded(value string, at int) string {
 		at += len(word)
 	}
 	return b.String()
-}
-
-// letterOf is what a letter follows from.
-type letterOf struct{ subject, text, html, locale, auto, list string }
-
-// mostLetters bounds how many letters are kept: a few broadcasts in every language.
-const mostLetters = 64
-
-// letter is the part of a message that is the same for everybody, also as it travels.
-type letter struct{ plain, wire []byte }
-
-// letter makes it. What goes to a list is rendered once and kept.
-func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
-	of := letterOf{msg.Subject, msg.Text, msg.HTML, msg.Locale, msg.Auto, msg.List}
-	if msg.List != "" {
-		m.lettersMu.Lock()
-		l, ok := m.letters[of]
-		m.lettersMu.Unlock()
-		if ok {
-			return l, nil
-		}
-	}
-	if l.plain, err = m.render(msg); err != nil {
-		return l, err
-	}
-	l.wire = appendStuffed(nil, l.plain)
-	if msg.List == "" {
-		return l, nil
-	}
-	m.lettersMu.Lock()
-	defer m.lettersMu.Unlock()
-	if m.letters == nil || len(m.letters) >= mostLetters {
-		m.letters = map[letterOf]letter{}
-	}
-	m.letters[of] = l
-	return l, nil
 }
 
 // render has go-mail write a letter, and takes out the fields that write puts before it. Headers that go in preformatted were

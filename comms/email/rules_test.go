@@ -80,7 +80,8 @@ func FuzzStuffing(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		msg := []byte(bodyText(string(in)))
-		wire := appendStuffed(nil, msg)
+		c := content{letter: letter{wire: [][]byte{appendStuffed(nil, msg)}}}
+		wire := c.wire()
 		r := bufio.NewReader(bytes.NewReader(wire))
 		got, err := io.ReadAll(textproto.NewReader(r).DotReader())
 		if err != nil {

@@ -108,7 +108,7 @@ func (b box) Name() string { return b.name }
 func (b box) Live() bool   { return true }
 func (b box) Close() error { return nil }
 func (b box) Send(_ context.Context, m comms.Message) comms.Outcome {
-	b.sent <- m
+	b.sent <- m.Whole()
 	return comms.Outcome{State: comms.Sent, Ref: "250 taken"}
 }
 

@@ -1,0 +1,220 @@
+package email
+
+import (
+	"bytes"
+	"encoding/base64"
+	"html"
+	"mime/quotedprintable"
+	"strings"
+	"sync"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"lifeline/comms"
+)
+
+// content is a rendered message. free gives its memory back: nothing that wire or plain returned may be used after.
+type content struct {
+	buf     bytes.Buffer // all of it, or the header fields of the person's own, with the letter behind them
+	letter  letter
+	link    string // the person's own in the letter
+	whole   bool
+	stuffed []byte
+}
+
+var contents = sync.Pool{New: func() any { return new(content) }}
+
+func (c *content) free() {
+	if c.buf.Cap() > 1<<20 {
+		return
+	}
+	c.buf.Reset()
+	c.letter, c.link, c.whole, c.stuffed = letter{}, "", false, c.stuffed[:0]
+	contents.Put(c)
+}
+
+// plain is the message as RFC 5322 has it.
+func (c *content) plain() []byte {
+	if !c.whole {
+		for i, same := range c.letter.plain {
+			c.buf.Write(same)
+			if i < len(c.letter.own) {
+				c.buf.Write(c.letter.own[i].with(c.buf.AvailableBuffer(), c.link))
+			}
+		}
+		c.whole = true
+	}
+	return c.buf.Bytes()
+}
+
+// wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
+func (c *content) wire() []byte {
+	c.stuffed = c.stuffed[:0]
+	if c.whole {
+		c.stuffed = appendStuffed(c.stuffed, c.buf.Bytes())
+	} else {
+		c.stuffed = append(c.stuffed, c.buf.Bytes()...) // no header field begins with a dot
+		for i, same := range c.letter.wire {
+			c.stuffed = append(c.stuffed, same...)
+			if i < len(c.letter.own) {
+				c.stuffed = appendStuffed(c.stuffed, c.letter.own[i].with(c.buf.AvailableBuffer(), c.link))
+			}
+		}
+	}
+	if !bytes.HasSuffix(c.stuffed, []byte("\r\n")) {
+		c.stuffed = append(c.stuffed, "\r\n"...)
+	}
+	return append(c.stuffed, ".\r\n"...)
+}
+
+// appendStuffed doubles the dots at line starts of what begins a line.
+func appendStuffed(dst, msg []byte) []byte {
+	if len(msg) > 0 && msg[0] == '.' {
+		dst = append(dst, '.')
+	}
+	for {
+		i := bytes.Index(msg, []byte("\n."))
+		if i < 0 {
+			break
+		}
+		dst = append(dst, msg[:i+1]...)
+		dst = append(dst, '.')
+		msg = msg[i+1:]
+	}
+	return append(dst, msg...)
+}
+
+// letterOf is what a letter follows from.
+type letterOf struct{ subject, text, html, locale, auto, list, before, after, words string }
+
+// mostLetters bounds how many letters are kept: a few broadcasts in every language.
+const mostLetters = 64
+
+// letter is the part of a message that is the same for everybody, in pieces between which stands what is the person's own, also as it travels.
+type letter struct {
+	plain, wire [][]byte
+	own         []own // behind each piece but the last
+}
+
+// own is what stands between two pieces of a letter, before it is encoded: it begins a line, and a link to put in is all that it lacks.
+type own struct {
+	encoding      gomail.Encoding
+	before, after string
+	html          bool
+}
+
+// with appends it as it travels in a body, with a person's link.
+func (o own) with(dst []byte, link string) []byte {
+	if o.html {
+		link = html.EscapeString(link)
+	}
+	return encode(dst, o.encoding, o.before+link+o.after)
+}
+
+// letter makes it. What goes to a list is rendered once and kept.
+func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
+	if msg.List == "" {
+		return m.newLetter(msg)
+	}
+	of := letterOf{subject: msg.Subject, text: msg.Text, html: msg.HTML, locale: msg.Locale, auto: msg.Auto, list: msg.List, words: msg.Ending.Words}
+	of.before, of.after, _ = strings.Cut(msg.Ending.Text, msg.Ending.Link)
+	m.lettersMu.Lock()
+	l, ok := m.letters[of]
+	m.lettersMu.Unlock()
+	if ok {
+		return l, nil
+	}
+	if l, err = m.newLetter(msg); err != nil || msg.Ending.Link != "" && len(l.own) == 0 {
+		return l, err // in the latter there is more of the person's own than can be put in later
+	}
+	m.lettersMu.Lock()
+	defer m.lettersMu.Unlock()
+	if m.letters == nil || len(m.letters) >= mostLetters {
+		m.letters = map[letterOf]letter{}
+	}
+	m.letters[of] = l
+	return l, nil
+}
+
+func (m *Mailer) newLetter(msg comms.Message) (l letter, err error) {
+	whole := msg.Whole()
+	plain, err := m.render(whole)
+	if err != nil {
+		return l, err
+	}
+	l.plain = [][]byte{plain}
+	if link := msg.Ending.Link; link != "" && msg.List != "" {
+		text, okText := l.apart(whole.Text, link, false)
+		if okText && whole.HTML != "" {
+			text, okText = text.apart(whole.HTML, html.EscapeString(link), true)
+		}
+		if okText {
+			l = text
+		}
+	}
+	for _, same := range l.plain {
+		l.wire = append(l.wire, appendStuffed(nil, same))
+	}
+	return l, nil
+}
+
+// apart takes out of a letter's last piece the lines of a body in which a link stands, with all that comes behind it. Not ok: the link does not stand there once, or
+// the body is not found.
+func (l letter) apart(body, link string, inHTML bool) (letter, bool) {
+	body = bodyText(body)
+	o := own{encoding: encoding(body), html: inHTML}
+	if strings.Count(body, link) != 1 || bodyText(link) != link || !ascii(link) {
+		return l, false
+	}
+	o.before, o.after, _ = strings.Cut(body, link)
+	same := lines(o.encoding, o.before)
+	o.before = o.before[same:]
+	last := l.plain[len(l.plain)-1]
+	encoded := encode(nil, o.encoding, body)
+	begin := encode(nil, o.encoding, body[:same])
+	end := encode(nil, o.encoding, body[same:])
+	at := bytes.Index(last, encoded)
+	if at < 0 || !bytes.Equal(encoded, append(begin, end...)) {
+		return l, false
+	}
+	l.plain = append(l.plain[:len(l.plain)-1:len(l.plain)-1], last[:at+len(encoded)-len(end)], last[at+len(encoded):])
+	l.own = append(l.own[:len(l.own):len(l.own)], o)
+	return l, true
+}
+
+// wholeLine is how many bytes a line of base 64 carries (RFC 2045 6.8).
+const wholeLine = 57
+
+// lines is how much of a body's beginning is encoded as it is whatever comes behind it.
+func lines(e gomail.Encoding, s string) int {
+	if e == gomail.EncodingB64 {
+		return len(s) / wholeLine * wholeLine
+	}
+	return strings.LastIndexByte(s, '\n') + 1
+}
+
+// encode appends a body, or lines of it, in an encoding, as go-mail writes it.
+func encode(dst []byte, e gomail.Encoding, s string) []byte {
+	if e == gomail.EncodingB64 {
+		for len(s) > 0 {
+			line := s[:min(wholeLine, len(s))]
+			dst = append(base64.StdEncoding.AppendEncode(dst, []byte(line)), "\r\n"...)
+			s = s[len(line):]
+		}
+		return dst
+	}
+	to := appender{dst}
+	w := quotedprintable.NewWriter(&to)
+	_, _ = w.Write([]byte(s)) // nothing fails to be appended
+	_ = w.Close()
+	return to.to
+}
+
+// appender is memory to write to.
+type appender struct{ to []byte }
+
+// Write implements io.Writer.
+func (a *appender) Write(p []byte) (int, error) {
+	a.to = append(a.to, p...)
+	return len(p), nil
+}
