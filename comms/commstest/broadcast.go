@@ -31,8 +31,10 @@ type Broadcast struct {
 	Connections int           // to the sink; 0: 10
 	Away        time.Duration // how long a round trip to the sink takes beyond what the machine needs
 	Policy      comms.Policy
-	Log         *slog.Logger // nil: silence
-	Ready       func()       // called before the clock starts, as to begin a profile; nil: nobody listens
+	DKIM        email.DKIM                           // how each message is signed, in the bare loop too; zero: not at all
+	Sign        func(purpose, subject string) string // signs each person's own link and return address, as a portal does; nil: there are none
+	Log         *slog.Logger                         // nil: silence
+	Ready       func()                               // called before the clock starts, as to begin a profile; nil: nobody listens
 }
 
 // Figures is what came of it.
@@ -96,7 +98,7 @@ func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
 		return f, fmt.Errorf("prepare %d people: %w", b.People, err)
 	}
 	f.People, f.Prepared = b.People, time.Since(start)
-	mail, err := email.Open(email.Config{Relays: []string{sink.URL()}, From: "Status <status@vendor.example>", Connections: b.Connections, Log: b.Log})
+	mail, err := email.Open(email.Config{Relays: []string{sink.URL()}, From: "Status <status@vendor.example>", DKIM: b.DKIM, Connections: b.Connections, Log: b.Log})
 	if err != nil {
 		return f, err
 	}
@@ -117,8 +119,14 @@ func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
 		return f, fmt.Errorf("%d messages came to %d people", sink.Count(), b.People)
 	}
 	f.Size = int(sink.Bytes()) / b.People
+	var sign func([]byte) ([]byte, error)
+	if b.DKIM != (email.DKIM{}) {
+		if sign, err = b.DKIM.Signing(); err != nil {
+			return f, err
+		}
+	}
 	used = cpu()
-	f.Bare, err = smtptest.Flood(sink.Addr(), b.Connections, b.People, f.Size)
+	f.Bare, err = smtptest.Flood(sink.Addr(), b.Connections, b.People, f.Size, sign)
 	f.BareCPU = cpu() - used
 	return f, err
 }
@@ -171,7 +179,7 @@ func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, update string
 	}
 	room = &comms.Room{DB: db, Words: words, Policy: b.Policy, Log: b.Log,
 		Book:   &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: b.Log},
-		Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}}
+		Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}, SignSites: b.Sign, Returns: comms.Returns{Local: "bounce", Domain: "status.vendor.example", Sign: b.Sign}}
 	report, err := room.Book.Import(ctx, "stf_ann", b.lines("account,account_id,site,site_id,name,role,email,locale,confirmed_at", func(w io.Writer, i int) {
 		fmt.Fprintf(w, "Customer %d,A-%d,Site %d,S-%d,Owner %d,owner,owner%d@c%d.example,%s,2022-04-01\n", i, i, i, i, i, i, i, []string{"en", "ja", "zh-CN"}[i%3])
 	}), contacts.ImportOptions{Source: "billing", Format: contacts.FormatCSV})

@@ -59,7 +59,7 @@ func BenchmarkSend(b *testing.B) {
 		s := smtptest.Start(b, smtptest.Options{Count: true})
 		b.ReportAllocs()
 		b.ResetTimer()
-		if _, err := smtptest.Flood(s.Addr(), connections, b.N, 2700); err != nil {
+		if _, err := smtptest.Flood(s.Addr(), connections, b.N, 2700, nil); err != nil {
 			b.Error(err)
 		}
 		rate(b, s)

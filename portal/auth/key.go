@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -23,6 +24,7 @@ const KeyFile = "token.ed25519"
 type SigningKey struct {
 	ID      string
 	private ed25519.PrivateKey
+	links   []byte // under which links are signed
 }
 
 // Public is the key that checks what this one signed.
@@ -75,7 +77,9 @@ func OpenKey(dir string, create bool) (SigningKey, error) {
 func newSigningKey(key ed25519.PrivateKey) SigningKey {
 	x := base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
 	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`))
-	return SigningKey{ID: base64.RawURLEncoding.EncodeToString(sum[:]), private: key}
+	derive := hmac.New(sha256.New, key.Seed())
+	derive.Write([]byte("lifeline link v1"))
+	return SigningKey{ID: base64.RawURLEncoding.EncodeToString(sum[:]), private: key, links: derive.Sum(nil)}
 }
 
 func private(path string, info fs.FileInfo, want fs.FileMode) error {

@@ -15,10 +15,11 @@ import (
 )
 
 // Flood is what the protocol alone costs: n copies of one finished message of about size bytes over so many connections, the next
-// commands travelling with the content before them (RFC 2920). It says how long that took.
-func Flood(addr string, connections, n, size int) (time.Duration, error) {
+// commands travelling with the content before them (RFC 2920). With a sign each copy is signed before it is sent; nil: none is. It says how long that
+// took.
+func Flood(addr string, connections, n, size int, sign func(msg []byte) ([]byte, error)) (time.Duration, error) {
 	const line = "We are restoring your site from a backup; there is nothing for you to do.\r\n"
-	wire := []byte("From: status@example.com\r\nSubject: a message\r\n\r\n" + strings.Repeat(line, max(1, size/len(line))) + ".\r\n")
+	msg := []byte("From: status@example.com\r\nSubject: a message\r\n\r\n" + strings.Repeat(line, max(1, size/len(line))))
 	errs := make(chan error, connections)
 	var all sync.WaitGroup
 	start := time.Now()
@@ -30,7 +31,7 @@ func Flood(addr string, connections, n, size int) (time.Duration, error) {
 		all.Add(1)
 		fault.Go(slog.New(slog.DiscardHandler), "smtptest flood", func() {
 			defer all.Done()
-			if err := flood(addr, wire, share); err != nil {
+			if err := flood(addr, msg, sign, share); err != nil {
 				errs <- err
 			}
 		})
@@ -45,9 +46,17 @@ func Flood(addr string, connections, n, size int) (time.Duration, error) {
 	}
 }
 
-func flood(addr string, wire []byte, n int) error {
+func flood(addr string, msg []byte, sign func([]byte) ([]byte, error), n int) error {
 	if n == 0 {
 		return nil
+	}
+	plain := append(bytes.Clone(msg), ".\r\n"...)
+	content := func() ([]byte, error) {
+		if sign == nil {
+			return plain, nil
+		}
+		signed, err := sign(msg)
+		return append(signed, ".\r\n"...), err
 	}
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -86,11 +95,19 @@ func flood(addr string, wire []byte, n int) error {
 		return err
 	}
 	for range n - 1 {
+		wire, err := content()
+		if err != nil {
+			return err
+		}
 		_, _ = w.Write(wire)
 		_, _ = io.WriteString(w, commands)
 		if err := ask("250", "250", "250", "354"); err != nil {
 			return err
 		}
+	}
+	wire, err := content()
+	if err != nil {
+		return err
 	}
 	_, _ = w.Write(wire)
 	_, _ = io.WriteString(w, "QUIT\r\n")
