@@ -144,6 +144,12 @@ func (r *Room) recoverable(ctx context.Context) (all []Recoverable, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var kept map[string]contacts.Kept
+	if r.Kept != nil {
+		if kept, err = r.Kept(ctx); err != nil {
+			return nil, err
+		}
+	}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		all = nil
 		asked := map[string]Confirmation{} // by account: the times of the last
@@ -165,7 +171,7 @@ func (r *Room) recoverable(ctx context.Context) (all []Recoverable, err error) {
 				return err
 			}
 			a := Recoverable{Account: account, Standby: standbys[account]}
-			a.Standby.Sites = sites[account]
+			a.Standby.Sites, a.Standby.Kept = sites[account], kept[account]
 			a.AskedAt, a.AnsweredAt = asked[account].AskedAt, asked[account].AnsweredAt
 			a.Reasons, a.Recoverable = a.Weaknesses()
 			all = append(all, a)

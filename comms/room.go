@@ -54,6 +54,9 @@ type Room struct {
 	// Tidings is told of all sites that one act moved, in the same transaction, behind Follow; nil: nobody is.
 	Tidings func(*store.Tx, []Moved) error
 
+	// Kept is what customers have kept or shown for the day on which mail and phone are gone, by account; nil: nobody has anything.
+	Kept func(context.Context) (map[string]contacts.Kept, error)
+
 	// Deeds are what other rooms do when a deadline of theirs passes, in place of telling a ladder, by its sort. A deed moves its deadline on, or ends it.
 	Deeds map[string]func(context.Context, Due) error
 

@@ -336,7 +336,7 @@ func (p *plan) byNameAlone() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var fits []string
+	var fits, here []string
 	for _, id := range ids {
 		c, err := p.people.get(p.tx, id)
 		if err != nil {
@@ -344,7 +344,13 @@ func (p *plan) byNameAlone() (string, error) {
 		}
 		if (len(p.row.emails) == 0 || len(c.Emails) == 0) && (len(p.row.phones) == 0 || len(c.Phones) == 0) {
 			fits = append(fits, id)
+			if p.site.id != "" && slices.Contains(c.Sites, p.site.id) {
+				here = append(here, id)
+			}
 		}
+	}
+	if len(here) == 1 {
+		return here[0], nil // of several of the name, the one who was named with this site
 	}
 	switch {
 	case len(fits) == 1:

@@ -287,6 +287,15 @@ func TestWhoIsWho(t *testing.T) {
 }
 
 // An address that is somebody else's is not taken: a person decides whether the two are one.
+// Two of one name, of whom one has no address where she is named: read again, the file means the same people.
+func TestPeopleOfOneNameAreToldByTheirSites(t *testing.T) {
+	b := one(t)
+	text := "account,site,name,email\nAcme,North,Ann Lee,\nAcme,East,Ann Lee,ann@acme.example\nAcme,South,Ann Lee,lee@acme.example\n"
+	expect(t, b.mustImport(t, "product", text), 3, 3, 0, 0, 0, 0)
+	expect(t, b.mustImport(t, "product", text), 3, 0, 0, 3, 0, 0)
+	expect(t, b.mustImport(t, "product", "account,site,name\nAcme,West,Ann Lee\n"), 1, 0, 0, 0, 0, 1)
+}
+
 func TestARowThatSpeaksOfTwoPeople(t *testing.T) {
 	b := one(t)
 	r := b.mustImport(t, "crm", "account_id,name,email\nA,Ann,ann@x.example\nA,Bob,bob@x.example\nA,Ann,ann@x.example;bob@x.example\n")

@@ -14,7 +14,8 @@
 //     a person's decision.
 //   - Contact, within the account: by any e-mail address, else by phone, else by name. Letter case does not count. Colleagues
 //     share phones, so with several candidates the one of that name is meant; and a row with an e-mail address that nobody has
-//     yet joins somebody by phone or name only if the names agree and, by name, if that person has no address so far.
+//     yet joins somebody by phone or name only if the names agree and, by name, if that person has no address so far. Of several of a
+//     name the one is meant who was named with the row's site before.
 //
 // # What a row may change
 //

@@ -344,6 +344,31 @@ func (b *Book) allow(ctx context.Context, by string, in importInput, file *spool
 	return nil, b.drop(ctx, asked.ID) // it was sent again, and is imported here
 }
 
+// wouldWait says whether a file that adds so many addresses to known customers would wait for a second person, and asks nobody. nil: it would not.
+func (b *Book) wouldWait(ctx context.Context, source string, added int) (w *Waiting, err error) {
+	if added == 0 {
+		return nil, nil
+	}
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		w = &Waiting{Addresses: added, Sample: []Sample{}}
+		rec, err := feedOf(tx, source)
+		if err != nil {
+			return err
+		}
+		for _, a := range rec.Value.Added {
+			if tx.Now().Sub(a.At) < b.Policy.Guard.ChangedWithin {
+				w.Before += a.Addresses
+			}
+		}
+		w.Of, err = addresses.Count(tx, store.Query{})
+		return err
+	})
+	if err != nil || !b.Policy.Guard.poisoned(w.Before+added, w.Of) {
+		return nil, err
+	}
+	return w, nil
+}
+
 // count says how many addresses other files of the source added lately without anybody's approval, and how many there are. Where they are
 // few, this file is one of those from now on; sent again, it counts once.
 func (b *Book) count(ctx context.Context, in importInput) (before, all int, err error) {

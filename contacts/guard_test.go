@@ -236,6 +236,13 @@ func TestAPoisonedImportWaitsForASecondPerson(t *testing.T) {
 		if w == nil || w.Addresses != 60 || w.Of != 82 || len(w.Sample) != MaxSample || r.Rows != 0 || w.Sample[0].Says != "also e…@bad.example" {
 			t.Fatalf("%+v %+v", r, w)
 		}
+		dry, err := b.Import(ctx, "tok_sync", strings.NewReader(poisoned), ImportOptions{Source: "product", DryRun: true})
+		if err != nil || dry.Updated != 60 || dry.Waiting == nil || dry.Waiting.Addresses != 60 || dry.Waiting.Of != 82 || dry.Waiting.Change != "" {
+			t.Fatalf("a dry run does not say that it would wait: %+v %+v, %v", dry, dry.Waiting, err)
+		}
+		if dry, err := b.Import(ctx, "tok_sync", strings.NewReader(customers(60, noMore)), ImportOptions{Source: "product", DryRun: true}); err != nil || dry.Waiting != nil {
+			t.Fatalf("nothing new would wait: %+v, %v", dry.Waiting, err)
+		}
 		if again := send("tok_sync", poisoned); again.Waiting == nil || again.Waiting.Change != w.Change {
 			t.Fatalf("sent again it asks again: %+v", again.Waiting)
 		}

@@ -39,7 +39,7 @@ type Report struct {
 	Missing      int        `json:"missing,omitempty"` // records that the source named before and its full snapshot leaves out; they stay
 	DryRun       bool       `json:"dry_run,omitempty"`
 	Sample       []Would    `json:"sample,omitempty"`  // of a dry run: the first rows that would make or change something
-	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first
+	Waiting      *Waiting   `json:"waiting,omitempty"` // nothing was done: a second person must approve it first; of a dry run: would have to, and was not asked
 }
 
 // Would is a row of a dry run that would make or change something.
@@ -83,7 +83,14 @@ func (b *Book) Import(ctx context.Context, by string, r io.Reader, o ImportOptio
 	if err != nil {
 		return b.report(o), err
 	}
-	if o.DryRun || !known && o.Check == nil {
+	if o.DryRun {
+		report, err := im.run(ctx, r)
+		if err == nil {
+			report.Waiting, err = b.wouldWait(ctx, source, im.rehearsal.distinct())
+		}
+		return report, err
+	}
+	if !known && o.Check == nil {
 		return im.run(ctx, r)
 	}
 	kept, err := newSpool(b.Spool)

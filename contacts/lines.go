@@ -37,7 +37,7 @@ func newLines(r io.Reader, most int64) *lines {
 	return &lines{in: bufio.NewReaderSize(r, 64<<10), left: most, max: most}
 }
 
-var errLongLine = errors.New("the line is longer than 1 MiB")
+var errLongLine = errors.New("is longer than 1 MiB")
 
 // text reads a line without its end (LF or CRLF); io.EOF behind the last. With errLongLine the line was passed over.
 func (l *lines) text() (string, error) {
@@ -207,7 +207,7 @@ func (c *csvReader) record() (cells []string, line int, reason string, err error
 		n, err := c.line()
 		switch {
 		case errors.Is(err, io.EOF):
-			reason = "a quotation mark is not closed"
+			reason = "has a quotation mark that is not closed"
 			continue
 		case err != nil:
 			return nil, 0, "", err
@@ -253,17 +253,17 @@ func (s *splitter) feed(line string) (reason string) {
 		case b == '"' && !started:
 			s.quoted, started = true, true
 		case b == '"':
-			return "a quotation mark stands inside a value; double it and put the value in quotation marks"
+			return "has a quotation mark inside a value; double it and put the value in quotation marks"
 		case closed:
-			return "text follows a closing quotation mark"
+			return "has text behind a closing quotation mark"
 		default:
 			s.cell, started = append(s.cell, b), true
 		}
 		if len(s.cell) > maxField {
-			return "a value is longer than 64 KiB, or a quotation mark is not closed"
+			return "has a value longer than 64 KiB, or a quotation mark that is not closed"
 		}
 		if len(s.cells) > 4*int(columnCount) {
-			return "the row has far more values than there are columns"
+			return "has far more values than there are columns"
 		}
 	}
 	if !s.quoted {

@@ -12,9 +12,15 @@ type Standby struct {
 	Domains   int  `json:"mail_domains"`       // on which the confirmed ones have mail
 	Channels  int  `json:"channels"`           // by which one of them is reached
 	Phone     bool `json:"phone"`              // one of them has one
-	Codes     int  `json:"recovery_codes"`     // saved ones; none are given out yet
-	Domain    bool `json:"verified_domain"`    // none are verified yet
-	Sites     int  `json:"sites"`
+	Kept
+	Sites int `json:"sites"`
+}
+
+// Kept is what a customer has beside her contacts, for the day on which mail and phone are gone. The book does not hold it: the room in which people show
+// who they are does.
+type Kept struct {
+	Codes  int  `json:"recovery_codes"`  // saved ones that are still good
+	Domain bool `json:"verified_domain"` // a DNS record showed that a domain on file is hers
 }
 
 // The reasons why an account could not be recovered, or is recovered by one thread only.

@@ -33,11 +33,16 @@ func TestAnAccountIsRecoverableByASecondWay(t *testing.T) {
 			t.Errorf("%s: %v %v", c.name, yes, weak)
 		}
 	}
-	s := Standby{Confirmed: 1, Approved: 1, Codes: 3, Domain: true, Domains: 2, Channels: 2, Phone: true}
+	s := Standby{Confirmed: 1, Approved: 1, Kept: Kept{Codes: 3, Domain: true}, Domains: 2, Channels: 2, Phone: true}
 	if weak, yes := s.Weaknesses(); !yes || len(weak) != 0 {
 		t.Errorf("%v %v", weak, yes)
 	}
 	if weak, _ := (Standby{Confirmed: 1, Approved: 1}).Weaknesses(); !slices.Contains(weak, NoPhone) {
 		t.Error(weak)
+	}
+	for _, second := range []Kept{{Codes: 1}, {Domain: true}} { // either is a second way beside one mailbox
+		if _, yes := (Standby{Confirmed: 1, Approved: 1, Domains: 1, Channels: 1, Kept: second}).Weaknesses(); !yes {
+			t.Errorf("%+v is no second way", second)
+		}
 	}
 }

@@ -151,6 +151,15 @@ func closeConflicts(tx *store.Tx, ids []string) error {
 	return nil
 }
 
+// distinct is how many addresses it would give to customers who are in the store.
+func (w *work) distinct() int {
+	var keys seen
+	for _, a := range w.added {
+		keys.add(joined(a.Account, a.Channel, a.Key))
+	}
+	return len(keys.ids)
+}
+
 // settle ends a dry batch: what was only read may have changed by the next.
 func (w *work) settle() {
 	w.accounts.settle()

@@ -156,8 +156,12 @@ func (k *call) bookAccount(status int, refused error) error {
 	if err != nil {
 		return err
 	}
+	kept, err := k.p.Desk.KeptBy(ctx, v.ID)
+	if err != nil {
+		return err
+	}
 	v.Cut = view.MoreSites || view.MoreContacts
-	v.fill(view, known, k.p.Book.Policy, v.Now)
+	v.fill(view, known, kept, k.p.Book.Policy, v.Now)
 	v.page(k)
 	if v.May(string(auth.TaskRead)) {
 		if v.Work, err = k.p.Desk.WorkOf(ctx, v.ID, ""); err != nil {
@@ -211,7 +215,7 @@ func (k *call) deletedAccount(v customerDesk, gone error, status int, refused er
 }
 
 // fill puts sites and contacts beside what the comms room knows of them.
-func (v *customerDesk) fill(view contacts.View, known comms.Customer, policy contacts.Policy, now time.Time) {
+func (v *customerDesk) fill(view contacts.View, known comms.Customer, kept contacts.Kept, policy contacts.Policy, now time.Time) {
 	names, places := map[string]string{}, map[string][]comms.Place{}
 	for _, s := range view.Sites {
 		names[s.ID] = siteTitle(s)
@@ -224,7 +228,9 @@ func (v *customerDesk) fill(view contacts.View, known comms.Customer, policy con
 	for i, rec := range view.Contacts {
 		all[i] = rec.Value
 	}
-	v.Weak, _ = policy.StandbyOf(all, now).Weaknesses()
+	standby := policy.StandbyOf(all, now)
+	standby.Kept = kept
+	v.Weak, _ = standby.Weaknesses()
 	for _, s := range view.Sites {
 		r := v.Recovery.at[s.ID]
 		v.Sites = append(v.Sites, siteDesk{ID: s.ID, Site: s.Value, Places: places[s.ID], Why: r.why, Stale: r.stale})

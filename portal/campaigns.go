@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"lifeline/comms"
+	"lifeline/contacts"
 	"lifeline/portal/auth"
 )
 
@@ -45,17 +46,21 @@ func (p *Portal) campaignRoutes() []route {
 					return err
 				}
 				if table {
-					return k.sendCSV(recoverabilityRows(r))
+					names, err := p.namesOf(k.UserContext(), r.Items)
+					if err != nil {
+						return err
+					}
+					return k.sendCSV("recoverability.csv", recoverabilityRows(r, names))
 				}
 				return send(k.Ctx, 200, r)
 			}},
 	}
 }
 
-func recoverabilityRows(r comms.Recoverability) [][]string {
-	rows := [][]string{{"account_id", "recoverable", "reasons", "sites", "confirmed_contacts", "approved_contacts", "mail_domains", "channels", "phone", "recovery_codes", "verified_domain", "asked_at", "answered_at"}}
+func recoverabilityRows(r comms.Recoverability, names map[string]string) [][]string {
+	rows := [][]string{{"account_id", "account", "recoverable", "reasons", "sites", "confirmed_contacts", "approved_contacts", "mail_domains", "channels", "phone", "recovery_codes", "verified_domain", "asked_at", "answered_at"}}
 	for _, a := range r.Items {
-		rows = append(rows, []string{a.Account, strconv.FormatBool(a.Recoverable), strings.Join(a.Reasons, ";"), itoa(a.Sites), itoa(a.Confirmed), itoa(a.Approved),
+		rows = append(rows, []string{a.Account, names[a.Account], strconv.FormatBool(a.Recoverable), strings.Join(a.Reasons, ";"), itoa(a.Sites), itoa(a.Confirmed), itoa(a.Approved),
 			itoa(a.Domains), itoa(a.Channels), strconv.FormatBool(a.Phone), itoa(a.Codes), strconv.FormatBool(a.Domain), cellTime(a.AskedAt), cellTime(a.AnsweredAt)})
 	}
 	return rows
@@ -69,13 +74,13 @@ func cellTime(t time.Time) string {
 }
 
 // sendCSV answers with a table. A cell that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection).
-func (k *call) sendCSV(rows [][]string) error {
+func (k *call) sendCSV(name string, rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	for _, row := range rows {
 		safe := make([]string, len(row))
 		for i, cell := range row {
-			safe[i] = harmless(cell)
+			safe[i] = contacts.Guarded(cell)
 		}
 		if err := w.Write(safe); err != nil {
 			return err
@@ -85,12 +90,6 @@ func (k *call) sendCSV(rows [][]string) error {
 		return w.Error()
 	}
 	k.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
+	k.Set(fiber.HeaderContentDisposition, `attachment; filename="`+name+`"`)
 	return k.Send(b.Bytes())
-}
-
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }

@@ -270,13 +270,13 @@ func (p *Portal) importContacts(k *call, o contacts.ImportOptions) error {
 	if err != nil {
 		return err
 	}
-	if w := report.Waiting; w != nil {
+	if w := report.Waiting; w != nil && !o.DryRun {
 		then := "send the same file again"
 		if w.Held {
 			then = "the change is run, and imports the file, which is kept until then"
 		}
 		return fault.New(fault.Conflict, "nothing was imported: it would add %d addresses to customers whom the book knows, beside %d that other files of this source added lately, to %d in all, "+
-			"and that takes a second person. Somebody else approves the change %s; then %s", w.Addresses, w.Before, w.Of, w.Change, then)
+			"and that takes a second person. Somebody else approves the change %s (%s/desk/changes/%[4]s); then %[6]s", w.Addresses, w.Before, w.Of, w.Change, p.URL, then)
 	}
 	return send(k.Ctx, 200, report)
 }

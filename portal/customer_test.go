@@ -401,6 +401,10 @@ func TestRecoveryCodesAreTakenAndUsedOnTheTicket(t *testing.T) {
 	if len(codes) < 5 {
 		t.Fatalf("the page shows %d codes", len(codes))
 	}
+	h.get(auth.Support, "/api/v1/contacts/recoverability").want(200).says(`"recovery_codes":8`)
+	desk := h.sits(auth.Support)
+	desk.page("/desk/accounts/A-1").want(200).silent("no recovery codes")
+	desk.page("/desk/accounts/A-2").want(200).says("no recovery codes")
 	h.clock.Turn(25 * time.Hour)
 	again := h.comes(mine.Number, url.Values{"secret": {mine.Secret}})
 	again.page.silent("Your sites")

@@ -151,7 +151,7 @@ func (j *importJob) end(report contacts.Report, err error) {
 	switch {
 	case err != nil:
 		j.state = importFailed
-	case report.Waiting != nil:
+	case report.Waiting != nil && !report.DryRun:
 		if j.state = importWaiting; report.Waiting.Held {
 			j.drop() // the store has it
 		}

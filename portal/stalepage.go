@@ -1,9 +1,13 @@
 package portal
 
 import (
+	"context"
+	"slices"
+
 	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 func (p *Portal) stalePages() []route {
@@ -21,20 +25,33 @@ type staleView struct {
 
 func (k *call) stalePage() (err error) {
 	ctx := k.UserContext()
-	v := staleView{shell: k.shell("desk.book.stale"), Names: map[string]string{}}
+	v := staleView{shell: k.shell("desk.book.stale")}
 	if v.Report, err = k.p.Comms.Recoverability(ctx, k.Query("after"), shownAtOnce); err != nil {
 		return err
 	}
-	err = k.p.DB.View(ctx, func(tx *store.Tx) error {
-		for _, a := range v.Report.Items {
-			if rec, err := k.p.Book.Account(tx, a.Account); err == nil { // one that was deleted this moment has its id for a name
-				v.Names[a.Account] = rec.Value.Name
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if v.Names, err = k.p.namesOf(ctx, v.Report.Items); err != nil {
 		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_stale", v)
+}
+
+// namesOf is what the accounts are called; one that was deleted this moment has no name.
+func (p *Portal) namesOf(ctx context.Context, all []comms.Recoverable) (map[string]string, error) {
+	names := map[string]string{}
+	for some := range slices.Chunk(all, maxList) {
+		err := p.DB.View(ctx, func(tx *store.Tx) error {
+			for _, a := range some {
+				rec, err := p.Book.Account(tx, a.Account)
+				if err != nil && fault.Of(err) != fault.NotFound {
+					return err
+				}
+				names[a.Account] = rec.Value.Name
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

@@ -169,7 +169,7 @@ func (h *house) wire(keyDir string) error {
 		return err
 	}
 	h.comms.Also, h.comms.Follow, h.comms.Tidings = h.desk.Duties(), h.desk.FollowMove, h.desk.TellMoves
-	h.comms.Deeds = h.desk.Deeds()
+	h.comms.Deeds, h.comms.Kept = h.desk.Deeds(), h.desk.Kept
 	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Single: h.cfg.single, URL: h.cfg.url}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.comms.SignSites = key.SignLink

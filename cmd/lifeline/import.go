@@ -81,7 +81,7 @@ func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if err := json.Unmarshal(answer, &report); err != nil {
 		return err
 	}
-	return printReport(e, report, query.Has("dry_run"))
+	return printReport(e, report)
 }
 
 func openInput(e env, name string) (io.ReadCloser, int64, error) {
@@ -93,6 +93,9 @@ func openInput(e env, name string) (io.ReadCloser, int64, error) {
 		return nil, 0, err
 	}
 	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a directory: name a file of contacts in it", name)
+	}
 	if err != nil {
 		f.Close()
 		return nil, 0, err
@@ -111,26 +114,45 @@ func mediaOf(name string) string {
 	return "application/octet-stream"
 }
 
-func printReport(e env, r contacts.Report, dry bool) error {
+func printReport(e env, r contacts.Report) error {
 	verb := ""
-	if dry {
+	if r.DryRun {
 		verb = "would be "
 	}
 	fmt.Fprintf(e.stdout, "%d rows: %s%d created, %d updated, %d unchanged, %d conflicts, %d rejected\n",
-		r.Rows, verb, r.Created, r.Updated, r.Unchanged, r.Conflicts, len(r.Rejected))
+		r.Rows, verb, r.Created, r.Updated, r.Unchanged, r.Conflicts, r.RejectedRows)
+	if r.Created+r.Updated == 0 && r.Unchanged > 0 {
+		fmt.Fprintln(e.stdout, "nothing new: the store holds all of this already, and was not changed")
+	}
+	for _, w := range r.Sample {
+		what := "changes"
+		if w.New {
+			what = "new"
+		}
+		fmt.Fprintf(e.stdout, "  line %d: %s: %s\n", w.Line, what, w.Says)
+	}
+	if more := r.Created + r.Updated - len(r.Sample); r.DryRun && len(r.Sample) > 0 && more > 0 {
+		fmt.Fprintf(e.stdout, "  ... and %d more rows\n", more)
+	}
 	if r.Missing > 0 {
 		fmt.Fprintf(e.stdout, "%d records that this source named before are not in it; they stay\n", r.Missing)
+	}
+	if w := r.Waiting; w != nil {
+		fmt.Fprintf(e.stdout, "it adds %d addresses to customers who are known, of %d in all: importing it will wait for a second person\n", w.Addresses, w.Of)
+	}
+	if r.Conflicts > 0 && !r.DryRun {
+		fmt.Fprintln(e.stdout, "conflicts wait for a person: /desk/conflicts")
 	}
 	const shown = 50
 	for i, bad := range r.Rejected {
 		if i == shown {
-			fmt.Fprintf(e.stderr, "... and %d more; --json lists them\n", len(r.Rejected)-shown)
+			fmt.Fprintf(e.stderr, "... and %d more; --json lists them\n", len(r.Rejected)+r.RejectedMore-shown)
 			break
 		}
 		fmt.Fprintf(e.stderr, "line %d: %s %s\n", bad.Line, bad.Field, bad.Reason)
 	}
-	if len(r.Rejected) > 0 {
-		return fmt.Errorf("%d rows were not taken", len(r.Rejected))
+	if r.RejectedRows > 0 {
+		return fmt.Errorf("%d of %d rows were not taken; correct them and import the file again: what is in the store already is not taken twice", r.RejectedRows, r.Rows)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lifeline/comms"
+	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -162,7 +163,7 @@ func printLinks(w io.Writer, made []enrolLink, asJSON, table bool) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"name", "link", "expires_at"}) // Error says below what failed
 	for _, m := range made {
-		_ = out.Write([]string{m.Name, m.Link, m.Expires.Format(time.RFC3339)})
+		_ = out.Write([]string{contacts.Guarded(m.Name), m.Link, m.Expires.Format(time.RFC3339)})
 	}
 	out.Flush()
 	return out.Error()

@@ -706,6 +706,24 @@ func TestADNSRecordShowsWhoseDomainItIs(t *testing.T) {
 	if s.Proofs[0].Weak != desk.VoidDomain || s.Proofs[1].Domain != "acme.example" {
 		t.Errorf("%+v", s.Proofs)
 	}
+	l.kept("A-1", contacts.Kept{Domain: true})
+	l.kept("A-2", contacts.Kept{}) // her own record stands in a zone that another customer named
+}
+
+// kept looks at what a customer has for the day on which mail and phone are gone, alone and among all.
+func (l *lobby) kept(account string, want contacts.Kept) {
+	l.Helper()
+	id, err := l.Book.AccountID(context.Background(), account)
+	if err != nil {
+		l.Fatal(err)
+	}
+	one, err := l.KeptBy(context.Background(), id)
+	if err != nil || one != want {
+		l.Errorf("%s has %+v, %v; want %+v", account, one, err, want)
+	}
+	if all, err := l.Kept(context.Background()); err != nil || all[id] != want {
+		l.Errorf("of all, %s has %+v, %v; want %+v", account, all[id], err, want)
+	}
 }
 
 // A saved recovery code is made for a contact who showed who she is, works once, and names her.
@@ -750,6 +768,7 @@ func TestSavedRecoveryCodesWorkOnce(t *testing.T) {
 	if _, err := l.GiveRecovery(ctx, give); fault.Of(err) != fault.Invalid {
 		t.Errorf("a second time: %v", err)
 	}
+	l.kept("A-1", contacts.Kept{Codes: 7})
 	if _, err := l.GiveRecovery(ctx, desk.Give{Case: later.ID, Code: "", By: "public:web", Source: "192.0.2.7"}); fault.Of(err) != fault.Invalid {
 		t.Errorf("nothing: %v", err)
 	}
