@@ -20,48 +20,6 @@ import (
 	"lifeline/portal/web/webshot"
 )
 
-// A customer on a phone whose browser runs no scripts files a ticket in Japanese, forgets how to reach her at first, and later reads
-// what support answered.
-func TestACustomerIsHeardOnAPhoneWithoutScript(t *testing.T) {
-	w := settle(t)
-	r := w.arrives(390, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	}))
-	r.goes("/ja/")
-	r.fits()
-	r.do(press("a.button[href$='/support']"), chromedp.WaitReady("#message"))
-	r.goes("/support?lang=ja")
-	if lang := find[string](r, "document.documentElement.lang"); lang != "ja" {
-		t.Errorf("the form's language is %q", lang)
-	}
-	r.fits()
-	const trouble = "サイトが開けません。\n金曜日の監査で必要です。"
-	r.do(chromedp.SetValue("#message", trouble), press("form.form button"), chromedp.WaitReady("[role=alert]"))
-	if typed := find[string](r, "document.querySelector('#message').value"); typed != trouble {
-		t.Errorf("what was typed became %q", typed)
-	}
-	r.fits()
-	r.do(chromedp.SetValue("#email", "hana@customer.example"), press("input[name=impact][value=lost_access]"), press("form.form button"), chromedp.WaitReady(".receipt"))
-	r.fits()
-	words := strings.Fields(r.text(".receipt > div:nth-child(1) dd.code") + " " + r.text(".receipt > div:nth-child(2) dd.code"))
-	if len(words) != 2 {
-		t.Fatalf("the receipt gives %q", words)
-	}
-	number, secret := words[0], words[1]
-	if _, err := w.desk.Answer(t.Context(), "person:support", number, "復旧は進んでいます。", false); err != nil {
-		t.Fatal(err)
-	}
-
-	r.goes("/t/" + number + "?lang=ja")
-	r.do(chromedp.SetValue("#secret", secret), press("form.form button"), chromedp.WaitReady(".talk"))
-	if talk := r.text(".talk"); !strings.Contains(talk, "金曜日の監査で必要です。") || !strings.Contains(talk, "復旧は進んでいます。") {
-		t.Errorf("the conversation says %q", talk)
-	}
-	r.fits()
-	r.content("422") // of the form that named no way back
-}
-
 // The comms lead writes an update with findings as she types, loses her window, finds her words again, and publishes after somebody
 // else approved. The room counts who is told while the mails go out; the status page says it at once, and asks nobody else.
 func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {

@@ -52,7 +52,8 @@ const customers = 60 // each with one site and one contact
 
 var townWords = sync.OnceValues(func() (*templates.Set, error) { return templates.Load("") })
 
-func settle(t *testing.T) *town {
+// settle opens a town; before is what it has that others have not, done while nobody is at work in it yet.
+func settle(t *testing.T, before ...func(w *town)) *town {
 	t.Helper()
 	browser, err := webshot.Open()
 	if err != nil {
@@ -86,6 +87,11 @@ func settle(t *testing.T) *town {
 	}
 	w.gate = &auth.Gate{DB: db, Key: key, Issuer: w.url, Log: log}
 	w.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
+	w.room.SignSites = key.SignLink
+	w.room.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
+	for _, do := range before {
+		do(w)
+	}
 	mail, err := email.Open(email.Config{Relays: []string{w.relay.URL()}, From: "status@vendor.example", Log: log})
 	if err != nil {
 		t.Fatal(err)

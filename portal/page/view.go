@@ -242,7 +242,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	}
 	v.Entry = len(in.Updates) == 0
 	if in.FirstWord != nil && !in.Detected.IsZero() && in.FirstWord.After(in.Detected) {
-		v.Took = t.words.T("page.first_word", in.FirstWord.Sub(in.Detected).Truncate(time.Minute))
+		v.Took = t.words.T("page.first_word", (in.FirstWord.Sub(in.Detected) + time.Minute - 1).Truncate(time.Minute))
 	}
 	if alone {
 		v.Chart, v.Promises, v.Answers = t.chart(in), t.promises(in, r.public.AsOf), r.answersAbout(t, in)
