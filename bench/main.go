@@ -36,10 +36,18 @@ func main() {
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, far, claims, checks, search, page, disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, far, claims, checks, search, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile; with -only deliveries of the broadcast alone")
+	asks := flag.Bool("hammer", false, "ask for the page as standard input says: what this program starts of itself")
 	flag.Parse()
+	if *asks {
+		if err := hammerHere(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	begin := func() {
 		if *profile == "" {
 			return
