@@ -123,7 +123,7 @@ func DefaultPolicy() Policy {
 		PageOnly:   15 * time.Minute,
 		NoAnswer:   72 * time.Hour,
 		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, Escalation: 4 * time.Hour, "finding": 24 * time.Hour, "ticket": 4 * time.Hour,
-			"finding.sites_vanished": 15 * time.Minute, reviewFamily: 14 * day},
+			"finding.sites_vanished": 15 * time.Minute, "finding.page_bucket": 15 * time.Minute, reviewFamily: 14 * day},
 		Reviews:    defaultReviews(),
 		CoverEvery: 15 * time.Second,
 		Confirm: Confirm{Every: time.Minute, Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,

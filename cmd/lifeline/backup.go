@@ -144,20 +144,29 @@ func place(name string) (backup.Place, error) {
 	if !strings.HasPrefix(name, "s3://") {
 		return backup.Dir(absolute(name)), nil
 	}
+	o, err := s3At(name)
+	if err != nil {
+		return nil, err
+	}
+	return backup.OpenS3(o)
+}
+
+// s3At reads s3://KEY:SECRET@HOST/BUCKET/PREFIX.
+func s3At(name string) (o backup.S3Options, err error) {
 	u, err := url.Parse(name)
-	if err != nil || u.User == nil {
-		return nil, errors.New("write s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME")
+	if err != nil || u.User == nil || u.Scheme != "s3" {
+		return o, errors.New("write s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME")
 	}
 	secret, _ := u.User.Password()
 	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	o := backup.S3Options{Endpoint: u.Host, Bucket: bucket, Prefix: prefix, AccessKey: u.User.Username(), SecretKey: secret, Region: u.Query().Get("region")}
+	o = backup.S3Options{Endpoint: u.Host, Bucket: bucket, Prefix: prefix, AccessKey: u.User.Username(), SecretKey: secret, Region: u.Query().Get("region")}
 	if u.Query().Get("tls") == "none" {
 		if !loopback(u.Hostname()) {
-			return nil, fmt.Errorf("%s: tls=none only on this machine", u.Host)
+			return o, fmt.Errorf("%s: tls=none only on this machine", u.Host)
 		}
 		o.Plain = true
 	}
-	return backup.OpenS3(o)
+	return o, nil
 }
 
 // backups is what takes backups while the portal serves; nil, and why, when it cannot.

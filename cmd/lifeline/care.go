@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lifeline/comms"
+	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/fault"
@@ -116,17 +118,57 @@ func (h *house) trouble(ctx context.Context, what, detail string) error {
 	if !known {
 		return fault.BadField("what", "%.40q is nothing that can be wrong with backups", what)
 	}
-	sort := "backup." + what
-	if detail == "" {
+	return h.owed(ctx, "backup."+what, "backups", title, detail == "")
+}
+
+// owed makes a task of what is wrong, or ends it once it went well.
+func (h *house) owed(ctx context.Context, sort, of, title string, well bool) error {
+	if well {
 		return h.db.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			return h.comms.Settle(tx, sort, "backups", byOperator, "it went well since")
+			return h.comms.Settle(tx, sort, of, byOperator, "it went well since")
 		})
 	}
-	return h.db.Update(ctx, store.Act{By: byOperator, Verb: "backup.trouble"}, func(tx *store.Tx) error {
-		_, err := h.comms.Owe(tx, comms.Task{What: sort, Of: "backups", Title: title})
+	family, _, _ := strings.Cut(sort, ".")
+	return h.db.Update(ctx, store.Act{By: byOperator, Verb: family + ".trouble"}, func(tx *store.Tx) error {
+		_, err := h.comms.Owe(tx, comms.Task{What: sort, Of: of, Title: title})
 		return err
 	})
 }
+
+// pageBucket is where a copy of the page is kept; nil: nowhere.
+func (c config) pageBucket() (*page.Bucket, error) {
+	at := c.get("LIFELINE_PAGE_BUCKET")
+	if at == "" {
+		return nil, nil
+	}
+	o, err := s3At(at)
+	if err == nil && o.Bucket == "" {
+		err = errors.New("names no bucket; write s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME")
+	}
+	if err != nil {
+		return nil, err
+	}
+	client, err := o.Client()
+	if err != nil {
+		return nil, err
+	}
+	b := &page.Bucket{Client: client, Name: o.Bucket}
+	if prefix := strings.Trim(o.Prefix, "/"); prefix != "" {
+		b.Prefix = prefix + "/"
+	}
+	return b, nil
+}
+
+// bucketTrouble makes a task of it that the page's copy is not up to date.
+func (h *house) bucketTrouble(ctx context.Context, detail string) {
+	err := h.owed(ctx, "finding.page_bucket", "page", "The copy of the status page in the bucket is not up to date: lifeline doctor says why", detail == "")
+	if err != nil && !errors.Is(err, context.Canceled) {
+		h.log.Error("no task was made of what is wrong with the page's copy", "err", err)
+	}
+}
+
+// bucketEvery is how often it is looked whether the bucket holds the page that is shown.
+const bucketEvery = 10 * time.Second
 
 // careFor is trouble for those who cannot do anything about an error.
 func (h *house) careFor(ctx context.Context, what, detail string) {

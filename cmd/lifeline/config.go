@@ -52,6 +52,7 @@ var settings = []setting{
 	{"LIFELINE_PULL_KEYS", "what files are fetched with: SOURCE=TOKEN, or SOURCE=KEY:SECRET for s3, separated by spaces", "", true},
 	{"LIFELINE_ALLOW", "addresses or networks that are not public and may be dialled all the same, such as 10.1.0.0/16", "", false},
 	{"LIFELINE_PAGE_DIR", "where the static status page is written", "", false},
+	{"LIFELINE_PAGE_BUCKET", "where a copy of the static page is kept for a CDN, s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME; empty: nowhere", "", true},
 	{"LIFELINE_POLICY", "policy file, YAML", "", false},
 	{"LIFELINE_TEMPLATES", "directory of your own templates", "", false},
 	{"LIFELINE_OPS_LISTEN", "metrics, health and profiles; loopback only", "127.0.0.1:9090", false},
@@ -203,6 +204,9 @@ func (c *config) check() error {
 		if c.get("LIFELINE_MAIL_FROM") == "" {
 			say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_INBOUND: mail comes in at its domain")
 		}
+	}
+	if _, err := c.pageBucket(); err != nil {
+		say("LIFELINE_PAGE_BUCKET", "%w", err)
 	}
 	if err := checkHeartbeat(c.get("LIFELINE_HEARTBEAT")); err != nil {
 		say("LIFELINE_HEARTBEAT", "%w", err)

@@ -45,6 +45,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"sign-in policy":    {map[string]string{"LIFELINE_POLICY": write("s.yaml", "sign_in:\n  roles: [{group: bosses, role: approver}]\n")}, "sign_in.roles[0].role"},
 		"desk policy":       {map[string]string{"LIFELINE_POLICY": write("c.yaml", "desk:\n  ack_daily: 0\n")}, "desk.ack_daily"},
 		"backup policy":     {map[string]string{"LIFELINE_POLICY": write("e.yaml", "backup:\n  keep_days: 0\n")}, "backup.keep_days"},
+		"page bucket":       {map[string]string{"LIFELINE_PAGE_BUCKET": "https://s3.example.net/pages"}, "LIFELINE_PAGE_BUCKET"},
+		"page in no bucket": {map[string]string{"LIFELINE_PAGE_BUCKET": "s3://KEY:SECRET@s3.example.net/"}, "LIFELINE_PAGE_BUCKET"},
 		"contacts policy":   {map[string]string{"LIFELINE_POLICY": write("d.yaml", "contacts:\n  phone_country: Atlantis\n")}, "phone_country"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,6 +88,7 @@ func (d *doctor) all(ctx context.Context, e env, product string) {
 	d.inbound(ctx)
 	d.heartbeat()
 	d.pageKey()
+	d.bucket(ctx)
 	d.sharedFate(product)
 }
 
@@ -294,6 +295,22 @@ func (d *doctor) backupAge(ctx context.Context) {
 	}
 }
 
+// bucket says whether the page's copy can be kept where it is to be.
+func (d *doctor) bucket(ctx context.Context) {
+	b, err := d.cfg.pageBucket()
+	if err == nil && b == nil {
+		return
+	}
+	if err == nil {
+		err = b.Check(ctx)
+	}
+	if err != nil {
+		d.say("page bucket", "bad", err.Error(), "mend LIFELINE_PAGE_BUCKET: its key needs to list, get, put and delete")
+		return
+	}
+	d.say("page bucket", "ok", fmt.Sprintf("s3://%s/%s can be read and is ours; lifeline doctor --watch URL holds what readers get against the key", b.Name, b.Prefix), "")
+}
+
 func (d *doctor) disk() {
 	says, short := room(absolute(d.cfg.get("LIFELINE_DATA")))
 	if short {
@@ -373,7 +390,7 @@ func (d *doctor) addresses() (all []address) {
 	if u, err := url.Parse(d.cfg.url); err == nil {
 		add("LIFELINE_URL", u.Hostname())
 	}
-	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS", "LIFELINE_HEARTBEAT", "LIFELINE_OIDC"} {
+	for _, setting := range []string{"LIFELINE_SMTP", "LIFELINE_TWILIO", "LIFELINE_STORE", "LIFELINE_BACKUPS", "LIFELINE_PAGE_BUCKET", "LIFELINE_HEARTBEAT", "LIFELINE_OIDC"} {
 		for _, word := range strings.Fields(d.cfg.get(setting)) {
 			if u, err := url.Parse(word); err == nil {
 				add(setting, u.Hostname())

@@ -176,6 +176,14 @@ func (h *house) wire(keyDir string) error {
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage, Look: h.cfg.look}
 	h.page = &page.Server{Live: &page.Live{}}
+	bucket, err := h.cfg.pageBucket()
+	if err != nil {
+		return fmt.Errorf("LIFELINE_PAGE_BUCKET: %w", err)
+	}
+	if bucket != nil {
+		bucket.Server, bucket.Sign, bucket.Trouble, bucket.Log = h.page, key.SignPage, h.bucketTrouble, h.log
+		h.comms.Also = append(h.comms.Also, comms.Duty{Name: "page_bucket", Every: bucketEvery, Turn: bucket.Turn})
+	}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
 	h.changes = &contacts.Changes{DB: h.db, Verbs: slices.Concat(h.book.ChangeVerbs(), h.desk.ChangeVerbs(), portal.StaffVerbs(h.gate, h.promoting)), Log: h.log}
 	h.book.Changes = h.changes

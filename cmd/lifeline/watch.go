@@ -41,7 +41,7 @@ func (d *doctor) watch(ctx context.Context, at, key, seenFile string) {
 	w := page.Watch{URL: at, Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now,
 		Valid: func(manifest, signature []byte) bool { return auth.CheckPage(public, manifest, signature) }}
 	m, err := w.Look(ctx, seen)
-	if errors.Is(err, page.ErrAltered) { // a newer page may have taken this one's place between two files
+	if errors.Is(err, page.ErrAltered) || errors.Is(err, page.ErrUnsigned) { // a newer page may have taken this one's place between two files
 		m, err = w.Look(ctx, seen)
 	}
 	if err != nil {

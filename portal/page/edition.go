@@ -75,6 +75,7 @@ type representation struct {
 type file struct {
 	path string // relative, with slashes
 	enc  *encoded
+	sent answer // how it is served
 }
 
 // encoded is one content in every coding; a coding that saves nothing is nil.

@@ -233,7 +233,7 @@ func (r *printing) add(enc *encoded, a answer, name string, paths ...string) *do
 		r.edition.docs[path] = d
 	}
 	if name != "" {
-		r.edition.files = append(r.edition.files, file{path: name, enc: enc})
+		r.edition.files = append(r.edition.files, file{path: name, enc: enc, sent: a})
 	}
 	return d
 }
@@ -279,9 +279,9 @@ func (r *printing) page(rest, view string, same bool, data func(tongue) (any, er
 		for _, path := range spellings(t.locale, rest) {
 			r.edition.docs[path] = l.docs[i]
 		}
-		r.edition.files = append(r.edition.files, file{path: t.locale + "/" + name, enc: l.encs[i]})
+		r.edition.files = append(r.edition.files, file{path: t.locale + "/" + name, enc: l.encs[i], sent: htmlIn(t)})
 	}
-	r.edition.files = append(r.edition.files, file{path: name, enc: l.encs[0]}) // a file server negotiates nothing: it gets the first language
+	r.edition.files = append(r.edition.files, file{path: name, enc: l.encs[0], sent: htmlIn(r.press.tongues[0])}) // a file server negotiates nothing: it gets the first language
 	for _, path := range spellings("", rest) {
 		r.edition.docs[path] = l.negotiated
 	}
@@ -307,7 +307,7 @@ func (r *printing) render(rest, view string, data func(tongue) (any, error)) (*l
 			if l.encs[i], err = r.content(b.Bytes()); err != nil {
 				return err
 			}
-			a := answer{contentType: htmlType, cache: cachePage, locale: t.locale}
+			a := htmlIn(t)
 			l.docs[i] = newDocument(l.encs[i], a, r.security)
 			a.negotiated = true
 			l.negotiated.perLocale[i] = newDocument(l.encs[i], a, r.security)
@@ -315,6 +315,11 @@ func (r *printing) render(rest, view string, data func(tongue) (any, error)) (*l
 		})
 	}
 	return l, g.Wait()
+}
+
+// htmlIn is how a page in a language is sent.
+func htmlIn(t tongue) answer {
+	return answer{contentType: htmlType, cache: cachePage, locale: t.locale}
 }
 
 // banners render what the vendor's own pages show in a frame: any site may frame it, and nothing in it can be pressed but links.
@@ -388,7 +393,9 @@ func (r *printing) facts() error {
 
 // alias puts what was added last into the static site under another path too.
 func (r *printing) alias(path string) {
-	r.edition.files = append(r.edition.files, file{path: path[1:], enc: r.edition.files[len(r.edition.files)-1].enc})
+	f := r.edition.files[len(r.edition.files)-1]
+	f.path = path[1:]
+	r.edition.files = append(r.edition.files, f)
 }
 
 const (

@@ -58,6 +58,12 @@ type owner struct {
 	Note   string `json:"note"`
 }
 
+// ownedBy is what says that a place is ours.
+func ownedBy() []byte {
+	b, _ := json.MarshalIndent(owner{Format: 1, Note: "Lifeline writes this place, and removes from it. In a directory serve current/ as the root of a static site."}, "", "\t") // of plain strings
+	return b
+}
+
 // Write puts the edition into Dir as a complete static site and swaps it in as a whole: readers of current/ see the old release or
 // the new one. Everything is on disk before the swap. Nothing in the directory is followed or overwritten: every release is
 // a new directory, and a directory that holds anything which is not ours is refused. The last two releases stay.
@@ -114,11 +120,7 @@ func own(root *os.Root, dir string) error {
 		return fmt.Errorf("read the page directory: %w", err)
 	}
 	if len(entries) == 0 {
-		b, err := json.MarshalIndent(owner{Format: 1, Note: "Lifeline writes this directory. Serve current/ as the root of a static site."}, "", "\t")
-		if err != nil {
-			return err
-		}
-		if err := writeFile(root, ownerFile, b); err != nil {
+		if err := writeFile(root, ownerFile, ownedBy()); err != nil {
 			return fmt.Errorf("mark the page directory: %w", err)
 		}
 		return syncDir(root, ".")
@@ -225,29 +227,18 @@ func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 	if err := s.root.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	m := Manifest{Format: 1, Release: number, Edition: e.Number, AsOf: e.AsOf.UTC(), Written: e.Written.UTC()}
 	made := map[string]bool{".": true}
-	for _, f := range e.files {
-		if err := s.mkdirs(dir, path.Dir(f.path), made); err != nil {
+	pieces := e.pieces()
+	for _, p := range pieces {
+		if err := s.mkdirs(dir, path.Dir(p.name), made); err != nil {
 			return err
 		}
-		for c := range codings {
-			body := f.enc.bytes[c]
-			if body == nil {
-				continue
-			}
-			name := f.path + suffixes[c]
-			sum := sha256.Sum256(body)
-			hash := hex.EncodeToString(sum[:])
-			if err := s.place(dir, name, hash, body); err != nil {
-				return err
-			}
-			next.hashes[name] = hash
-			m.Files = append(m.Files, ManifestFile{Path: name, Bytes: len(body), SHA256: hash})
+		if err := s.place(dir, p.name, p.hash, p.body); err != nil {
+			return err
 		}
+		next.hashes[p.name] = p.hash
 	}
-	slices.SortFunc(m.Files, func(a, b ManifestFile) int { return strings.Compare(a.Path, b.Path) })
-	b, err := json.MarshalIndent(m, "", "\t")
+	b, err := json.MarshalIndent(e.manifest(number, pieces), "", "\t")
 	if err != nil {
 		return err
 	}
@@ -266,6 +257,38 @@ func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 		}
 	}
 	return nil
+}
+
+// piece is one file of a release: one content in one coding.
+type piece struct {
+	name   string
+	body   []byte
+	hash   string // hex SHA-256
+	coding coding
+	sent   answer // how its content is served
+}
+
+// pieces are all files of a release but its manifest, sorted by name.
+func (e *Edition) pieces() (all []piece) {
+	for _, f := range e.files {
+		for c := range codings {
+			if body := f.enc.bytes[c]; body != nil {
+				sum := sha256.Sum256(body)
+				all = append(all, piece{f.path + suffixes[c], body, hex.EncodeToString(sum[:]), c, f.sent})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b piece) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// manifest lists pieces as a release.
+func (e *Edition) manifest(number int, pieces []piece) Manifest {
+	m := Manifest{Format: 1, Release: number, Edition: e.Number, AsOf: e.AsOf.UTC(), Written: e.Written.UTC()}
+	for _, p := range pieces {
+		m.Files = append(m.Files, ManifestFile{Path: p.name, Bytes: len(p.body), SHA256: p.hash})
+	}
+	return m
 }
 
 // place links a file that the release before already holds, or writes it.

@@ -41,13 +41,22 @@ var _ Place = (*S3)(nil)
 
 // OpenS3 connects to a bucket. Whether it has object lock is asked by Check.
 func OpenS3(o S3Options) (*S3, error) {
+	client, err := o.Client()
+	if err != nil {
+		return nil, err
+	}
+	return &S3{client: client, bucket: o.Bucket, prefix: o.Prefix}, nil
+}
+
+// Client speaks to the storage that holds the bucket.
+func (o S3Options) Client() (*minio.Client, error) {
 	client, err := minio.New(o.Endpoint, &minio.Options{
 		Creds: credentials.NewStaticV4(o.AccessKey, o.SecretKey, ""), Secure: !o.Plain, Region: o.Region, Transport: o.Transport, MaxRetries: 3,
 	})
 	if err != nil {
 		return nil, fault.BadField("endpoint", "is no S3 address: %v", err)
 	}
-	return &S3{client: client, bucket: o.Bucket, prefix: o.Prefix}, nil
+	return client, nil
 }
 
 // Check refuses a bucket without object lock: what lies there could be removed with the credentials that wrote it.

@@ -2,11 +2,8 @@ package backup
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,50 +15,11 @@ import (
 	"lifeline/store/storetest"
 )
 
-// gateway starts versitygw, an S3 server that really refuses to remove what is locked, on a port of the loopback, until the test ends.
+// gateway is an S3 server that really refuses to remove what is locked.
 func gateway(t *testing.T) S3Options {
 	t.Helper()
-	bin := os.Getenv("LIFELINE_TEST_VERSITYGW")
-	if bin == "" {
-		var err error
-		if bin, err = exec.LookPath("versitygw"); err != nil {
-			fmt.Fprintf(os.Stderr, "\n*** NOT TESTED ON S3: %s needs versitygw (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0, or its path in LIFELINE_TEST_VERSITYGW) ***\n", t.Name())
-			t.Skip("not tested on S3: no versitygw")
-		}
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
-	root, versions := t.TempDir(), t.TempDir()
-	var out bytes.Buffer
-	cmd := exec.Command(bin, "--access", "writer", "--secret", "writer-secret", "--port", addr, "posix", "--versioning-dir", versions, root)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("versitygw does not listen: %s", out.String())
-		}
-	}
-	return S3Options{Endpoint: addr, Plain: true, Region: "us-east-1", Bucket: "locked", Prefix: "lifeline/", AccessKey: "writer", SecretKey: "writer-secret"}
+	g := storetest.S3(t)
+	return S3Options{Endpoint: g.Addr, Plain: true, Region: g.Region, Bucket: "locked", Prefix: "lifeline/", AccessKey: g.Access, SecretKey: g.Secret}
 }
 
 func bucket(t *testing.T, o S3Options, lock bool) *S3 {
