@@ -109,6 +109,17 @@ type Act struct {
 	By     string // staff id, token name, "system:…"
 	Verb   string // "incident.declare"
 	Reason string
+	// Turn names what acts that read one queue have in common: on an engine that would let them run at once, find that they had met and begin anew,
+	// those of one process go one after the other. It is about speed only, and promises nothing.
+	Turn string
+}
+
+type turnKey struct{}
+
+// TurnOf is the Turn of the act that an engine's Update is called for; "": none.
+func TurnOf(ctx context.Context) string {
+	turn, _ := ctx.Value(turnKey{}).(string)
+	return turn
 }
 
 // Lease asks for records that are due.
@@ -230,6 +241,9 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 		once = nil
 	}
 	oldest := int(db.oldestBlind.Load()) // as in View
+	if act.Turn != "" {
+		ctx = context.WithValue(ctx, turnKey{}, act.Turn)
+	}
 	err := db.engine.Update(ctx, func(s Snapshot) (Writes, error) {
 		tx := &Tx{db: db, snap: s, now: db.Now(), oldest: oldest, act: act}
 		if err := fn(tx); err != nil {

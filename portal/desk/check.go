@@ -389,7 +389,7 @@ func (d *Desk) ClaimChecks(ctx context.Context, p Checker, q Claim) (got []store
 	if f := q.bad(d.DB.Now()); len(f) > 0 {
 		return nil, fault.BadFields(f...)
 	}
-	err = d.DB.Update(ctx, store.Act{By: p.ID, Verb: "check.claim"}, func(tx *store.Tx) error {
+	err = d.DB.Update(ctx, store.Act{By: p.ID, Verb: "check.claim", Turn: checkTurn}, func(tx *store.Tx) error {
 		got = nil
 		incident, site := "", ""
 		if q.Incident != "" {
@@ -441,6 +441,9 @@ func (d *Desk) ClaimChecks(ctx context.Context, p Checker, q Claim) (got []store
 	})
 	return got, err
 }
+
+// checkTurn is the turn of all who take from the queue of checks and put back into it: each reads its beginning.
+const checkTurn = "checks"
 
 // lease gives a waiting check to somebody.
 func (d *Desk) lease(tx *store.Tx, p Checker, rec store.Rec[Check], q Claim) (store.Rec[Check], error) {
@@ -600,7 +603,7 @@ func (d *Desk) record(tx *store.Tx, p Checker, c *Check, w Written) (store.Rec[c
 // kept as a draft beside the check.
 func (d *Desk) withHeld(ctx context.Context, p Checker, verb, id string, w Written, do func(*store.Tx, store.Rec[Check]) (store.Rec[Check], error)) (rec store.Rec[Check], err error) {
 	var over Check
-	err = d.DB.Update(ctx, store.Act{By: p.ID, Verb: verb}, func(tx *store.Tx) error {
+	err = d.DB.Update(ctx, store.Act{By: p.ID, Verb: verb, Turn: checkTurn}, func(tx *store.Tx) error {
 		c, m, err := checks.Get(tx, id)
 		if err != nil {
 			return err
@@ -874,6 +877,7 @@ func (d *Desk) Unblock(ctx context.Context, by, id, reason string) (store.Rec[Ch
 }
 
 func (d *Desk) withCheck(ctx context.Context, act store.Act, id string, do func(*store.Tx, store.Rec[Check]) (store.Rec[Check], error)) (rec store.Rec[Check], err error) {
+	act.Turn = checkTurn
 	err = d.DB.Update(ctx, act, func(tx *store.Tx) error {
 		c, m, err := checks.Get(tx, id)
 		if err != nil {

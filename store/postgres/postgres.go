@@ -48,6 +48,7 @@ type Engine struct {
 	follows  atomic.Bool   // there is an index of changes
 	trimmed  atomic.Int64  // when this process last trimmed it, Unix seconds
 	queue    chan *call    // small writers that wait for a shared commit
+	turns    sync.Map      // by Act.Turn: a channel that holds a token while one of its acts is under way
 	turn     chan struct{} // holds a token while one of those who lost too often tries again
 	done     chan struct{}
 	once     sync.Once
@@ -200,12 +201,19 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 const (
 	mostTries = 40
 	soreTries = 5
+
+	longestTurn = 10 * time.Second // until an act that is called for its turn is told that the store is busy
 )
 
 // Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
 	patient, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
+	leave, err := e.queueUp(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	alone, inTurn := false, false
 	defer func() {
 		if inTurn {
@@ -237,6 +245,25 @@ func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 		if err := pause(ctx, try); err != nil {
 			return err
 		}
+	}
+}
+
+// queueUp waits for the caller's turn among acts of the same name.
+func (e *Engine) queueUp(ctx context.Context) (leave func(), err error) {
+	name := store.TurnOf(ctx)
+	if name == "" {
+		return func() {}, nil
+	}
+	turn, _ := e.turns.LoadOrStore(name, make(chan struct{}, 1))
+	full := time.NewTimer(longestTurn)
+	defer full.Stop()
+	select {
+	case turn.(chan struct{}) <- struct{}{}:
+		return func() { <-turn.(chan struct{}) }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-full.C:
+		return nil, errBusy
 	}
 }
 

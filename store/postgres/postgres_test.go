@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -476,5 +478,63 @@ func TestTwoStoresShareRecordsAndKeys(t *testing.T) {
 	}
 	if _, err := store.Open(t.Context(), storetest.PostgresAt(t, db), store.Options{Keys: storetest.Keys(t), Kinds: []store.Kind{note.Kind}}); fault.Of(err) == "" {
 		t.Error("a process with other keys was let in")
+	}
+}
+
+// Acts that take from one queue would find that they had met, and begin anew; in turn each of them runs once.
+func TestActsOfOneTurnDoNotMeet(t *testing.T) {
+	note := store.Table[string]{Kind: store.Kind{Name: "note", Prefix: "not", Schema: 1, Composed: true}}
+	db, err := store.Open(t.Context(), storetest.PostgresAt(t, pgtest.URL(t)), store.Options{Keys: storetest.Keys(t), Kinds: []store.Kind{note.Kind}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all, each = 8, 5
+	var runs, inside, met atomic.Int32
+	var done errgroup.Group
+	for who := range all {
+		done.Go(func() error {
+			for i := range each {
+				err := db.Update(t.Context(), store.Act{Turn: "notes"}, func(tx *store.Tx) error {
+					runs.Add(1)
+					if inside.Add(1) > 1 {
+						met.Add(1)
+					}
+					defer inside.Add(-1)
+					n, err := note.Count(tx, store.Query{})
+					if err != nil {
+						return err
+					}
+					return note.Put(tx, fmt.Sprintf("not_%d.%d", who, i), fmt.Sprint(n), 0)
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := done.Wait(); err != nil || runs.Load() != all*each || met.Load() > 0 {
+		t.Errorf("%d acts took %d runs, of which %d met another: %v", all*each, runs.Load(), met.Load(), err)
+	}
+
+	// Nobody waits for a turn longer than she wants to.
+	ctx, leave := context.WithCancel(t.Context())
+	began := make(chan struct{})
+	var holder errgroup.Group
+	holder.Go(func() error {
+		return db.Update(ctx, store.Act{Turn: "notes"}, func(tx *store.Tx) error { close(began); <-ctx.Done(); return store.ErrNothing })
+	})
+	<-began
+	short, gone := context.WithCancel(t.Context())
+	gone()
+	if err := db.Update(short, store.Act{Turn: "notes"}, func(*store.Tx) error { t.Error("two have the turn"); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("whoever went away was told %v", err)
+	}
+	if err := db.Update(t.Context(), store.Act{Turn: "others"}, func(tx *store.Tx) error { return note.Put(tx, "not_x", "", 0) }); err != nil {
+		t.Errorf("another turn: %v", err)
+	}
+	leave()
+	if err := holder.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
