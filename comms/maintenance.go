@@ -214,6 +214,16 @@ func (m Maintenance) may(what string, now time.Time) (bool, string) {
 	return false, fmt.Sprintf("it is %s and cannot be %s", state, what)
 }
 
+// Possible are the turns that a plan may take at a moment, in the order in which people see them.
+func (m Maintenance) Possible(now time.Time) (all []string) {
+	for _, what := range []string{MaintenanceHeld, MaintenanceResumed, MaintenanceEnded, MaintenanceCancelled} {
+		if may, _ := m.may(what, now); may {
+			all = append(all, what)
+		}
+	}
+	return all
+}
+
 // turned is the plan after a turn, told to whom the plan was told.
 func (r *Room) turned(tx *store.Tx, m Maintenance, t Turn) (Maintenance, error) {
 	m.Turns = append(slices.Clone(m.Turns), t)
@@ -264,6 +274,16 @@ func (r *Room) Maintenances(ctx context.Context, after string, most int) (page [
 		return err
 	})
 	return page, next, err
+}
+
+// PlannedWork reads one plan.
+func (r *Room) PlannedWork(ctx context.Context, id string) (rec store.Rec[Maintenance], err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		m, meta, err := plans.Get(tx, id)
+		rec = store.Rec[Maintenance]{Meta: meta, Value: m}
+		return err
+	})
+	return rec, err
 }
 
 // Freeze forbids planned changes while an incident of the highest level is open, or allows them again. What is planned and has not begun is held,

@@ -56,10 +56,7 @@ func (p *Portal) maintenanceRoutes() []route {
 			return sendList(k, page, next, p.planAnswer)
 		}},
 		{method: "POST", path: base + "/:id/agree", right: auth.UpdateApprove, tag: "maintenance", summary: "a second person's word: the page shows the plan, and subscribers are told", body: struct{}{}, answer: planAnswer{}, do: func(k *call) error {
-			if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
-				return err
-			}
-			rec, err := p.Comms.AgreeMaintenance(k.UserContext(), k.person.ID, k.Params("id"))
+			rec, err := k.agreePlan()
 			if err != nil {
 				return err
 			}
@@ -89,4 +86,12 @@ func (p *Portal) maintenanceRoutes() []route {
 				return send(k.Ctx, 200, p.incident(rec))
 			}},
 	}
+}
+
+// agreePlan gives a second person's word for planned work.
+func (k *call) agreePlan() (rec store.Rec[comms.Maintenance], err error) {
+	if err := k.p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
+		return rec, err
+	}
+	return k.p.Comms.AgreeMaintenance(k.UserContext(), k.person.ID, k.Params("id"))
 }

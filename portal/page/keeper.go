@@ -20,7 +20,7 @@ type Keeper struct {
 	Edition func(context.Context) (int64, error)        // cheap: asked every Poll
 	Public  func(context.Context) (comms.Public, error) // read once per edition
 	Wake    <-chan struct{}                             // a hint that the edition moved; may be nil
-	Poll    time.Duration                               // 0: one second. Other replicas publish too
+	Poll    time.Duration                               // 0: [anotherReplica]
 	Log     *slog.Logger
 
 	state atomic.Pointer[KeeperState]
@@ -45,12 +45,15 @@ func (k *Keeper) State() KeeperState {
 	return KeeperState{}
 }
 
+// anotherReplica is how soon it is noticed that another replica has published: with the rendering behind it, all show the same within a second.
+const anotherReplica = 400 * time.Millisecond
+
 // Run renders at once and whenever the edition moved, until ctx ends. The process can be ready as soon as State().Renders is
 // not 0. It returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
 	every := k.Poll
 	if every <= 0 {
-		every = time.Second
+		every = anotherReplica
 	}
 	wait := time.NewTimer(0)
 	defer wait.Stop()
@@ -71,7 +74,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 // failedTurns is how many polls are left out after a turn that failed.
-const failedTurns = 5
+const failedTurns = 12
 
 // Turn brings page and static site up to the store's edition once. What fails is logged when it changes, counted, and tried again
 // at the next turn.
