@@ -124,6 +124,9 @@ func run(ctx context.Context, out io.Writer, b bench) (err error) {
 		if err := b.bareRows(ctx); err != nil {
 			return err
 		}
+		if err := b.bareTickets(ctx); err != nil {
+			return err
+		}
 	}
 	if err := b.engine(ctx, "postgres", b.postgres); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +29,7 @@ import (
 	"lifeline/portal/desk"
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/store/postgres"
 	"lifeline/store/postgres/pgtest"
 	"lifeline/templates"
 )
@@ -167,6 +169,106 @@ func (b bench) bareRows(ctx context.Context) error {
 		fmt.Fprintf(b.out, "bare rows  postgres   64 writers                    %s\n", r)
 	}
 	return err
+}
+
+// recorder remembers the last writes that went to an engine.
+type recorder struct {
+	store.Engine
+	last store.Writes
+}
+
+func (r *recorder) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
+	return r.Engine.Update(ctx, func(s store.Snapshot) (writes store.Writes, err error) {
+		writes, err = fn(s)
+		r.last = writes
+		return writes, err
+	})
+}
+
+// bareTickets is what the same database gives to a plain program that files whole tickets: the rows of one into the same tables with the same
+// indexes, a transaction each. It looks nothing up, keeps no audit log and shares no commit.
+func (b bench) bareTickets(ctx context.Context) error {
+	server, stop, err := pgtest.Start("", pgtest.Durable)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	e, err := postgres.Open(ctx, server, postgres.Options{})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	pool, err := pgxpool.New(ctx, server+"&pool_max_conns=16")
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	r := &recorder{Engine: e}
+	d, err := b.desk(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := fileOne(ctx, d, "bare", 0, 0); err != nil {
+		return err
+	}
+	var rows []bareRow
+	for _, k := range d.DB.Declared() {
+		for _, w := range r.last {
+			if w.Kind == k.Name && w.Kind != "audit" {
+				rows = append(rows, newBareRow(k, w))
+			}
+		}
+	}
+	all, err := b.rate(64, func(int, int) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			var batch pgx.Batch
+			for _, row := range rows {
+				batch.Queue(row.sql, row.fresh()...)
+			}
+			return tx.SendBatch(ctx, &batch).Close()
+		})
+	})
+	if err == nil {
+		fmt.Fprintf(b.out, "bare tickets postgres 64 writers, %d rows each         %s\n", len(rows), all)
+	}
+	return err
+}
+
+// bareRow is a row of a ticket as a plain program inserts it.
+type bareRow struct {
+	sql    string
+	values []any
+	own    []int // which of the values no other row may have
+}
+
+func newBareRow(k store.Kind, w store.Write) bareRow {
+	columns := []string{"id", "version", "created", "updated", "body"}
+	r := bareRow{values: []any{[]byte(w.ID), w.Version, w.Created, w.Updated, w.Body}, own: []int{0}}
+	for i, ix := range k.Indexes {
+		if ix.Unique && w.Tuples[i] != nil {
+			r.own = append(r.own, len(columns))
+		}
+		columns, r.values = append(columns, "ix_"+ix.Name), append(r.values, w.Tuples[i])
+	}
+	if k.Leased {
+		columns, r.values = append(columns, "lane", "due"), append(r.values, []byte(w.Lane), w.Due)
+	}
+	names, places := make([]string, len(columns)), make([]string, len(columns))
+	for i, c := range columns {
+		names[i], places[i] = pgx.Identifier{c}.Sanitize(), fmt.Sprintf("$%d", i+1)
+	}
+	r.sql = "INSERT INTO " + pgx.Identifier{k.Name}.Sanitize() + " (" + strings.Join(names, ", ") + ") VALUES (" + strings.Join(places, ", ") + ")"
+	return r
+}
+
+// fresh is the values of one more such row.
+func (r bareRow) fresh() []any {
+	values := slices.Clone(r.values)
+	for _, i := range r.own {
+		old := values[i].([]byte)
+		values[i] = append(slices.Clone(old[:max(0, len(old)-26)]), store.NewSuffix()...)
+	}
+	return values
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }

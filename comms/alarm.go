@@ -66,12 +66,21 @@ const lookedBack = 50
 
 // LastOf is the task of a family in a state that is due last of those that are wanted; fault.NotFound says that there is none among the last fifty.
 func (r *Room) LastOf(tx *store.Tx, family, state string, wants func(Task) bool) (store.Rec[Task], error) {
-	for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, state}, Reverse: true, Limit: lookedBack}) {
+	for rec, err := range tasks.Scan(tx, lastOf(family, state)) {
 		if err != nil || wants(rec.Value) {
 			return rec, err
 		}
 	}
 	return store.Rec[Task]{}, fault.New(fault.NotFound, "there is no such task")
+}
+
+func lastOf(family, state string) store.Query {
+	return store.Query{Index: "family", Equal: []any{family, state}, Reverse: true, Limit: lookedBack}
+}
+
+// ForeseeLastOf says that LastOf is about to come: see [store.Table.Foresee].
+func (r *Room) ForeseeLastOf(tx *store.Tx, family, state string) {
+	tasks.Foresee(tx, lastOf(family, state))
 }
 
 // Family walks the tasks of a family in a state, the one due first in front.

@@ -325,6 +325,12 @@ type Snapshot interface {
 	Count(Range) (int, error)
 }
 
+// Foresight is a Snapshot to which every question is a way to another machine: what will be asked goes along with the next one. It changes nothing
+// of what is read.
+type Foresight interface {
+	Foresee(r Range, count bool)
+}
+
 // Raw is a record as an engine keeps it.
 type Raw struct {
 	Meta

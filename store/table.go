@@ -332,6 +332,13 @@ func (t Table[T]) fill(tx *Tx, q Query, limit int, wants func(T) bool) (page []R
 	return page, "", nil
 }
 
+// Foresee says that a Scan (First, List) with exactly this query, its Limit included, is about to come: an engine that is far away then answers
+// all that was foreseen in one round trip. Only what is sure to be asked is worth it.
+func (t Table[T]) Foresee(tx *Tx, q Query) { tx.foresee(t.Kind, q, false) }
+
+// ForeseeCount is Foresee for a Count.
+func (t Table[T]) ForeseeCount(tx *Tx, q Query) { tx.foresee(t.Kind, q, true) }
+
 // Count counts what Scan would walk.
 func (t Table[T]) Count(tx *Tx, q Query) (int, error) { return tx.count(t.Kind, q) }
 

@@ -174,6 +174,21 @@ func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 	}
 }
 
+// foresee tells an engine that wants to know what will be asked.
+func (tx *Tx) foresee(k Kind, q Query, count bool) {
+	far, ok := tx.snap.(Foresight)
+	if !ok {
+		return
+	}
+	ranges, err := tx.toRanges(k, q)
+	if err != nil {
+		return // whoever asks is told
+	}
+	for _, r := range ranges {
+		far.Foresee(r, count)
+	}
+}
+
 // scanRange walks the engine's rows and the buffered ones together.
 func (tx *Tx) scanRange(k Kind, r Range) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {

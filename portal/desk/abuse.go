@@ -90,12 +90,15 @@ func (d *Desk) fare(tx *store.Tx, f Fare) (taken []limit.Taking, err error) {
 	case f.Token != "":
 		return d.paid(tx, f)
 	}
-	t, err := limit.Look(tx, "post from "+f.Source, limit.Rule{N: d.Policy.Flood.Source, Per: time.Minute})
+	t, err := limit.Look(tx, f.key(), limit.Rule{N: d.Policy.Flood.Source, Per: time.Minute})
 	if fault.Of(err) == fault.TooMany {
 		return nil, Owing{Toll: d.owe(1)}
 	}
 	return []limit.Taking{t}, err
 }
+
+// key is under which a source's tickets are counted that pay nothing.
+func (f Fare) key() string { return "post from " + f.Source }
 
 // paid looks whether a toll was paid, by its time or by a proof of work, which counts once. A source that has paid too often in a minute is fault.TooMany.
 func (d *Desk) paid(tx *store.Tx, f Fare) (taken []limit.Taking, err error) {
@@ -191,12 +194,14 @@ func (d *Desk) mayMail(tx *store.Tx, address string) (taking *limit.Taking, free
 	if contacts.MailForAnyone(domain) {
 		return nil, true, nil
 	}
-	t, err := limit.Look(tx, "mail to "+domain, limit.Rule{N: d.Policy.MailHourly, Per: time.Hour})
+	t, err := limit.Look(tx, mailKey(domain), limit.Rule{N: d.Policy.MailHourly, Per: time.Hour})
 	return &t, false, d.domainFull(err)
 }
 
+func mailKey(domain string) string { return "mail to " + domain }
+
 func (d *Desk) mayMailFree(ctx context.Context, address string) error {
-	return d.domainFull(d.receipts.Take(ctx, d.DB, "mail to "+contacts.MailDomain(address), d.Policy.FreeHourly, time.Hour))
+	return d.domainFull(d.receipts.Take(ctx, d.DB, mailKey(contacts.MailDomain(address)), d.Policy.FreeHourly, time.Hour))
 }
 
 // domainFull counts a mail that does not go out because its domain had enough of them.
@@ -207,14 +212,21 @@ func (d *Desk) domainFull(err error) error {
 	return err
 }
 
+// alike are the queries for the newest tickets from an intake's addresses.
+func (d *Desk) alike(tx *store.Tx, in Intake) (all []store.Query) {
+	for index, address := range map[string]string{"email": strings.ToLower(in.Email), "phone": in.Phone} {
+		if address != "" {
+			all = append(all, store.Query{Index: index, Equal: []any{address}, From: tx.Now().Add(-d.Policy.Duplicate), Reverse: true, Limit: 1})
+		}
+	}
+	return all
+}
+
 // likely is the number of the ticket that one is likely a second try of: the newest from the same address within the stated time. Both are filed and have receipts
 // of their own; only staff are told.
 func (d *Desk) likely(tx *store.Tx, in Intake) (number string, err error) {
-	for index, address := range map[string]string{"email": strings.ToLower(in.Email), "phone": in.Phone} {
-		if address == "" {
-			continue
-		}
-		rec, err := tickets.First(tx, store.Query{Index: index, Equal: []any{address}, From: tx.Now().Add(-d.Policy.Duplicate), Reverse: true})
+	for _, q := range d.alike(tx, in) {
+		rec, err := tickets.First(tx, q)
 		switch fault.Of(err) {
 		case "":
 			return rec.Value.Number, nil

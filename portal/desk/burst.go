@@ -87,6 +87,8 @@ func (d *Desk) bursts(tx *store.Tx, sound string, more int) (bool, error) {
 	from := tx.Now().Add(-p.BurstIn)
 	q := sounding(sound, from)
 	q.Limit = p.BurstOf
+	tickets.ForeseeCount(tx, q)
+	d.Comms.ForeseeLastOf(tx, comms.Burst, comms.Open) // on the day when it counts
 	n, err := tickets.Count(tx, q)
 	if err != nil || n+more < p.BurstOf {
 		return false, err

@@ -243,6 +243,7 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 	var own, texts []limit.Taking
 	s.sound = soundOf(in)
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		d.foresee(tx, in, channel, address)
 		if s.fare, err = d.fare(tx, in.Fare); err != nil {
 			return err
 		}
@@ -261,7 +262,7 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 			return nil
 		}
 		var t limit.Taking
-		if t, budget = limit.Look(tx, "ack "+address, limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour}); budget != nil {
+		if t, budget = limit.Look(tx, ackKey(address), limit.Rule{N: 1, Per: d.Policy.AckEach}, limit.Rule{N: d.Policy.AckDaily, Per: 24 * time.Hour}); budget != nil {
 			return nil
 		}
 		own = append(own[:0], t)
@@ -293,6 +294,26 @@ func (d *Desk) look(ctx context.Context, in Intake) (s seen, err error) {
 		d.Log.Warn("receipt not sent: its budget could not be read", "err", budget)
 	}
 	return s, nil
+}
+
+func ackKey(address string) string { return "ack " + address }
+
+// foresee says what look reads of almost every ticket, so that a database that is far away is asked once.
+func (d *Desk) foresee(tx *store.Tx, in Intake, channel, address string) {
+	if in.Fare.Source != "" && in.Fare.Token == "" {
+		limit.Foresee(tx, in.Fare.key())
+	}
+	d.Comms.ForeseeOpenIncidents(tx)
+	for _, q := range d.alike(tx, in) {
+		tickets.Foresee(tx, q)
+	}
+	if in.quiet {
+		return
+	}
+	limit.Foresee(tx, ackKey(address))
+	if domain := contacts.MailDomain(address); channel == comms.ChannelEmail && !contacts.MailForAnyone(domain) {
+		limit.Foresee(tx, mailKey(domain))
+	}
 }
 
 // mayAcknowledge takes what a receipt costs of what many share. With fault.TooMany there is none.

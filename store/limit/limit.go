@@ -151,6 +151,9 @@ type Taking struct {
 // that Take would split it.
 func Look(tx *store.Tx, key string, rules ...Rule) (Taking, error) { return look(tx, key, 1, rules...) }
 
+// Foresee says that a Look under this key is about to come: see [store.Table.Foresee].
+func Foresee(tx *store.Tx, key string) { counters.Foresee(tx, under(key).query()) }
+
 // LookSome is Look for what comes in sizes: some of the things at once, or none of them.
 func LookSome(tx *store.Tx, key string, some int, rules ...Rule) (Taking, error) {
 	return look(tx, key, some, rules...)
@@ -200,9 +203,13 @@ func under(key string) Taking {
 	return Taking{found: counter{Key: hex.EncodeToString(sum[:])}}
 }
 
+func (t Taking) query() store.Query {
+	return store.Query{Index: "key", Equal: []any{t.found.Key}, Limit: 1}
+}
+
 // find reads what was taken under t's key. Nobody has taken under most keys.
 func (t *Taking) find(tx *store.Tx) error {
-	rec, err := counters.First(tx, store.Query{Index: "key", Equal: []any{t.found.Key}})
+	rec, err := counters.First(tx, t.query())
 	switch fault.Of(err) {
 	case "":
 		t.at, t.found = rec.Meta, rec.Value

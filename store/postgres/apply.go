@@ -22,27 +22,25 @@ type group struct {
 	free                              [][]byte      // ids that must let go of unique values first
 }
 
-// plan is one batch and, of each of its statements, how many rows it must meet.
-type plan struct {
-	batch  pgx.Batch
-	expect []expectation
-}
+// plan is statements that write and, of each, how many rows it must meet.
+type plan []writing
 
-type expectation struct {
+type writing struct {
+	sql     string
+	args    []any
 	rows    int
-	refusal error
+	refusal error // nil: any number will do
 }
 
 func (p *plan) add(sql string, rows int, refusal error, args ...any) {
-	p.batch.Queue(sql, args...)
-	p.expect = append(p.expect, expectation{rows, refusal})
+	*p = append(*p, writing{sql, args, rows, refusal})
 }
 
 // apply carries the writes out in one batch. Each statement says by the number of rows it met whether the check it stands for
 // held; the first that does not ends the transaction.
 func (s *snapshot) apply(writes store.Writes) error {
-	if err := s.ready(); err != nil {
-		return err
+	if s.failed != nil {
+		return s.failed
 	}
 	groups, err := s.group(writes)
 	if err != nil {
@@ -60,24 +58,31 @@ func (s *snapshot) apply(writes store.Writes) error {
 		g.take(&p)
 	}
 	s.follow(&p, groups)
-	if len(p.expect) == 0 {
+	if len(p) == 0 {
 		return nil
 	}
-	results := s.tx.SendBatch(s.ctx, &p.batch)
-	defer results.Close()
-	for _, want := range p.expect {
-		tag, err := results.Exec()
-		if err != nil {
-			return s.refused(err)
+	var refusal error
+	err = s.send(func(batch *pgx.Batch) {
+		for _, w := range p {
+			batch.Queue(w.sql, w.args...)
 		}
-		if want.refusal != nil && tag.RowsAffected() != int64(want.rows) {
-			return want.refusal
+	}, func(results pgx.BatchResults) error {
+		for _, w := range p {
+			tag, err := results.Exec()
+			if err != nil {
+				return err
+			}
+			if w.refusal != nil && tag.RowsAffected() != int64(w.rows) {
+				refusal = w.refusal
+				return nil
+			}
 		}
+		return results.Close()
+	})
+	if err != nil {
+		return s.refused(err)
 	}
-	if err := results.Close(); err != nil {
-		return s.fail(err, "write")
-	}
-	return nil
+	return refusal
 }
 
 // refused names the record or the index that a unique violation is about.

@@ -162,31 +162,15 @@ func (e *Engine) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn
 	return nil, fault.Wrap(fault.Unavailable, err, "reach the database")
 }
 
-// View implements store.Engine.
+// View implements store.Engine. Its snapshot is that of its first question.
 func (e *Engine) View(ctx context.Context, fn func(store.Snapshot) error) error {
-	for try := 0; ; try++ {
-		again, err := e.view(ctx, fn)
-		if !again || try == 2 {
-			return err
-		}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-}
-
-// view runs fn once. A stale connection is worth another try, since a View leaves no trace; again says so.
-func (e *Engine) view(ctx context.Context, fn func(store.Snapshot) error) (again bool, err error) {
-	conn, err := e.acquire(ctx, e.pool)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Release()
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return true, outcome(ctx, err, "begin a transaction")
-	}
-	defer rollback(ctx, tx)
-	s := &snapshot{ctx: ctx, tx: tx, tables: *e.tables.Load()}
-	err = fn(s)
-	return false, s.verdict(err)
+	s := &snapshot{ctx: ctx, engine: e, options: pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, tables: *e.tables.Load()}
+	defer s.end()
+	err := fn(s)
+	return s.verdict(err)
 }
 
 // rollback ends a transaction that was not committed, even under a context that is cancelled already.
@@ -284,9 +268,8 @@ func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s := &snapshot{ctx: ctx, tables: *e.tables.Load(), read: map[recordKey][][]byte{}}
+	s := &snapshot{ctx: ctx, engine: e, options: serializable, tables: *e.tables.Load(), read: map[recordKey][][]byte{}}
 	defer s.end() // also when fn panics, which then goes on to the caller
-	s.begin = func() error { return e.begin(s) }
 	writes, err := fn(s)
 	if err = s.verdict(err); err != nil {
 		return err
@@ -299,39 +282,18 @@ func (e *Engine) update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 			return e.share(ctx, c)
 		}
 	}
-	switch {
-	case s.tx == nil && len(writes) == 0:
-		return nil
-	case len(writes) > 0:
+	if len(writes) > 0 {
 		if err := s.apply(writes); err != nil {
 			return err
 		}
 	}
+	if s.tx == nil { // it neither read nor wrote
+		return nil
+	}
 	return commit(ctx, s.tx, len(writes) > 0)
 }
 
-// begin begins the transaction of an Update.
-func (e *Engine) begin(s *snapshot) error {
-	conn, err := e.acquire(s.ctx, e.pool)
-	if err != nil {
-		return err
-	}
-	tx, err := conn.BeginTx(s.ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
-	if err != nil {
-		conn.Release()
-		return outcome(s.ctx, err, "begin a transaction")
-	}
-	s.conn, s.tx = conn, tx
-	return nil
-}
-
-// end ends what a snapshot began and did not commit.
-func (s *snapshot) end() {
-	if s.tx != nil {
-		rollback(s.ctx, s.tx)
-		s.conn.Release()
-	}
-}
+var serializable = pgx.TxOptions{IsoLevel: pgx.Serializable}
 
 // commit asks for the outcome. Once COMMIT may have been sent, only an answer of the server makes it known.
 func commit(ctx context.Context, tx pgx.Tx, wrote bool) error {

@@ -395,7 +395,10 @@ func TestAStarvedPoolSaysSoAndClaimsGoOn(t *testing.T) {
 	for _, err := e.Claim(t.Context(), store.Lease{Kind: "job", Lane: "none", Holder: "w", For: time.Hour, Limit: 1}); errors.Is(err, store.ErrUnavailable); {
 		_, err = e.Claim(t.Context(), store.Lease{Kind: "job", Lane: "none", Holder: "w", For: time.Hour, Limit: 1})
 	}
-	err := e.View(t.Context(), func(store.Snapshot) error {
+	err := e.View(t.Context(), func(s store.Snapshot) error {
+		if _, err := s.Get("job", "job_a"); err != nil { // with its first question it takes the connection
+			return err
+		}
 		began := time.Now()
 		if err := write(t.Context(), e, record("plain", "pln_a", 0)); !errors.Is(err, store.ErrUnavailable) || time.Since(began) < 50*time.Millisecond {
 			t.Errorf("got %v after %v", err, time.Since(began))
@@ -408,6 +411,47 @@ func TestAStarvedPoolSaysSoAndClaimsGoOn(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that is gone after the first question has still answered what was foreseen by then, and nothing else.
+func TestWhatIsForeseenIsAnsweredWithTheNextQuestion(t *testing.T) {
+	url := pgtest.URL(t)
+	e := ready(t, url, postgres.Options{})
+	if err := write(t.Context(), e, record("plain", "pln_a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	err := e.View(t.Context(), func(s store.Snapshot) error {
+		all := store.Range{Kind: "plain"}
+		s.(store.Foresight).Foresee(all, false)
+		s.(store.Foresight).Foresee(all, true)
+		s.(store.Foresight).Foresee(store.Range{Kind: "nothing"}, false)
+		if _, err := s.Get("job", "job_none"); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		execute(t, url, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		n, err := s.Count(all)
+		for raw, err2 := range s.Scan(all) {
+			n, err = n+10, errors.Join(err, err2)
+			if raw.ID != "pln_a" {
+				t.Errorf("a record %q", raw.ID)
+			}
+		}
+		if n != 11 || err != nil {
+			t.Errorf("counted and walked: %d, %v", n, err)
+		}
+		if n, err := s.Count(all); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("asked once more: %d, %v", n, err)
+		}
+		return nil
+	})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the view ends with %v", err)
+	}
+	// A connection that died while nobody used it is found out by the next question, and another one asks it.
+	execute(t, url, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if v := version(t, e, "plain", "pln_a"); v != 1 {
+		t.Errorf("version %d", v)
 	}
 }
 

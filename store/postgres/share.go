@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"lifeline/store"
 	"lifeline/store/fault"
 )
@@ -234,19 +232,10 @@ func refusal(err error) bool {
 
 // writeAll commits writes that nothing was read for.
 func (e *Engine) writeAll(ctx context.Context, writes store.Writes) error {
-	conn, err := e.acquire(ctx, e.pool)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
-	if err != nil {
-		return outcome(ctx, err, "begin a transaction")
-	}
-	defer rollback(ctx, tx)
-	s := &snapshot{ctx: ctx, tx: tx, tables: *e.tables.Load(), shared: true}
+	s := &snapshot{ctx: ctx, engine: e, options: serializable, tables: *e.tables.Load(), shared: true}
+	defer s.end()
 	if err := s.apply(writes); err != nil {
 		return err
 	}
-	return commit(ctx, tx, true)
+	return commit(ctx, s.tx, true)
 }

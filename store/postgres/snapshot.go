@@ -3,9 +3,9 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,24 +17,176 @@ import (
 type recordKey struct{ kind, id string }
 
 // snapshot reads within one transaction, on its one connection: a walk fetches a page, and only then hands out its rows, so that
-// other reads can come between.
+// other reads can come between. The transaction begins with its first statement, in the same round trip.
 type snapshot struct {
-	ctx    context.Context
-	tx     pgx.Tx
-	tables map[string]*table
-	read   map[recordKey][][]byte // in an Update: the tuples of what was read, of kinds with unique indexes
-	failed error                  // the first statement that failed; the transaction is lost with it
-	begin  func() error           // of an Update: sets conn and tx, before the first statement
-	conn   *pgxpool.Conn          // what end gives back
-	shared bool                   // what is written is of several callers
+	ctx     context.Context
+	engine  *Engine
+	options pgx.TxOptions
+	tables  map[string]*table
+	conn    *pgxpool.Conn          // what end gives back; nil: the transaction has not begun
+	tx      pgx.Tx                 // nil until then
+	read    map[recordKey][][]byte // in an Update: the tuples of what was read, of kinds with unique indexes
+	failed  error                  // the first statement that failed; the transaction is lost with it
+	shared  bool                   // what is written is of several callers
+	ahead   []statement            // what was foreseen and goes along with the next question
+	told    []told                 // what was foreseen and is answered
 }
 
-// ready begins the transaction of an Update if it has not begun, and says why no statement can be run.
-func (s *snapshot) ready() error {
-	if s.failed == nil && s.tx == nil {
-		s.failed = s.begin()
+// statement is one that reads.
+type statement struct {
+	table *table // whose records it gives; nil: it counts
+	sql   string
+	args  []any
+}
+
+// same says whether two ask the same. Arguments are bytes and numbers.
+func (st statement) same(other statement) bool {
+	return st.sql == other.sql && slices.EqualFunc(st.args, other.args, func(a, b any) bool {
+		x, ok := a.([]byte)
+		y, ok2 := b.([]byte)
+		if ok && ok2 {
+			return bytes.Equal(x, y)
+		}
+		return !ok && !ok2 && a == b
+	})
+}
+
+// answer is what a statement found.
+type answer struct {
+	raws []store.Raw
+	n    int
+}
+
+type told struct {
+	statement
+	answer
+}
+
+// ask runs a statement. What was foreseen goes along in the same round trip, and is not asked again.
+func (s *snapshot) ask(st statement, doing string) (answer, error) {
+	if s.failed != nil {
+		return answer{}, s.failed
 	}
-	return s.failed
+	all := []statement{st}
+	for i, known := range s.told {
+		if st.same(known.statement) {
+			s.told = slices.Delete(s.told, i, i+1)
+			return known.answer, nil
+		}
+	}
+	for _, other := range s.ahead {
+		if !st.same(other) {
+			all = append(all, other)
+		}
+	}
+	s.ahead = nil
+	answers := make([]answer, len(all))
+	var err error
+	if s.tx != nil && len(all) == 1 {
+		rows, _ := s.tx.Query(s.ctx, st.sql, st.args...) // an error is also that of the rows
+		answers[0], err = s.take(st, rows)
+	} else {
+		err = s.together(all, answers)
+	}
+	if err != nil {
+		return answer{}, s.fail(err, doing)
+	}
+	for i, other := range all[1:] {
+		s.told = append(s.told, told{other, answers[i+1]})
+	}
+	return answers[0], nil
+}
+
+// together asks everything in one round trip. A connection that turns out to be dead as the transaction begins is worth another try, since
+// nothing has come of it.
+func (s *snapshot) together(all []statement, answers []answer) error {
+	for try := 0; ; try++ {
+		begins := s.tx == nil
+		err := s.send(func(batch *pgx.Batch) {
+			for i, st := range all {
+				batch.Queue(st.sql, st.args...).Query(func(rows pgx.Rows) (err error) {
+					answers[i], err = s.take(st, rows)
+					return err
+				})
+			}
+		}, pgx.BatchResults.Close)
+		if err == nil || s.failed != nil || !begins || !broken(err) || s.ctx.Err() != nil || try == 2 {
+			return err
+		}
+		s.end()
+	}
+}
+
+// send has a batch carried out, with the transaction's beginning where it has not begun, and read.
+func (s *snapshot) send(fill func(*pgx.Batch), read func(pgx.BatchResults) error) error {
+	var batch pgx.Batch
+	if s.tx != nil {
+		fill(&batch)
+		results := s.tx.SendBatch(s.ctx, &batch)
+		defer results.Close()
+		return read(results)
+	}
+	conn, err := s.engine.acquire(s.ctx, s.engine.pool)
+	if err != nil {
+		s.failed = err
+		return err
+	}
+	batch.BeginTx(s.options)
+	fill(&batch)
+	results := conn.SendBatch(s.ctx, &batch)
+	defer results.Close()
+	s.conn, s.tx = conn, results.Tx()
+	if _, err := results.Exec(); err != nil {
+		return err
+	}
+	return read(results)
+}
+
+// end gives up what was begun and not committed.
+func (s *snapshot) end() {
+	if s.conn == nil {
+		return
+	}
+	rollback(s.ctx, s.tx)
+	s.conn.Release()
+	s.conn, s.tx = nil, nil
+}
+
+// take reads what a statement found.
+func (s *snapshot) take(st statement, rows pgx.Rows) (a answer, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		if st.table == nil {
+			if err := rows.Scan(&a.n); err != nil {
+				return a, err
+			}
+			continue
+		}
+		raw, err := st.table.scan(rows)
+		if err != nil {
+			return a, err
+		}
+		s.note(st.table, raw)
+		a.raws = append(a.raws, raw)
+	}
+	return a, rows.Err()
+}
+
+// Foresee implements store.Foresight.
+func (s *snapshot) Foresee(r store.Range, count bool) {
+	t, err := s.table(r.Kind)
+	if err != nil {
+		return // whoever asks is told
+	}
+	var st statement
+	if count {
+		st, err = t.counting(r)
+	} else {
+		st, _, err = t.walking(r, t.rowsOf(r.Limit))
+	}
+	if err == nil {
+		s.ahead = append(s.ahead, st)
+	}
 }
 
 // verdict is what a transaction whose function returned err came to. A failed statement weighs more than what the function made of it.
@@ -71,18 +223,14 @@ func (s *snapshot) Get(kind, id string) (store.Raw, error) {
 	if err != nil {
 		return store.Raw{}, err
 	}
-	if err := s.ready(); err != nil {
+	a, err := s.ask(statement{t, t.get, []any{[]byte(id)}}, "read a "+kind)
+	if err != nil {
 		return store.Raw{}, err
 	}
-	raw, err := t.scan(s.tx.QueryRow(s.ctx, t.get, []byte(id)))
-	if errors.Is(err, pgx.ErrNoRows) {
+	if len(a.raws) == 0 {
 		return store.Raw{}, store.ErrNotFound
 	}
-	if err != nil {
-		return store.Raw{}, s.fail(err, "read a "+kind)
-	}
-	s.note(t, raw)
-	return raw, nil
+	return a.raws[0], nil
 }
 
 // GetAll implements store.Snapshot.
@@ -91,36 +239,12 @@ func (s *snapshot) GetAll(kind string, ids []string) ([]store.Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ready(); err != nil {
-		return nil, err
-	}
 	keys := make([][]byte, len(ids))
 	for i, id := range ids {
 		keys[i] = []byte(id)
 	}
-	found, err := s.tx.Query(s.ctx, t.getAll, keys)
-	if err != nil {
-		return nil, s.fail(err, "read "+kind+" records")
-	}
-	return s.collect(t, found, "read "+kind+" records")
-}
-
-// collect takes what a statement found.
-func (s *snapshot) collect(t *table, found pgx.Rows, doing string) ([]store.Raw, error) {
-	defer found.Close()
-	var raws []store.Raw
-	for found.Next() {
-		raw, err := t.scan(found)
-		if err != nil {
-			return nil, s.fail(err, doing)
-		}
-		s.note(t, raw)
-		raws = append(raws, raw)
-	}
-	if err := found.Err(); err != nil {
-		return nil, s.fail(err, doing)
-	}
-	return raws, nil
+	a, err := s.ask(statement{t, t.getAll, []any{keys}}, "read "+kind+" records")
+	return a.raws, err
 }
 
 // pageRows is how many records a walk fetches at a time, largeRows how many of a kind whose records are large.
@@ -132,20 +256,24 @@ const (
 // Scan implements store.Snapshot.
 func (s *snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 	return func(yield func(store.Raw, error) bool) {
+		t, err := s.table(r.Kind)
+		if err != nil {
+			yield(store.Raw{}, err)
+			return
+		}
 		left := r.Limit
 		for {
-			page := pageRows
-			if t, err := s.table(r.Kind); err == nil && t.kind.Large {
-				page = largeRows
+			page := t.rowsOf(left)
+			st, at, err := t.walking(r, page)
+			var found answer
+			if err == nil {
+				found, err = s.ask(st, "walk "+r.Kind+" records")
 			}
-			if r.Limit > 0 {
-				page = min(page, left)
-			}
-			raws, at, err := s.page(r, page)
 			if err != nil {
 				yield(store.Raw{}, err)
 				return
 			}
+			raws := found.raws
 			for _, raw := range raws {
 				if !yield(raw, nil) {
 					return
@@ -164,25 +292,39 @@ func (s *snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 	}
 }
 
-// page reads the first rows of a range, and says at which tuple its order is, -1 for ids.
-func (s *snapshot) page(r store.Range, rows int) ([]store.Raw, int, error) {
-	t, err := s.table(r.Kind)
-	if err != nil {
-		return nil, 0, err
+// rowsOf is how many records a walk of which so many are left (0: all) fetches next.
+func (t *table) rowsOf(left int) int {
+	rows := pageRows
+	if t.kind.Large {
+		rows = largeRows
 	}
+	if left > 0 {
+		rows = min(rows, left)
+	}
+	return rows
+}
+
+// walking reads the first rows of a range, and says at which tuple its order is, -1 for ids.
+func (t *table) walking(r store.Range, rows int) (statement, int, error) {
 	w, err := t.narrow(r)
 	if err != nil {
-		return nil, 0, err
+		return statement{}, 0, err
 	}
-	if err := s.ready(); err != nil {
-		return nil, 0, err
-	}
-	found, err := s.tx.Query(s.ctx, "SELECT "+t.columns+w.sql()+" ORDER BY "+w.order+" LIMIT "+w.bind(rows), w.args...)
+	sql := "SELECT " + t.columns + w.sql() + " ORDER BY " + w.order + " LIMIT " + w.bind(rows)
+	return statement{t, sql, w.args}, w.at, nil
+}
+
+// counting counts a range.
+func (t *table) counting(r store.Range) (statement, error) {
+	w, err := t.narrow(r)
 	if err != nil {
-		return nil, 0, s.fail(err, "walk "+r.Kind+" records")
+		return statement{}, err
 	}
-	raws, err := s.collect(t, found, "walk "+r.Kind+" records")
-	return raws, w.at, err
+	sql := "SELECT count(*)" + w.sql()
+	if r.Limit > 0 {
+		sql = "SELECT count(*) FROM (SELECT 1" + w.sql() + " LIMIT " + w.bind(r.Limit) + ") counted"
+	}
+	return statement{nil, sql, w.args}, nil
 }
 
 // Count implements store.Snapshot.
@@ -191,21 +333,12 @@ func (s *snapshot) Count(r store.Range) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	w, err := t.narrow(r)
+	st, err := t.counting(r)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.ready(); err != nil {
-		return 0, err
-	}
-	sql := "SELECT count(*)" + w.sql()
-	if r.Limit > 0 {
-		sql = "SELECT count(*) FROM (SELECT 1" + w.sql() + " LIMIT " + w.bind(r.Limit) + ") counted"
-	}
-	if err := s.tx.QueryRow(s.ctx, sql, w.args...).Scan(&n); err != nil {
-		return 0, s.fail(err, "count "+r.Kind+" records")
-	}
-	return n, nil
+	a, err := s.ask(st, "count "+r.Kind+" records")
+	return a.n, err
 }
 
 // narrowed is a range as SQL.

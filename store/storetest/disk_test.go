@@ -154,7 +154,7 @@ func TestAFullDiskIsSaidAndWaitedOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { engine.Close() }) // a full disk ends the test early
+			t.Cleanup(func() { engine.Close() }) // should the test end before fillUp does
 			return p, engine, func() {
 				if problems := engine.Unsafe(t.Context()); len(problems) != 1 || !strings.Contains(problems[0], "disk is full") {
 					t.Errorf("Unsafe says %q", problems)

@@ -231,6 +231,44 @@ var tableTests = []test{
 			return errors.Join(err, errNone)
 		})
 	}},
+	{"what was foreseen is read as it is", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		r := openRoom(t, fresh)
+		ids := r.add(thing{Name: "a", Mail: "a@b.example"}, thing{Name: "b"}, thing{Name: "c"})
+		all, one, mail := store.Query{Index: "name"}, store.Query{Index: "name", Limit: 1, Reverse: true}, store.Query{Index: "mail", Equal: []any{"a@b.example"}}
+		foresee := func(tx *store.Tx) {
+			for _, q := range []store.Query{all, one, mail, all, {Index: "name", Equal: []any{"never asked"}}, {Index: "no such index"}} {
+				things.Foresee(tx, q)
+				things.ForeseeCount(tx, q)
+			}
+		}
+		look := func(tx *store.Tx, first string, want ...string) {
+			for range 2 { // the second time nothing is foreseen
+				for _, asked := range []struct {
+					q    store.Query
+					want []string
+				}{{mail, []string{first}}, {all, want}, {one, want[len(want)-1:]}} {
+					got, err := names(tx, asked.q)
+					n, err2 := things.Count(tx, asked.q)
+					if err := errors.Join(err, err2); err != nil || !slices.Equal(got, asked.want) || n != len(asked.want) {
+						t.Errorf("%+v: %q, %d, %v; want %q", asked.q, got, n, err, asked.want)
+					}
+				}
+			}
+		}
+		r.see(func(tx *store.Tx) error {
+			foresee(tx)
+			look(tx, "a", "a", "b", "c")
+			return nil
+		})
+		r.must(func(tx *store.Tx) error { // of what the transaction has written itself, what was foreseen knows nothing
+			foresee(tx)
+			if err := errors.Join(things.Put(tx, ids[0], thing{Name: "0", Mail: "a@b.example"}, 1), things.Delete(tx, ids[1], 1)); err != nil {
+				return err
+			}
+			look(tx, "0", "0", "c")
+			return nil
+		})
+	}},
 	{"a kind that keeps nothing loses what is deleted", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		r := openRoom(t, fresh)
 		r.must(func(tx *store.Tx) error { return scraps.Put(tx, "scr_1", scrap{}, 0) })
