@@ -205,7 +205,7 @@ func (b *board) count(key string, was, is Delivery) error {
 		return nil
 	}
 	var rest State // the best of the person's other deliveries
-	for _, channel := range sendable {
+	for _, channel := range personal {
 		if channel == is.Channel {
 			continue
 		}

@@ -27,6 +27,9 @@ type Message struct {
 	Unsub    string        // https URL of one-click unsubscribe (RFC 8058), or ""
 	Valid    time.Duration // useful life; an SMS is not worth sending after it; 0: no limit
 	Callback string        // SMS: URL for status callbacks
+
+	Secret    string // webhook: what it is signed with; "": it is not
+	Challenge string // webhook: what the receiver may answer to say that it wants to be told; "": it is asked nothing
 }
 
 // Ending is the last passage of a mail, with an address in it that is the person's own. It stands apart from the words that everybody gets, so that a channel can make those
@@ -63,6 +66,8 @@ type Outcome struct {
 	Ref    string        // the provider's id of the message
 	Wait   time.Duration // a wait the peer asked for; 0: our own backoff
 	Gone   bool          // with Failed: there is nobody at this address, as the peer says
+	Down   bool          // with Deferred: nobody at the other end takes any message now
+	Echoed bool          // with Sent: the receiver answered the message's challenge
 }
 
 // State is where a delivery stands.
@@ -86,7 +91,7 @@ const (
 // outcome is known or ctx ends. A temporary trouble is Deferred, a lost connection after the content is Unknown, all else that
 // did not arrive Failed. It never panics and never blocks longer than its own timeouts.
 type Channel interface {
-	Name() string // "email", "sms"
+	Name() string // "email", "sms", "webhook"
 	Live() bool   // false: messages go to a file and nobody is told
 	Send(ctx context.Context, m Message) Outcome
 	Close() error

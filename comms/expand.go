@@ -95,7 +95,7 @@ func (o *Outbox) expandSome(ctx context.Context, m store.Meta) (more bool, err e
 	var c chunk
 	wait := false
 	err = r.DB.View(ctx, func(tx *store.Tx) (err error) {
-		if n, _, err = notices.Get(tx, m.ID); err != nil || n.State != Expanding {
+		if n, _, err = notices.Get(tx, m.ID); err != nil || n.State != Expanding || n.Pass == passInstead {
 			return err
 		}
 		if wait, err = r.mustWait(tx, n); err != nil || wait {
@@ -109,6 +109,8 @@ func (o *Outbox) expandSome(ctx context.Context, m store.Meta) (more bool, err e
 		return false, fmt.Errorf("read who is to be told: %w", err)
 	case n.State == StoppedHere:
 		return false, o.sweep(ctx, m)
+	case n.State == Expanding && n.Pass == passInstead:
+		return o.textSome(ctx, m)
 	case wait:
 		return false, o.later(ctx, m)
 	}
@@ -197,13 +199,17 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 		return c, err
 	}
 	channels := n.sendable()
+	if n.Pass == passSubscribers && n.Only == "" {
+		return r.subscribers(tx, notice, n, at, speak)
+	}
+	if n.Only == "" { // a correction goes exactly where the wrong words went
+		channels = slices.DeleteFunc(channels, func(c string) bool { return !slices.Contains(personal, c) })
+	}
 	switch {
 	case len(channels) == 0:
 		return chunk{last: true}, nil
 	case n.Pass == passNobody:
 		return r.nobody(tx, notice, n, at)
-	case n.Pass == passSubscribers && n.Only == "":
-		return r.subscribers(tx, notice, n, at, speak)
 	}
 	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
 	g.first = beside[store.Rec[Delivery]]{tx: tx, account: func(d store.Rec[Delivery]) string { return accountIn(d.ID) },
@@ -245,6 +251,7 @@ const (
 	passOthers      = 2
 	passNobody      = 3
 	passSubscribers = 4
+	passInstead     = 5 // no deliveries of its own: see textPage
 )
 
 // passAfter is the pass behind one, or 0 when there is none.
@@ -325,7 +332,7 @@ func accountIn(key string) string {
 // sendable is the notice's channels that go to people one by one, in key order.
 func (n Notice) sendable() (channels []string) {
 	for _, c := range sendable {
-		if slices.Contains(n.Channels, c) {
+		if slices.Contains(n.Channels, c) || c == ChannelSMS && n.Instead {
 			channels = append(channels, c)
 		}
 	}
@@ -499,7 +506,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 	for channel, rows := range byChannel(c.people) {
 		p := Page{Notice: id, Number: n.Pages, Channel: channel, Lane: pageLane(n.Lane, channel), Counts: map[string]int{}}
 		pid := pageID(notice, n.Pages, channel)
-		p.Mixed = len(n.To) == 0 && len(n.sendable()) > 1
+		p.Mixed = slices.ContainsFunc(c.people, func(p person) bool { return len(p.rows) > 1 })
 		if board == "" || !p.Mixed {
 			board = pid
 		}

@@ -296,10 +296,8 @@ func reachFindings(s templates.Statement, k situation) (all []Finding) {
 	if wide(s.Audience) && len(s.Channels) > 0 && !slices.Contains(s.Channels, ChannelPage) {
 		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "not_on_page", Reason: "leave out the page, which everybody else reads", Mend: `add "page"`})
 	}
-	for i, c := range s.Channels {
-		if c == ChannelWebhook {
-			all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("channels[%d]", i), Code: codeNotYet, Reason: "names webhook, which tells nobody yet", Mend: "take it out"})
-		}
+	if i := slices.Index(s.Channels, ChannelWebhook); i >= 0 && s.Audience != "" && s.Audience != AudiencePublic {
+		all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("channels[%d]", i), Code: "nobody", Reason: "names webhook, by which only subscribers are told, and only what is public", Mend: "take it out, or say it to everybody"})
 	}
 	for i, product := range s.Scope.Products {
 		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {

@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 		"nobody":                 {func(*S) {}, func(k *situation) { k.Crowd = Crowd{} }, []string{"warning audience nobody"}},
 		"some not":               {func(*S) {}, func(k *situation) { k.Crowd.Unreachable = 3 }, []string{"warning channels unreachable"}},
 		"not on page":            {func(s *S) { s.Channels = []string{"email"} }, nil, []string{"warning channels not_on_page"}},
-		"webhook":                {func(s *S) { s.Channels = append(s.Channels, "webhook") }, nil, []string{"warning channels[3] not_available"}},
+		"webhook":                {func(s *S) { s.Channels = append(s.Channels, "webhook") }, nil, []string{"warning channels[3] nobody"}},
 		"no component":           {func(s *S) { s.Scope.Products = []string{"wiki", "Mail"} }, nil, []string{"warning scope.products[1] unknown_component"}},
 		"a bare share":           {func(s *S) { s.Known = []string{"53 % of customers are back."} }, nil, []string{"error known[0] bare_share"}},
 		"a bare share in words":  {func(s *S) { s.WhatHappened = "About 12.5 percent are back." }, nil, []string{"error what_happened bare_share"}},

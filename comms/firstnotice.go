@@ -67,7 +67,7 @@ func firstStatement(in Incident, n FirstNotice) templates.Statement {
 		s.Known = []string{}
 	}
 	if len(s.Channels) == 0 {
-		s.Channels = []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket}
+		s.Channels = []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, ChannelWebhook}
 	}
 	if len(s.Locales) == 0 {
 		s.Locales = templates.Locales()

@@ -39,10 +39,13 @@ func (k deliveryKey) pass() string {
 }
 
 // letters name channels in keys, in the order of their letters; n stands for no channel, where there is nobody to tell.
-var letters = map[string]string{ChannelEmail: "e", ChannelSMS: "s", "": "n"}
+var letters = map[string]string{ChannelEmail: "e", ChannelSMS: "s", ChannelWebhook: "w", "": "n"}
 
-// sendable is the channels on which people are told one by one, in key order.
-var sendable = []string{ChannelEmail, ChannelSMS}
+// sendable is the channels on which addresses are told one by one, in key order; personal is those among them on which a contact can be told.
+var (
+	sendable = []string{ChannelEmail, ChannelSMS, ChannelWebhook}
+	personal = sendable[:2]
+)
 
 func parseKey(id string) (k deliveryKey, err error) {
 	bad := func() error { return fault.New(fault.NotFound, "%.120q is not the id of a delivery", id) }

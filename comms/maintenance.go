@@ -241,7 +241,7 @@ func (r *Room) tellPlan(tx *store.Tx, m Maintenance, what, reason string) error 
 	if err != nil {
 		return err
 	}
-	_, err = r.tell(tx, Notice{Lane: LaneBroadcast, Name: templates.MsgMaintenance, Audience: AudiencePublic, Channels: []string{ChannelEmail, ChannelSMS},
+	_, err = r.tell(tx, Notice{Lane: LaneBroadcast, Name: templates.MsgMaintenance, Audience: AudiencePublic, Channels: sendable,
 		Components: r.Policy.componentIDs(m.Components), Data: data})
 	return err
 }

@@ -35,6 +35,12 @@ type Notice struct {
 	Talk     *Talk    `json:"talk,omitempty"` // the conversation that it belongs to; nil: none
 	// Components are those that it is about, when it carries no update: of the subscribers it concerns those who chose one of them.
 	Components []string `json:"components,omitempty"`
+	// Subscription is the one whose webhook it goes to, when it goes to one address only.
+	Subscription string `json:"subscription,omitempty"`
+	// Rule is the rule by which it is said; what waits of it goes no further once the rule was stopped.
+	Rule string `json:"rule,omitempty"`
+	// Instead says that those whose mail waits are told by text, although SMS is none of Channels.
+	Instead bool `json:"instead,omitempty"`
 
 	ByDay bool `json:"by_day,omitempty"` // nobody is told at night, but for who chose to be
 
@@ -81,7 +87,7 @@ var notices = store.Table[Notice]{
 }
 
 // Page is at most PageSize deliveries of one channel with neighbouring keys, leased and settled together. Its id is
-// pag_<notice>.<number>.<e|s>. Pages of the two channels over the same people are worked on by different workers, so that a
+// pag_<notice>.<number>.<e|s|w>. Pages of different channels over the same people are worked on by different workers, so that a
 // relay that hangs holds up nobody's SMS.
 //
 // Counts are the states of its deliveries by channel ("email/sent") and, on the page that Board names, the best state of each
@@ -118,7 +124,7 @@ var pages = store.Table[Page]{
 
 // Delivery is one notice to one address of one person, or the reason why there is none: a row on a roster, or a record of its own. Its id is
 //
-//	dlv_<notice>.<pass>.<account>.<contact>.<e|s>.<address number>
+//	dlv_<notice>.<pass>.<account>.<contact>.<e|s|w>.<address number>
 //
 // (suffixes of ids), so walking accounts in order of id, and contacts within them, walks deliveries in order of key. An address
 // that a notice names itself has "0" for the account and its position for the contact.

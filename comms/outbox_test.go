@@ -335,7 +335,7 @@ func (w *town) audit(update string) Reach {
 		w.Fatal(err)
 	}
 	people := map[string]State{}
-	channels := map[string]map[State]int{ChannelEmail: {}, ChannelSMS: {}}
+	channels := map[string]map[State]int{ChannelEmail: {}, ChannelSMS: {}, ChannelWebhook: {}}
 	for id, d := range w.deliveries(u.Notice) {
 		k, err := parseKey(id)
 		if err != nil {

@@ -30,9 +30,11 @@ type Policy struct {
 	Confirm       Confirm                  `yaml:"confirm" json:"confirm"`                 // how contacts are asked whether we still reach them
 	Reviews       []Review                 `yaml:"reviews" json:"reviews"`                 // what people look at each quarter, say
 	Retry         Retry                    `yaml:"retry" json:"retry"`
-	Lease         time.Duration            `yaml:"lease" json:"lease"`     // of a page; outlasts the longest SMTP phase or is renewed
-	Workers       int                      `yaml:"workers" json:"workers"` // pages worked on at once
-	Senders       int                      `yaml:"senders" json:"senders"` // messages under way at once in one page
+	Lease         time.Duration            `yaml:"lease" json:"lease"`           // of a page; outlasts the longest SMTP phase or is renewed
+	Workers       int                      `yaml:"workers" json:"workers"`       // pages worked on at once
+	Senders       int                      `yaml:"senders" json:"senders"`       // messages under way at once in one page
+	PerDomain     int                      `yaml:"per_domain" json:"per_domain"` // of them to one recipient domain, in all pages
+	MailDown      time.Duration            `yaml:"mail_down" json:"mail_down"`   // no relay took mail for so long: texts are offered to those who wait
 	SMSValid      time.Duration            `yaml:"sms_valid" json:"sms_valid"`
 	Internal      []Direct                 `yaml:"internal" json:"internal"` // told when an incident is declared
 	Lists         map[string][]Direct      `yaml:"lists" json:"lists"`       // who is told by the audiences partners, media and list:NAME
@@ -133,13 +135,15 @@ func DefaultPolicy() Policy {
 		Lease:         2 * time.Minute,
 		Workers:       4,
 		Senders:       16,
+		PerDomain:     20,
+		MailDown:      5 * time.Minute,
 		SMSValid:      4 * time.Hour,
 		Texting:       Texting{Currency: "USD", Rate: 1}, // what one ordinary number sends
 		BatchMost:     60,
 		PointStandard: 5 * time.Minute,
 		Targets:       defaultTargets(),
 		Automatic:     defaultAutomatic(),
-		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day},
+		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day, Hooks: 500, Ports: []int{443}, PerHost: 200, PauseAfter: 5, PauseOver: 3 * day},
 		Playbooks:     defaultPlaybooks(),
 		Checklists:    map[string][]Item{SiteCheckList: defaultSiteCheck()},
 	}
@@ -186,7 +190,7 @@ func (p Policy) Check() error {
 			bad("first_word."+bounded(channel), "must be a duration above 0 for one of email, sms, page, ticket")
 		}
 	}
-	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "severity_confirmed": p.SeverityConfirmed, "meeting": p.Meeting, "meeting_late": p.MeetingLate, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "point_standard": p.PointStandard} {
+	for name, d := range map[string]time.Duration{"second_reading": p.SecondRead, "classify": p.Classify, "commanded": p.Commanded, "severity_confirmed": p.SeverityConfirmed, "meeting": p.Meeting, "meeting_late": p.MeetingLate, "page_only_after": p.PageOnly, "no_answer": p.NoAnswer, "lease": p.Lease, "sms_valid": p.SMSValid, "mail_down": p.MailDown, "point_standard": p.PointStandard} {
 		if d <= 0 {
 			bad(name, "must be above 0")
 		}
@@ -202,8 +206,8 @@ func (p Policy) Check() error {
 	if p.TaskDue[dueOtherwise] <= 0 {
 		bad("task_due."+dueOtherwise, "is missing")
 	}
-	if p.Workers < 1 || p.Senders < 1 {
-		bad("workers", "and senders must be at least 1")
+	if p.Workers < 1 || p.Senders < 1 || p.PerDomain < 1 {
+		bad("workers", "senders and per_domain must be at least 1")
 	}
 	if p.Texting.Price < 0 || p.Texting.Rate <= 0 || len(p.Texting.Currency) != 3 {
 		bad("texting", "needs a price of 0 or more, a currency of three letters and a rate above 0")

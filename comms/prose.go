@@ -18,7 +18,6 @@ const (
 	codeWrong   = "wrong"
 	codeTooLong = "too_long"
 	codeHidden  = "hidden_characters"
-	codeNotYet  = "not_available"
 )
 
 // prose bounds one text that people write: at most so many characters, in one line unless lines.

@@ -33,6 +33,9 @@ type Room struct {
 	// SignSubscription makes the token of a subscription's page; nil: its messages lead to the page on which one asks for it.
 	SignSubscription func(subject string) string
 
+	// Payload makes what a program reads of an update, a JSON object, out of what the page shows; nil: no update goes to webhooks.
+	Payload func(p Public, u templates.Update, locale string) ([]byte, error)
+
 	// SignSites makes the token by which a contact sees where her sites stand, for a purpose that is [SitesPurpose]; nil: her mails have no such link.
 	SignSites func(purpose, subject string) string
 
@@ -61,6 +64,7 @@ type Room struct {
 	Deeds map[string]func(context.Context, Due) error
 
 	bell   bell
+	relays relays
 	places store.Kept[place]
 	counts counts
 	spoke  store.Kept[wasSaid]

@@ -63,7 +63,7 @@ func defaultAutomatic() Automatic {
 	return Automatic{
 		Rules: map[string]Rule{
 			RuleSite: {}, RuleStep: {Audience: AudienceAffected, Channels: quiet, Percent: 10}, RuleBatch: {Audience: AudienceAffected, Channels: quiet},
-			RuleWhole: {Audience: AudiencePublic, Channels: []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket}},
+			RuleWhole: {Audience: AudiencePublic, Channels: []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, ChannelWebhook}},
 		},
 		Every: 4 * time.Hour, PerHour: 500_000, Jump: 10, Night: Night{From: 22, To: 7},
 	}
@@ -91,7 +91,7 @@ func (a Automatic) bad(f []fault.Field) []fault.Field {
 		case name == RuleStep && (rule.Percent < 1 || rule.Percent > 100):
 			bad(at+".percent", "must be 1 to 100")
 		default:
-			f = subset(f, "comms.automatic."+at+".channels", rule.Channels, []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket})
+			f = subset(f, "comms.automatic."+at+".channels", rule.Channels, []string{ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, ChannelWebhook})
 		}
 	}
 	if a.Every <= 0 {
@@ -247,9 +247,51 @@ func (r *Room) ApproveRule(ctx context.Context, by, name string) (s RuleState, e
 	return s, err
 }
 
-// StopRule is one person's word that a rule says nothing more, on every replica and for good: what is unsent of its updates stays unsent, and only two people
-// put it in force again.
+// ruleStopped says whether a person has stopped a rule; what is said by none ("") is not.
+func (r *Room) ruleStopped(tx *store.Tx, name string) (bool, error) {
+	if name == "" {
+		return false, nil
+	}
+	given, err := store.Approvals(tx, stoppedOf(name), stoppedDigest)
+	return len(given) > 0, err
+}
+
+// waiting are the notices that a rule has written and that are not done. It looks at all that waits in their lane, so it reads a snapshot and holds up nobody;
+// what is written after it the workers find stopped.
+func (r *Room) waiting(ctx context.Context, name string) (all []string, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		seen := map[string]bool{}
+		for _, channel := range sendable {
+			for p, err := range pages.Scan(tx, store.Query{Index: "open", Equal: []any{pageLane(LaneDirect, channel)}}) {
+				if err != nil {
+					return err
+				}
+				if seen[p.Value.Notice] {
+					continue
+				}
+				seen[p.Value.Notice] = true
+				n, _, err := notices.Get(tx, p.Value.Notice)
+				if err != nil {
+					return err
+				}
+				if n.Rule == name {
+					all = append(all, p.Value.Notice)
+				}
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// StopRule is one person's word that a rule says nothing more, on every replica and for good: what is unsent of its updates and messages stays unsent, and
+// only two people put it in force again.
 func (r *Room) StopRule(ctx context.Context, by, name, reason string) (s RuleState, err error) {
+	waiting, err := r.waiting(ctx, name)
+	if err != nil {
+		return s, err
+	}
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "rule.stop", Reason: reason}, func(tx *store.Tx) error {
 		if f := reasonProse.bad(nil, "reason", reason); len(f) > 0 {
 			return fault.BadFields(f...)
@@ -269,6 +311,11 @@ func (r *Room) StopRule(ctx context.Context, by, name, reason string) (s RuleSta
 		}
 		if err := r.stopSaid(tx, by, name, reason); err != nil {
 			return err
+		}
+		for _, notice := range waiting {
+			if err := r.stop(tx, notice); err != nil {
+				return err
+			}
 		}
 		if s, err = r.ruleState(tx, name); err != nil || name != RuleReports {
 			return err

@@ -43,13 +43,19 @@ type Outbox struct {
 	holder  string
 	items   chan item
 	window  map[string]chan struct{} // by lane: tokens of deliveries that are sent and not recorded
+	hooks   chan struct{}            // those of webhooks
 	turns   map[string]chan struct{} // by pageLane: whose turn it is to send alone
+	peers   peers
 	metrics *measures
 	words   wordCache
 }
 
-// shares of the window by lane; their sum is Window.
-var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 60, LaneCampaign: 10}
+// shares of the window by lane; their sum with hookShare is Window.
+var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 60 - hookShare, LaneCampaign: 10}
+
+// hookShare is the webhooks' own part of the window, in all lanes: addresses that strangers gave us may hang as long as they please, and must keep nobody else
+// from being told.
+const hookShare = 20
 
 // idle waits between looks at the store when nothing rings: fast behind work, slower later.
 const (
@@ -61,7 +67,7 @@ func (o *Outbox) ready() {
 	o.once.Do(func() {
 		o.quit, o.ended = make(chan struct{}), make(chan struct{})
 		o.items = make(chan item, 2*Window)
-		o.window = map[string]chan struct{}{}
+		o.window, o.hooks = map[string]chan struct{}{}, make(chan struct{}, hookShare)
 		for lane, share := range shares {
 			o.window[lane] = make(chan struct{}, share)
 		}

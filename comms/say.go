@@ -44,9 +44,15 @@ func (c *wordCache) get(key string, make func() (wording, error)) (wording, erro
 
 func (o *Outbox) wordsFor(ctx context.Context, id string, n Notice, channel, locale string) (wording, error) {
 	if n.Update == "" || n.Name != nameUpdate {
+		if channel == hookProgram {
+			return o.Room.hookMessage(n, locale)
+		}
 		return o.Room.message(n, channel, locale)
 	}
 	return o.words.get(id+"/"+channel+"/"+locale, func() (wording, error) {
+		if channel == hookProgram {
+			return o.Room.hookUpdate(ctx, n, locale)
+		}
 		return o.Room.updateWords(ctx, n, channel, locale)
 	})
 }

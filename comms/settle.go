@@ -153,6 +153,9 @@ func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error
 		default:
 			err = b.record(it.key, it.verdict, it.attempts, it.ref)
 		}
+		if err == nil && it.channel == ChannelWebhook && !dropped[i] {
+			err = it.run.o.Room.heard(tx, it.key, it.verdict.State)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -18,13 +18,15 @@ import (
 // Subscription is an address that asked to be told what the status page says. Anybody may ask for any address, so nothing but one question goes
 // there until whoever reads it has pressed a button. What ended is deleted: nobody is kept who does not want to be told.
 type Subscription struct {
-	Channel     string    `json:"channel"` // email or sms
+	Channel     string    `json:"channel"` // email, sms, or a sort of webhook
 	Address     string    `json:"address"`
 	Locale      string    `json:"locale"`
 	Components  []string  `json:"components"` // ids of components; none: all
 	Incident    string    `json:"incident"`   // the one incident that it is about; "": all
 	AskedAt     time.Time `json:"asked_at"`
 	ConfirmedAt time.Time `json:"confirmed_at"` // zero: nobody has pressed the button yet
+
+	Hook *Hook `json:"hook,omitempty"` // what a webhook has besides
 }
 
 var subscriptions = store.Table[Subscription]{
@@ -32,8 +34,16 @@ var subscriptions = store.Table[Subscription]{
 		{Name: "address", Fields: []store.Field{{Name: "channel", Type: store.Text}, {Name: "address", Type: store.Blind}}, Unique: true},
 	}},
 	Tuples: func(s Subscription) store.Tuples {
-		return store.Tuples{"address": {s.Channel, strings.ToLower(s.Address)}}
+		return store.Tuples{"address": {s.Channel, addressOf(s.Channel, s.Address)}}
 	},
+}
+
+// addressOf is the form in which an address is looked for. In that of a webhook a capital is another letter.
+func addressOf(channel, address string) string {
+	if via(channel) == ChannelWebhook {
+		return address
+	}
+	return strings.ToLower(address)
 }
 
 // Subscribe is what a stranger asks for.
@@ -52,6 +62,11 @@ type Subscribing struct {
 	Texts      int           `yaml:"texts" json:"texts"`             // questions by text message in a day; 0: subscriptions by text are not offered
 	PerRange   int           `yaml:"per_range" json:"per_range"`     // of them to numbers that begin alike
 	Unanswered time.Duration `yaml:"unanswered" json:"unanswered"`   // how long a question waits for its button
+	Hooks      int           `yaml:"hooks" json:"hooks"`             // questions to webhooks in a day; 0: there are no webhooks
+	Ports      []int         `yaml:"ports" json:"ports"`             // to which webhooks are posted
+	PerHost    int           `yaml:"per_host" json:"per_host"`       // of them to one host
+	PauseAfter int           `yaml:"pause_after" json:"pause_after"` // messages that a webhook did not take, one after the other, until nothing more is tried there
+	PauseOver  time.Duration `yaml:"pause_over" json:"pause_over"`   // and so long after the first of them
 }
 
 func (s Subscribing) bad(f []fault.Field) []fault.Field {
@@ -60,6 +75,12 @@ func (s Subscribing) bad(f []fault.Field) []fault.Field {
 	}
 	if s.Unanswered <= 0 {
 		f = append(f, wrong("comms.subscribe.unanswered", "must be above 0"))
+	}
+	if slices.ContainsFunc(s.Ports, func(p int) bool { return p < 1 || p > 65535 }) || s.Hooks > 0 && len(s.Ports) == 0 {
+		f = append(f, wrong("comms.subscribe.ports", "must be ports such as 443"))
+	}
+	if s.Hooks < 0 || s.PerHost < 1 || s.PauseAfter < 1 || s.PauseOver < 0 {
+		f = append(f, wrong("comms.subscribe.hooks", "must be at least 0, per_host and pause_after at least 1, and pause_over no less than 0"))
 	}
 	return f
 }
@@ -81,7 +102,7 @@ func (r *Room) AskSubscription(ctx context.Context, in Subscribe) error {
 		return err
 	}
 	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.ask"}, func(tx *store.Tx) error {
-		rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, strings.ToLower(in.Address)}})
+		rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, addressOf(in.Channel, in.Address)}})
 		switch {
 		case fault.Of(err) == fault.NotFound:
 			rec = store.Rec[Subscription]{Meta: store.Meta{ID: subscriptions.NewID()}}
@@ -90,19 +111,29 @@ func (r *Room) AskSubscription(ctx context.Context, in Subscribe) error {
 		}
 		tx.On(rec.ID)
 		if rec.Value.ConfirmedAt.IsZero() { // what is confirmed only its own page changes
-			rec.Value = Subscription{Channel: in.Channel, Address: in.Address, Locale: in.Locale, Components: in.Components, Incident: in.Incident, AskedAt: tx.Now()}
+			rec.Value = Subscription{Channel: in.Channel, Address: in.Address, Locale: in.Locale, Components: in.Components, Incident: in.Incident, AskedAt: tx.Now(), Hook: in.hook()}
 			if err := subscriptions.Put(tx, rec.ID, rec.Value, rec.Version); err != nil {
 				return err
 			}
 		}
-		data, err := json.Marshal(templates.Subscribe{URL: r.SubscriptionURL(rec.ID), On: !rec.Value.ConfirmedAt.IsZero()})
-		if err != nil {
-			return err
-		}
-		_, err = r.tell(tx, Notice{Lane: LaneDirect, Name: templates.MsgSubscribe, Channels: []string{in.Channel}, Data: data,
-			To: []Direct{{Channel: in.Channel, Address: in.Address, Locale: in.Locale}}})
-		return err
+		return r.tellSubscriber(tx, rec.ID, rec.Value, templates.Subscribe{On: !rec.Value.ConfirmedAt.IsZero()})
 	})
+}
+
+// tellSubscriber tells the address of a subscription about the subscription itself.
+func (r *Room) tellSubscriber(tx *store.Tx, id string, s Subscription, says templates.Subscribe) error {
+	says.URL = r.SubscriptionURL(id)
+	data, err := json.Marshal(says)
+	if err != nil {
+		return err
+	}
+	channel := via(s.Channel)
+	n := Notice{Lane: LaneDirect, Name: templates.MsgSubscribe, Channels: []string{channel}, Data: data, To: []Direct{{Channel: channel, Address: s.Address, Locale: s.Locale}}}
+	if channel == ChannelWebhook {
+		n.Subscription = id
+	}
+	_, err = r.tell(tx, n)
+	return err
 }
 
 func (r *Room) readSubscribe(ctx context.Context, in Subscribe) (Subscribe, error) {
@@ -111,7 +142,9 @@ func (r *Room) readSubscribe(ctx context.Context, in Subscribe) (Subscribe, erro
 	f = oneOf(f, "channel", in.Channel, r.SubscriptionChannels()...)
 	if f == nil {
 		var err error
-		if in.Address, err = r.Book.ParseAddress(in.Channel, in.Address); err != nil {
+		if via(in.Channel) == ChannelWebhook {
+			in.Address, f = r.readHook(f, in.Address)
+		} else if in.Address, err = r.Book.ParseAddress(in.Channel, in.Address); err != nil {
 			f = append(f, wrong("address", "%s", err))
 		}
 	}
@@ -155,24 +188,37 @@ func (r *Room) readWanted(ctx context.Context, components []string, incident str
 	return components, incident, f, err
 }
 
-// SubscriptionChannels are the channels on which strangers may subscribe: texts only where they reach people.
+// SubscriptionChannels are the channels on which strangers may subscribe: texts and webhooks only where they reach people.
 func (r *Room) SubscriptionChannels() []string {
-	if r.Policy.Subscribe.Texts == 0 || r.Asking.Live != nil && !r.Asking.Live(ChannelSMS) {
-		return []string{ChannelEmail}
+	live := func(channel string) bool { return r.Asking.Live == nil || r.Asking.Live(channel) }
+	all := []string{ChannelEmail}
+	if r.Policy.Subscribe.Texts > 0 && live(ChannelSMS) {
+		all = append(all, ChannelSMS)
 	}
-	return []string{ChannelEmail, ChannelSMS}
+	if r.Policy.Subscribe.Hooks > 0 && live(ChannelWebhook) {
+		all = append(all, hookSorts...)
+	}
+	return all
 }
 
 // askedEnough takes what a question costs from the day's allowances. Told: this address was asked as often as is decent, and who asks now learns
 // nothing of it.
 func (r *Room) askedEnough(ctx context.Context, in Subscribe) (told bool, err error) {
 	p := r.Policy.Subscribe
-	err = limits.Take(ctx, r.DB, "subscribe "+strings.ToLower(in.Address), p.PerAddress, day)
+	err = limits.Take(ctx, r.DB, "subscribe "+addressOf(in.Channel, in.Address), p.PerAddress, day)
 	if fault.Of(err) == fault.TooMany {
 		return true, nil
 	}
-	if err != nil || in.Channel != ChannelSMS {
+	switch {
+	case err != nil:
 		return false, err
+	case via(in.Channel) == ChannelWebhook:
+		if err := limits.Take(ctx, r.DB, "subscribe host "+hookHost(in.Address), p.PerHost, day); err != nil {
+			return false, err
+		}
+		return false, limits.Take(ctx, r.DB, "subscribe webhooks", p.Hooks, day)
+	case in.Channel != ChannelSMS:
+		return false, nil
 	}
 	if err := limits.Take(ctx, r.DB, "subscribe range "+in.Address[:min(len(in.Address), rangeDigits)], p.PerRange, day); err != nil {
 		return false, err
@@ -210,13 +256,19 @@ type Wanted struct {
 	Locale     string
 	Components []string
 	Incident   string
+	Owner      string // of a webhook: the e-mail address that is told when it takes nothing for days; "": nobody is
 }
 
-// KeepSubscription confirms a subscription, and changes what it is about. It is what somebody pressed who has the link.
+// KeepSubscription confirms a subscription, and changes what it is about. It is what somebody pressed who has the link. One that was paused goes on.
 func (r *Room) KeepSubscription(ctx context.Context, subject string, w Wanted) error {
 	components, incident, f, err := r.readWanted(ctx, w.Components, w.Incident, nil)
 	if err != nil {
 		return err
+	}
+	if w.Owner = strings.TrimSpace(w.Owner); w.Owner != "" {
+		if w.Owner, err = r.Book.ParseAddress(ChannelEmail, w.Owner); err != nil {
+			f = append(f, wrong("owner", "%s", err))
+		}
 	}
 	if len(f) > 0 {
 		return fault.BadFields(f...)
@@ -232,6 +284,9 @@ func (r *Room) KeepSubscription(ctx context.Context, subject string, w Wanted) e
 		s.Locale = r.Words.Match(cmp.Or(w.Locale, s.Locale))
 		if s.ConfirmedAt.IsZero() {
 			s.ConfirmedAt = tx.Now()
+		}
+		if s.Hook != nil {
+			s.Hook = &Hook{Owner: w.Owner, Secret: s.Hook.Secret} // what was paused goes on
 		}
 		return subscriptions.Put(tx, rec.ID, s, rec.Version)
 	})
@@ -263,7 +318,7 @@ func endSubscription(tx *store.Tx, id string) error {
 
 // endSubscriptionOf ends the subscription of an address, if there is one.
 func endSubscriptionOf(tx *store.Tx, channel, address string) error {
-	rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{channel, strings.ToLower(address)}})
+	rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{channel, addressOf(channel, address)}})
 	if fault.Of(err) == fault.NotFound {
 		return nil
 	}
@@ -290,7 +345,7 @@ func Applies() store.Applies {
 // about says whether a subscription is for what is said of an incident ("": of none) and of components, by their ids (none: of all).
 func (s Subscription) about(incident string, components []string) bool {
 	switch {
-	case s.ConfirmedAt.IsZero():
+	case s.ConfirmedAt.IsZero() || s.Hook.paused():
 		return false
 	case s.Incident != "" && s.Incident != incident:
 		return false
@@ -336,7 +391,7 @@ func (r *Room) subscribers(tx *store.Tx, notice string, n Notice, at cursor, spe
 		}
 		c.next = cursor{Done: rec.ID}
 		s := rec.Value
-		if !s.about(incident, components) || !slices.Contains(n.sendable(), s.Channel) {
+		if !s.about(incident, components) || !slices.Contains(n.sendable(), via(s.Channel)) {
 			continue
 		}
 		told, err := r.toldAlready(tx, notice, s)
@@ -348,7 +403,7 @@ func (r *Room) subscribers(tx *store.Tx, notice string, n Notice, at cursor, spe
 		}
 		c.people = append(c.people, person{
 			key:  deliveryKey{Notice: notice, Pass: passSubscribers, Account: "0", Contact: suffix(rec.ID)},
-			rows: []Delivery{{Channel: s.Channel, Address: s.Address, Locale: speak(s.Locale), State: Queued}},
+			rows: []Delivery{{Channel: via(s.Channel), Address: s.Address, Locale: speak(s.Locale), State: Queued}},
 		})
 	}
 	c.last = true
@@ -360,6 +415,9 @@ const mostPassed = 4 * PageSize
 
 // toldAlready says whether a contact with a subscription's address has a delivery of the notice to it.
 func (r *Room) toldAlready(tx *store.Tx, notice string, s Subscription) (bool, error) {
+	if via(s.Channel) == ChannelWebhook { // no contact has one
+		return false, nil
+	}
 	have, err := r.Book.ByAddress(tx, s.Channel, s.Address)
 	if err != nil && fault.Of(err) != fault.Invalid {
 		return false, err
@@ -387,7 +445,7 @@ func countSubscribers(tx *store.Tx, incident string, channels []string) (n int, 
 		if err != nil {
 			return n, err
 		}
-		if s := rec.Value; s.about(incident, nil) && slices.Contains(channels, s.Channel) {
+		if s := rec.Value; s.about(incident, nil) && slices.Contains(channels, via(s.Channel)) {
 			n++
 		}
 	}

@@ -55,8 +55,8 @@ func (n Notice) check() error {
 		refuse("to", "names more addresses than one notice may")
 	}
 	for _, to := range n.To {
-		if to.Channel != ChannelEmail && to.Channel != ChannelSMS {
-			refuse("to", "names an address on a channel that is neither email nor sms")
+		if !slices.Contains(sendable, to.Channel) || (to.Channel == ChannelWebhook) != (n.Subscription != "") {
+			refuse("to", "names an address on a channel on which it cannot be told")
 		}
 		if to.Address == "" {
 			refuse("to", "holds an empty address")

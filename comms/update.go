@@ -77,7 +77,7 @@ func (u Update) outbound() []string {
 	}
 	var out []string
 	for _, c := range u.Statement.Channels {
-		if c == ChannelEmail || c == ChannelSMS {
+		if slices.Contains(sendable, c) {
 			out = append(out, c)
 		}
 	}
@@ -804,6 +804,13 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string, stages *Stages) (store.Rec[Update], error) {
 	v := u.Value
 	n := Notice{Lane: LaneBroadcast, Name: "update", Update: u.ID, Audience: v.Statement.Audience, Only: only, Channels: v.outbound(), ByDay: v.Rule != ""}
+	if only != "" { // who got the wrong words by text gets the right ones so
+		old, _, err := notices.Get(tx, only)
+		if err != nil {
+			return u, err
+		}
+		n.Channels = old.sendable()
+	}
 	if listed(v.Statement.Audience) {
 		n.Audience, n.Only, n.To = "", "", r.listed(v.Statement.Audience, n.Channels)
 	}

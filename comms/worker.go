@@ -27,6 +27,7 @@ type run struct {
 	n      Notice
 	window chan struct{}
 	host   string // under which its messages are made
+	barred bool   // the rule by which it is said was stopped
 
 	halt     chan struct{} // closed: start nothing more
 	haltOnce sync.Once
@@ -85,6 +86,7 @@ type task struct {
 	key   string
 	d     Delivery
 	known boardDelivery
+	peer  string // whom it is for: see peerOf
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -97,7 +99,15 @@ func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
 		}
 		return // the lease runs out
 	}
-	r.window = o.window[r.n.Lane]
+	if r.window = o.window[r.n.Lane]; r.page.Channel == ChannelWebhook {
+		r.window = o.hooks
+	}
+	if r.barred {
+		if err := r.stopNotice(ctx); err != nil {
+			o.Log.Error("what a stopped rule had to say cannot be stopped", "page", m.ID, "err", err)
+			return // the lease runs out
+		}
+	}
 	if r.n.State == StoppedHere {
 		for _, t := range tasks {
 			o.items <- item{run: r, key: t.key, verdict: t.d.unsent(r.n), attempts: t.d.Attempts}
@@ -127,6 +137,9 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 		if r.n, _, err = notices.Get(tx, r.page.Notice); err != nil {
 			return err
 		}
+		if r.barred, err = r.o.Room.ruleStopped(tx, r.n.Rule); err != nil {
+			return err
+		}
 		fates, err := r.page.fates()
 		if err != nil {
 			return err
@@ -134,7 +147,7 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 		all, err := ofPage(tx, r.page, fates)
 		for _, d := range all {
 			if d.open() {
-				tasks = append(tasks, task{d.key, d.Delivery, d.boardDelivery})
+				tasks = append(tasks, task{d.key, d.Delivery, d.boardDelivery, peerOf(r.page.Channel, d.Address)})
 			}
 		}
 		return err
@@ -202,11 +215,20 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 			defer wg.Done()
 			for t := range feed {
 				r.sendOne(ctx, t, nil)
+				r.o.peers.free(t.peer)
 			}
 		})
 	}
-	for _, t := range tasks {
+	for len(tasks) > 0 {
+		i, ok := r.pick(tasks)
+		if !ok {
+			break
+		}
+		t := tasks[i]
+		copy(tasks[1:i+1], tasks[:i]) // those that were passed over stay in front, and nothing moves when none was
+		tasks = tasks[1:]
 		if !r.token(ctx) {
+			r.o.peers.free(t.peer)
 			r.leave()
 			break
 		}
@@ -214,6 +236,35 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 	}
 	close(feed)
 	wg.Wait()
+}
+
+// pick chooses what is sent next: the first whose domain has a place. When none gets one for a second, the rest of the page is put back, so that
+// other pages have their turn. Not ok: nothing more is to be started.
+func (r *run) pick(tasks []task) (int, bool) {
+	most := r.o.Room.Policy.PerDomain
+	if i := r.o.peers.pick(tasks, most); i >= 0 {
+		return i, true
+	}
+	late := time.NewTimer(pollSlow)
+	defer late.Stop()
+	for {
+		heard := r.o.peers.freed.heard()
+		if i := r.o.peers.pick(tasks, most); i >= 0 {
+			return i, true
+		}
+		select {
+		case <-heard:
+		case <-late.C:
+			r.again(time.Now().Add(pollSlow).UTC())
+			return 0, false
+		case <-r.halt:
+			r.leave()
+			return 0, false
+		case <-r.o.quit:
+			r.leave()
+			return 0, false
+		}
+	}
 }
 
 // token takes a place in the window; not ok: nothing more is to be started.
@@ -264,11 +315,23 @@ func (r *run) attempt(ctx context.Context, t task) (out Outcome) {
 		r.o.metrics.took.WithLabelValues(r.page.Channel).Observe(time.Since(began).Seconds())
 	}()
 	m, err := r.message(ctx, t)
-	if err != nil {
+	switch {
+	case r.page.Channel == ChannelWebhook && fault.Of(err) == fault.NotFound:
+		return Outcome{State: Suppressed, Reason: "the subscription has ended"}
+	case err != nil:
 		r.o.Log.Error("a message cannot be made", "delivery", t.key, "err", err)
 		return Outcome{State: Deferred, Reason: "the message could not be made"}
 	}
 	out = r.ch.Send(ctx, m)
+	if r.page.Channel == ChannelEmail && ctx.Err() == nil {
+		r.o.Room.relays.heard(out, time.Now())
+	}
+	if out.Echoed {
+		if err := r.o.Room.echoed(ctx, r.n.Subscription); err != nil {
+			r.o.Log.Warn("an answer to a challenge cannot be kept", "subscription", r.n.Subscription, "err", err)
+			return Outcome{State: Deferred, Reason: "the answer to the challenge could not be kept"}
+		}
+	}
 	if !r.ch.Live() && (out.State == Sent || out.State == Delivered) {
 		out.State = Written
 	}
@@ -277,7 +340,17 @@ func (r *run) attempt(ctx context.Context, t task) (out Outcome) {
 
 // message is everything that the channel needs; the same delivery gives the same message at every try.
 func (r *run) message(ctx context.Context, t task) (Message, error) {
-	w, err := r.o.wordsFor(ctx, r.page.Notice, r.n, r.page.Channel, t.d.Locale)
+	form := r.page.Channel
+	var hook Subscription
+	var subscription string
+	if form == ChannelWebhook {
+		var err error
+		if subscription, hook, err = r.o.Room.receiver(ctx, r.n, t.key); err != nil {
+			return Message{}, err
+		}
+		form = hook.Channel
+	}
+	w, err := r.o.wordsFor(ctx, r.page.Notice, r.n, form, t.d.Locale)
 	if err != nil {
 		return Message{}, err
 	}
@@ -317,6 +390,9 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	if r.page.Channel == ChannelSMS {
 		m.Valid = room.Policy.SMSValid
 		m.Callback = room.Vendor.URL + "/webhooks/twilio/status?delivery=" + url.QueryEscape(t.key)
+	}
+	if r.page.Channel == ChannelWebhook {
+		return room.toReceiver(m, r.n, subscription, hook)
 	}
 	return m, nil
 }
@@ -383,8 +459,22 @@ func (r *run) watch(ctx context.Context, ending <-chan struct{}) {
 func (r *run) stopped(ctx context.Context) (yes bool) {
 	err := r.o.Room.DB.View(ctx, func(tx *store.Tx) error {
 		n, _, err := notices.Get(tx, r.page.Notice)
-		yes = n.State == StoppedHere
+		if yes = n.State == StoppedHere; yes || err != nil {
+			return err
+		}
+		yes, err = r.o.Room.ruleStopped(tx, n.Rule)
 		return err
 	})
 	return err == nil && yes
+}
+
+// stopNotice stops the notice of the page, and so all its pages.
+func (r *run) stopNotice(ctx context.Context) error {
+	return r.o.Room.DB.Update(ctx, store.Act{}, func(tx *store.Tx) (err error) {
+		if err := r.o.Room.stop(tx, r.page.Notice); err != nil {
+			return err
+		}
+		r.n, _, err = notices.Get(tx, r.page.Notice)
+		return err
+	})
 }

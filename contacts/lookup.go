@@ -384,5 +384,9 @@ func Mask(channel, value string) string {
 	if channel == Email {
 		return MaskEmail(value)
 	}
+	if host, ok := strings.CutPrefix(value, "https://"); ok { // what follows the host is as good as a password
+		host, _, _ = strings.Cut(host, "/")
+		return "https://" + host + "/…"
+	}
 	return MaskPhone(value)
 }

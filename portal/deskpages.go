@@ -130,6 +130,18 @@ func (p *Portal) deskRoutes() []route {
 		}},
 		{method: "GET", path: "/desk/incidents/:id/sites", page: true, right: auth.IncidentRead, do: (*call).siteList},
 		{method: "GET", path: "/desk/updates/:id/deliveries", page: true, right: auth.UpdateRead, do: (*call).deliveryList},
+		{method: "GET", path: "/desk/updates/:id/texts", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.insteadPage(nil) }},
+		{method: "POST", path: "/desk/updates/:id/texts", page: true, right: auth.UpdatePublish, do: func(k *call) error {
+			_, err := p.Comms.AskTexts(k.UserContext(), k.person.ID, k.Params("id"))
+			return k.insteadPage(err)
+		}},
+		{method: "POST", path: "/desk/updates/:id/texts/approve", page: true, right: auth.UpdateApprove, do: func(k *call) error {
+			err := p.Gate.MayApprove(k.UserContext(), k.person)
+			if err == nil {
+				_, err = p.Comms.ApproveTexts(k.UserContext(), k.person.ID, k.Params("id"))
+			}
+			return k.insteadPage(err)
+		}},
 		{method: "POST", path: "/desk/incidents/:id/first-notice", page: true, right: auth.NoticeFirst, do: (*call).firstNotice},
 		{method: "GET", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.editor(200, k.Params("id"), k.Query("update"), nil, nil) }},
 		{method: "POST", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateWrite, do: (*call).saveDraft},
@@ -357,6 +369,7 @@ type roomView struct {
 	Updates   []updateAnswer
 	Told      *updateAnswer // the newest published one
 	Reach     *comms.Reach
+	MailDown  *time.Time // since when no relay takes mail; nil: it goes
 	Log       []entryAnswer
 	Waiting   int // new tickets in this incident's queue
 	Seats     []seatAnswer
@@ -372,6 +385,17 @@ func (v roomView) Untold() int {
 		return 0
 	}
 	return v.Reach.UnreachedTotal
+}
+
+// MailWaits is how many people's mail of the newest update waits while no relay takes any; 0: they need no text instead.
+func (v roomView) MailWaits() (n int) {
+	if v.MailDown == nil || v.Reach == nil || v.Reach.Stopped != "" || v.Reach.ByChannel[comms.ChannelSMS] != nil {
+		return 0
+	}
+	for _, s := range []comms.State{comms.Queued, comms.Sending, comms.Deferred} {
+		n += v.Reach.ByChannel[comms.ChannelEmail][s]
+	}
+	return n
 }
 
 // Stoppable says whether something of the newest update is unsent that the reader may stop.
@@ -411,7 +435,7 @@ func (k *call) roomView() (roomView, error) {
 		if err != nil {
 			return v, err
 		}
-		v.Reach = &reach
+		v.Reach, v.MailDown = &reach, k.p.Comms.MailDown()
 	}
 	if v.Streams, err = k.streams(rec.Value); err != nil {
 		return v, err
@@ -532,6 +556,44 @@ func (k *call) deliveryList() error {
 		v.All[i].Address = maskAddress(v.All[i].Channel, v.All[i].Address)
 	}
 	return k.p.render(k.Ctx, 200, "desk_deliveries", v)
+}
+
+// insteadView is the offer to text those who wait for mail.
+type insteadView struct {
+	shell
+	Update updateAnswer
+	Offer  comms.Instead
+	Asked  string // the name of who asked for it
+}
+
+// insteadPage shows the offer, and why what was pressed is not done.
+func (k *call) insteadPage(refused error) error {
+	if k.Method() == fiber.MethodPost && refused == nil {
+		return k.Redirect("/desk/updates/"+k.Params("id")+"/texts", fiber.StatusSeeOther)
+	}
+	ctx, id := k.UserContext(), k.Params("id")
+	rec, _, err := k.p.Comms.Update(ctx, id)
+	if err != nil {
+		return err
+	}
+	v := insteadView{shell: k.shell("desk.instead"), Update: updateOf(rec, nil)}
+	v.Title = v.Words.T("desk.instead.title", rec.Value.Number)
+	status := fiber.StatusOK
+	if v.Offer, err = k.p.Comms.Instead(ctx, id); err != nil {
+		refused = err
+	}
+	if v.Offer.AskedBy != "" {
+		name, err := k.names()
+		if err != nil {
+			return err
+		}
+		v.Asked = name(v.Offer.AskedBy)
+	}
+	if refused != nil {
+		status = problemOf(refused).Status
+		v.refused(refused)
+	}
+	return k.p.render(k.Ctx, status, "desk_instead", v)
 }
 
 func (k *call) ticketPage(status int, refused error) error {

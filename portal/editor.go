@@ -98,7 +98,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 	if err != nil {
 		return err
 	}
-	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket"}, Locales: tongues(k.p.Words.Catalog("en"), templates.Locales())}
+	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket", "webhook"}, Locales: tongues(k.p.Words.Catalog("en"), templates.Locales())}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
 	}

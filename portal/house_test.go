@@ -383,10 +383,13 @@ func (c tray) Send(ctx context.Context, m comms.Message) comms.Outcome {
 }
 
 // send runs the outbox until the test ends.
-func (h *house) send() *sent {
+func (h *house) send(more ...comms.Channel) *sent {
 	h.Helper()
 	s := &sent{h.TB, make(chan comms.Message)}
 	outbox := &comms.Outbox{Room: h.Comms, Channels: map[string]comms.Channel{"email": tray{"email", s}, "sms": tray{"sms", s}}, Log: h.Portal.Log, Holder: "test"}
+	for _, c := range more {
+		outbox.Channels[c.Name()] = c
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- outbox.Run(ctx) }()

@@ -31,7 +31,18 @@ type subscribeView struct {
 	Saved   bool
 	Ended   bool
 	Old     bool // the link opens nothing any more
+
+	Hook   *comms.Hook // of a webhook
+	Secret string      // shown this once; "": it is not
+	Tested bool
+	Owner  string
 }
+
+// Signed says whether what is posted to the webhook is for a program, which checks the signature.
+func (v subscribeView) Signed() bool { return v.Hook != nil && v.In.Channel == comms.ChannelWebhook }
+
+// Hooks says whether webhooks are offered.
+func (v subscribeView) Hooks() bool { return slices.Contains(v.Channels, comms.ChannelWebhook) }
 
 // Chosen says whether a component is ticked.
 func (v subscribeView) Chosen(id string) bool { return slices.Contains(v.In.Components, id) }
@@ -57,7 +68,9 @@ func (p *Portal) subscriptionRoutes() []route {
 			return k.subscribePage(200, subscribeView{Incident: k.Query("incident")})
 		}},
 		{method: "POST", path: "/subscribe", form: true, do: (*call).subscribe},
-		{method: "GET", path: "/s/:token", do: func(k *call) error { return k.subscriptionPage(200, subscribeView{Saved: k.Query("did") == "saved"}) }},
+		{method: "GET", path: "/s/:token", do: func(k *call) error {
+			return k.subscriptionPage(200, subscribeView{Saved: k.Query("did") == "saved", Tested: k.Query("did") == "tested"})
+		}},
 		{method: "POST", path: "/s/:token", form: true, do: (*call).keepSubscription},
 		{method: "GET", path: "/s/:token/stop", do: func(k *call) error { return k.Redirect("/s/"+k.Params("token"), fiber.StatusSeeOther) }},
 		// Mail programs post here for their users (RFC 8058), many from one address, so no source is slowed: the token is the limit.
@@ -97,7 +110,11 @@ func (k *call) subscribe() error {
 	case errors.As(err, &e) && e.Kind == fault.Invalid:
 		v.Errors = map[string]string{}
 		for _, f := range e.Fields {
-			v.Errors[f.Field] = k.p.Words.Catalog(k.p.locale(k.Ctx)).T("confirm.error.address")
+			wrong := "confirm.error.address"
+			if in.Channel != comms.ChannelEmail && in.Channel != comms.ChannelSMS {
+				wrong = "subscribe.error_hook"
+			}
+			v.Errors[f.Field] = k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)
 		}
 		return k.subscribePage(fiber.StatusUnprocessableEntity, v)
 	case err != nil:
@@ -131,6 +148,9 @@ func (k *call) subscriptionPage(status int, v subscribeView) error {
 		s := rec.Value
 		v.Address, v.On = contacts.Mask(s.Channel, s.Address), !s.ConfirmedAt.IsZero()
 		v.In = comms.Subscribe{Channel: s.Channel, Locale: s.Locale, Components: s.Components}
+		if v.Hook = s.Hook; s.Hook != nil && v.Errors == nil {
+			v.Owner = s.Hook.Owner
+		}
 		if k.Query("lang") == "" {
 			locale = s.Locale
 		}
@@ -153,18 +173,37 @@ func (k *call) keepSubscription() error {
 	if !ok {
 		return k.subscriptionPage(200, subscribeView{})
 	}
-	if k.FormValue("act") == "end" {
-		if err := k.p.Comms.EndSubscription(k.UserContext(), subject); err != nil {
+	ctx := k.UserContext()
+	var err error
+	v := subscribeView{}
+	switch k.FormValue("act") {
+	case "end":
+		if err := k.p.Comms.EndSubscription(ctx, subject); err != nil {
 			return err
 		}
 		return k.subscriptionPage(200, subscribeView{Ended: true})
+	case "secret":
+		v.Secret, err = k.p.Comms.NewSecret(ctx, subject)
+	case "test":
+		if err = k.p.Comms.TestSubscription(ctx, subject); err == nil {
+			return k.Redirect("/s/"+token+"?did=tested", fiber.StatusSeeOther)
+		}
+	default:
+		v.Owner = k.FormValue("owner")
+		err = k.p.Comms.KeepSubscription(ctx, subject, comms.Wanted{Locale: k.FormValue("locale"), Components: k.ticked("components"), Incident: k.FormValue("incident"), Owner: v.Owner})
+		if err == nil {
+			return k.Redirect("/s/"+token+"?did=saved", fiber.StatusSeeOther)
+		}
 	}
-	err := k.p.Comms.KeepSubscription(k.UserContext(), subject, comms.Wanted{Locale: k.FormValue("locale"), Components: k.ticked("components"), Incident: k.FormValue("incident")})
-	switch fault.Of(err) {
-	case "":
-		return k.Redirect("/s/"+token+"?did=saved", fiber.StatusSeeOther)
-	case fault.NotFound:
+	var e *fault.Error
+	switch {
+	case err == nil: // a secret is shown by the answer to the press, which nobody sees a second time
+		return k.subscriptionPage(200, v)
+	case fault.Of(err) == fault.NotFound:
 		return k.subscriptionPage(200, subscribeView{})
+	case errors.As(err, &e) && len(e.Fields) == 1 && e.Fields[0].Field == "owner":
+		v.Errors = map[string]string{"owner": k.p.Words.Catalog(k.p.locale(k.Ctx)).T("confirm.error.address")}
+		return k.subscriptionPage(fiber.StatusUnprocessableEntity, v)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -444,4 +445,49 @@ func TestAReplayNamesWhereItIs(t *testing.T) {
 	if got := first.Header.Get("Location"); got != "/api/v1/incidents/"+first.text("id") {
 		t.Errorf("Location: %q", got)
 	}
+}
+
+// mute is a mail channel that no relay takes anything of.
+type mute struct{ tray }
+
+func (mute) Send(context.Context, comms.Message) comms.Outcome {
+	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: refused", Down: true}
+}
+
+// While no relay takes mail the board offers texts to those who wait, with number, cost and duration; one person asks, and a second one says yes.
+func TestTextsInPlaceOfMailTakeTwoPeople(t *testing.T) {
+	h := open(t)
+	h.Comms.Policy.MailDown, h.Comms.Policy.Texting = time.Nanosecond, comms.Texting{Price: 0.05, Currency: "EUR", Rate: 1}
+	incident := h.world()
+	u := h.draft(incident, h.statement(func(s map[string]any) { s["channels"] = []string{"email", "page"} }))
+	path := "/api/v1/updates/" + u.ID
+	h.get(auth.Auditor, path+"/texts").want(409)
+	h.post(auth.Approver, path+"/approve", nil).want(200)
+	sent := h.send(mute{tray{name: "email"}})
+	h.post(auth.Comms, path+"/publish", map[string]any{}).want(200)
+	h.settled(path, func(r comms.Reach) bool { return r.ByChannel["email"][comms.Deferred] == 3 })
+	board := string(h.staffPage(auth.Comms, "/desk/incidents/"+incident).want(200).body)
+	for _, part := range []string{`id="mail-down"`, "mail waits: 3", "/desk/updates/" + u.ID + "/texts"} {
+		if !strings.Contains(board, part) {
+			t.Errorf("the board lacks %s", part)
+		}
+	}
+	h.staffPage(auth.Comms, "/desk/updates/"+u.ID+"/texts").want(200).says("Ask for it", "EUR", "Of them with a phone").silent("Yes, text them now")
+	h.post(auth.Approver, path+"/texts/approve", nil).want(409)
+	var o comms.Instead
+	h.post(auth.Comms, path+"/texts", nil).want(200).into(&o)
+	if o.Waiting != 3 || o.People != 1 || o.Segments < 1 || o.Cost == "" || o.Begun {
+		t.Errorf("%+v", o)
+	}
+	h.staffPage(auth.Approver, "/desk/updates/"+u.ID+"/texts").want(200).says("Yes, text them now", "has asked for it").silent("Ask for it")
+	h.post(auth.Approver, path+"/texts/approve", nil).want(200)
+	if m := sent.next(); m.To != "+12025550101" || !strings.Contains(m.Text, "A script deleted sites") {
+		t.Errorf("told: %+v", m)
+	}
+	r := h.settled(path, func(r comms.Reach) bool { return r.ByChannel["sms"][comms.Sent] == 1 })
+	if r.ByChannel["email"][comms.Suppressed] != 1 || r.ByChannel["email"][comms.Deferred] != 2 || r.States[comms.Sent] != 1 || r.States[comms.Deferred] != 2 {
+		t.Errorf("%+v", r)
+	}
+	h.staffPage(auth.Comms, "/desk/updates/"+u.ID+"/texts").want(200).says("it is under way")
+	h.post(auth.Approver, path+"/texts/approve", nil).want(409)
 }

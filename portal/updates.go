@@ -271,6 +271,30 @@ func (p *Portal) updateRoutes() []route {
 			return k.reach()
 		}},
 		{method: "GET", path: base + "/:id/reach", right: auth.UpdateRead, tag: "updates", summary: "who has been told, who has not, and why", answer: comms.Reach{}, do: (*call).reach},
+		{method: "GET", path: base + "/:id/texts", right: auth.UpdateRead, tag: "updates", summary: "who waits for mail while no relay takes any, and what it takes to text them instead", answer: comms.Instead{}, do: func(k *call) error {
+			o, err := p.Comms.Instead(k.UserContext(), k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, o)
+		}},
+		{method: "POST", path: base + "/:id/texts", right: auth.UpdatePublish, tag: "updates", summary: "ask that those who wait for mail be told by text instead", body: struct{}{}, answer: comms.Instead{}, do: func(k *call) error {
+			o, err := p.Comms.AskTexts(k.UserContext(), k.person.ID, k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, o)
+		}},
+		{method: "POST", path: base + "/:id/texts/approve", right: auth.UpdateApprove, tag: "updates", summary: "say yes to it as a second person: exactly those who still wait are told by text, and their mail ends", body: struct{}{}, answer: comms.Instead{}, do: func(k *call) error {
+			if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
+				return err
+			}
+			o, err := p.Comms.ApproveTexts(k.UserContext(), k.person.ID, k.Params("id"))
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, o)
+		}},
 		{method: "GET", path: base + "/:id/deliveries", right: auth.UpdateRead, tag: "updates", summary: "each delivery with its outcome", query: []string{"state", "channel", "after", "limit"}, answer: list[comms.Told]{}, do: func(k *call) error {
 			limit, err := limitParam(k.Ctx)
 			if err != nil {

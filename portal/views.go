@@ -219,6 +219,7 @@ var logForms = map[string]*regexp.Regexp{
 	"went_on": regexp.MustCompile(`^update (\d+)$`), "stopped": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
 	"frozen": regexp.MustCompile(`(?s)^(.*)$`), "thawed": regexp.MustCompile(`(?s)^(.*)$`),
 	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
+	"texts_asked": regexp.MustCompile(`^update (\d+),`), "texts_approved": regexp.MustCompile(`^update (\d+),`),
 	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
 	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),

@@ -197,6 +197,9 @@ func TestGoldens(t *testing.T) {
 			keep(t, s.name+"."+locale+".txt", everyChannel(t, locale, s))
 		}
 		keep(t, "messages."+locale+".txt", everyMessage(t, locale))
+		if slices.Contains(StaffLocales(), locale) || locale == "de" {
+			keep(t, "chat."+locale+".txt", everyChat(t, locale))
+		}
 	}
 }
 
@@ -281,6 +284,8 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgMaintenance, Planned{Title: "Database upgrade", Lines: []string{"Pages cannot be edited."}, Components: "Wiki", From: april(20, 2, 0), Until: april(20, 4, 0), What: "cancelled", Reason: "It is not needed any more.", URL: "https://status.acme.example/#m-k3v9x0q2m7ab"}},
 		{MsgSubscribe, Subscribe{URL: "https://status.acme.example/s/01h455vb4pex5vsknk084sn02q.AbCdEfGhIjKlMnOpQrStUv"}},
 		{MsgSubscribe, Subscribe{URL: "https://status.acme.example/s/01h455vb4pex5vsknk084sn02q.AbCdEfGhIjKlMnOpQrStUv", On: true}},
+		{MsgSubscribe, Subscribe{URL: "https://status.acme.example/s/x", On: true, Test: true}},
+		{MsgSubscribe, Subscribe{URL: "https://status.acme.example/s/x", On: true, Paused: true}},
 		{MsgDeadline, DeadlineNotice{What: "next_update", Of: "Customer sites deleted", Since: april(5, 10, 0), URL: url, Rung: 2}},
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1}},
 		{MsgDeadline, DeadlineNotice{What: "second_reading", URL: url}},

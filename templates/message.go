@@ -129,6 +129,9 @@ const (
 type Subscribe struct {
 	URL string `json:"url"` // of the page on which it is confirmed, changed and ended
 	On  bool   `json:"on"`  // it is subscribed already, and only the page was asked for
+
+	Test   bool `json:"test,omitempty"`   // it shows that messages arrive
+	Paused bool `json:"paused,omitempty"` // to a webhook's owner: nothing is sent there any more
 }
 
 // Planned tells subscribers of work that is planned, or of what became of the plan.
@@ -196,7 +199,7 @@ type Block struct {
 	Items []Phrase
 }
 
-// Message renders a message that is no update, for "email" or "sms". The data is the struct that belongs to the name, a pointer to it, or its JSON.
+// Message renders a message that is no update, for "email", "sms", "slack" or "teams". The data is the struct that belongs to the name, a pointer to it, or its JSON.
 func (s *Set) Message(channel, name, locale string, data any, v Vendor) (Rendered, error) {
 	if locale = s.Match(locale); slices.Contains(staffMessages, name) {
 		locale = s.MatchStaff(locale)
@@ -218,6 +221,8 @@ func (s *Set) message(channel, name, locale string, data any, v Vendor) (Rendere
 	switch channel {
 	case Email:
 		return l.mail(name, letter)
+	case Slack, Teams:
+		return l.chat(channel, name, letter)
 	case SMS:
 		text, err := l.part(name, "sms", letter)
 		if err != nil {

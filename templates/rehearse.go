@@ -14,7 +14,7 @@ func (s *Set) rehearse(sum io.Writer) error {
 	vendor := Vendor{Name: "Acme", URL: "https://status.acme.example", Support: "https://status.acme.example/support", Phone: "+12025550100", Zone: "Asia/Tokyo"}
 	for _, locale := range locales {
 		for i, u := range sampleUpdates() {
-			for _, channel := range []string{Email, SMS, OnPage, Tickets, Media} {
+			for _, channel := range []string{Email, SMS, OnPage, Tickets, Media, Slack, Teams} {
 				r, err := s.Update(channel, locale, u, vendor)
 				if err != nil {
 					return err
@@ -29,7 +29,7 @@ func (s *Set) rehearse(sum io.Writer) error {
 			if slices.Contains(staffMessages, name) && !slices.Contains(staffLocales, locale) {
 				continue
 			}
-			for _, channel := range []string{Email, SMS} {
+			for _, channel := range []string{Email, SMS, Slack, Teams} {
 				r, err := s.Message(channel, name, locale, sampleMessage(name), vendor)
 				if err != nil {
 					return err

@@ -19,12 +19,14 @@ const (
 	Tickets = "ticket" // plain text for a ticket's conversation
 	Media   = "media"  // a statement to the press, which a person sends
 	Social  = "social" // a post that a person puts on a social network
+	Slack   = "slack"  // JSON for an incoming webhook of Slack, or of what understands its blocks
+	Teams   = "teams"  // JSON for an incoming webhook or workflow of Microsoft Teams
 )
 
 // Rendered is a message complete for its channel. What a channel has no use for is empty.
 type Rendered struct {
 	Subject  string `json:"subject"`  // e-mail: one line, the same for every update of an incident, so that they form one thread
-	Text     string `json:"text"`     // e-mail's text part in 72 columns, a ticket's text, or the whole SMS
+	Text     string `json:"text"`     // e-mail's text part in 72 columns, a ticket's text, the whole SMS, or the JSON of a chat
 	HTML     string `json:"html"`     // e-mail's HTML part, or the page's fragment
 	Segments int    `json:"segments"` // of an SMS; at most 3
 
@@ -107,6 +109,8 @@ func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err
 		r.Text, err = l.run(updateTicket, sheet)
 	case Media:
 		r.Text, err = l.run(updateMedia, sheet)
+	case Slack, Teams:
+		r.Text, err = sheet.chat(w).encode(channel)
 	case SMS:
 		r.Text, r.Left, err = w.sms()
 		r.Segments, _ = Segments(r.Text)

@@ -159,7 +159,7 @@ func demoHouse(ctx context.Context, e env, dir string, change func(*config)) (*h
 	} {
 		cfg.values[name] = value
 	}
-	cfg.policy.Comms.Workers = 2
+	cfg.policy.Comms.Workers, cfg.policy.Comms.Subscribe.Hooks = 2, 0
 	if change != nil {
 		change(&cfg)
 	}

@@ -17,6 +17,7 @@ import (
 	"lifeline/comms"
 	"lifeline/comms/email"
 	"lifeline/comms/sms"
+	"lifeline/comms/webhook"
 	"lifeline/contacts"
 	"lifeline/portal"
 	"lifeline/portal/auth"
@@ -175,6 +176,7 @@ func (h *house) wire(keyDir string) error {
 	h.comms.SignSites = key.SignLink
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
 	h.press = &page.Press{Words: h.words, Vendor: vendor, Dir: h.cfg.pageDir(), Log: h.log, Sign: key.SignPage, Look: h.cfg.look}
+	h.comms.Payload = h.press.Payload
 	h.page = &page.Server{Live: &page.Live{}}
 	bucket, err := h.cfg.pageBucket()
 	if err != nil {
@@ -223,6 +225,9 @@ func (h *house) openChannels() error {
 				Status: sms.Status, Inbound: sms.Inbound, Answer: sms.Answer,
 			}
 		}
+	}
+	if p := h.cfg.policy.Comms.Subscribe; p.Hooks > 0 {
+		h.channels[comms.ChannelWebhook] = webhook.Open(webhook.Config{Ports: p.Ports, Log: h.log}) // without LIFELINE_ALLOW: strangers name where these go
 	}
 	h.openInbox()
 	h.comms.Asking = h.asking()

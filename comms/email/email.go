@@ -211,7 +211,7 @@ func (m *Mailer) deliver(ctx context.Context, env envelope, wire []byte) comms.O
 			if refused.reason != "" {
 				troubles = append(troubles, refused.reason)
 			}
-			return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: refused.wait}
+			return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: refused.wait, Down: true}
 		}
 		res := m.attempt(ctx, s, env, wire)
 		again := m.pool.release(s, res)

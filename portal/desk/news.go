@@ -203,7 +203,7 @@ func (l *newsletter) send(tx *store.Tx) error {
 	}
 	for _, data := range texts {
 		for part := range slices.Chunk(same[data], mostBack) {
-			if _, err := l.d.Comms.Tell(tx, comms.Notice{Lane: comms.LaneDirect, Name: templates.MsgSiteNews, Channels: []string{contacts.Email, contacts.SMS}, To: part, Data: []byte(data)}); err != nil {
+			if _, err := l.d.Comms.Tell(tx, comms.Notice{Lane: comms.LaneDirect, Name: templates.MsgSiteNews, Channels: []string{contacts.Email, contacts.SMS}, To: part, Data: []byte(data), Rule: comms.RuleSite}); err != nil {
 				return err
 			}
 		}

@@ -80,16 +80,20 @@ func factsOf(in comms.PublicIncident, v templates.Vendor) factsIncident {
 		Category: in.Category, Course: append([]comms.CoursePoint{}, in.Course...), Promises: append([]comms.Promised{}, in.Promises...),
 	}
 	for _, u := range in.Updates {
-		s := u.Statement
-		s.Scope.Products, s.Scope.Regions = present(s.Scope.Products), present(s.Scope.Regions)
-		s.Known, s.Unknown, s.Doing = present(s.Known), present(s.Unknown), present(s.Doing)
-		s.Channels, s.Locales = present(s.Channels), present(s.Locales)
-		out.Updates = append(out.Updates, factsUpdate{
-			ID: u.ID, Number: u.Number, At: u.At.UTC(), Statement: s, Restored: u.Restored, Before: u.Before, Cohorts: append([]templates.CohortLoss{}, u.Cohorts...), Security: u.Security, Pinned: present(u.Pinned),
-			Unread: u.Unread, FirstWord: u.FirstWord, Corrects: u.Corrects, Retracted: u.Retracted, Drill: u.Drill,
-		})
+		out.Updates = append(out.Updates, factsUpdateOf(u))
 	}
 	return out
+}
+
+func factsUpdateOf(u templates.Update) factsUpdate {
+	s := u.Statement
+	s.Scope.Products, s.Scope.Regions = present(s.Scope.Products), present(s.Scope.Regions)
+	s.Known, s.Unknown, s.Doing = present(s.Known), present(s.Unknown), present(s.Doing)
+	s.Channels, s.Locales = present(s.Channels), present(s.Locales)
+	return factsUpdate{
+		ID: u.ID, Number: u.Number, At: u.At.UTC(), Statement: s, Restored: u.Restored, Before: u.Before, Cohorts: append([]templates.CohortLoss{}, u.Cohorts...), Security: u.Security, Pinned: present(u.Pinned),
+		Unread: u.Unread, FirstWord: u.FirstWord, Corrects: u.Corrects, Retracted: u.Retracted, Drill: u.Drill,
+	}
 }
 
 // present makes a missing list an empty one: a list is never omitted.

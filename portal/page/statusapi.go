@@ -140,7 +140,7 @@ const mostIncidents = 50
 // statusAnswers makes every /api/v2/ document by its path. bodies are the updates' texts by id, in the default language.
 func (r *printing) statusAnswers(t tongue, bodies map[string]string) map[string]any {
 	p, v := r.public, r.press.Vendor
-	page := statusPage{ID: shortID("page", v.Name), Name: v.Name, URL: strings.TrimSuffix(v.URL, "/"), TimeZone: "Etc/UTC", UpdatedAt: statusTime(lastWord(p))}
+	page := statusPage{ID: pageIDOf(v), Name: v.Name, URL: strings.TrimSuffix(v.URL, "/"), TimeZone: "Etc/UTC", UpdatedAt: statusTime(lastWord(p))}
 	components := statusComponents(p, page.ID)
 	incidents := make([]statusIncident, 0, len(p.Incidents))
 	unresolved := []statusIncident{}
@@ -170,6 +170,9 @@ func (r *printing) statusAnswers(t tongue, bodies map[string]string) map[string]
 		"/api/v2/scheduled-maintenances/active.json":   maintenancesAnswer{page, of("in_progress", "verifying")},
 	}
 }
+
+// pageIDOf is the page's id, which stays while the vendor keeps its name.
+func pageIDOf(v templates.Vendor) string { return shortID("page", v.Name) }
 
 // statusComponents lists every component, each group object before its members.
 func statusComponents(p comms.Public, pageID string) []statusComponent {
