@@ -44,6 +44,7 @@ type Policy struct {
 	PointStandard time.Duration            `yaml:"point_standard" json:"point_standard"` // a restore point that lies further back before the loss is older than the standard
 	Texting       Texting                  `yaml:"texting" json:"texting"`               // what an SMS costs, and how fast it goes
 	Targets       map[string]Target        `yaml:"targets" json:"targets"`               // by tier, T0 to T3: how soon a service is back, and how much it may lose
+	Thresholds    map[string]Threshold     `yaml:"thresholds" json:"thresholds"`         // by name: which of our own figures page whoever is on duty
 	BatchMost     int                      `yaml:"batch_most" json:"batch_most"`         // sites in one batch
 	Playbooks     map[string][]string      `yaml:"playbooks" json:"playbooks"`           // by category, and "default": the playbooks with which a grave incident begins
 	Checklists    map[string][]Item        `yaml:"checklists" json:"checklists"`         // what a list of that name is until somebody publishes it
@@ -142,6 +143,7 @@ func DefaultPolicy() Policy {
 		BatchMost:     60,
 		PointStandard: 5 * time.Minute,
 		Targets:       defaultTargets(),
+		Thresholds:    defaultThresholds(),
 		Automatic:     defaultAutomatic(),
 		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day, Hooks: 500, Ports: []int{443}, PerHost: 200, PauseAfter: 5, PauseOver: 3 * day},
 		Playbooks:     defaultPlaybooks(),
@@ -244,7 +246,7 @@ func (p Policy) Check() error {
 		f = ladder.bad(f, "comms.ladders."+bounded(what))
 	}
 	f = p.OnDuty.bad(f, "comms.on_duty")
-	f = p.badTargets(p.badComponents(f))
+	f = p.badThresholds(p.badTargets(p.badComponents(f)))
 	if len(f) > 0 {
 		slices.SortStableFunc(f, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
 		return fault.BadFields(f...)

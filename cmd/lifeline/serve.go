@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 
+	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal"
 	"lifeline/portal/page"
@@ -180,6 +181,13 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
 	run("duties", func() { _ = h.comms.RunDuties(work) })
+	if !h.demo {
+		run("thresholds", func() {
+			look := time.NewTicker(comms.WatchEvery)
+			defer look.Stop()
+			(&comms.Watch{Room: h.comms, Gather: h.metrics}).Run(work, look.C)
+		})
+	}
 	run("file checks", func() { h.desk.RunChecks(work, h.outbox.Holder) })
 	run("imports", func() { h.portal.RunImports(work) })
 	run("changes", func() { h.goOn(work) })
