@@ -60,6 +60,11 @@ var lost = []string{
 	"isgone", "aregone", "disappeared", "vanished", "wasdeleted", "beendeleted", "weredeleted", "sitenotfound", "cantaccess", "cannotaccess", "cantopen", "cannotopen",
 	"lostaccess", "cantlogin", "cannotlogin", "isdown", "notreachable",
 	"不见了", "消失了", "被删除", "无法访问", "打不开", "无法登录", "登不上",
+	"istweg", "sindweg", "verschwunden", "gelöscht", "nichterreichbar", "keinzugriff", "keinenzugriff", "nichtanmelden", "nichteinloggen",
+	"adisparu", "ontdisparu", "supprimé", "inaccessible", "plusaccès", "pasaccéder", "pasmeconnecter", "plusmeconnecter",
+	"hadesaparecido", "handesaparecido", "hasidoborrad", "hasidoeliminad", "nopuedoacceder", "nopodemosacceder", "nopuedoentrar", "nopuedoiniciarsesión",
+	"sumiu", "sumiram", "desapareceu", "foiapagad", "foiexcluíd", "nãoconsigoacessar", "nãoconsigoentrar", "foradoar",
+	"사라졌", "삭제되", "삭제됐", "접속이안", "접속할수없", "접근할수없", "열리지않", "로그인할수없", "로그인이안",
 	"消えた", "消えて", "消えま", "削除され", "アクセスできな", "アクセスでき", "開けな", "開けませ", "ログインできな", "ログインできませ",
 }
 

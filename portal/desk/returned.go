@@ -77,6 +77,8 @@ func LocaleOf(words string) string {
 	switch {
 	case kana:
 		return "ja"
+	case strings.ContainsFunc(words, func(r rune) bool { return unicode.Is(unicode.Hangul, r) }): // who writes Korean may write some Han among it
+		return "ko"
 	case strings.ContainsFunc(words, func(r rune) bool { return unicode.Is(unicode.Han, r) }):
 		return "zh-CN"
 	}
