@@ -54,7 +54,8 @@ var better = [fieldCount]uint8{inAccount: 9, inDomain: 8, inSite: 7, inSiteURL: 
 
 // Search finds accounts by what people remember of them: any id of theirs, of their sites or contacts, e-mail addresses and domains, phones
 // and the ends of phones, names, former names, site addresses, invoices and old ticket numbers. Words may come in any order, be cut short, lack
-// their accents, or have a typo (two, from eight letters on, behind a right first letter). Exact ids and addresses come first, then
+// their accents, or have a typo (two, from eight letters on, behind a right first letter; a wrong sign in a
+// Chinese or Japanese name of four signs or more). Exact ids and addresses come first, then
 // whole names, then beginnings, then, when no whole word was met, what is only similar; among equals the more urgent tier. An account is listed once. It says why, never
 // an address.
 func (b *Book) Search(ctx context.Context, q string, limit int) (found Found, err error) {
@@ -318,6 +319,8 @@ type finder struct {
 	docs     [][]uint8 // by segment and document: the words that matched
 	marked   [][]uint32
 	want     uint8 // the words that a hit has to have
+	loose    uint8 // of them, pairs of signs: a wrong sign spoils up to two of a name
+	slack    int   // so many of those a hit may lack
 	best     uint8
 	cut      bool     // not everything was looked at
 	open     []uint64 // a bit for each account that has all the words so far: most of a common word's are told by it alone
@@ -330,7 +333,7 @@ func (ix *index) finder(s *sight) *finder {
 	if f == nil {
 		f = &finder{}
 	}
-	f.sight, f.want, f.best, f.cut = s, 0, 0, false
+	f.sight, f.want, f.best, f.cut, f.loose, f.slack = s, 0, 0, false, 0, 0
 	if n := len(s.register) * registerPage; len(f.mentions) < n {
 		f.mentions, f.open, f.next = make([]mention, n), make([]uint64, n/64), make([]uint64, n/64)
 	}
@@ -425,6 +428,9 @@ func (f *finder) words(all []string, typos bool) {
 		edits = 1
 	}
 	f.want = 1<<len(all) - 1
+	if typos {
+		f.loose, f.slack = f.sight.pairs(all)
+	}
 	for i, word := range all {
 		left := mostPosts
 		if i > 0 {
@@ -445,10 +451,36 @@ func (f *finder) words(all []string, typos bool) {
 				f.word(s.segment, i, f.sight.segments[s.segment].postings(s.term, s.term+1), asTypo-10*(s.edits-1), &left)
 			}
 		}
-		if f.open, f.next = f.next, f.open; !slices.ContainsFunc(f.open, func(some uint64) bool { return some > 0 }) {
+		if f.open, f.next = f.next, f.open; f.slack == 0 && !slices.ContainsFunc(f.open, func(some uint64) bool { return some > 0 }) {
 			return // nobody has all words
 		}
 	}
+}
+
+// pairs says which words are pairs of signs of a script without spaces, a bit each, and how many of them a wrong sign may spoil: two, if it stands within the
+// name; so that two are left to tell by. What half of all companies are called, such as the pairs of a legal form, tells nobody.
+func (s *sight) pairs(all []string) (which uint8, slack int) {
+	size, tell := 0, 0
+	for _, seg := range s.segments {
+		size += seg.size()
+	}
+	for i, word := range all {
+		if first, n := utf8.DecodeRuneInString(word); bigrammed(first) && n < len(word) {
+			which |= 1 << i
+			if s.common(word) <= max(mostSharers, size/100) {
+				tell++
+			}
+		}
+	}
+	return which, max(0, min(2, tell-2))
+}
+
+// lacks says that an account has too few of the words so far to be a hit.
+func (f *finder) lacks(account uint32, word int) bool {
+	if f.slack == 0 {
+		return word > 0 && f.open[account/64]>>(account%64)&1 == 0
+	}
+	return bits.OnesCount8(f.mentions[account].words) < word-f.slack
 }
 
 func (f *finder) word(segment, word int, posts []uint32, score int, left *int) {
@@ -459,7 +491,7 @@ func (f *finder) word(segment, word int, posts []uint32, score int, left *int) {
 			continue
 		}
 		account := seg.accounts[doc]
-		if word > 0 && f.open[account/64]>>(account%64)&1 == 0 || seg.isDead(doc) {
+		if f.lacks(account, word) || seg.isDead(doc) {
 			continue // lacks a rarer word, or is gone
 		}
 		f.next[account/64] |= 1 << (account % 64)
@@ -483,8 +515,11 @@ func (f *finder) word(segment, word int, posts []uint32, score int, left *int) {
 // total is the score of an account, 0 when it is no hit.
 func (f *finder) total(t *mention) int {
 	best := int(t.direct)
-	if f.want == 0 || t.words != f.want {
+	if f.want == 0 {
 		return best
+	}
+	if t.words != f.want {
+		return max(best, f.nearly(t))
 	}
 	worst := 255
 	for i := range bits.OnesCount8(f.want) {
@@ -494,6 +529,15 @@ func (f *finder) total(t *mention) int {
 		worst += sameRecord
 	}
 	return max(best, worst)
+}
+
+// nearly is the score of an account that has most pairs of signs of a name in one record, and every other word; 0 when it is no hit.
+func (f *finder) nearly(t *mention) int {
+	missing := f.want &^ (t.bits & t.words)
+	if n := bits.OnesCount8(missing); missing&^f.loose == 0 && n <= f.slack && t.direct == 0 {
+		return asTypo - 10*(n-1)
+	}
+	return 0
 }
 
 func (f *finder) bestTotal() (best int) {

@@ -70,6 +70,14 @@ func TestSearchFindsWhatPeopleRemember(t *testing.T) {
 		"ｶｽﾀﾏｰ":                          "A-5 site",        // half width
 		"山田":                             "A-5 contact",     //
 		"云计算":                            "A-6 account",     // Chinese
+		"雲計算":                            "A-6 account",     // in traditional signs
+		"東京データ株式會社":                      "A-5 account",     // in old ones
+		"东京":                             "A-5 account",     // as they write it in China
+		"上海云计祘":                          "A-6 account",     // a wrong sign at the end
+		"上海雲汁算有限公司":                      "A-6 account",     // within
+		"山田太朗":                           "A-5 contact",     // as it is heard
+		"カスタマ窓口":                         "A-5 site",        // a sign short
+		"上海海运":                           "",                // that is another name
 		"ＡＣＭＥ　ＮＯＲＤ":                      "A-3 account",     // full width
 		"елкин петр":                     "A-7 contact",     // Cyrillic without its marks
 		"ann lee":                        "A-2 A-4 contact", // both words in one record first

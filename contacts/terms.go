@@ -1,8 +1,11 @@
 package contacts
 
 import (
+	_ "embed"
 	"strings"
+	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
@@ -40,7 +43,8 @@ const (
 	skeletons = "~" // what a domain looks like, see lookalike.go
 )
 
-// plain folds letter case, width, accents and the two kana alphabets, so that what people type finds what was kept.
+// plain folds letter case, width, accents, the two kana alphabets and the ways in which a Chinese sign is written, so that what people type finds what was
+// kept.
 func plain(s string) string {
 	ascii := true
 	for i := range len(s) {
@@ -62,6 +66,9 @@ func plainRune(r rune) rune {
 	case r >= 0x30A1 && r <= 0x30F6: // katakana
 		return r - 0x60
 	}
+	if unicode.Is(unicode.Han, r) {
+		return sign(r)
+	}
 	switch r {
 	case 'ø':
 		return 'o'
@@ -71,6 +78,32 @@ func plainRune(r rune) rune {
 		return 'd'
 	case 'ı':
 		return 'i'
+	}
+	return r
+}
+
+//go:embed han.txt
+var hanFile string
+
+// signs leads from a sign to the one that stands for all ways to write it.
+var signs = sync.OnceValue(func() map[rune]rune {
+	all := map[rune]rune{}
+	for line := range strings.Lines(hanFile) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "#") {
+			continue
+		}
+		one, n := utf8.DecodeRuneInString(line)
+		for _, r := range line[n:] {
+			all[r] = one
+		}
+	}
+	return all
+})
+
+// sign is what stands for all ways to write a Chinese sign: traditional and simplified, new and old forms in Japan, and those of names.
+func sign(r rune) rune {
+	if one, ok := signs()[r]; ok {
+		return one
 	}
 	return r
 }
