@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"lifeline/store"
@@ -457,8 +458,17 @@ func (f *finder) words(all []string, typos bool) {
 	}
 }
 
+// legalForms are the pairs of signs in what companies are called by law.
+var legalForms = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for _, pair := range words(plain("株式会社 有限会社 合同会社 股份有限公司 有限责任公司")) {
+		all[pair] = true
+	}
+	return all
+})
+
 // pairs says which words are pairs of signs of a script without spaces, a bit each, and how many of them a wrong sign may spoil: two, if it stands within the
-// name; so that two are left to tell by. What half of all companies are called, such as the pairs of a legal form, tells nobody.
+// name; so that two are left to tell by. The pairs of a legal form, and what very many are called, tell nobody.
 func (s *sight) pairs(all []string) (which uint8, slack int) {
 	size, tell := 0, 0
 	for _, seg := range s.segments {
@@ -467,7 +477,7 @@ func (s *sight) pairs(all []string) (which uint8, slack int) {
 	for i, word := range all {
 		if first, n := utf8.DecodeRuneInString(word); bigrammed(first) && n < len(word) {
 			which |= 1 << i
-			if s.common(word) <= max(mostSharers, size/100) {
+			if !legalForms()[word] && s.common(word) <= max(mostSharers, size/100) {
 				tell++
 			}
 		}
