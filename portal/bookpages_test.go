@@ -296,7 +296,7 @@ func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
 	admin := h.sits(auth.Admin)
 	h.sits(auth.Support).page("/desk/import").want(403)
 	h.sits(auth.Support).brings("", "crm", "", "x").want(403)
-	admin.page("/desk/import").want(200).says(`type="file"`, "at most 128 MiB")
+	admin.page("/desk/import").want(200).says(`type="file"`, "at most 128 MiB", "former_site_ids")
 	const file = "account_id,account,name,email,role\nA-1,Acme,<u>Ann</u>,ann@acme.example,owner\nA-2,Bolt,Bo,no address,owner\n"
 	admin.brings("", "crm", "", file).want(403)
 	admin.brings(admin.csrf+"x", "crm", "", file).want(403)
@@ -322,7 +322,13 @@ func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
 	h.get(auth.Support, "/api/v1/accounts/A-2").want(404)
 
 	broken := admin.brings(admin.csrf, "crm", "", "no,columns,that,anybody,knows\n1,2,3,4,5\n").want(303).Header.Get("Location")
-	admin.settled(broken).says("It did not work")
+	admin.settled(broken).says("It did not work", "Bring another file").silent(`value="run"`) // it would not work the next time either
+	again := admin.brings(admin.csrf, "crm", "", "account_id,account,name,email,role\nA-1,Acme,<u>Ann</u>,ann@acme.example,owner\n").want(303).Header.Get("Location")
+	admin.settled(again)
+	admin.press(again, "act", "run").want(303)
+	admin.settled(again).says("Nothing new")
+	broken = admin.brings(admin.csrf, "crm", "", "no,columns,that,anybody,knows\n").want(303).Header.Get("Location")
+	admin.settled(broken)
 	admin.press(broken, "act", "drop").want(303)
 	admin.page(broken).want(404).says("Bring it again")
 	admin.page(broken + "/live").want(404)

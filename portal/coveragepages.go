@@ -21,6 +21,7 @@ type coverageView struct {
 	Percent  int
 	Gaps     []comms.Uncovered // a page of them
 	Next     int               // where the next begins; 0: there is none
+	Behind   bool              // others stand on a page before
 	Outreach map[string]store.Rec[comms.Task]
 }
 
@@ -44,6 +45,7 @@ func (k *call) coveragePage() error {
 	}
 	v.Percent = share(v.Report.Covered, v.Report.Sites) / 10
 	at := offset(k.Query("from"), len(v.Report.Uncovered))
+	v.Behind = at > 0
 	v.Gaps = v.Report.Uncovered[at:min(len(v.Report.Uncovered), at+shownAtOnce)]
 	if at+shownAtOnce < len(v.Report.Uncovered) {
 		v.Next = at + shownAtOnce

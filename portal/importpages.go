@@ -43,6 +43,7 @@ type importJob struct {
 	held    *contacts.Held // nil: given up, or imported
 	state   importState
 	rows    int
+	bytes   int64 // that the step has read of the file
 	report  contacts.Report
 	err     error
 	touched time.Time
@@ -134,7 +135,31 @@ func (j *importJob) read() (io.Reader, error) {
 	if j.held == nil {
 		return nil, fault.New(fault.Conflict, "this file was given up")
 	}
-	return j.held.Read()
+	r, err := j.held.Read()
+	return reading{r, j}, err
+}
+
+// reading counts what is read of a file.
+type reading struct {
+	io.Reader
+	job *importJob
+}
+
+func (r reading) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.job.mu.Lock()
+	defer r.job.mu.Unlock()
+	r.job.bytes += int64(n)
+	return n, err
+}
+
+// done is how far a step has come, and of how much. A look is told by what it has read; an import by its rows, which were counted by the look, for it
+// reads the whole file before it writes any.
+func (j *importJob) done() (n, of int64) {
+	if j.state == importLooking {
+		return j.bytes, j.size
+	}
+	return int64(j.rows), int64(j.report.Rows)
 }
 
 func (j *importJob) progress(rows int) {
@@ -233,7 +258,7 @@ func (p *Portal) lineUp(j *importJob, s importState) error {
 	if was.busy() || j.held == nil {
 		return fault.New(fault.Conflict, "this import is %s", was)
 	}
-	j.state, j.rows, j.err = s, 0, nil
+	j.state, j.rows, j.bytes, j.err = s, 0, 0, nil
 	select {
 	case p.imports.line() <- j:
 		return nil
@@ -280,6 +305,7 @@ type importFormView struct {
 	Mine     string       // the id of the file that she brought before
 	Held     []changeDesk // files that wait for a second person, of whoever brought them
 	Most     int64        // MiB
+	Columns  []string     // that a file may have
 }
 
 // mostImported is how large a file can be that is looked at first.
@@ -288,7 +314,7 @@ func (p *Portal) mostImported() int64 {
 }
 
 func (k *call) importForm(status int, refused error) error {
-	v := importFormView{shell: k.shell("desk.book.import"), Most: k.p.mostImported() >> 20}
+	v := importFormView{shell: k.shell("desk.book.import"), Most: k.p.mostImported() >> 20, Columns: contacts.Columns()}
 	if j := k.p.imports.of(k.person.ID); j != nil {
 		v.Mine = j.id
 	}
@@ -349,15 +375,18 @@ type importPageView struct {
 	Size     int64 // KiB
 	State    importState
 	Rows     int
+	Done     int64 // of Total, while something goes on
+	Total    int64
 	Report   contacts.Report
 	Shown    []contacts.Rejected // a page of what was rejected
 	Next     int                 // where the next begins; 0: there is none
 	Why      string              // it failed
+	Useless  bool                // and would again: the file itself cannot be used
 }
 
 // Waits says whether something can be done with the file here.
 func (v importPageView) Waits() bool {
-	return v.State == importLooked || v.State == importFailed || v.State == importWaiting && (v.Report.Waiting == nil || !v.Report.Waiting.Held)
+	return v.State == importLooked || v.State == importFailed && !v.Useless || v.State == importWaiting && (v.Report.Waiting == nil || !v.Report.Waiting.Held)
 }
 
 // Busy says whether the page changes by itself.
@@ -375,6 +404,7 @@ func (k *call) importPage(name string, status int, refused error) error {
 	j.mu.Lock()
 	v.ID, v.Source, v.Snapshot, v.Size = j.id, j.source, j.snapshot, (j.size+1023)>>10
 	v.State, v.Rows, v.Report = j.state, j.rows, j.report
+	v.Done, v.Total = j.done()
 	failed := j.err
 	j.mu.Unlock()
 	if v.Busy() {
@@ -382,6 +412,7 @@ func (k *call) importPage(name string, status int, refused error) error {
 	}
 	if failed != nil {
 		pr := problemOf(failed)
+		v.Useless = fault.Of(failed) == fault.Invalid || fault.Of(failed) == fault.TooLarge
 		v.Why = strings.TrimSpace(pr.Title + ". " + pr.Detail)
 		for _, f := range pr.Errors {
 			v.Why = pr.Title + ": " + f.Field + " " + f.Reason

@@ -21,11 +21,12 @@ type staleView struct {
 	shell
 	Report comms.Recoverability
 	Names  map[string]string
+	Behind bool // others stand on a page before
 }
 
 func (k *call) stalePage() (err error) {
 	ctx := k.UserContext()
-	v := staleView{shell: k.shell("desk.book.stale")}
+	v := staleView{shell: k.shell("desk.book.stale"), Behind: k.Query("after") != ""}
 	if v.Report, err = k.p.Comms.Recoverability(ctx, k.Query("after"), shownAtOnce); err != nil {
 		return err
 	}
