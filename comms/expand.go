@@ -588,7 +588,7 @@ func (p person) best(channel string, all bool) (best State, ok bool) {
 func byChannel(people []person) iter.Seq2[string, []row] {
 	return func(yield func(string, []row) bool) {
 		for _, channel := range sendable {
-			var rows []row
+			rows := make([]row, 0, len(people))
 			for _, p := range people {
 				for _, d := range p.rows {
 					if d.Channel == channel {

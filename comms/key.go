@@ -50,9 +50,12 @@ var (
 func parseKey(id string) (k deliveryKey, err error) {
 	bad := func() error { return fault.New(fault.NotFound, "%.120q is not the id of a delivery", id) }
 	rest, ok := strings.CutPrefix(id, "dlv_")
-	parts := strings.Split(rest, ".")
-	if !ok || len(parts) != 6 {
+	if !ok || strings.Count(rest, ".") != 5 {
 		return k, bad()
+	}
+	var parts [6]string
+	for i := range parts {
+		parts[i], rest, _ = strings.Cut(rest, ".")
 	}
 	k = deliveryKey{Notice: parts[0], Account: parts[2], Contact: parts[3]}
 	for channel, letter := range letters {

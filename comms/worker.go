@@ -82,11 +82,10 @@ func (r *run) due() time.Time {
 	return r.next
 }
 
+// task is a delivery that is open, as it was read when its page was claimed.
 type task struct {
-	key   string
-	d     Delivery
-	known boardDelivery
-	peer  string // whom it is for: see peerOf
+	*paged
+	peer string // whom it is for: see peerOf
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -110,7 +109,7 @@ func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
 	}
 	if r.n.State == StoppedHere {
 		for _, t := range tasks {
-			o.items <- item{run: r, key: t.key, verdict: t.d.unsent(r.n), attempts: t.d.Attempts}
+			o.items <- item{run: r, key: t.key, verdict: t.unsent(r.n), attempts: t.Attempts}
 		}
 	} else {
 		watched := make(chan struct{})
@@ -145,9 +144,9 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 			return err
 		}
 		all, err := ofPage(tx, r.page, fates)
-		for _, d := range all {
-			if d.open() {
-				tasks = append(tasks, task{d.key, d.Delivery, d.boardDelivery, peerOf(r.page.Channel, d.Address)})
+		for i := range all {
+			if all[i].open() {
+				tasks = append(tasks, task{&all[i], peerOf(r.page.Channel, all[i].Address)})
 			}
 		}
 		return err
@@ -158,15 +157,15 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 // send starts every delivery whose time has come, and returns when the last one that it started has an outcome.
 func (r *run) send(ctx context.Context, tasks []task) {
 	now := time.Now()
-	var first, alone []task
+	first, alone := make([]task, 0, len(tasks)), []task(nil)
 	for _, t := range tasks {
 		switch {
-		case t.d.Next.After(now):
-			r.again(t.d.Next)
-		case t.d.Starts >= mostStarts:
+		case t.Next.After(now):
+			r.again(t.Next)
+		case t.Starts >= mostStarts:
 			v := verdict{State: Failed, Reason: "three claims ended without an outcome"}
-			r.o.items <- item{run: r, key: t.key, verdict: v, attempts: t.d.Attempts + t.d.Starts, channel: r.page.Channel}
-		case t.d.Starts > 0:
+			r.o.items <- item{run: r, key: t.key, verdict: v, attempts: t.Attempts + t.Starts, channel: r.page.Channel}
+		case t.Starts > 0:
 			alone = append(alone, t)
 		default:
 			first = append(first, t)
@@ -284,9 +283,9 @@ func (r *run) token(ctx context.Context) bool {
 // sendOne makes one attempt. It holds a token, which goes on to the settler with the outcome. Not ok: there was no attempt, and
 // recorded stays open.
 func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok bool) {
-	it := item{run: r, key: t.key, token: r.window, recorded: recorded, channel: r.page.Channel, attempts: t.d.Attempts + t.d.Starts + 1}
+	it := item{run: r, key: t.key, token: r.window, recorded: recorded, channel: r.page.Channel, attempts: t.Attempts + t.Starts + 1}
 	if !r.careful() {
-		it.known = &t.known
+		it.known = &t.boardDelivery
 	} else if err := r.mark(ctx, t); err != nil {
 		<-r.window
 		r.leave()
@@ -297,7 +296,7 @@ func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok b
 		return false
 	}
 	out := r.attempt(ctx, t)
-	it.verdict = decide(r.o.Room.Policy.Retry, t.d, it.attempts, out, time.Now().UTC(), chance())
+	it.verdict = decide(r.o.Room.Policy.Retry, t.Delivery, it.attempts, out, time.Now().UTC(), chance())
 	it.ref = clip(out.Ref, 100)
 	r.again(it.verdict.Next)
 	r.o.items <- it
@@ -350,7 +349,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 		}
 		form = hook.Channel
 	}
-	w, err := r.o.wordsFor(ctx, r.page.Notice, r.n, form, t.d.Locale)
+	w, err := r.o.wordsFor(ctx, r.page.Notice, r.n, form, t.Locale)
 	if err != nil {
 		return Message{}, err
 	}
@@ -360,7 +359,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	}
 	room := r.o.Room
 	m := Message{
-		Delivery: t.key, To: t.d.Address, Name: t.d.Name, Locale: t.d.Locale,
+		Delivery: t.key, To: t.Address, Name: t.Name, Locale: t.Locale,
 		Subject: w.subject, Text: w.text, HTML: w.html,
 		ID: messageID(r.host, "delivery", t.key), Auto: "auto-generated",
 	}
@@ -368,7 +367,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 		m.Auto = "auto-replied"
 	}
 	if r.page.Channel == ChannelEmail {
-		m.Return = room.Returns.address(t.key, t.d)
+		m.Return = room.Returns.address(t.key, t.Delivery)
 	}
 	if r.n.Talk != nil {
 		r.n.Talk.thread(&m, r.host)
@@ -376,7 +375,7 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	if w.incident != "" {
 		who := k.Account + "." + k.Contact
 		if k.Account == "0" {
-			who = t.d.Address
+			who = t.Address
 		}
 		m.Root = messageID(r.host, "thread", w.incident, who)
 		if w.first {
@@ -412,7 +411,7 @@ func (r *run) mark(ctx context.Context, t task) error {
 			return fault.New(fault.Fenced, "the delivery was settled meanwhile")
 		}
 		next := d.Delivery
-		next.State, next.Starts = Sending, t.d.Starts+1
+		next.State, next.Starts = Sending, t.Starts+1
 		if err := b.put(t.key, next); err != nil {
 			return err
 		}

@@ -29,6 +29,9 @@ func (c Contact) Standing() Standing {
 	if !c.AccountWide {
 		s.Sites = c.Sites
 	}
+	if slices.Equal(s.Speaks, s.Sites) { // as with nearly everybody: once in memory is enough
+		s.Speaks = s.Sites
+	}
 	_, s.NoEmail = Reach(c, Email)
 	_, s.NoSMS = Reach(c, SMS)
 	return s

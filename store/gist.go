@@ -15,8 +15,11 @@ import (
 // a walk unseals only what is new since the walk before. The zero value is ready, and safe for concurrent use.
 type Kept[S any] struct {
 	mu    sync.Mutex
-	gists map[string]kept[S]
+	place map[string]int // in gists, by id: a map of what is kept would be a third empty, and that is much
+	gists [][]kept[S]    // keptTogether in each
 }
+
+const keptTogether = 512
 
 type kept[S any] struct {
 	version, updated int64
@@ -119,8 +122,12 @@ func (k *Kept[S]) get(tx *Tx, m Meta) (s S, ok bool) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	have, ok := k.gists[m.ID]
-	if !ok || have.version != m.Version || have.updated != m.Updated.UnixMicro() {
+	at, ok := k.place[m.ID]
+	if !ok {
+		return s, false
+	}
+	have := &k.gists[at/keptTogether][at%keptTogether]
+	if have.version != m.Version || have.updated != m.Updated.UnixMicro() {
 		return s, false
 	}
 	return have.gist, true
@@ -132,8 +139,16 @@ func (k *Kept[S]) keep(tx *Tx, m Meta, s S) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, ok := k.gists[m.ID]; k.gists == nil || len(k.gists) >= mostKept && !ok {
-		k.gists = map[string]kept[S]{}
+	at, ok := k.place[m.ID]
+	if !ok {
+		if k.place == nil || len(k.place) >= mostKept {
+			k.place, k.gists = map[string]int{}, nil
+		}
+		at = len(k.place)
+		k.place[m.ID] = at
+		if at%keptTogether == 0 {
+			k.gists = append(k.gists, make([]kept[S], keptTogether))
+		}
 	}
-	k.gists[m.ID] = kept[S]{m.Version, m.Updated.UnixMicro(), s}
+	k.gists[at/keptTogether][at%keptTogether] = kept[S]{m.Version, m.Updated.UnixMicro(), s}
 }

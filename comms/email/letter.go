@@ -20,6 +20,7 @@ type content struct {
 	link    string // the person's own in the letter
 	whole   bool
 	stuffed []byte
+	lines   []byte // those of one body that are the person's own
 }
 
 var contents = sync.Pool{New: func() any { return new(content) }}
@@ -39,7 +40,7 @@ func (c *content) plain() []byte {
 		for i, same := range c.letter.plain {
 			c.buf.Write(same)
 			if i < len(c.letter.own) {
-				c.buf.Write(c.letter.own[i].with(c.buf.AvailableBuffer(), c.link))
+				c.buf.Write(c.own(i))
 			}
 		}
 		c.whole = true
@@ -57,7 +58,7 @@ func (c *content) wire() []byte {
 		for i, same := range c.letter.wire {
 			c.stuffed = append(c.stuffed, same...)
 			if i < len(c.letter.own) {
-				c.stuffed = appendStuffed(c.stuffed, c.letter.own[i].with(c.buf.AvailableBuffer(), c.link))
+				c.stuffed = appendStuffed(c.stuffed, c.own(i))
 			}
 		}
 	}
@@ -65,6 +66,12 @@ func (c *content) wire() []byte {
 		c.stuffed = append(c.stuffed, "\r\n"...)
 	}
 	return append(c.stuffed, ".\r\n"...)
+}
+
+// own are the lines behind a piece of the letter; they are gone once the next are asked for.
+func (c *content) own(i int) []byte {
+	c.lines = c.letter.own[i].with(c.lines[:0], c.link)
+	return c.lines
 }
 
 // appendStuffed doubles the dots at line starts of what begins a line.

@@ -73,12 +73,10 @@ func (s snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 		records := s.tx.Bucket(recordBucket(r.Kind))
 		n := 0
 		for k, v := range walk(order, r) {
-			id := string(k)
 			if r.Index != "" {
-				id = string(v)
-				v = records.Get(v)
+				k, v = v, records.Get(v)
 			}
-			raw, err := decode(id, v)
+			raw, err := decode(string(k), v)
 			if err == nil && r.Index == "" && !r.Deleted && !raw.Deleted.IsZero() {
 				continue
 			}
