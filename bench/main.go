@@ -36,7 +36,7 @@ func main() {
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, far, claims, checks, search, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile; with -only deliveries of the broadcast alone")
 	asks := flag.Bool("hammer", false, "ask for the page as standard input says: what this program starts of itself")
@@ -145,7 +145,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"far", b.far}, {"search", b.search}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"texts", b.texts}, {"far", b.far}, {"search", b.search}} {
 		if !b.wants(m.name) {
 			continue
 		}

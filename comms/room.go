@@ -63,6 +63,8 @@ type Room struct {
 	// Deeds are what other rooms do when a deadline of theirs passes, in place of telling a ladder, by its sort. A deed moves its deadline on, or ends it.
 	Deeds map[string]func(context.Context, Due) error
 
+	callbacks callbacks
+
 	bell   bell
 	relays relays
 	places store.Kept[place]

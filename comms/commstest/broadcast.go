@@ -6,6 +6,7 @@ package commstest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Broadcast struct {
 	Sign        func(purpose, subject string) string // signs each person's own link and return address, as a portal does; nil: there are none
 	Log         *slog.Logger                         // nil: silence
 	Ready       func()                               // called before the clock starts, as to begin a profile; nil: nobody listens
+
+	channel string // by which people are told; "": e-mail
 }
 
 // Figures is what came of it.
@@ -78,15 +81,7 @@ func Kinds() []store.Kind { return append(contacts.Kinds(), comms.Kinds()...) }
 // Run prepares the people, publishes, waits for the last outcome, and then runs the bare loop. It fails when anybody was left out or told
 // twice.
 func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
-	if b.Connections == 0 {
-		b.Connections = 10
-	}
-	if b.Log == nil {
-		b.Log = slog.New(slog.DiscardHandler)
-	}
-	if b.Policy.Workers == 0 {
-		b.Policy = comms.DefaultPolicy()
-	}
+	b.defaults()
 	sink, err := smtptest.New(smtptest.Options{Count: true, Away: b.Away})
 	if err != nil {
 		return f, err
@@ -131,6 +126,18 @@ func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
 	return f, err
 }
 
+func (b *Broadcast) defaults() {
+	if b.Connections == 0 {
+		b.Connections = 10
+	}
+	if b.Log == nil {
+		b.Log = slog.New(slog.DiscardHandler)
+	}
+	if b.Policy.Workers == 0 {
+		b.Policy = comms.DefaultPolicy()
+	}
+}
+
 // publish publishes and waits for the end.
 func (b Broadcast) publish(ctx context.Context, room *comms.Room, update string, sink *smtptest.Server, f *Figures) error {
 	start := time.Now()
@@ -145,6 +152,13 @@ func (b Broadcast) publish(ctx context.Context, room *comms.Room, update string,
 	if err := sink.AwaitCount(ctx, b.People); err != nil {
 		return err
 	}
+	err := b.finished(ctx, room, update)
+	f.Took = time.Since(start)
+	return err
+}
+
+// finished waits until the last outcome is recorded: everybody was told.
+func (b Broadcast) finished(ctx context.Context, room *comms.Room, update string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -153,7 +167,6 @@ func (b Broadcast) publish(ctx context.Context, room *comms.Room, update string,
 			return err
 		}
 		if reach.Done {
-			f.Took = time.Since(start)
 			if reach.States[comms.Sent] != b.People {
 				return fmt.Errorf("%d people ended as %v", b.People, reach.States)
 			}
@@ -180,8 +193,12 @@ func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, update string
 	room = &comms.Room{DB: db, Words: words, Policy: b.Policy, Log: b.Log,
 		Book:   &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: b.Log},
 		Vendor: templates.Vendor{Name: "Vendor", URL: "https://status.vendor.example", Support: "https://status.vendor.example/support"}, SignSites: b.Sign, Returns: comms.Returns{Local: "bounce", Domain: "status.vendor.example", Sign: b.Sign}}
-	report, err := room.Book.Import(ctx, "stf_ann", b.lines("account,account_id,site,site_id,name,role,email,locale,confirmed_at", func(w io.Writer, i int) {
-		fmt.Fprintf(w, "Customer %d,A-%d,Site %d,S-%d,Owner %d,owner,owner%d@c%d.example,%s,2022-04-01\n", i, i, i, i, i, i, i, []string{"en", "ja", "zh-CN"}[i%3])
+	report, err := room.Book.Import(ctx, "stf_ann", b.lines("account,account_id,site,site_id,name,role,email,phone,locale,confirmed_at", func(w io.Writer, i int) {
+		phone := ""
+		if b.channel == comms.ChannelSMS {
+			phone = fmt.Sprintf("+4930%08d", i)
+		}
+		fmt.Fprintf(w, "Customer %[1]d,A-%[1]d,Site %[1]d,S-%[1]d,Owner %[1]d,owner,owner%[1]d@c%[1]d.example,%[2]s,%[3]s,2022-04-01\n", i, phone, []string{"en", "ja", "zh-CN"}[i%3])
 	}), contacts.ImportOptions{Source: "billing", Format: contacts.FormatCSV})
 	if err != nil || report.RejectedRows > 0 {
 		return nil, "", fmt.Errorf("import: %d rows refused, %w", report.RejectedRows, err)
@@ -221,6 +238,6 @@ func (b Broadcast) statement(now time.Time) templates.Statement {
 		DataLoss: templates.DataLoss{Kind: "at_most", AtMost: &most, Confidence: "medium"},
 		Known:    []string{"The list of sites is held."}, Unknown: []string{"How long each site takes."},
 		NextUpdateBy: templates.Moment{At: now.Add(time.Hour)}, Audience: comms.AudienceAffected,
-		Channels: []string{comms.ChannelEmail, comms.ChannelPage}, Locales: []string{"en", "zh-CN", "ja"},
+		Channels: []string{cmp.Or(b.channel, comms.ChannelEmail), comms.ChannelPage}, Locales: []string{"en", "zh-CN", "ja"},
 	}
 }
