@@ -191,6 +191,9 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 		}
 		form["known"] = strings.Trim(strings.Join(append(v.News, form["known"]), "\n"), "\n")
 	}
+	if to := k.Query("audience"); strings.HasPrefix(to, "cohort:") { // she comes from that part of the affected
+		form["audience"] = to
+	}
 	return form
 }
 

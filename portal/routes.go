@@ -185,7 +185,7 @@ func (p *Portal) routes() []route {
 		p.crewRoutes(), p.playbookRoutes(), p.workRoutes(),
 		p.staffRoutes(), p.rotaRoutes(),
 		p.checkRoutes(), p.checkPages(),
-		p.subscriptionRoutes(), p.maintenanceRoutes(), p.planPages(), p.questionRoutes(),
+		p.subscriptionRoutes(), p.maintenanceRoutes(), p.planPages(), p.cohortPages(), p.questionRoutes(),
 	} {
 		all = append(all, some...)
 	}
