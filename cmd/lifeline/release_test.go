@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +31,7 @@ import (
 )
 
 // A data directory of each release is kept in testdata/release: the store's file, its keys, a backup with an identity that opens it, and what
-// is known to be in it. Whoever makes a release adds its own, by
+// is known to be in it, a broadcast among it that had come to a part of its people. Whoever makes a release adds its own, by
 //
 //	go test ./cmd/lifeline -run TestDataOfEachRelease -release 0.2
 //
@@ -41,6 +44,88 @@ type known struct {
 	Message  string `json:"message"`
 	Address  string `json:"address"`
 	Incident string `json:"incident"`
+
+	Update string   `json:"update,omitempty"` // that was half sent
+	Told   []string `json:"told,omitempty"`   // addresses that had it
+	Untold []string `json:"untold,omitempty"`
+}
+
+// half is a channel that takes so many messages of a broadcast and hangs with the others until it is cut off. Receipts it takes all.
+type half struct {
+	mu   sync.Mutex
+	most int // 0: all
+	told []string
+}
+
+func (c *half) Name() string { return comms.ChannelEmail }
+func (c *half) Live() bool   { return true }
+func (c *half) Close() error { return nil }
+
+func (c *half) Send(ctx context.Context, m comms.Message) comms.Outcome {
+	if !strings.HasPrefix(m.To, "person") {
+		return comms.Outcome{State: comms.Sent}
+	}
+	c.mu.Lock()
+	took := c.most == 0 || len(c.told) < c.most
+	if took {
+		c.told = append(c.told, m.To)
+	}
+	c.mu.Unlock()
+	if took {
+		return comms.Outcome{State: comms.Sent}
+	}
+	<-ctx.Done()
+	return comms.Outcome{State: comms.Deferred, Reason: "cut off", Wait: time.Second}
+}
+
+func (c *half) all() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(slices.Values(c.told))
+}
+
+// sends runs an outbox with a channel until ok says so of an update's board; what is under way then is cut off.
+func sends(t *testing.T, h *house, c *half, update string, ok func(comms.Reach) bool) {
+	t.Helper()
+	o := &comms.Outbox{Room: h.comms, Channels: map[string]comms.Channel{c.Name(): c}, Log: h.log, Holder: "test"}
+	ctx, cut := context.WithCancel(t.Context())
+	defer cut()
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(ctx) }()
+	within(t, "a broadcast is where it should be", func() bool {
+		board, err := h.comms.Reach(t.Context(), update)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok(board)
+	})
+	cut()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goesOn lets a broadcast that was half sent go on: whoever had it hears nothing again, and everybody else hears it once.
+func goesOn(t *testing.T, h *house, k known) {
+	if k.Update == "" {
+		storetest.NotTested(t, "a release's half sent broadcast", "its data has none")
+	}
+	if err := h.db.Release(t.Context(), store.Act{By: "system:operator", Verb: "restore.release", Reason: "a test"}); err != nil {
+		t.Fatal(err) // it was copied, or restored, and so is held
+	}
+	before, err := h.comms.Reach(t.Context(), k.Update)
+	if err != nil || len(k.Told) == 0 || len(k.Untold) == 0 || before.Done || before.ByChannel[comms.ChannelEmail][comms.Sent] != len(k.Told) {
+		t.Fatalf("%d had it and %d had not; the board says %+v, %v", len(k.Told), len(k.Untold), before, err)
+	}
+	c := &half{}
+	sends(t, h, c, k.Update, func(board comms.Reach) bool { return board.Done })
+	if told := c.all(); !slices.Equal(told, k.Untold) {
+		t.Errorf("told now: %q, and should be %q", told, k.Untold)
+	}
+	after, err := h.comms.Reach(t.Context(), k.Update)
+	if err != nil || after.ByChannel[comms.ChannelEmail][comms.Sent] != len(k.Told)+len(k.Untold) {
+		t.Errorf("the board says %+v, %v", after, err)
+	}
 }
 
 const (
@@ -193,6 +278,7 @@ func livesOn(t *testing.T, kept string, values map[string]string) {
 	}); err != nil {
 		t.Error(err)
 	}
+	t.Run("its broadcast", func(t *testing.T) { goesOn(t, h, k) })
 	receipt, err := h.desk.File(t.Context(), "public:test", desk.Intake{Message: "It is still gone.", Email: k.Address, Impact: desk.LostAccess})
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +323,11 @@ func makeRelease(t *testing.T, to string) {
 		recipients = append(recipients, identity.Recipient().String())
 	}
 	dir := t.TempDir()
-	cfg, err := from(map[string]string{"LIFELINE_DATA": filepath.Join(dir, "data"), "LIFELINE_KEYS": filepath.Join(to, "keys"),
+	policy := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(policy, []byte("comms:\n  lease: 1s\n"), 0o600); err != nil { // whoever looks at the data at once need not wait for it
+		t.Fatal(err)
+	}
+	cfg, err := from(map[string]string{"LIFELINE_DATA": filepath.Join(dir, "data"), "LIFELINE_POLICY": policy, "LIFELINE_KEYS": filepath.Join(to, "keys"),
 		"LIFELINE_BACKUPS": filepath.Join(to, "backups"), "LIFELINE_BACKUP_RECIPIENTS": strings.Join(recipients, " ")})
 	if err != nil {
 		t.Fatal(err)
@@ -248,6 +338,12 @@ func makeRelease(t *testing.T, to string) {
 	}
 	k := known{Message: "Everything is gone since this morning.", Address: "kim@acme.example"}
 	sheet := "account,account_id,site,site_id,site_url,name,role,email\nAcme,A1,Acme board,S1,https://acme.product.example,Kim Lee,owner,kim@acme.example\n"
+	sites := "site_id\n"
+	const people = 24
+	for i := range people {
+		sheet += fmt.Sprintf("Customer %[1]d,C%[1]d,Board %[1]d,T%[1]d,https://c%[1]d.product.example,Person %[1]d,owner,person%[1]d@customer.example\n", i)
+		sites += fmt.Sprintf("T%d\n", i)
+	}
 	if report, err := h.book.Import(t.Context(), "system:operator", strings.NewReader(sheet), contacts.ImportOptions{Source: "billing"}); err != nil || report.Created == 0 || len(report.Rejected) > 0 {
 		t.Fatalf("import: %+v, %v", report, err)
 	}
@@ -261,6 +357,29 @@ func makeRelease(t *testing.T, to string) {
 		t.Fatal(err)
 	}
 	k.Ticket = receipt.Number
+	const author, second = "stf_author", "stf_second"
+	if _, err := h.comms.LoadAffected(t.Context(), author, incident.ID, comms.CSV, strings.NewReader(sites), false); err != nil {
+		t.Fatal(err)
+	}
+	draft, _, err := h.comms.Draft(t.Context(), author, incident.ID, broadcast(h.db.Now(), people), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.comms.Approve(t.Context(), second, draft.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.comms.Publish(t.Context(), author, draft.ID, comms.PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c := &half{most: people / 3}
+	sends(t, h, c, draft.ID, func(board comms.Reach) bool { return board.ByChannel[comms.ChannelEmail][comms.Sent] == people/3 })
+	k.Update, k.Told = draft.ID, c.all()
+	for i := range people {
+		if address := fmt.Sprintf("person%d@customer.example", i); !slices.Contains(k.Told, address) {
+			k.Untold = append(k.Untold, address)
+		}
+	}
+	slices.Sort(k.Untold)
 	if _, err := h.backups.Now(t.Context()); err != nil {
 		t.Fatal(err)
 	}
