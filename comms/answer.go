@@ -286,12 +286,12 @@ type PublicAnswer struct {
 
 // publicAnswers are the answers that pages show, those about open incidents first, then those about none, then the others; within these the oldest
 // question first. What is about an incident that is on no page is on none either.
-func publicAnswers(tx *store.Tx, shown map[string]PublicIncident) (all []PublicAnswer, err error) {
+func publicAnswers(tx *store.Tx, shown map[string]PublicIncident, l laid) (all []PublicAnswer, err error) {
 	for rec, err := range answers.Scan(tx, store.Query{Reverse: true}) {
 		if err != nil {
 			return nil, err
 		}
-		a := rec.Value
+		a := l.said(tx, rec)
 		in, there := shown[a.Incident]
 		if len(a.Said) == 0 || a.Incident != "" && !there {
 			continue

@@ -348,12 +348,12 @@ type PublicMaintenance struct {
 const mostPlans = 50
 
 // publicPlans are the plans that pages show, the latest window first.
-func publicPlans(tx *store.Tx) (all []PublicMaintenance, err error) {
+func publicPlans(tx *store.Tx, l laid) (all []PublicMaintenance, err error) {
 	for rec, err := range plans.Scan(tx, store.Query{Index: "from", Reverse: true}) {
 		if err != nil {
 			return nil, err
 		}
-		m := rec.Value
+		m := l.planned(tx, rec)
 		if m.SaidAt.IsZero() {
 			continue
 		}

@@ -78,56 +78,62 @@ type Component struct {
 // Public reads everything that public pages show. Exercises are not shown.
 func (r *Room) Public(ctx context.Context) (p Public, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		p = Public{AsOf: tx.Now()}
-		byID := map[string]PublicIncident{}
-		if p.Edition, err = editionOf(tx); err != nil {
-			return err
-		}
-		for in, err := range incidents.Scan(tx, store.Query{Index: "number", Reverse: true}) {
-			if err != nil {
-				return err
-			}
-			if in.Value.Drill || in.Value.FirstNoticeAt == nil {
-				if r.Policy.entryOf(in.Value) {
-					p.Incidents = append(p.Incidents, r.entry(in))
-					byID[in.ID] = p.Incidents[len(p.Incidents)-1]
-				}
-				continue
-			}
-			shown, err := r.publicIncident(tx, in)
-			if err != nil {
-				return err
-			}
-			if len(shown.Updates) > 0 {
-				p.Incidents = append(p.Incidents, shown)
-				byID[in.ID] = shown
-			}
-		}
-		p.Components = components(r.Policy.Components, p.Incidents)
-		if p.Plans, err = publicPlans(tx); err != nil {
-			return err
-		}
-		underMaintenance(p.Components, p.Plans)
-		if p.Answers, err = publicAnswers(tx, byID); err != nil {
-			return err
-		}
-		if p.Reports, err = r.reportsSaid(tx); err != nil {
-			return err
-		}
-		for i := range p.Components {
-			p.Components[i].Uptime = uptime(p.Components[i].Name, p.Incidents, p.AsOf)
-		}
-		return nil
+		p, err = r.public(tx, laid{})
+		return err
 	})
 	return p, err
 }
 
-func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident]) (PublicIncident, error) {
+func (r *Room) public(tx *store.Tx, l laid) (p Public, err error) {
+	p = Public{AsOf: tx.Now()}
+	byID := map[string]PublicIncident{}
+	if p.Edition, err = editionOf(tx); err != nil {
+		return p, err
+	}
+	for in, err := range incidents.Scan(tx, store.Query{Index: "number", Reverse: true}) {
+		if err != nil {
+			return p, err
+		}
+		in = l.incident(tx, in)
+		if in.Value.Drill || in.Value.FirstNoticeAt == nil {
+			if r.Policy.entryOf(in.Value) {
+				p.Incidents = append(p.Incidents, r.entry(in))
+				byID[in.ID] = p.Incidents[len(p.Incidents)-1]
+			}
+			continue
+		}
+		shown, err := r.publicIncident(tx, in, l)
+		if err != nil {
+			return p, err
+		}
+		if len(shown.Updates) > 0 {
+			p.Incidents = append(p.Incidents, shown)
+			byID[in.ID] = shown
+		}
+	}
+	p.Components = components(r.Policy.Components, p.Incidents)
+	if p.Plans, err = publicPlans(tx, l); err != nil {
+		return p, err
+	}
+	underMaintenance(p.Components, p.Plans)
+	if p.Answers, err = publicAnswers(tx, byID, l); err != nil {
+		return p, err
+	}
+	if p.Reports, err = r.reportsSaid(tx); err != nil {
+		return p, err
+	}
+	for i := range p.Components {
+		p.Components[i].Uptime = uptime(p.Components[i].Name, p.Incidents, p.AsOf)
+	}
+	return p, nil
+}
+
+func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident], l laid) (PublicIncident, error) {
 	v := in.Value
 	p := PublicIncident{
 		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Levels: v.Levels, Created: v.DeclaredAt, Detected: v.DetectedAt, FirstWord: v.FirstNoticeAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
 	}
-	for rec, err := range spoken(tx, in.ID) {
+	for rec, err := range l.spoken(tx, in.ID) {
 		if err != nil {
 			return p, err
 		}

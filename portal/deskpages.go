@@ -143,6 +143,7 @@ func (p *Portal) deskRoutes() []route {
 			return k.insteadPage(err)
 		}},
 		{method: "POST", path: "/desk/incidents/:id/first-notice", page: true, right: auth.NoticeFirst, do: (*call).firstNotice},
+		{method: "GET", path: "/desk/preview", page: true, right: auth.UpdateRead, do: (*call).pagePreview},
 		{method: "GET", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.editor(200, k.Params("id"), k.Query("update"), nil, nil) }},
 		{method: "POST", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateWrite, do: (*call).saveDraft},
 		{method: "PUT", path: "/desk/incidents/:id/copy", page: true, right: auth.UpdateWrite, do: (*call).keepCopy},

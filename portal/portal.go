@@ -38,6 +38,7 @@ type Portal struct {
 	Gate    *auth.Gate
 	Words   *templates.Set
 	Page    *page.Server // nil: no public page in front (tests)
+	Press   *page.Press  // renders what it shows; nil: nothing can be looked at before it is said
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 

@@ -348,6 +348,7 @@ var mayUse = map[string]string{
 	"GET /desk/maintenances/:id":            readers,
 	"POST /desk/maintenances/:id/agree":     approvers,
 	"POST /desk/maintenances/:id/turn":      writers,
+	"GET /desk/preview":                     readers,
 	"GET /desk/questions":                   readers,
 	"POST /desk/questions":                  writers,
 	"GET /desk/questions/:id":               readers,

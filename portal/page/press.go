@@ -188,6 +188,7 @@ type printing struct {
 	plains   map[string]string
 	known    known
 	own      lookView
+	preview  *Preview // nil: it is for readers
 }
 
 // leaf is one page in every language. It is never changed after it was rendered, so editions share those that say the same.

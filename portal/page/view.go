@@ -25,6 +25,7 @@ type sheet struct {
 	Dated   bool      // the page says when it was written; the ones that no longer change do not
 	Written time.Time
 	Look    lookView
+	Preview []previewLink // the other pages of a preview; empty: it is for readers
 }
 
 type tongueLink struct {
@@ -117,6 +118,9 @@ func (r *printing) sheet(t tongue, rest, title, summary string) sheet {
 	for _, other := range r.press.tongues {
 		path := "/" + other.locale + "/" + rest
 		s.Tongues = append(s.Tongues, tongueLink{Locale: other.locale, Name: other.words.T("lang." + other.locale), Path: path, Here: other.locale == t.locale})
+	}
+	if r.preview != nil {
+		s = r.preview.mark(t, s)
 	}
 	return s
 }
