@@ -211,4 +211,9 @@ func TestAFileIsFetchedFromABucket(t *testing.T) {
 	if o.sent.Load() != 1 || b.feed(t, "crm").Tries != 0 {
 		t.Errorf("sent %d times; %+v", o.sent.Load(), b.feed(t, "crm"))
 	}
+	o.body.Store("{\"account_id\":\"A0\",\"email\":[\"new@x.example\"]}\n{\"account_id\":\"A9\",\"account\":\"Nine\",\"email\":\"nine@x.example\"}\n") // JSON lines by now
+	once(t, p)
+	if n, _ := b.Count(context.Background()); n.Contacts != 5 || n.Accounts != 4 || b.feed(t, "crm").Tries != 0 {
+		t.Errorf("%+v, %+v", n, b.feed(t, "crm"))
+	}
 }

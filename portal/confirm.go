@@ -8,6 +8,7 @@ import (
 
 	"lifeline/comms"
 	"lifeline/portal/auth"
+	"lifeline/portal/page"
 	"lifeline/store/fault"
 	"lifeline/store/limit"
 	"lifeline/templates"
@@ -41,7 +42,14 @@ func (p *Portal) confirmRoutes() []route {
 		{method: "GET", path: "/c/:token", do: func(k *call) error { return k.confirmPage(200, "", "") }},
 		{method: "POST", path: "/c/:token", form: true, do: (*call).confirm},
 		{method: "GET", path: "/card", do: func(k *call) error {
-			return p.render(k.Ctx, 200, "card", struct {
+			name := "card"
+			if k.Query("frame") != "" { // what a vendor's own error page shows of it: nothing in it can be pressed but links
+				name = "card_frame"
+				for _, h := range page.Framed(page.SecurityHeaders(p.https())) {
+					k.Set(h[0], h[1])
+				}
+			}
+			return p.render(k.Ctx, 200, name, struct {
 				base
 				Card Card
 			}{p.base(p.locale(k.Ctx), "/card", "card.title"), p.card()})

@@ -98,6 +98,14 @@ func TestTheCardSaysWhereWeAreAndAsWhomWeWrite(t *testing.T) {
 	h := open(t, func(p *Portal) { p.Comms.Vendor.Name = "Vendor; Söhne, Ltd"; p.Comms.Vendor.Phone = "+12025550199" })
 	h.do(ask{method: "GET", path: "/card"}).want(200).says(h.URL+"/support", "status@vendor.example", "12025550100", "12025550199", "/card.vcf")
 	h.do(ask{method: "GET", path: "/card?lang=zh-CN"}).want(200).says("通讯录")
+	policy := func(a answer) string { return a.Header.Get("Content-Security-Policy") }
+	if a := h.do(ask{method: "GET", path: "/card"}); !strings.Contains(policy(a), "frame-ancestors 'none'") {
+		t.Errorf("the page may be framed: %s", policy(a))
+	}
+	frame := h.do(ask{method: "GET", path: "/card?frame=1&lang=ja"}).want(200).says(h.URL+"/support", "status@vendor.example", "12025550100", `target="_top"`).silent("<form", "<script", "<nav")
+	if !strings.Contains(policy(frame), "frame-ancestors *") || !strings.Contains(policy(frame), "default-src 'none'") {
+		t.Errorf("the vendor's own page cannot show the card: %s", policy(frame))
+	}
 	a := h.do(ask{method: "GET", path: "/card.vcf?lang=ja"}).want(200)
 	if media := a.Header.Get("Content-Type"); media != "text/vcard; charset=utf-8" {
 		t.Error(media)

@@ -21,8 +21,8 @@ func SecurityHeaders(https bool) [][2]string {
 	return headers
 }
 
-// framed are headers under which any site may show the answer in a frame.
-func framed(headers [][2]string) [][2]string {
+// Framed are headers under which any site may show the answer in a frame.
+func Framed(headers [][2]string) [][2]string {
 	out := slices.Clone(headers)
 	for i := range out {
 		if out[i][0] == "Content-Security-Policy" {

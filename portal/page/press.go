@@ -327,7 +327,7 @@ func htmlIn(t tongue) answer {
 func (r *printing) banners() error {
 	own := r.security
 	defer func() { r.security = own }()
-	r.security = framed(own)
+	r.security = Framed(own)
 	return r.page("banner", "public_banner.html", false, func(t tongue) (any, error) { return r.banner(t) })
 }
 
