@@ -217,3 +217,50 @@ func TestWebhooksThatHangHoldUpNobody(t *testing.T) {
 	}
 	close(over)
 }
+
+// A process that dies with posts under way loses none, and whoever gets one twice knows it by its id.
+func TestAPostThatIsRepeatedKeepsItsID(t *testing.T) {
+	w := hooked(t)
+	for _, host := range []string{"one", "two", "three"} {
+		w.subscribes(Subscribe{Channel: ChannelWebhook, Address: "https://" + host + ".example/x"})
+	}
+	posts := &pipe{name: ChannelWebhook}
+	posts.answer = func(ctx context.Context, m Message, nth int) Outcome {
+		if nth == 1 && strings.Contains(m.Text, "incident.update") {
+			<-ctx.Done() // it was posted, and the process dies before it hears that it was taken
+		}
+		return Outcome{State: Sent}
+	}
+	update, _ := w.publish(func(n *Notice) { n.Audience, n.Channels = AudiencePublic, []string{ChannelWebhook} })
+	kill := w.start(outbox(w.Room, posts))
+	given := func() (all []Message) {
+		for _, m := range posts.all() {
+			if strings.Contains(m.Text, "incident.update") {
+				all = append(all, m)
+			}
+		}
+		return all
+	}
+	w.await("the posts to be under way", func() bool { return len(given()) == 3 })
+	w.engine.shut.Store(true)
+	kill()
+	w.engine.shut.Store(false)
+	w.expire()
+	w.Room = w.open(w.engine)
+	w.Payload = func(_ Public, u templates.Update, _ string) ([]byte, error) { return []byte(`{"again":true}`), nil }
+	w.start(outbox(w.Room, posts))
+	if reach := w.done(update); reach.Audience.People != 3 || reach.States[Sent] != 3 {
+		t.Errorf("the board: %+v", reach)
+	}
+	ids := map[string][]string{}
+	for _, m := range given() {
+		ids[m.Delivery] = append(ids[m.Delivery], m.ID)
+	}
+	seen := map[string]bool{}
+	for delivery, all := range ids {
+		if len(all) != 2 || all[0] != all[1] || all[0] == "" || seen[all[0]] {
+			t.Errorf("%s was posted as %q", delivery, all)
+		}
+		seen[all[0]] = true
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
@@ -16,9 +17,10 @@ import (
 func TestWhoWaitsForMailIsToldByText(t *testing.T) {
 	w := newTown(t, storetest.Bolt(t))
 	ctx := context.Background()
-	w.people(120)
+	const owners = 130 // two pages with those who have no phone
+	w.people(owners)
 	w.Policy.Texting = Texting{Price: 0.01, Currency: "USD", Rate: 10}
-	w.Policy.Retry.Waits, w.Policy.MailDown = []time.Duration{20 * time.Millisecond}, 30*time.Millisecond
+	w.Policy.Retry.Waits, w.Policy.MailDown = []time.Duration{200 * time.Millisecond}, 30*time.Millisecond
 	w.Policy.Retry.Most = 1_000_000
 	var down atomic.Bool
 	mail, sms := mails(), texts()
@@ -45,7 +47,7 @@ func TestWhoWaitsForMailIsToldByText(t *testing.T) {
 	update, notice := w.publish(byMail)
 	w.await("mail to be down", func() bool { return w.MailDown() != nil && !w.reach(update).Expanding })
 	o, err := w.Instead(ctx, update)
-	if err != nil || o.Waiting != 240 || o.People != 120 || o.Segments < 120 || o.Cost == "" || o.Seconds < 12 || o.AskedBy != "" {
+	if err != nil || o.Waiting != 2*owners || o.People != owners || o.Segments < owners || o.Cost == "" || o.Seconds < owners/10 || o.AskedBy != "" {
 		t.Fatalf("the offer: %+v, %v", o, err)
 	}
 	_, err = w.ApproveTexts(ctx, "stf_bo", update)
@@ -68,7 +70,7 @@ func TestWhoWaitsForMailIsToldByText(t *testing.T) {
 	w.await("the first text", func() bool { n, _ := sms.counts(); return n > 0 })
 	down.Store(false) // mail comes back while it is under way
 	reach := w.done(update)
-	if n := reach.ByChannel; reach.States[Sent] != 240 || n[ChannelSMS][Sent]+n[ChannelEmail][Sent] != 240 || n[ChannelEmail][Suppressed] != n[ChannelSMS][Sent] || n[ChannelEmail][Sent] < 120 {
+	if n := reach.ByChannel; reach.States[Sent] != 2*owners || n[ChannelSMS][Sent]+n[ChannelEmail][Sent] != 2*owners || n[ChannelEmail][Suppressed] != n[ChannelSMS][Sent] || n[ChannelEmail][Sent] < owners {
 		t.Errorf("the board: %+v", reach)
 	}
 	told := map[string]string{}
@@ -88,11 +90,29 @@ func TestWhoWaitsForMailIsToldByText(t *testing.T) {
 			t.Errorf("%s is told by %s", who, d.Channel)
 		}
 	}
-	if len(told) != 240 || w.MailDown() != nil {
+	if len(told) != 2*owners || w.MailDown() != nil {
 		t.Errorf("%d are told, and mail is down since %v", len(told), w.MailDown())
 	}
-	// Who got wrong words by text gets the right ones so.
-	if n, _ := sms.counts(); n == 0 || n != reach.ByChannel[ChannelSMS][Sent] {
-		t.Errorf("%d texts", n)
+	texted := reach.ByChannel[ChannelSMS][Sent]
+	if n, _ := sms.counts(); n == 0 || n != texted {
+		t.Errorf("%d texts, %d on the board", n, texted)
+	}
+	// Who got wrong words by text is corrected by text.
+	if err := w.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { // the town's updates are not counted on their incident
+		in, m, err := incidents.Get(tx, w.incident)
+		if err != nil {
+			return err
+		}
+		in.LastUpdate = w.last
+		return incidents.Put(tx, w.incident, in, m.Version)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	fix, err := w.Retract(ctx, "stf_ann", update, "the figures were wrong")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reach := w.done(fix.ID); reach.ByChannel[ChannelSMS][Sent] != texted || reach.ByChannel[ChannelEmail][Sent] != 2*owners-texted {
+		t.Errorf("the correction: %+v", reach)
 	}
 }

@@ -104,7 +104,7 @@ type Retry struct {
 	Jitter float64         `yaml:"jitter" json:"jitter"` // share of a wait that chance adds
 	Most   int             `yaml:"most" json:"most"`     // attempts; then it has failed
 	// Unknown is how often a message whose fate nobody knows is sent again, by channel. A second copy of an e-mail carries the same
-	// Message-ID and does little harm; a second SMS costs money and trust, and its provider will say what became of the first.
+	// Message-ID and does little harm, and so does one of a post with its webhook-id; a second SMS costs money and trust, and its provider will say what became of the first.
 	Unknown map[string]int `yaml:"unknown" json:"unknown"`
 }
 
@@ -132,7 +132,7 @@ func DefaultPolicy() Policy {
 		Confirm: Confirm{Every: time.Minute, Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,
 			FirstDay: 50, Growth: 1.5, Audit: 91 * day},
 		Retry: Retry{Waits: []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}, Jitter: 0.2, Most: 12,
-			Unknown: map[string]int{"email": 1}},
+			Unknown: map[string]int{ChannelEmail: 1, ChannelWebhook: 1}},
 		Lease:         2 * time.Minute,
 		Workers:       4,
 		Senders:       16,

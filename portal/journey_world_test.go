@@ -46,6 +46,23 @@ type town struct {
 	gate    *auth.Gate
 	relay   *smtptest.Server
 	browser *webshot.Browser
+	posts   posts
+}
+
+// posts are what goes to webhooks.
+type posts chan comms.Message
+
+func (p posts) Name() string { return comms.ChannelWebhook }
+func (p posts) Live() bool   { return true }
+func (p posts) Close() error { return nil }
+
+func (p posts) Send(ctx context.Context, m comms.Message) comms.Outcome {
+	select {
+	case p <- m:
+		return comms.Outcome{State: comms.Sent}
+	case <-ctx.Done():
+		return comms.Outcome{State: comms.Deferred, Reason: "the test is over"}
+	}
 }
 
 const customers = 60 // each with one site and one contact
@@ -64,7 +81,7 @@ func settle(t *testing.T, before ...func(w *town)) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &town{T: t, url: "http://" + listener.Addr().String(), relay: smtptest.Start(t, smtptest.Options{}), browser: browser}
+	w := &town{T: t, url: "http://" + listener.Addr().String(), relay: smtptest.Start(t, smtptest.Options{}), browser: browser, posts: make(posts, 8)}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var kinds []store.Kind
 	for _, some := range [][]store.Kind{contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds(), desk.Kinds(), auth.Kinds(), limit.Kinds(), blob.Kinds()} {
@@ -107,7 +124,7 @@ func settle(t *testing.T, before ...func(w *town)) *town {
 		}
 	}
 	keeper := &page.Keeper{Press: &page.Press{Words: words, Vendor: vendor, Log: log}, Server: server, Edition: w.room.Edition, Public: w.room.Public, Wake: edited, Log: log}
-	outbox := &comms.Outbox{Room: w.room, Channels: map[string]comms.Channel{"email": mail}, Log: log, Holder: "town"}
+	outbox := &comms.Outbox{Room: w.room, Channels: map[string]comms.Channel{"email": mail, "webhook": w.posts}, Log: log, Holder: "town"}
 	public := portal.Server(p.Handler(), log)
 
 	work, stop := context.WithCancel(context.Background())

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"lifeline/comms"
+	"lifeline/portal"
 	"lifeline/portal/desk"
 	"lifeline/portal/web/webshot"
 	"lifeline/templates"
@@ -93,6 +94,10 @@ func (w *town) rich() map[string]string {
 	receipt, err := w.desk.File(ctx, "public:web", desk.Intake{Message: "Our wiki is gone.\n\nWe need it for an audit on Friday.", Email: "eve@customer.example", Name: "Eve", Company: "Customer 3", Impact: desk.LostAccess, Locale: "en", Route: "web"})
 	must(err)
 	must(w.room.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelEmail, Address: "sue@reader.example", Locale: "en"}))
+	must(w.room.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelWebhook, Address: "https://a-program-with-a-long-name.reader.example/hook", Locale: "en"}))
+	hook := regexp.MustCompile(`/s/[\w.-]+`).FindString((<-w.posts).Text)
+	subject, _ := w.gate.Key.OpenLink(portal.LinkSubscription, strings.TrimPrefix(hook, "/s/"))
+	must(w.room.KeepSubscription(ctx, subject, comms.Wanted{Owner: "ops@reader.example"}))
 	mailed := func(to, prefix string) string { // the path of a link
 		return strings.TrimPrefix(w.mailed(to, regexp.MustCompile(regexp.QuoteMeta(w.url+prefix)+`[\w.-]+`)), w.url)
 	}
@@ -104,7 +109,7 @@ func (w *town) rich() map[string]string {
 		"verify": "/{lang}/verify", "genuine": "/{lang}/verify/" + templates.CheckCode(last.ID), "fake": "/verify/ZZZZZZZ?lang={lang}", "banner": "/{lang}/banner",
 		"form": "/support?lang={lang}", "ticket": "/t/" + receipt.Number + "?lang={lang}", "lost": "/t/" + receipt.Number + "?lost=1&lang={lang}", "mailed ticket": "/t/" + receipt.Number + "?k=x&lang={lang}",
 		"own": "/me?lang={lang}", "card": "/card?lang={lang}", "subscribe": "/subscribe?lang={lang}", "subscribe to one": "/subscribe?incident=" + short + "&lang={lang}",
-		"subscription": mailed("sue@reader.example", "/s/") + "?lang={lang}", "no subscription": "/s/x?lang={lang}",
+		"subscription": mailed("sue@reader.example", "/s/") + "?lang={lang}", "webhook": hook + "?did=tested&lang={lang}", "no subscription": "/s/x?lang={lang}",
 		"yours": mailed("person0@customer0.example", "/y/") + "?lang={lang}", "not yours": "/y/x?lang={lang}",
 		"old confirmation": "/c/x?lang={lang}", "old proof": "/v/x?lang={lang}", "back too late": "/b/x?lang={lang}", "nothing": "/nothing?lang={lang}",
 	}
