@@ -123,6 +123,28 @@ func (b *Book) SiteTier(tx *store.Tx, anyID string) (int, error) {
 	return *site.Value.Tier, nil
 }
 
+// Names is how people call sites and accounts, by our id: a site by its name, else its address, else the product's id. What is no longer kept is not in it.
+func (b *Book) Names(ctx context.Context, siteIDs, accountIDs []string) (names map[string]string, err error) {
+	err = b.DB.View(ctx, func(tx *store.Tx) error {
+		names = map[string]string{}
+		ours, err := sites.GetAll(tx, siteIDs)
+		if err != nil {
+			return err
+		}
+		for id, rec := range ours {
+			if names[id] = cmp.Or(rec.Value.Name, rec.Value.URL); names[id] == "" && len(rec.Value.ProductIDs) > 0 {
+				names[id] = rec.Value.ProductIDs[len(rec.Value.ProductIDs)-1]
+			}
+		}
+		whose, err := accounts.GetAll(tx, accountIDs)
+		for id, rec := range whose {
+			names[id] = rec.Value.Name
+		}
+		return err
+	})
+	return names, err
+}
+
 // Contact finds a contact by our id.
 func (b *Book) Contact(tx *store.Tx, id string) (store.Rec[Contact], error) {
 	if k, ok := kindOf(id, tx.DB().Declared()); ok && k.Prefix != people.Prefix {

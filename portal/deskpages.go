@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -493,7 +494,11 @@ type siteListView struct {
 	States   []string
 	Sites    []store.Rec[comms.Row]
 	Next     string
+	Names    map[string]string // of the sites and their customers, by our id
 }
+
+// Called is how people call a site or a customer of the list; its id when nobody has named it.
+func (v siteListView) Called(id string) string { return cmp.Or(v.Names[id], id) }
 
 // objective is a target beside what was reached, in words.
 type objective struct {
@@ -523,6 +528,13 @@ func (k *call) siteList() error {
 		return err
 	}
 	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, After: k.Query("after"), Limit: 100}); err != nil {
+		return err
+	}
+	var sites, accounts []string
+	for _, rec := range v.Sites {
+		sites, accounts = append(sites, rec.Value.Site), append(accounts, rec.Value.Account)
+	}
+	if v.Names, err = k.p.Book.Names(ctx, sites, accounts); err != nil {
 		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_sites", v)
