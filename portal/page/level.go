@@ -78,7 +78,7 @@ func componentStatus(status string) string { return componentStatuses[rank(statu
 // statusUnder is the state that an incident of a severity gives the components in its scope.
 func statusUnder(severity, phase string) string {
 	switch {
-	case phase == "resolved":
+	case phase == "resolved", severity == "P3": // of which customers notice nothing
 		return "operational"
 	case severity == "P0":
 		return "major_outage"

@@ -227,12 +227,12 @@ func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []sta
 		row := statusUpdate{
 			ID: shortID("update", u.ID), Status: phase(u.Statement.Phase), Body: bodies[u.ID], IncidentID: in.ID,
 			CreatedAt: statusTime(u.At), UpdatedAt: statusTime(u.At), DisplayAt: statusTime(u.At),
-			AffectedComponents: affectedComponents(u, in.SeverityAt(u.At), all, before), DeliverNotifications: true,
+			AffectedComponents: affectedComponents(u, scopeAt(in, u), in.SeverityAt(u.At), all, before), DeliverNotifications: true,
 		}
 		out.IncidentUpdates = append(out.IncidentUpdates, row)
 	}
 	slices.Reverse(out.IncidentUpdates)
-	named := inScope(in.Products, all)
+	named := inScope(everInScope(in), all)
 	for _, row := range rows {
 		if slices.ContainsFunc(named, func(c comms.Component) bool { return c.ID == row.ID }) {
 			out.Components = append(out.Components, row)
@@ -241,19 +241,53 @@ func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []sta
 	return out
 }
 
-// affectedComponents says how an update moved the components in its scope, and remembers where they stand now.
-func affectedComponents(u templates.Update, severity string, all []comms.Component, before map[string]string) []statusAffected {
+// affectedComponents says how an update moved the components: those in its scope, and those that the update before had and this one has no more, which are well
+// again. It remembers where they stand now.
+func affectedComponents(u templates.Update, scope []string, severity string, all []comms.Component, before map[string]string) []statusAffected {
 	var out []statusAffected
-	for _, c := range inScope(u.Statement.Scope.Products, all) {
+	now := inScope(scope, all)
+	for _, c := range all {
+		named := slices.ContainsFunc(now, func(n comms.Component) bool { return n.ID == c.ID })
+		was := cmp.Or(before[c.ID], "operational")
+		if !named && was == "operational" {
+			continue
+		}
 		name := c.Name
 		if c.Group != "" {
 			name = c.Group + " - " + c.Name
 		}
-		row := statusAffected{Code: c.ID, Name: name, OldStatus: cmp.Or(before[c.ID], "operational"), NewStatus: statusUnder(severity, u.Statement.Phase)}
+		row := statusAffected{Code: c.ID, Name: name, OldStatus: was, NewStatus: "operational"}
+		if named {
+			row.NewStatus = statusUnder(severity, u.Statement.Phase)
+		}
 		before[c.ID] = row.NewStatus
 		out = append(out, row)
 	}
 	return out
+}
+
+// scopeAt is what is in scope from an update on. One that takes another back says nothing of it: what was said before that one holds again.
+func scopeAt(in comms.PublicIncident, u templates.Update) []string {
+	if u.Corrects == 0 || len(u.Statement.Scope.Products) > 0 {
+		return u.Statement.Scope.Products
+	}
+	for _, older := range in.Updates { // newest first
+		if older.Number < u.Number && !older.Retracted && older.Corrects == 0 {
+			return older.Statement.Scope.Products
+		}
+	}
+	return nil
+}
+
+// everInScope is what an incident had in scope in any update that was not taken back: clients find an incident by a component though it is well again.
+func everInScope(in comms.PublicIncident) []string {
+	ever := slices.Clone(in.Products)
+	for _, u := range in.Updates {
+		if !u.Retracted {
+			ever = append(ever, u.Statement.Scope.Products...)
+		}
+	}
+	return ever
 }
 
 // inScope are the components that a scope names, by name or id.

@@ -433,3 +433,52 @@ func TestIDsAreStable(t *testing.T) {
 		}
 	}
 }
+
+// The newest update that holds says which components are affected: one that it names no more is well again, and the API says so in that update; the incident stays
+// found by it. What a correction takes back holds no more, and what was said before it does.
+func TestANewerUpdateNamesOtherComponents(t *testing.T) {
+	p := sampleUnknown()
+	first := p.Incidents[0].Updates[0] // Wiki and the issue tracker
+	say := func(number int, at time.Duration, products ...string) templates.Update {
+		u := first
+		u.ID, u.Number, u.At, u.FirstWord = first.ID[:len(first.ID)-1]+string(rune('1'+number)), number, first.At.Add(at), false
+		u.Statement.Scope.Products = products
+		return u
+	}
+	second, wrong, back := say(2, time.Hour, "Wiki", "API"), say(3, 2*time.Hour, "Website"), say(4, 3*time.Hour)
+	wrong.Retracted, back.Corrects = true, 3
+	in := incidentOf("open", back, wrong, second, first)
+	in.Products = second.Statement.Scope.Products
+	p.Incidents = []comms.PublicIncident{in}
+	e, err := samplePress(t, "").Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got incidentsAnswer
+	if err := json.Unmarshal(e.Body("/api/v2/incidents/unresolved.json", ""), &got); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		"Website major_outage>operational, Products - Wiki operational>major_outage, Platform - API operational>major_outage",
+		"Website operational>major_outage, Products - Wiki major_outage>operational, Platform - API major_outage>operational",
+		"Products - Wiki major_outage>major_outage, Products - Issue tracker major_outage>operational, Platform - API operational>major_outage",
+		"Products - Wiki operational>major_outage, Products - Issue tracker operational>major_outage",
+	} {
+		var said []string
+		for _, c := range got.Incidents[0].IncidentUpdates[i].AffectedComponents {
+			said = append(said, c.Name+" "+c.OldStatus+">"+c.NewStatus)
+		}
+		if s := strings.Join(said, ", "); s != want {
+			t.Errorf("update %d says %q, want %q", 4-i, s, want)
+		}
+	}
+	var names []string
+	for _, c := range got.Incidents[0].Components {
+		names = append(names, c.Name)
+	}
+	if s := strings.Join(names, ", "); s != "Wiki, Issue tracker, API" {
+		t.Errorf("the incident is found by %q", s)
+	}
+}
+
+func (t *statusTime) UnmarshalJSON(b []byte) error { return (*time.Time)(t).UnmarshalJSON(b) }
