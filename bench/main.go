@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,10 @@ func main() {
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
-	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
+	openTickets := flag.Int("open", 10_000, "open tickets in the house whose pages are asked for")
+	closedTickets := flag.Int("closed", 20_000, "closed ones")
+	sites := flag.Int("sites", 1000, "sites of its incident")
+	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, lists, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile; with -only deliveries of the broadcast alone")
 	asks := flag.Bool("hammer", false, "ask for the page as standard input says: what this program starts of itself")
@@ -66,7 +70,7 @@ func main() {
 		begin = nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, open: *openTickets, closed: *closedTickets, sites: *sites, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -80,6 +84,9 @@ type bench struct {
 	known       int
 	contactRows int
 	each        time.Duration
+	open        int
+	closed      int
+	sites       int
 	only        string
 	engines     string
 	dir         string
@@ -145,7 +152,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"texts", b.texts}, {"far", b.far}, {"search", b.search}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"texts", b.texts}, {"far", b.far}, {"search", b.search}, {"lists", b.lists}} {
 		if !b.wants(m.name) {
 			continue
 		}
@@ -194,7 +201,7 @@ func (b bench) postgres(ctx context.Context) (store.Engine, func(), error) {
 
 // kinds is what a whole portal keeps of what is measured here.
 func kinds() []store.Kind {
-	all := append(contacts.Kinds(), comms.Kinds()...)
+	all := slices.Concat(contacts.Kinds(), contacts.ChangeKinds(), comms.Kinds())
 	all = append(all, desk.Kinds()...)
 	all = append(append(all, auth.Kinds()...), blob.Kinds()...)
 	return append(append(all, limit.Kinds()...), jobs.Kind)

@@ -36,9 +36,10 @@ var deadlines = store.Table[Deadline]{
 		{Name: "fire", Fields: []store.Field{{Name: "fire", Type: store.Time}}},
 		{Name: "open", Fields: []store.Field{{Name: "due", Type: store.Time}}},
 		{Name: "of", Fields: []store.Field{{Name: "of", Type: store.Text}, {Name: "what", Type: store.Text}}},
+		{Name: "kept", Fields: []store.Field{{Name: "incident", Type: store.Text}, {Name: "what", Type: store.Text}, {Name: "how", Type: store.Text}, {Name: "due", Type: store.Time}}}, // see KeptReport
 	}},
 	Tuples: func(d Deadline) store.Tuples {
-		t := store.Tuples{"of": {d.Of, d.What}}
+		t := store.Tuples{"of": {d.Of, d.What}, "kept": {d.Incident, d.What, d.how(), d.Due}}
 		if d.DoneAt.IsZero() && !d.Many {
 			t["open"] = []any{d.Due}
 		}
@@ -47,6 +48,23 @@ var deadlines = store.Table[Deadline]{
 		}
 		return t
 	},
+}
+
+// How a promise stands, for who counts them.
+const (
+	promiseOpen = "open"
+	promiseKept = "kept"
+	promiseLate = "late"
+)
+
+func (d Deadline) how() string {
+	switch {
+	case d.DoneAt.IsZero():
+		return promiseOpen
+	case d.Late:
+		return promiseLate
+	}
+	return promiseKept
 }
 
 // Task says that the deadline is a task's: Of is its id.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // Punctual is how many promises of a sort were kept in time, and how many late or not at all.
@@ -29,49 +30,107 @@ type PromiseReport struct {
 }
 
 // KeptReport counts the promises that were due in a span of time, by month and year in UTC. One that is open counts as late once its time has passed, and not at
-// all before; of drills none counts. Zero times are open ends. It reads every deadline there is.
+// all before; of drills none counts. Zero times are open ends. It counts entries of an index, and reads one deadline for each month of a sort.
 func (r *Room) KeptReport(ctx context.Context, from, to time.Time) (report PromiseReport, err error) {
 	months, years := tallyOf{}, tallyOf{}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		clear(months)
 		clear(years)
-		drills := map[string]bool{}
+		of := []string{""} // what belongs to no incident
 		for rec, err := range incidents.Scan(tx, store.Query{Index: "number"}) {
 			if err != nil {
 				return err
 			}
-			drills[rec.ID] = rec.Value.Drill
+			if !rec.Value.Drill {
+				of = append(of, rec.ID)
+			}
 		}
-		for rec, err := range deadlines.Scan(tx, store.Query{}) {
-			if err != nil {
+		for _, incident := range of {
+			if err := eachPromise(tx, incident, from, to, func(due time.Time, what string, late bool, n int) {
+				months.add(due.Format("2006-01"), what, late, n)
+				years.add(due.Format("2006"), what, late, n)
+			}); err != nil {
 				return err
 			}
-			d := rec.Value
-			open := d.DoneAt.IsZero()
-			if d.Due.Before(from) || !to.IsZero() && !d.Due.Before(to) || drills[d.Incident] || open && !d.Due.Before(tx.Now()) {
-				continue
-			}
-			due := d.Due.UTC()
-			months.add(due.Format("2006-01"), d.What, open || d.Late)
-			years.add(due.Format("2006"), d.What, open || d.Late)
 		}
 		return nil
 	})
 	return PromiseReport{months.spans(), years.spans()}, err
 }
 
+// eachPromise counts the promises of an incident, by month, sort, and whether they were kept.
+func eachPromise(tx *store.Tx, incident string, from, to time.Time, found func(due time.Time, what string, late bool, n int)) error {
+	for what := ""; ; {
+		q := store.Query{Index: "kept", Equal: []any{incident}, From: what + " "} // the next sort: none has a space in its name
+		if what == "" {
+			q.From = nil
+		}
+		rec, err := deadlines.First(tx, q)
+		if fault.Of(err) == fault.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		what = rec.Value.What
+		for _, how := range []string{promiseOpen, promiseKept, promiseLate} {
+			until := to
+			if now := tx.Now(); how == promiseOpen && (to.IsZero() || now.Before(to)) {
+				until = now
+			}
+			err := eachMonth(tx, []any{incident, what, how}, from, until, func(due time.Time, n int) { found(due, what, how != promiseKept, n) })
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// eachMonth counts what is due within a span, month by month, and passes over the months in which nothing is.
+func eachMonth(tx *store.Tx, equal []any, from, to time.Time, found func(due time.Time, n int)) error {
+	q := store.Query{Index: "kept", Equal: equal}
+	if !to.IsZero() {
+		q.To = to
+	}
+	for {
+		if !from.IsZero() {
+			q.From = from
+		}
+		first, err := deadlines.First(tx, q)
+		if fault.Of(err) == fault.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		due := first.Value.Due.UTC()
+		next := time.Date(due.Year(), due.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+		month := q
+		month.From, month.To = due, next
+		if !to.IsZero() && to.Before(next) {
+			month.To = to
+		}
+		n, err := deadlines.Count(tx, month)
+		if err != nil {
+			return err
+		}
+		found(due, n)
+		from = next
+	}
+}
+
 // tallyOf counts by span and by what was promised.
 type tallyOf map[string]map[string]Punctual
 
-func (t tallyOf) add(span, what string, late bool) {
+func (t tallyOf) add(span, what string, late bool, n int) {
 	if t[span] == nil {
 		t[span] = map[string]Punctual{}
 	}
 	p := t[span][what]
 	if late {
-		p.Late++
+		p.Late += n
 	} else {
-		p.Kept++
+		p.Kept += n
 	}
 	p.Percent = percent(p.Kept, p.Kept+p.Late)
 	t[span][what] = p

@@ -39,6 +39,20 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 	return id, nil
 }
 
+// Withhold writes a notice that nobody is sent, in place of Tell: it is as much work, so that whoever waits for the transaction does not learn from the time
+// whether a message goes out.
+func (r *Room) Withhold(tx *store.Tx, n Notice, reason string) error {
+	if err := n.check(); err != nil {
+		return err
+	}
+	n.State, n.Unsent, n.Reason, n.CreatedAt, n.DoneAt, n.Due = StoppedHere, Suppressed, reason, tx.Now(), tx.Now(), time.Time{}
+	if err := notices.Put(tx, notices.NewID(), n, 0); err != nil {
+		return err
+	}
+	tx.After(r.bell.ring)
+	return nil
+}
+
 func (n Notice) check() error {
 	var bad []fault.Field
 	refuse := func(field, reason string) { bad = append(bad, fault.Field{Field: field, Reason: reason}) }

@@ -74,13 +74,13 @@ var questions = store.Table[question]{
 		} else {
 			t["end"] = []any{later(q.Until, q.LinkEnd)}
 		}
-		if q.Link != nil && q.Used.IsZero() {
+		if q.Link != nil && (q.Used.IsZero() || q.code != "") {
 			t["link"] = []any{hex.EncodeToString(q.Link)}
 		}
 		switch {
-		case !q.Used.IsZero():
-		case q.code != "":
+		case q.code != "": // also of one that has no answer, so that writing it is as much work; it was used before it was asked
 			t["answer"] = []any{q.id, q.code}
+		case !q.Used.IsZero():
 		case q.Hash != nil:
 			t["answer"] = []any{askRecovery, hex.EncodeToString(q.Hash)}
 		}
@@ -150,12 +150,15 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		if a, err = d.prepare(tx, in); err != nil {
 			return err
 		}
-		if a.onFile, err = d.onFile(tx, a.to.Channel, a.to.Address); err == nil && !a.onFile {
-			a.onFile, err = proved(tx, a.q.Case, a.to.Channel, a.to.Address)
-		}
+		onFile, err := d.onFile(tx, a.to.Channel, a.to.Address)
 		if err != nil {
 			return err
 		}
+		shown, err := proved(tx, a.q.Case, a.to.Channel, a.to.Address)
+		if err != nil {
+			return err
+		}
+		a.onFile = onFile || shown // both are read, whatever is known
 		if taking, err = d.mayAsk(tx, in, a); err != nil {
 			return err
 		}
@@ -211,10 +214,7 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 			return err
 		}
 		sent = Sent{ID: q.id, Channel: q.Channel, To: contacts.Mask(q.Channel, q.Address), Until: q.Until}
-		if not != "" { // what she reads is the same: the page says that not every code goes out
-			return nil
-		}
-		return d.tellCode(tx, a, q)
+		return d.tellCode(tx, a, q, not)
 	})
 	return sent, err
 }
@@ -380,8 +380,9 @@ func (d *Desk) mayAsk(tx *store.Tx, in Ask, a ask) (all []limit.Taking, err erro
 	return all, nil
 }
 
-// tellCode writes the message, in the lane that nothing else is ahead of. Its words are fixed: nothing that a stranger typed is in it.
-func (d *Desk) tellCode(tx *store.Tx, a ask, q question) error {
+// tellCode writes the message, in the lane that nothing else is ahead of. Its words are fixed: nothing that a stranger typed is in it. One that is not to go
+// out is written and withheld: what she reads is the same, since the page says that not every code goes out, and so is how long it takes.
+func (d *Desk) tellCode(tx *store.Tx, a ask, q question, not string) error {
 	m := templates.Code{Minutes: int(d.Policy.Identity.Code / time.Minute), Number: a.number}
 	switch {
 	case !a.known:
@@ -399,7 +400,11 @@ func (d *Desk) tellCode(tx *store.Tx, a ask, q question) error {
 	if err != nil {
 		return fmt.Errorf("write the facts of a code: %w", err)
 	}
-	_, err = d.Comms.Tell(tx, comms.Notice{Lane: comms.LaneUrgent, Name: templates.MsgCode, Channels: []string{a.to.Channel}, ReplyTo: true, Data: data, To: []comms.Direct{a.to}})
+	n := comms.Notice{Lane: comms.LaneUrgent, Name: templates.MsgCode, Channels: []string{a.to.Channel}, ReplyTo: true, Data: data, To: []comms.Direct{a.to}}
+	if not != "" {
+		return d.Comms.Withhold(tx, n, not)
+	}
+	_, err = d.Comms.Tell(tx, n)
 	return err
 }
 

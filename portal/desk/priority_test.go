@@ -3,7 +3,9 @@ package desk_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -207,6 +209,32 @@ func TestALateFirstAnswerIsEscalated(t *testing.T) {
 		month, want := report.Months[0], comms.Punctual{Kept: 1, Late: 1, Percent: "50.0"}
 		if _, others := month.By[desk.NextAnswer]; month.Span != late.AnswerBy.Format("2006-01") || month.By[desk.FirstAnswer] != want || report.Years[0].By[desk.FirstAnswer] != want || others {
 			c.Errorf("%+v", report)
+		}
+		// By month and year, whatever lies between; of a drill nothing counts.
+		drill, err := c.Comms.Declare(ctx, "stf_ann", comms.Declare{Title: "Drill", Severity: "P0", Category: "data", Impact: "none", Drill: true})
+		if err != nil {
+			c.Fatal(err)
+		}
+		begin := late.AnswerBy.UTC()
+		for _, p := range []comms.Deadline{
+			{What: "review", Of: "r1", Due: begin.AddDate(-2, 0, 0)}, {What: "review", Of: "r2", Due: begin.AddDate(-2, 0, 0).Add(time.Second)}, {What: "review", Of: "r3", Due: begin.AddDate(-1, 0, 0)},
+			{What: "review.late", Of: "r4", Due: begin.AddDate(-1, 0, 0)}, {What: "review", Of: "r5", Incident: drill.ID, Due: begin.AddDate(-1, 0, 0)}, {What: "review", Of: "r6", Due: begin.AddDate(1, 0, 0)},
+		} {
+			if err := c.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return c.Comms.Promise(tx, p) }); err != nil {
+				c.Fatal(err)
+			}
+		}
+		var got []string
+		report, err = c.Comms.KeptReport(ctx, begin.AddDate(-2, 0, 0).Add(time.Second), begin.AddDate(-1, 1, 0))
+		for _, span := range append(report.Months, report.Years...) {
+			for _, what := range slices.Sorted(maps.Keys(span.By)) {
+				got = append(got, fmt.Sprintf("%s %s %d/%d", span.Span, what, span.By[what].Kept, span.By[what].Late))
+			}
+		}
+		first, second := begin.AddDate(-2, 0, 0), begin.AddDate(-1, 0, 0)
+		if want := []string{first.Format("2006-01") + " review 0/1", second.Format("2006-01") + " review 0/1", second.Format("2006-01") + " review.late 0/1",
+			first.Format("2006") + " review 0/1", second.Format("2006") + " review 0/1", second.Format("2006") + " review.late 0/1"}; err != nil || !slices.Equal(got, want) {
+			c.Errorf("%q %v", got, err)
 		}
 		if later, err := c.Comms.KeptReport(ctx, c.DB.Now(), time.Time{}); err != nil || len(later.Months) != 0 {
 			c.Errorf("%+v %v", later, err)
