@@ -66,7 +66,7 @@ func (b bench) serve(ctx context.Context, engine string, e store.Engine) (d *des
 	loopback := []*net.IPNet{{IP: net.IPv4(127, 0, 0, 0), Mask: net.CIDRMask(8, 32)}}
 	p := &portal.Portal{DB: d.DB, Book: d.Book, Comms: d.Comms, Desk: d, Words: d.Comms.Words, Gate: &auth.Gate{DB: d.DB, Key: key, Issuer: url, Log: d.Log}, URL: url, Trusted: loopback,
 		Changes: &contacts.Changes{DB: d.DB, Verbs: slices.Concat(d.Book.ChangeVerbs(), d.ChangeVerbs()), Log: d.Log},
-		Log: slog.New(slog.DiscardHandler), Sending: func() portal.Sending { return portal.Sending{Email: "live", SMS: "live"} }}
+		Log:     slog.New(slog.DiscardHandler), Sending: func() portal.Sending { return portal.Sending{Email: "live", SMS: "live"} }}
 	server := portal.Server(p.Handler(), p.Log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

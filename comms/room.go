@@ -65,11 +65,12 @@ type Room struct {
 
 	callbacks callbacks
 
-	bell   bell
-	relays relays
-	places store.Kept[place]
-	counts counts
-	spoke  store.Kept[wasSaid]
+	bell    bell
+	relays  relays
+	places  store.Kept[place]
+	counts  counts
+	spoke   store.Kept[wasSaid]
+	targets targetsSeen
 
 	standby standby
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeline/store"
@@ -109,7 +110,11 @@ type TierTargets struct {
 // Targets compares an incident with the targets of the tiers of its sites: how long each was away, from its loss until it was handed back, and
 // how much it lost, from its oldest restore point to its loss. An incident that has no affected set is measured as a whole, from its detection until it
 // was resolved, by the most urgent tier of the components that its newest update names.
+// Of a large affected set the answer may be some seconds old.
 func (r *Room) Targets(ctx context.Context, incident string) (t Targets, err error) {
+	if t, ok := r.targets.get(incident); ok {
+		return t, nil
+	}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
@@ -143,7 +148,45 @@ func (r *Room) Targets(ctx context.Context, incident string) (t Targets, err err
 		t.RPO.judge()
 		return nil
 	})
+	if err == nil && t.RTO.Met+t.RTO.Missed+t.RTO.Open >= targetsFrom {
+		r.targets.set(incident, t)
+	}
 	return t, err
+}
+
+// Every site is walked with its tier for these figures. From so many sites on they are kept for a moment, in which many look.
+const (
+	targetsFrom = 500
+	targetsFor  = 5 * time.Second
+)
+
+// targetsSeen keeps them, by what their incident was called. The zero value is ready.
+type targetsSeen struct {
+	mu  sync.Mutex
+	all map[string]targetsAt
+}
+
+type targetsAt struct {
+	Targets
+	until time.Time // by wall time
+}
+
+func (s *targetsSeen) get(incident string) (Targets, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.all[incident]
+	t.Tiers = slices.Clone(t.Tiers)
+	return t.Targets, ok && time.Now().Before(t.until)
+}
+
+func (s *targetsSeen) set(incident string, t Targets) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil || len(s.all) > 100 {
+		s.all = map[string]targetsAt{}
+	}
+	t.Tiers = slices.Clone(t.Tiers)
+	s.all[incident] = targetsAt{t, time.Now().Add(targetsFor)}
 }
 
 func (r *Room) siteTargets(tx *store.Tx, in store.Rec[Incident], tiers []TierTargets) error {

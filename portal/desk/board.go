@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -39,6 +40,8 @@ type board struct {
 	names  []string
 	number map[string]uint32 // of a name
 	whole  bool
+
+	counted atomic.Pointer[tallied]
 }
 
 // card is one ticket on the board. Names are kept once, by number; 0 is none.

@@ -308,28 +308,53 @@ type Tally struct {
 	DueNext    time.Time // when the next clock ends, or ended; zero: none runs
 }
 
-// Tallies counts the open tickets of every queue that has any, and of General, in the order of their names; mine is the staff member whose own are counted.
-func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error) {
+// tallied is what the board was counted to be, for the moment in which many look.
+type tallied struct {
+	queues []Tally
+	mine   map[string]map[string]int // by queue and owner
+	labels []string
+	until  time.Time // by wall time
+}
+
+// talliedFor is how long the counts of a board with at least easedFrom open tickets stand; a smaller one is counted anew.
+const talliedFor = time.Second
+
+// tallied counts the board, or gives what it was counted to be a moment ago.
+func (d *Desk) tallied(ctx context.Context) (t tallied, err error) {
 	if err := d.current(ctx, false); err != nil {
-		return nil, err
+		return t, err
 	}
 	b := &d.board
-	now := d.DB.Now().UnixMicro()
+	if kept := b.counted.Load(); kept != nil && time.Now().Before(kept.until) {
+		return *kept, nil
+	}
 	b.mu.RLock()
-	defer b.mu.RUnlock()
-	by := map[uint32]*Tally{}
+	t = b.count(d.DB.Now().UnixMicro())
+	large := len(b.open) >= easedFrom
+	b.mu.RUnlock()
+	if large {
+		t.until = time.Now().Add(talliedFor)
+		b.counted.Store(&t)
+	}
+	return t, nil
+}
+
+// count counts what is open; b.mu is held.
+func (b *board) count(now int64) tallied {
+	by, mine, labels := map[uint32]*Tally{}, map[string]map[string]int{}, map[uint32]bool{}
 	tally := func(queue uint32, name string) *Tally {
 		if by[queue] == nil {
 			by[queue] = &Tally{Queue: name, State: map[string]int{}, Priority: map[string]int{}, Step: map[string]int{}}
+			mine[name] = map[string]int{}
 		}
 		return by[queue]
 	}
+	var all []Tally
 	if n, known := b.number[General]; known {
 		tally(n, General)
 	} else {
 		all = append(all, Tally{Queue: General, State: map[string]int{}, Priority: map[string]int{}})
 	}
-	me, known := b.number[mine]
 	for at := range b.open {
 		c := &b.cards[at]
 		t := tally(c.queue, b.names[c.queue])
@@ -344,9 +369,8 @@ func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error
 		}
 		if c.owner == 0 {
 			t.Unassigned++
-		}
-		if known && mine != "" && c.owner == me {
-			t.Mine++
+		} else {
+			mine[t.Queue][b.names[c.owner]]++
 		}
 		if c.held > 0 {
 			t.Held++
@@ -357,30 +381,35 @@ func (d *Desk) Tallies(ctx context.Context, mine string) (all []Tally, err error
 		if due := time.UnixMicro(c.due).UTC(); c.due != 0 && (t.DueNext.IsZero() || due.Before(t.DueNext)) {
 			t.DueNext = due
 		}
+		for _, l := range c.labels {
+			labels[l] = true
+		}
 	}
 	for _, t := range by {
 		all = append(all, *t)
 	}
 	slices.SortFunc(all, func(a, b Tally) int { return strings.Compare(a.Queue, b.Queue) })
-	return all, nil
+	t := tallied{queues: all, mine: mine}
+	for l := range labels {
+		t.labels = append(t.labels, strings.TrimPrefix(b.names[l], "label "))
+	}
+	slices.Sort(t.labels)
+	return t
 }
 
-// Labels are the labels that any ticket has, sorted.
-func (d *Desk) Labels(ctx context.Context) (all []string, err error) {
-	if err := d.current(ctx, false); err != nil {
-		return nil, err
+// Tallies counts the open tickets of every queue that has any, and of General, in the order of their names; mine is the staff member whose own are counted. Of a large board
+// they may be a second old.
+func (d *Desk) Tallies(ctx context.Context, mine string) ([]Tally, error) {
+	t, err := d.tallied(ctx)
+	all := slices.Clone(t.queues)
+	for i := range all {
+		all[i].Mine = t.mine[all[i].Queue][mine]
 	}
-	d.board.mu.RLock()
-	defer d.board.mu.RUnlock()
-	used := map[uint32]bool{}
-	for at := range d.board.open {
-		for _, l := range d.board.cards[at].labels {
-			used[l] = true
-		}
-	}
-	for l := range used {
-		all = append(all, strings.TrimPrefix(d.board.names[l], "label "))
-	}
-	slices.Sort(all)
-	return all, nil
+	return all, err
+}
+
+// Labels are the labels that any open ticket has, sorted.
+func (d *Desk) Labels(ctx context.Context) ([]string, error) {
+	t, err := d.tallied(ctx)
+	return slices.Clone(t.labels), err
 }
