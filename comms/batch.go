@@ -70,6 +70,61 @@ func (r *Room) Batches(ctx context.Context, incident string) (all []store.Rec[Ba
 	return all, err
 }
 
+// BatchStand is a batch with where its sites stand.
+type BatchStand struct {
+	store.Rec[Batch]
+	ByState map[string]int
+	Methods []string
+	Noted   int // sites of which something was noted
+}
+
+// Rebuilt, Passed and Back are how many sites have come so far or further.
+func (b BatchStand) Rebuilt() int { return b.ByState[Rebuilt] + b.ByState[Verifying] + b.Passed() }
+func (b BatchStand) Passed() int  { return b.ByState[Passed] + b.Back() }
+func (b BatchStand) Back() int    { return b.ByState[HandedBack] }
+
+// BatchStands are the batches of an incident in the order in which they are checked, with where their sites stand now.
+func (r *Room) BatchStands(ctx context.Context, incident string) (all []BatchStand, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		some, err := batchesOf(tx, in.ID)
+		if err != nil {
+			return err
+		}
+		at := map[string]int{}
+		for i, b := range some {
+			at[b.Value.Name] = i
+			all = append(all, BatchStand{Rec: b, ByState: map[string]int{}})
+		}
+		for rec, err := range ledgerRows(tx, in.ID) {
+			if err != nil {
+				return err
+			}
+			w := rec.Value
+			i, is := at[w.Batch]
+			if !is {
+				continue
+			}
+			b := &all[i]
+			state, _ := w.place().standing(tx.Now(), r.Policy.NoAnswer)
+			b.ByState[state]++
+			if w.Method != "" && !slices.Contains(b.Methods, w.Method) {
+				b.Methods = append(b.Methods, w.Method)
+				slices.Sort(b.Methods)
+			}
+			if w.Note != "" || w.State == FailedSite {
+				b.Noted++
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
 func batchesOf(tx *store.Tx, incident string) (all []store.Rec[Batch], err error) {
 	for rec, err := range batches.Scan(tx, store.Query{Index: "incident", Equal: []any{incident}}) {
 		if err != nil {

@@ -32,6 +32,14 @@ type MethodForecast struct {
 	RebuiltBy *time.Time `json:"rebuilt_by"`
 }
 
+// left is how many sites are not rebuilt.
+func (f Forecast) left() (n int) {
+	for _, m := range f.Methods {
+		n += m.Left
+	}
+	return n
+}
+
 // paceOver is how far back a pace is taken from: a day has a night in it.
 const paceOver = 24 * time.Hour
 
@@ -42,17 +50,21 @@ func (r *Room) Forecast(ctx context.Context, incident string) (f Forecast, err e
 		if err != nil {
 			return err
 		}
-		var all []Row
-		for rec, err := range ledgerRows(tx, in.ID) {
-			if err != nil {
-				return err
-			}
-			all = append(all, rec.Value)
-		}
-		f = forecast(all, tx.Now(), r.Policy.NoAnswer)
-		return nil
+		f, err = r.forecastIn(tx, in.ID)
+		return err
 	})
 	return f, err
+}
+
+func (r *Room) forecastIn(tx *store.Tx, incident string) (f Forecast, err error) {
+	var all []Row
+	for rec, err := range ledgerRows(tx, incident) {
+		if err != nil {
+			return f, err
+		}
+		all = append(all, rec.Value)
+	}
+	return forecast(all, tx.Now(), r.Policy.NoAnswer), nil
 }
 
 // reached is when a site last came to a state; zero: never, or it went back behind it since.

@@ -1,8 +1,15 @@
 package comms
 
 import (
+	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"lifeline/store"
+	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // Two methods side by side: each has its own pace, a batch under way takes what batches take, and the last date has the checks and the customers in it.
@@ -59,4 +66,107 @@ func TestWhenSitesAreToBeExpectedBack(t *testing.T) {
 	}
 	slow := []Row{row("x", "1", Rebuilt, 1, began(9)), row("x", "2", Rebuilt, 1, began(1)), row("x", "2", Restoring, 1)}
 	hours("a batch under way", forecast(slow, now, time.Hour).Methods[0].RebuiltBy, 7) // of the 8 that the other took, where 2 in nine hours gives 4.5
+}
+
+// Another repair plan raises the next word with the old estimate, the new one and the reason, and so does a forecast that moved by more than the policy's share
+// of the time that was left; a draft that somebody has taken up is left to her, and what no person wrote takes two.
+func TestAnotherEstimateIsTold(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	in := h.declare()
+	h.affect(in.ID, "S-1", "S-2", "S-3", "S-4")
+	later := func(d time.Duration) *time.Time { at := h.clock.Now().Add(d); return &at }
+	_, err := h.ChangePlan(ctx, "stf_eve", in.ID, PlanForm{What: " ", Latest: later(time.Hour), From: later(-9 * 24 * time.Hour)})
+	h.refused(err, fault.Invalid, "what", "why", "latest", "from")
+	first, err := h.ChangePlan(ctx, "stf_eve", in.ID, PlanForm{What: "By script", Why: "it was written by now"})
+	if err != nil || first.Word != "" || len(h.due(EstimateDue)) != 0 {
+		t.Fatalf("before the first word there is nothing to put right: %+v, %v", first, err)
+	}
+	h.say(in.ID, h.said())
+	c, err := h.ChangePlan(ctx, "stf_eve", in.ID, PlanForm{What: "By hand, site by site", Why: "The script leaves attachments out", Earliest: later(20 * time.Hour), Latest: later(30 * time.Hour)})
+	if err != nil || c.Word == "" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	u, found, err := h.Update(ctx, c.Word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := u.Value.Statement
+	if s.Timeline.Kind != "range" || s.Timeline.Latest.Before(h.clock.Now().Add(30*time.Hour)) || s.LongBecause[0] != "The script leaves attachments out" || s.Doing[0] != "By hand, site by site" || s.Headline == h.said().Headline || s.Translations["ja"].Headline == "" {
+		t.Errorf("%+v", s)
+	}
+	if f := errorsOf(found); len(f) > 0 {
+		t.Errorf("a person would have to mend %+v", f)
+	}
+	if due := h.due(EstimateDue); len(due) != 1 || !due[0].Due.Equal(h.clock.Now().Add(30*time.Minute)) || !strings.Contains(due[0].Page, c.Word) {
+		t.Errorf("%+v", due)
+	}
+	if _, err := h.Approve(ctx, "stf_bob", c.Word); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Publish(ctx, "stf_com", c.Word, PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	h.view(func(tx *store.Tx) error {
+		if _, running, err := h.Waiting(tx, in.ID, EstimateDue); err != nil || running {
+			t.Errorf("readers were told, and it is still owed (%v)", err)
+		}
+		return nil
+	})
+
+	// Two of four come at one an hour, and then nothing for a day.
+	step := func(d time.Duration) {
+		t.Helper()
+		h.clock.Turn(d)
+		if _, err := h.FireDeadlines(ctx, h.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drafts := func() (all []store.Rec[Update]) {
+		t.Helper()
+		page, _, err := h.Updates(ctx, in.ID, "", 200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(page, func(u store.Rec[Update]) bool { return u.Value.State != Draft })
+	}
+	h.move(Mover{By: "automation"}, in.ID, `{"site_id":"S-1","state":"restoring"}`, `{"site_id":"S-2","state":"restoring"}`, `{"site_id":"S-3","state":"restoring"}`, `{"site_id":"S-4","state":"restoring"}`)
+	h.clock.Turn(2 * time.Hour)
+	h.move(Mover{By: "stf_com", Finish: true}, in.ID, `{"site_id":"S-1","state":"rebuilt"}`, `{"site_id":"S-2","state":"rebuilt"}`)
+	h.move(Mover{By: "stf_com", Finish: true}, in.ID, `{"site_id":"S-1","state":"passed","reason":"seen"}`)
+	step(time.Minute)
+	if got := drafts(); len(got) != 0 {
+		t.Errorf("the first look after a word raises %+v", got)
+	}
+	for range 3 {
+		step(20 * time.Minute)
+	}
+	if got := drafts(); len(got) != 0 {
+		t.Errorf("it goes as it was computed, and there is %+v", got)
+	}
+	step(25 * time.Hour)
+	raised := drafts()
+	if len(raised) != 1 || raised[0].Value.Author != "system:estimate" || raised[0].Value.Statement.Timeline.Kind != notKnown || !strings.HasPrefix(raised[0].Value.Statement.Changed[templates.FigureTimeline], "Nothing was restored lately") {
+		t.Fatalf("nothing came for a day, and there is %+v", raised)
+	}
+	step(20 * time.Minute)
+	if again := drafts(); len(again) != 1 || again[0].Version != raised[0].Version {
+		t.Errorf("the same is raised again: %+v", again)
+	}
+	if _, err := h.Approve(ctx, "stf_com", raised[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Publish(ctx, "stf_com", raised[0].ID, PublishOptions{})
+	h.refused(err, fault.Forbidden, "second person")
+	mine := raised[0].Value.Statement
+	mine.Headline = "It takes longer than we thought"
+	if _, _, err := h.Edit(ctx, "stf_lea", raised[0].ID, 0, mine, nil); err != nil {
+		t.Fatal(err)
+	}
+	h.move(Mover{By: "automation"}, in.ID, `{"site_id":"S-3","state":"rebuilt"}`)
+	h.move(Mover{By: "stf_com", Finish: true}, in.ID, `{"site_id":"S-2","state":"passed","reason":"seen"}`)
+	step(20 * time.Minute)
+	if got := drafts(); len(got) != 1 || got[0].Value.Statement.Headline != mine.Headline {
+		t.Errorf("what somebody has taken up was written over: %+v", got)
+	}
 }

@@ -58,6 +58,9 @@ type Incident struct {
 	Links         []Link     `json:"links,omitempty"`
 	Parties       []Party    `json:"parties,omitempty"`
 	Streams       []Stream   `json:"streams,omitempty"`
+
+	Plans    []PlanChange `json:"plans,omitempty"`   // changes of how sites are repaired, oldest first
+	Estimate Estimated    `json:"estimate,omitzero"` // the forecast that stood when readers were told
 }
 
 // The states of an incident.
@@ -357,8 +360,10 @@ func (in Incident) notClosed() error {
 // An incident with a site that is not handed back cannot be closed: one such site is named. version is the one that the caller saw; 0 is any.
 func (r *Room) Amend(ctx context.Context, by, incident string, version int64, a Amend) (rec store.Rec[Incident], err error) {
 	return r.change(ctx, store.Act{By: by, Verb: "incident.amend", Reason: a.Reason}, incident, version, func(tx *store.Tx, id string, in Incident) (Incident, error) {
-		if err := in.commandedBy(by); err != nil {
-			return in, err
+		if to := a.on(in); to.Severity != in.Severity || to.State != in.State || to.Commander != in.Commander { // words and lists are anybody's who may edit
+			if err := in.commandedBy(by); err != nil {
+				return in, err
+			}
 		}
 		if f := a.bad(r.Policy, in, tx.Now()); len(f) > 0 {
 			return in, fault.BadFields(f...)
@@ -443,7 +448,7 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if err := r.endStreams(tx, id, by, to); err != nil {
 		return err
 	}
-	for _, what := range []string{FullScope, CoverageDue, Classification, Command} {
+	for _, what := range []string{FullScope, CoverageDue, Classification, Command, EstimateDue} {
 		if err := r.keep(tx, id, what, by); err != nil {
 			return err
 		}

@@ -223,6 +223,7 @@ func (r *Room) Ledger(ctx context.Context, incident string) (f templates.Figures
 // SiteQuery chooses rows of a ledger.
 type SiteQuery struct {
 	State string // "": all
+	Batch string // "": of every one
 	After string // cursor
 	Limit int    // 0: 50; at most 200
 }
@@ -235,7 +236,9 @@ func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []
 			return err
 		}
 		page, next, err = rows.ListOf(tx, store.Query{Prefix: rowPrefix(in.ID), After: q.After, Limit: limit(q.Limit)},
-			func(row Row) bool { return q.State == "" || row.State == q.State })
+			func(row Row) bool {
+				return (q.State == "" || row.State == q.State) && (q.Batch == "" || row.Batch == q.Batch)
+			})
 		return err
 	})
 	return page, next, err
@@ -661,6 +664,9 @@ func (r *Room) moved(tx *store.Tx, m Moved) error {
 
 func (r *Room) tidings(tx *store.Tx, all ...Moved) error {
 	if err := r.weighMoved(tx, all); err != nil {
+		return err
+	}
+	if err := r.looksAhead(tx, all); err != nil {
 		return err
 	}
 	if r.Tidings == nil {

@@ -157,6 +157,9 @@ func (p *paging) tell(people []Direct, id string, about templates.DeadlineNotice
 			p.pages[key] = &onePage{to: d, first: about}
 			p.order = append(p.order, key)
 		}
+		if about.Since.Before(p.pages[key].first.Since) { // what is late longest is named, and the others are counted
+			p.pages[key].first = about
+		}
 		p.pages[key].of = append(p.pages[key].of, id)
 	}
 }
@@ -335,8 +338,11 @@ func (r *Room) passed(tx *store.Tx, d Deadline, rung int) (templates.DeadlineNot
 
 // deed is what is done when a deadline of a sort passes, in place of telling a ladder; nil: its ladder is told.
 func (r *Room) deed(what string) func(context.Context, Due) error {
-	if what == Weighing {
+	switch what {
+	case Weighing:
 		return r.weigh
+	case estimating:
+		return r.estimate
 	}
 	return r.Deeds[what]
 }

@@ -56,6 +56,9 @@ type Policy struct {
 	// Levels say what belongs to each severity, by language.
 	Levels map[string]map[string]string `yaml:"levels" json:"levels"`
 
+	// Estimate is when another estimate is news.
+	Estimate Estimating `yaml:"estimate" json:"estimate"`
+
 	// PageEntry are the severities of which the page tells at their declaration, without a word of the declarer's; none: it waits for the first word.
 	PageEntry []string `yaml:"page_entry" json:"page_entry"`
 
@@ -145,6 +148,7 @@ func DefaultPolicy() Policy {
 		Targets:       defaultTargets(),
 		Thresholds:    defaultThresholds(),
 		Automatic:     defaultAutomatic(),
+		Estimate:      defaultEstimating(),
 		Subscribe:     Subscribing{PerAddress: 3, Texts: 200, PerRange: 20, Unanswered: 7 * day, Hooks: 500, Ports: []int{443}, PerHost: 200, PauseAfter: 5, PauseOver: 3 * day},
 		Playbooks:     defaultPlaybooks(),
 		Checklists:    map[string][]Item{SiteCheckList: defaultSiteCheck()},
@@ -226,6 +230,7 @@ func (p Policy) Check() error {
 	f = p.Confirm.bad(f)
 	f = p.Subscribe.bad(f)
 	f = p.Automatic.bad(f)
+	f = p.Estimate.bad(f)
 	for i, severity := range p.PageEntry {
 		f = oneOf(f, fmt.Sprintf("comms.page_entry[%d]", i), severity, severities...)
 	}

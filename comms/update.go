@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeline/store"
@@ -731,7 +732,9 @@ func (r *Room) mayPublish(tx *store.Tx, by string, u store.Rec[Update], in store
 	if o.PageOnly {
 		return r.mayPageOnly(tx.Now(), by, u.Value, in.Value, len(given))
 	}
-	given = slices.DeleteFunc(given, func(a store.Approval) bool { return a.By == u.Value.Author })
+	given = slices.DeleteFunc(given, func(a store.Approval) bool {
+		return a.By == u.Value.Author || a.By == by && byProgram(u.Value.Author) // what no person wrote still takes two
+	})
 	switch store.Judge(given, k.crowd.People, 1) {
 	case store.Approved:
 		tx.On(ids...)
@@ -740,6 +743,11 @@ func (r *Room) mayPublish(tx *store.Tx, by string, u store.Rec[Update], in store
 		return fault.New(fault.Conflict, "it would now reach %d people, over 2 %% more than were approved; have it approved again", k.crowd.People)
 	}
 	return fault.New(fault.Forbidden, "a second person must approve this update before it is published")
+}
+
+// byProgram says that no person wrote a draft.
+func byProgram(author string) bool {
+	return strings.HasPrefix(author, "system:") || strings.HasPrefix(author, ruleOf(""))
 }
 
 // mayPageOnly decides whether an author may publish to the page without an approver.
@@ -851,7 +859,7 @@ func (r *Room) fall(tx *store.Tx, by string, u store.Rec[Update], in store.Rec[I
 	if err := r.keep(tx, incident, NextUpdate, by); err != nil {
 		return err
 	}
-	for _, what := range []string{FullScope, Silence} {
+	for _, what := range []string{FullScope, Silence, EstimateDue} {
 		if err := r.keep(tx, incident, what, by); err != nil {
 			return err
 		}
@@ -900,6 +908,7 @@ func (in Incident) after(u Update, now time.Time) Incident {
 	if in.FirstNoticeAt == nil {
 		in.FirstNoticeAt = &now
 	}
+	in.Estimate = Estimated{} // the next look at the forecast begins from here
 	return in.inPhase(u.Statement.Phase, now)
 }
 

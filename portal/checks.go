@@ -152,10 +152,13 @@ type checklistBody struct {
 type batchAnswer struct {
 	object
 	comms.Batch
+	ByState map[string]int `json:"by_state,omitempty"` // in the list of batches: where its sites stand
+	Methods []string       `json:"methods,omitempty"`
+	Noted   int            `json:"noted,omitempty"` // sites of which something was noted
 }
 
 func batchOf(rec store.Rec[comms.Batch]) batchAnswer {
-	return batchAnswer{objectOf(rec.Meta), rec.Value}
+	return batchAnswer{object: objectOf(rec.Meta), Batch: rec.Value}
 }
 
 type handoffAnswer struct {
@@ -356,11 +359,17 @@ func (p *Portal) batchRoutes(incident string) []route {
 			return send(k.Ctx, 200, a)
 		}},
 		{method: "GET", path: incident + "/batches", right: auth.IncidentRead, tag: "ledger", summary: "batches in the order in which they are checked", answer: list[batchAnswer]{}, do: func(k *call) error {
-			all, err := p.Comms.Batches(k.UserContext(), k.Params("id"))
+			all, err := p.Comms.BatchStands(k.UserContext(), k.Params("id"))
 			if err != nil {
 				return err
 			}
-			return sendList(k, all, "", batchOf)
+			out := list[batchAnswer]{Items: []batchAnswer{}}
+			for _, b := range all {
+				a := batchOf(b.Rec)
+				a.ByState, a.Methods, a.Noted = b.ByState, b.Methods, b.Noted
+				out.Items = append(out.Items, a)
+			}
+			return send(k.Ctx, 200, out)
 		}},
 		{method: "PUT", path: incident + "/batches", right: auth.IncidentEdit, tag: "ledger", summary: "name the lead, the stand-in and the wave of a batch", needs: []string{"name"}, body: batchBody{}, answer: batchAnswer{}, do: func(k *call) error {
 			var in batchBody

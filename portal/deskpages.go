@@ -129,7 +129,8 @@ func (p *Portal) deskRoutes() []route {
 			}
 			return p.render(k.Ctx, 200, "desk_live", v)
 		}},
-		{method: "GET", path: "/desk/incidents/:id/sites", page: true, right: auth.IncidentRead, do: (*call).siteList},
+		{method: "GET", path: "/desk/incidents/:id/sites", page: true, right: auth.IncidentRead, do: func(k *call) error { return k.siteList(200, nil) }},
+		{method: "POST", path: "/desk/incidents/:id/plan", page: true, right: auth.LedgerMove, do: (*call).changePlan},
 		{method: "GET", path: "/desk/updates/:id/deliveries", page: true, right: auth.UpdateRead, do: (*call).deliveryList},
 		{method: "GET", path: "/desk/updates/:id/texts", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.insteadPage(nil) }},
 		{method: "POST", path: "/desk/updates/:id/texts", page: true, right: auth.UpdatePublish, do: func(k *call) error {
@@ -251,7 +252,7 @@ func (k *call) setCookie(value string, expires time.Time) {
 type homeView struct {
 	shell
 	Incidents  []incidentAnswer
-	Due        []dueLine
+	Due        dueList
 	Form       comms.Declare
 	Categories []string
 	Severities []string
@@ -262,7 +263,7 @@ type homeView struct {
 type dueLine struct {
 	What  string
 	Title string // of a task, or of what a party owes; "": what it is says its sort
-	Of    string // the stream of which a word is due
+	Of    string // the stream of which a word is due, or, where several incidents are open, the incident
 	Due   time.Time
 	Late  bool
 	URL   string
@@ -276,10 +277,17 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	}
 	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"},
 		Called: k.p.Comms.Policy.CategoryName}
+	titles := map[string]string{}
 	for _, rec := range page {
 		v.Incidents = append(v.Incidents, k.p.incident(rec))
+		if rec.Value.State != comms.Closed {
+			titles[rec.ID] = rec.Value.Title
+		}
 	}
-	if v.Due, err = k.due(""); err != nil {
+	if len(titles) == 1 { // whose it is goes without saying
+		titles = nil
+	}
+	if v.Due, err = k.due("", titles); err != nil {
 		return err
 	}
 	if refused != nil {
@@ -288,11 +296,41 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	return k.p.render(k.Ctx, status, "desk_home", v)
 }
 
-// due lists what is due, soonest first; of one incident, or of all.
-func (k *call) due(incident string) ([]dueLine, error) {
+// dueList is what is due, soonest first: what presses in view, and the rest behind one line that says how soon it will press.
+type dueList struct {
+	Pressing []dueLine
+	Rest     []dueLine
+}
+
+// dueShown is one line with what a page says it by.
+type dueShown struct {
+	dueLine
+	Words templates.Catalog
+	Now   time.Time
+}
+
+const (
+	pressing     = 30 * time.Minute // what is due within it stands in view
+	mostPressing = 5                // lines in view: under twenty that are late the first few are done first
+)
+
+// folded puts the first lines in view that press, one at the least; one that is left over needs no fold.
+func folded(lines []dueLine, now time.Time) dueList {
+	n := 0
+	for n < len(lines) && n < mostPressing && (n == 0 || !lines[n].Due.After(now.Add(pressing))) {
+		n++
+	}
+	if len(lines)-n == 1 {
+		n++
+	}
+	return dueList{lines[:n], lines[n:]}
+}
+
+// due lists what is due; of one incident, or of all, which then are called by their titles.
+func (k *call) due(incident string, titles map[string]string) (dueList, error) {
 	open, err := k.p.Comms.DueList(k.UserContext())
 	if err != nil {
-		return nil, err
+		return dueList{}, err
 	}
 	var lines []dueLine
 	for _, d := range open {
@@ -303,10 +341,12 @@ func (k *call) due(incident string) ([]dueLine, error) {
 		line := dueLine{What: k.sort(d), Title: k.taskTitle(d), Due: d.Due, Late: late, URL: k.resolves(d), Tell: d.Rung}
 		if d.What == comms.StreamDue {
 			line.Of = d.Title
+		} else if line.Title == "" {
+			line.Of = titles[d.Incident]
 		}
 		lines = append(lines, line)
 	}
-	return lines, nil
+	return folded(lines, k.p.DB.Now()), nil
 }
 
 // sort is what a thing that is due is called on pages: tasks have many sorts and one name.
@@ -335,7 +375,7 @@ func (k *call) resolves(d comms.Due) string {
 		return "/desk/incidents/" + d.Incident + "#classify"
 	case comms.RolesDue, comms.SeverityDue, comms.Meeting:
 		return "/desk/incidents/" + d.Incident + "/team#" + k.sort(d)
-	case comms.PartyDue, comms.StreamDue:
+	case comms.PartyDue, comms.StreamDue, comms.EstimateDue:
 		return d.Page
 	case comms.Command:
 		return "/desk/incidents/" + d.Incident
@@ -366,7 +406,7 @@ type roomView struct {
 	shell
 	Incident  incidentAnswer
 	Age       time.Duration
-	Due       []dueLine
+	Due       dueList
 	Ledger    templates.Figures
 	Updates   []updateAnswer
 	Told      *updateAnswer // the newest published one
@@ -415,7 +455,7 @@ func (k *call) roomView() (roomView, error) {
 	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}, Judged: k.judged(rec.Value)}
 	v.Title = rec.Value.Title
 	v.Age = v.Now.Sub(rec.Value.DeclaredAt)
-	if v.Due, err = k.due(id); err != nil {
+	if v.Due, err = k.due(id, nil); err != nil {
 		return v, err
 	}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, id); err != nil {
@@ -495,6 +535,8 @@ type siteListView struct {
 	Sites    []store.Rec[comms.Row]
 	Next     string
 	Names    map[string]string // of the sites and their customers, by our id
+	Typed    map[string]string // of a change of plan that was refused
+	People   crew
 }
 
 // Called is how people call a site or a customer of the list; its id when nobody has named it.
@@ -510,13 +552,40 @@ func (o objective) Says() string {
 	return o.Words.T("desk.targets.says", lasting(o.Actual), lasting(o.Target), o.Met, o.Missed, o.Open)
 }
 
-func (k *call) siteList() error {
+// planFields are what the form of a change of plan asks for, with the times in the order in which they are said.
+var planFields = []string{"what", "why", "from", "earliest", "latest"}
+
+// changePlan records a change of the repair plan and opens the draft that it raised.
+func (k *call) changePlan() error {
+	in := comms.PlanForm{What: k.FormValue("what"), Why: k.FormValue("why")}
+	for field, to := range map[string]**time.Time{"from": &in.From, "earliest": &in.Earliest, "latest": &in.Latest} {
+		typed := strings.TrimSpace(k.FormValue(field))
+		if typed == "" {
+			continue
+		}
+		at, err := time.Parse(minuteForm, typed)
+		if err != nil {
+			return k.siteList(422, fault.BadField(field, "must be a time such as 2022-04-05T08:00"))
+		}
+		*to = &at
+	}
+	c, err := k.p.Comms.ChangePlan(k.UserContext(), k.person.ID, k.Params("id"), in)
+	switch {
+	case err != nil:
+		return k.siteList(problemOf(err).Status, err)
+	case c.Word == "":
+		return k.Redirect("/desk/incidents/"+k.Params("id")+"/sites", fiber.StatusSeeOther)
+	}
+	return k.Redirect("/desk/incidents/"+k.Params("id")+"/editor?update="+c.Word, fiber.StatusSeeOther)
+}
+
+func (k *call) siteList(status int, refused error) error {
 	ctx := k.UserContext()
 	rec, err := k.p.Comms.Incident(ctx, k.Params("id"))
 	if err != nil {
 		return err
 	}
-	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"),
+	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Typed: map[string]string{},
 		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
@@ -537,7 +606,16 @@ func (k *call) siteList() error {
 	if v.Names, err = k.p.Book.Names(ctx, sites, accounts); err != nil {
 		return err
 	}
-	return k.p.render(k.Ctx, 200, "desk_sites", v)
+	if v.People, err = k.crew(); err != nil {
+		return err
+	}
+	if refused != nil {
+		v.refused(refused)
+		for _, field := range planFields {
+			v.Typed[field] = k.FormValue(field)
+		}
+	}
+	return k.p.render(k.Ctx, status, "desk_sites", v)
 }
 
 // deliveryListView is the list behind the figures of an update's reach.

@@ -172,6 +172,17 @@ func (p *Portal) incidentRoutes() []route {
 			}
 			return send(k.Ctx, 200, t)
 		}},
+		{method: "POST", path: base + "/:id/plan", right: auth.LedgerMove, tag: "ledger", summary: "record that sites are repaired another way from a time on, and why; the draft of the word that tells readers is raised with it", status: 201, needs: []string{"what", "why"}, body: comms.PlanForm{}, answer: comms.PlanChange{}, do: func(k *call) error {
+			var in comms.PlanForm
+			if err := decode(k.Ctx, &in); err != nil {
+				return err
+			}
+			c, err := p.Comms.ChangePlan(k.UserContext(), k.person.ID, k.Params("id"), in)
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 201, c)
+		}},
 		{method: "GET", path: base + "/:id/ledger", right: auth.IncidentRead, tag: "ledger", summary: "counts and percentages, computed now", answer: templates.Figures{}, do: func(k *call) error {
 			f, err := p.Comms.Ledger(k.UserContext(), k.Params("id"))
 			if err != nil {

@@ -28,6 +28,10 @@ var mayUse = map[string]string{
 	"POST /api/v1/incidents/:id/sites":         "commander engineer automation",
 	"GET /api/v1/incidents/:id/ledger":         everyone,
 	"GET /api/v1/incidents/:id/forecast":       everyone,
+	"POST /api/v1/incidents/:id/plan":          "commander engineer automation",
+	"GET /desk/incidents/:id/batches":          everyone,
+	"POST /desk/incidents/:id/batches":         workers,
+	"POST /desk/incidents/:id/plan":            "commander engineer automation",
 	"GET /api/v1/incidents/:id/coverage":       everyone,
 
 	"GET /api/v1/incidents/:id/news":                   readers,

@@ -31,7 +31,7 @@ var viewFiles = []string{
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "back.html", "desk_questions.html", "desk_plans.html", "desk_cohorts.html",
-	"desk_team.html", "desk_playbooks.html", "desk_work.html",
+	"desk_team.html", "desk_playbooks.html", "desk_work.html", "desk_batches.html",
 	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html",
 }
 
@@ -47,10 +47,14 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"pictures": func() []string {
 				return []string{"picture.site_list", "picture.contacts", "picture.restore_scope"}
 			},
-			"until":   func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
-			"tone":    func(severity string) string { return tones[severity] },
-			"told":    func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
-			"settled": settled,
+			"batch_people":   func() []string { return []string{"lead", "stand_in"} },
+			"labelled_batch": func(words templates.Catalog, b comms.BatchStand) batchShown { return batchShown{words, b} },
+			"plan_fields":    func() []string { return planFields },
+			"due":            func(words templates.Catalog, now time.Time, line dueLine) dueShown { return dueShown{line, words, now} },
+			"until":          func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
+			"tone":           func(severity string) string { return tones[severity] },
+			"told":           func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
+			"settled":        settled,
 			"people": func(all []previewAnswer) int {
 				if len(all) == 0 {
 					return 0
@@ -224,7 +228,7 @@ var logForms = map[string]*regexp.Regexp{
 	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
 	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
 	"playbook": regexp.MustCompile(`(?s)^(.*)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
-	"meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
+	"plan": wholeLine, "meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
 	"stream_word": wholeLine, "stream_done": wholeLine, "stream_ended": wholeLine, "stream_opened": wholeLine, "stream_owner": wholeLine, "stream_reopened": wholeLine, "stream_named": wholeLine,
 	"link_added": wholeLine, "link_removed": wholeLine,
 	"party_named": wholeLine, "party_changed": wholeLine, "party_removed": wholeLine, "party_awaited": wholeLine, "party_answered": wholeLine, "party_unanswered": wholeLine,

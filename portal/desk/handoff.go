@@ -234,7 +234,11 @@ func (f HandoffFacts) note(words templates.Catalog, named func(string) string) s
 			if who != "" {
 				who = named(who)
 			}
-			for _, p := range []string{l.Of, l.What, who, at(l.By)} {
+			what := l.What
+			if due := "desk.due." + what; words.Has(due) { // of what is promised it is the sort
+				what = words.T(due)
+			}
+			for _, p := range []string{l.Of, what, who, at(l.By)} {
 				if p != "" {
 					parts = append(parts, p)
 				}
