@@ -27,7 +27,7 @@ test: export GORACE = atexit_sleep_ms=20
 test: tools lint ## the whole suite under -race, with what it needs installed
 	$(GO) test -race -p 4 -timeout 15m $(LONGEST) ./... # much of a test is waiting, so more than one package for each core
 
-crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, failovers, full and failing disks, backups and the page in a bucket, the container image
+crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 50 broadcasts that are killed or stopped, failovers, full and failing disks, backups and the page in a bucket, the container image
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup ./portal/page
 	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails|FailedSync' ./store/...

@@ -316,7 +316,7 @@ const (
  "affected": {"who": "sites that were deleted", "sites": %d, "customers": "not_known", "status": "estimate", "confidence": "medium"},
  "timeline": {"kind": "not_known", "confidence": "low", "full_scope_by": "not_known"},
  "data_loss": {"kind": "not_known", "confidence": "low"},
- "known": [], "unknown": ["When each site is back."], "doing": [],
+ "known": [%q], "unknown": ["When each site is back."], "doing": [],
  "next_update_by": %q, "audience": "affected", "channels": ["email", "page"], "locales": ["en"]}`
 )
 
@@ -340,11 +340,23 @@ func (s *site) people(n int) (file, sites string) {
 // publish tells the people of so many sites, and gives the update's id.
 func (r *replica) publish(author, approver, sites string, n int) string {
 	r.t.Helper()
-	const json = "application/json"
-	incident := r.id(r.staff(author, "POST", "/api/v1/incidents", json, declaration))
+	return r.say(author, approver, r.declare(author, sites), "The list of sites is held.", n)
+}
+
+// declare declares an incident with its affected sites.
+func (r *replica) declare(author, sites string) (incident string) {
+	r.t.Helper()
+	incident = r.id(r.staff(author, "POST", "/api/v1/incidents", "application/json", declaration))
 	r.staff(author, "PUT", "/api/v1/incidents/"+incident+"/affected", "text/csv", sites)
+	return incident
+}
+
+// say tells the people of the affected sites what is known.
+func (r *replica) say(author, approver, incident, known string, n int) (update string) {
+	r.t.Helper()
+	const json = "application/json"
 	next := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
-	update := r.id(r.staff(author, "POST", "/api/v1/incidents/"+incident+"/updates", json, fmt.Sprintf(statement, n, next)))
+	update = r.id(r.staff(author, "POST", "/api/v1/incidents/"+incident+"/updates", json, fmt.Sprintf(statement, n, known, next)))
 	r.staff(approver, "POST", "/api/v1/updates/"+update+"/approve", json, "{}")
 	r.staff(author, "POST", "/api/v1/updates/"+update+"/publish", json, "{}")
 	return update
