@@ -175,7 +175,12 @@ type Changes struct {
 	DB    *store.DB
 	Verbs []Verb
 	Log   *slog.Logger
+	// Behind takes the ids of changes of more than atOnce steps, for somebody who carries them with [Changes.GoOn] while whoever asked looks on; nil: whoever asks waits.
+	Behind chan string
 }
+
+// atOnce is how many steps a person waits for.
+const atOnce = 200
 
 // Proposal asks for a change.
 type Proposal struct {
@@ -442,10 +447,46 @@ func ends(kind fault.Kind) bool {
 
 // Run carries a change out, or goes on with one that waited after its rehearsal. It comes back when the change is done, waits or stopped.
 func (c *Changes) Run(ctx context.Context, by, id string) (store.Rec[Change], error) {
-	if rec, err := c.start(ctx, by, id); err != nil {
+	rec, err := c.start(ctx, by, id)
+	if err != nil || c.behind(rec) {
 		return rec, err
 	}
 	return c.carry(ctx, id)
+}
+
+// behind leaves a long change that is to go on to somebody else. When too many wait there it goes on all the same, once Keep finds it.
+func (c *Changes) behind(rec store.Rec[Change]) bool {
+	if s := rec.Value.State; c.Behind == nil || rec.Value.Steps <= atOnce || s != ChangeRunning && s != ChangeUndoing {
+		return false
+	}
+	select {
+	case c.Behind <- rec.ID:
+	default:
+	}
+	return true
+}
+
+// GoOn carries a change that was left behind to its end, or to where it stops.
+func (c *Changes) GoOn(ctx context.Context, id string) {
+	if _, err := c.carry(ctx, id); err != nil && ctx.Err() == nil {
+		c.Log.Warn("a change did not go on", "change", id, "err", err)
+	}
+}
+
+// Pause has a running change stop behind the steps that are under way. It goes on with Run, and what was done is undone with Undo.
+func (c *Changes) Pause(ctx context.Context, by, id string) (store.Rec[Change], error) {
+	return c.judge(ctx, store.Act{By: by, Verb: "change.pause"}, id, func(tx *store.Tx, rec store.Rec[Change]) (Change, error) {
+		change := rec.Value
+		if change.State != ChangeRunning {
+			return change, fault.New(fault.Conflict, "this change is %s, and only a running one is paused", change.State)
+		}
+		v, err := c.Verb(change.Verb)
+		if err != nil {
+			return change, err
+		}
+		change.State, change.UndoUntil = ChangePaused, v.undoUntil(tx.Now())
+		return change, nil
+	})
 }
 
 func (c *Changes) start(ctx context.Context, by, id string) (store.Rec[Change], error) {
@@ -688,7 +729,7 @@ func (c *Changes) Undo(ctx context.Context, by, id, reason string) (store.Rec[Ch
 	if err == nil && rec.Value.State != ChangeUndoing {
 		rec, err = c.turn(ctx, by, id, reason)
 	}
-	if err != nil {
+	if err != nil || c.behind(rec) {
 		return rec, err
 	}
 	return c.carry(ctx, id)
@@ -794,9 +835,7 @@ func (c *Changes) Keep(ctx context.Context) error {
 			return err
 		}
 		for _, id := range ids {
-			if _, err := c.carry(ctx, id); err != nil {
-				c.Log.Warn("a change did not go on", "change", id, "err", err)
-			}
+			c.GoOn(ctx, id)
 		}
 	}
 	for _, state := range []ChangeState{ChangeProposed, ChangeApproved} {

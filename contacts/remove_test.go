@@ -585,3 +585,71 @@ func TestAnImportIsToldWhatWasDeleted(t *testing.T) {
 		expect(t, o.b.mustImport(t, "outreach", "account,name,email\nAcme,Ann,ann@x.example\n"), 1, 1, 0, 0, 0, 0) // another's Acme
 	})
 }
+
+// A long change goes on behind the answer: it can be paused on the way, gone on with and taken back, and a step is done once however many carry it.
+func TestALongChangeGoesOnBehindTheAnswer(t *testing.T) {
+	o := anOffice(t)
+	ctx := context.Background()
+	var list strings.Builder
+	list.WriteString("account,account_id\n")
+	for i := range atOnce + 5 {
+		fmt.Fprintf(&list, "Customer %d,A-%d\n", i, i)
+	}
+	if _, err := o.b.Import(ctx, "stf_test", strings.NewReader(list.String()), ImportOptions{Source: "billing", Format: FormatCSV}); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for i := range atOnce + 5 {
+		ids = append(ids, fmt.Sprintf("A-%d", i))
+	}
+	was := o.export()
+	rec := o.propose("account.delete", Named{IDs: ids}, 0)
+	o.approve(rec)
+	o.changes.Behind = make(chan string, 1)
+	o.run(rec.ID, ChangeRunning)
+	if got, err := o.changes.Change(ctx, rec.ID); err != nil || got.Value.Done != 0 {
+		t.Fatalf("%d steps were done before the answer: %v", got.Value.Done, err)
+	}
+	if id := <-o.changes.Behind; id != rec.ID {
+		t.Fatalf("%s waits", id)
+	}
+	if paused, err := o.changes.Pause(ctx, "stf_ann", rec.ID); err != nil || paused.Value.State != ChangePaused {
+		t.Fatalf("%+v %v", paused.Value, err)
+	}
+	if _, err := o.changes.Pause(ctx, "stf_ann", rec.ID); fault.Of(err) != fault.Conflict {
+		t.Errorf("paused twice: %v", err)
+	}
+	o.changes.GoOn(ctx, rec.ID)
+	if got, err := o.changes.Change(ctx, rec.ID); err != nil || got.Value.Done != 0 || got.Value.State != ChangePaused {
+		t.Fatalf("a paused change went on: %+v %v", got.Value, err)
+	}
+	o.run(rec.ID, ChangeRunning)
+	var carriers sync.WaitGroup
+	for range 2 {
+		carriers.Go(func() { o.changes.GoOn(ctx, rec.ID) })
+	}
+	carriers.Wait()
+	if got, err := o.changes.Change(ctx, rec.ID); err != nil || got.Value.Done != len(ids) || got.Value.State != ChangeDone {
+		t.Fatalf("%d of %d, %s: %v", got.Value.Done, len(ids), got.Value.State, err)
+	}
+	<-o.changes.Behind
+	if back, err := o.changes.Undo(ctx, "stf_ann", rec.ID, "a mistake"); err != nil || back.Value.State != ChangeUndoing {
+		t.Fatalf("%s: %v", back.Value.State, err)
+	}
+	o.changes.GoOn(ctx, <-o.changes.Behind)
+	if now := o.export(); now != was {
+		t.Error("what was taken back is not as it was")
+	}
+	// Where too many wait it is found by whoever looks after changes.
+	again := o.propose("account.delete", Named{IDs: ids}, 0)
+	o.approve(again)
+	o.changes.Behind = make(chan string)
+	o.run(again.ID, ChangeRunning)
+	o.pass(2 * abandoned)
+	if err := o.changes.Keep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := o.changes.Change(ctx, again.ID); err != nil || got.Value.State != ChangeDone {
+		t.Errorf("%s: %v", got.Value.State, err)
+	}
+}

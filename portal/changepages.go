@@ -52,16 +52,19 @@ func (k *call) moveChange(act, reason string) error {
 			}
 		}
 		_, err = k.p.Changes.Refuse(ctx, k.person.ID, id, reason)
-	case "run", "undo":
+	case "run", "pause", "undo":
 		if err := k.person.Can(auth.ChangePropose); err != nil {
 			return err
 		}
 		if err := k.p.may(k, rec.Value.Verb); err != nil {
 			return err
 		}
-		if act == "run" {
+		switch act {
+		case "run":
 			_, err = k.p.Changes.Run(ctx, k.person.ID, id)
-		} else {
+		case "pause":
+			_, err = k.p.Changes.Pause(ctx, k.person.ID, id)
+		default:
 			_, err = k.p.Changes.Undo(ctx, k.person.ID, id, reason)
 		}
 	default:
@@ -84,7 +87,7 @@ type changeDesk struct {
 	contacts.Change
 	Says    string
 	Mine    bool
-	Can     map[string]bool // approve, refuse, run, undo
+	Can     map[string]bool // approve, refuse, run, pause, undo
 	Import  bool            // an import that waits
 	Held    bool            // its file is kept; else whoever sent it sends it again
 	Export  bool
@@ -94,6 +97,11 @@ type changeDesk struct {
 var changeTones = map[contacts.ChangeState]string{
 	contacts.ChangeProposed: "tone-warn", contacts.ChangeApproved: "tone-info", contacts.ChangeRunning: "tone-info", contacts.ChangePaused: "tone-warn",
 	contacts.ChangeStopped: "tone-bad", contacts.ChangeDone: "tone-good",
+}
+
+// Busy says that it is being done, or undone.
+func (c changeDesk) Busy() bool {
+	return c.State == contacts.ChangeRunning || c.State == contacts.ChangeUndoing
 }
 
 // Tone is the colour of its state.
@@ -124,6 +132,7 @@ func (k *call) changeDesk(s shell, rec store.Rec[contacts.Change]) changeDesk {
 		"approve": waits && !d.Mine && approver,
 		"refuse":  (waits || c.State == contacts.ChangeApproved) && (d.Mine || approver),
 		"run":     ready && may && (!d.Import || d.Held),
+		"pause":   c.State == contacts.ChangeRunning && may,
 		"undo":    begun && may && v.Undo != nil && !c.UndoUntil.Before(s.Now),
 	}
 	if c.State == contacts.ChangeStopped {
@@ -187,6 +196,8 @@ func (k *call) changePage(status int, refused error) error {
 	if refused != nil {
 		v.refused(refused)
 		v.Typed = k.FormValue("reason")
+	} else if v.Change.Busy() {
+		k.Set("Refresh", "2") // with or without script: nothing can be typed there meanwhile
 	}
 	return k.p.render(k.Ctx, status, "desk_change", v)
 }

@@ -120,12 +120,19 @@ func (p *Portal) changeRoutes() []route {
 				}
 				return p.Changes.Refuse(k.UserContext(), k.person.ID, rec.ID, in.Reason)
 			})},
-		{method: "POST", path: one + "/run", right: auth.ChangePropose, tag: "changes", summary: "carry it out, or go on after a rehearsal", answer: changeAnswer{},
+		{method: "POST", path: one + "/run", right: auth.ChangePropose, tag: "changes", summary: "carry it out, or go on after a rehearsal or a pause; one of more than 200 steps goes on behind the answer, and says how far it is", answer: changeAnswer{},
 			do: after(func(k *call) (store.Rec[contacts.Change], error) {
 				if err := p.mayChange(k); err != nil {
 					return store.Rec[contacts.Change]{}, err
 				}
 				return p.Changes.Run(k.UserContext(), k.person.ID, k.Params("id"))
+			})},
+		{method: "POST", path: one + "/pause", right: auth.ChangePropose, tag: "changes", summary: "have it stop where it is; run goes on with it, and undo takes back what it did", answer: changeAnswer{},
+			do: after(func(k *call) (store.Rec[contacts.Change], error) {
+				if err := p.mayChange(k); err != nil {
+					return store.Rec[contacts.Change]{}, err
+				}
+				return p.Changes.Pause(k.UserContext(), k.person.ID, k.Params("id"))
 			})},
 		{method: "POST", path: one + "/undo", right: auth.ChangePropose, tag: "changes", summary: "take back all that it did", body: reasonBody{}, answer: changeAnswer{},
 			do: after(func(k *call) (store.Rec[contacts.Change], error) {

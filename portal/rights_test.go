@@ -414,6 +414,7 @@ var mayUse = map[string]string{
 	"GET /api/v1/changes/:id":              "commander comms approver support security auditor",
 	"POST /api/v1/changes/:id/approve":     approvers,
 	"POST /api/v1/changes/:id/refuse":      "commander comms approver support security auditor", // but for the author only who may approve
+	"POST /api/v1/changes/:id/pause":       "commander support",
 	"POST /api/v1/changes/:id/run":         "commander support",
 	"POST /api/v1/changes/:id/undo":        "commander support",
 	"DELETE /api/v1/accounts/:id":          "commander support",

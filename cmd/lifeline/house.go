@@ -187,7 +187,7 @@ func (h *house) wire(keyDir string) error {
 		h.comms.Also = append(h.comms.Also, comms.Duty{Name: "page_bucket", Every: bucketEvery, Turn: bucket.Turn})
 	}
 	h.book.Merging, h.book.Lost = h.desk.Merging(), h.desk.Bounced
-	h.changes = &contacts.Changes{DB: h.db, Verbs: slices.Concat(h.book.ChangeVerbs(), h.desk.ChangeVerbs(), portal.StaffVerbs(h.gate, h.promoting)), Log: h.log}
+	h.changes = &contacts.Changes{DB: h.db, Verbs: slices.Concat(h.book.ChangeVerbs(), h.desk.ChangeVerbs(), portal.StaffVerbs(h.gate, h.promoting)), Log: h.log, Behind: make(chan string, 64)}
 	h.book.Changes = h.changes
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Press: h.press, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}

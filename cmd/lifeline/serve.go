@@ -273,10 +273,15 @@ func (h *house) goOn(ctx context.Context) {
 		if err := h.changes.Keep(ctx); err != nil && ctx.Err() == nil {
 			h.log.Warn("changes were not looked after", "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		for waits := true; waits; {
+			select {
+			case <-ctx.Done():
+				return
+			case id := <-h.changes.Behind:
+				h.changes.GoOn(ctx, id)
+			case <-tick.C:
+				waits = false
+			}
 		}
 	}
 }
