@@ -206,7 +206,7 @@ func TestPagesOfCustomersAreWhollyInTheirLanguage(t *testing.T) {
 }
 
 // ownNames are words of no language: what is called the same in all of them, and what this house and its tests are called.
-var ownNames = regexp.MustCompile(`(https?|mailto|tel):\S+|\S+@\S+|\b(UTC|API|JSON|CSV|RSS|Atom|SMS|DNS|TXT|ZIP|STOP|MiB|KiB|example\.com|Acme|Vendor|status\.\S+)`)
+var ownNames = regexp.MustCompile(`(https?|mailto|tel):\S+|\S+@\S+|\b(UTC|API|JSON|CSV|RSS|Atom|SMS|DNS|TXT|ZIP|STOP|MiB|KiB|Slack|Microsoft Teams|example\.com|Acme|Vendor|status\.\S+)`)
 
 // latin lists the texts of a page, those of its attributes too, that have words in Latin letters, but for what is marked as of another language.
 func latin(n *html.Node, locale string) (all []string) {
