@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // Checklist is one version of a list of things to do or to look at. SOPs of site checks, restore methods, playbooks, runbooks and drills are
@@ -19,7 +21,9 @@ type Checklist struct {
 	Name   string    `json:"name"`   // "site_check", "method:snapshot"
 	Number int       `json:"number"` // of the version, from 1
 	Title  string    `json:"title"`
-	About  string    `json:"about,omitempty"` // of a playbook: what holds whatever happens, and who does what
+	Titles Said      `json:"titles,omitempty"` // the title in other languages
+	About  string    `json:"about,omitempty"`  // of a playbook: what holds whatever happens, and who does what
+	Abouts Said      `json:"abouts,omitempty"` // the same in other languages
 	Items  []Item    `json:"items"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
@@ -29,12 +33,68 @@ type Checklist struct {
 type Item struct {
 	Key      string `json:"key" yaml:"key"` // stable across versions, so that figures can be compared
 	Text     string `json:"text" yaml:"text"`
+	Texts    Said   `json:"texts,omitempty" yaml:"texts,omitempty"` // the text in other languages
 	Required bool   `json:"required" yaml:"required"`
 	Evidence string `json:"evidence" yaml:"evidence"`             // none, text, number, file, probe
 	MayBeNA  bool   `json:"may_be_na" yaml:"may_be_na"`           // it may be not applicable, with the reason why
 	Stop     bool   `json:"stop_on_fail" yaml:"stop_on_fail"`     // once it failed nothing behind it counts
 	Stage    int    `json:"stage" yaml:"stage"`                   // items of a stage are done in any order, and only once every required one of the stages before is
 	Role     string `json:"role,omitempty" yaml:"role,omitempty"` // of a playbook: the role in the incident that does it
+}
+
+// Said is a text in other languages of the desk. Where one is missing the text itself holds.
+type Said map[string]string
+
+// Of is the text as it is said in a language.
+func (t Said) Of(text, locale string) string { return cmp.Or(t[locale], text) }
+
+// after are the texts of a new version: what stood in a language stays while the text is the same, unless it is said anew or taken away by an empty one.
+func (t Said) after(was Said, same bool) Said {
+	all := Said{}
+	if same {
+		maps.Copy(all, was)
+	}
+	maps.Copy(all, t)
+	for locale, text := range all {
+		if all[locale] = strings.TrimSpace(text); all[locale] == "" {
+			delete(all, locale)
+		}
+	}
+	return all
+}
+
+func (t Said) bad(f []fault.Field, field string, as prose) []fault.Field {
+	as.required = false
+	for _, locale := range slices.Sorted(maps.Keys(t)) {
+		at := field + "." + bounded(locale)
+		if !slices.Contains(templates.StaffLocales(), locale) {
+			f = append(f, wrong(at, "is no language of the desk; those are %s", strings.Join(templates.StaffLocales(), ", ")))
+			continue
+		}
+		f = as.bad(f, at, t[locale])
+	}
+	return f
+}
+
+// In is the list as a reader of that language reads it.
+func (l Checklist) In(locale string) Checklist {
+	l.Title, l.About = l.Titles.Of(l.Title, locale), l.Abouts.Of(l.About, locale)
+	l.Items = slices.Clone(l.Items)
+	for i, it := range l.Items {
+		l.Items[i].Text = it.Texts.Of(it.Text, locale)
+	}
+	return l
+}
+
+// after is the list as the version that follows was, with what was said of it in other languages and still holds.
+func (l Checklist) after(was Checklist) Checklist {
+	l.Titles, l.Abouts = l.Titles.after(was.Titles, l.Title == was.Title), l.Abouts.after(was.Abouts, l.About == was.About)
+	l.Items = slices.Clone(l.Items)
+	for i, it := range l.Items {
+		had, _ := was.Item(it.Key)
+		l.Items[i].Texts = it.Texts.after(had.Texts, it.Text == had.Text)
+	}
+	return l
 }
 
 // What an item asks to be written down.
@@ -113,8 +173,9 @@ const (
 
 func (l Checklist) bad() (f []fault.Field) {
 	f = prose{most: 60, required: true}.bad(f, "name", l.Name)
-	f = prose{most: 120, required: true}.bad(f, "title", l.Title)
-	f = prose{most: mostNotes, lines: true}.bad(f, "about", l.About)
+	title, about := prose{most: 120, required: true}, prose{most: mostNotes, lines: true}
+	f = l.Titles.bad(title.bad(f, "title", l.Title), "titles", title)
+	f = l.Abouts.bad(about.bad(f, "about", l.About), "abouts", about)
 	if n := len(l.Items); n == 0 || n > mostItems {
 		f = append(f, wrong("items", "has %d entries; 1 to %d are allowed", n, mostItems))
 	}
@@ -135,7 +196,8 @@ func badItems(f []fault.Field, field string, items []Item) []fault.Field {
 			f = append(f, wrong(at+"key", "is there twice"))
 		}
 		seen[it.Key] = true
-		f = prose{most: 300, required: true}.bad(f, at+"text", it.Text)
+		text := prose{most: 300, required: true}
+		f = it.Texts.bad(text.bad(f, at+"text", it.Text), at+"texts", text)
 		f = oneOf(f, at+"evidence", it.Evidence, evidences...)
 		if it.Role != "" {
 			f = oneOf(f, at+"role", it.Role, IncidentRoles()...)
@@ -181,10 +243,16 @@ func (r *Room) publishChecklist(tx *store.Tx, by string, l Checklist) (rec store
 		return rec, fault.BadFields(f...)
 	}
 	last, err := newestChecklist(tx, l.Name)
-	if err != nil && fault.Of(err) != fault.NotFound {
+	was := last.Value
+	if fault.Of(err) == fault.NotFound {
+		was, _, err = r.unpublished(l.Name)
+	}
+	if err != nil {
 		return rec, err
 	}
-	l = Checklist{Name: l.Name, Number: last.Value.Number + 1, Title: strings.TrimSpace(l.Title), About: strings.TrimSpace(l.About), Items: l.Items, By: by, At: tx.Now()}
+	l.Title, l.About = strings.TrimSpace(l.Title), strings.TrimSpace(l.About)
+	l = l.after(was)
+	l.Number, l.By, l.At = last.Value.Number+1, by, tx.Now()
 	id := checklists.NewID()
 	tx.On(id)
 	return put(tx, checklists, id, l, 0)
@@ -198,21 +266,53 @@ func newestChecklist(tx *store.Tx, name string) (store.Rec[Checklist], error) {
 	return rec, err
 }
 
-// NewestChecklist is the version that a run begins with today. A list of the policy that nobody has published becomes version 1 as soon as it is
-// needed, so tx has to be an Update's.
+// byPolicy is who publishes what nobody has published.
+const byPolicy = "system:policy"
+
+// unpublished is a list as the policy or the program has it, which holds until somebody publishes one of that name.
+func (r *Room) unpublished(name string) (l Checklist, is bool, err error) {
+	if items := r.Policy.Checklists[name]; len(items) > 0 {
+		return Checklist{Name: name, Title: name, Items: items}, true, nil
+	}
+	if !strings.HasPrefix(name, PlaybookPrefix) {
+		return l, false, nil
+	}
+	l, err = shippedPlaybook(name)
+	if fault.Of(err) == fault.NotFound {
+		return l, false, nil
+	}
+	return l, err == nil, err
+}
+
+// NewestChecklist is the version that a run begins with today. A list that nobody has published becomes version 1 as soon as it is needed, so tx has to
+// be an Update's; and where it became one before it was said in the languages in which it is said now, that makes its next version.
 func (r *Room) NewestChecklist(tx *store.Tx, name string) (store.Rec[Checklist], error) {
 	rec, err := newestChecklist(tx, name)
-	if items := r.Policy.Checklists[name]; fault.Of(err) == fault.NotFound && len(items) > 0 {
-		return r.publishChecklist(tx, "system:policy", Checklist{Name: name, Title: name, Items: items})
+	if err != nil && fault.Of(err) != fault.NotFound || err == nil && rec.Value.By != byPolicy {
+		return rec, err
 	}
-	if fault.Of(err) == fault.NotFound && strings.HasPrefix(name, PlaybookPrefix) {
-		l, err := shippedPlaybook(name)
-		if err != nil {
-			return rec, err
-		}
-		return r.publishChecklist(tx, "system:policy", l)
+	ours, is, unread := r.unpublished(name)
+	switch {
+	case unread != nil:
+		return rec, unread
+	case !is:
+		return rec, err
+	case err != nil:
+		return r.publishChecklist(tx, byPolicy, ours)
 	}
-	return rec, err
+	if l := rec.Value.after(ours); l.translations() > rec.Value.translations() {
+		return r.publishChecklist(tx, byPolicy, l)
+	}
+	return rec, nil
+}
+
+// translations counts what is said in other languages.
+func (l Checklist) translations() int {
+	n := len(l.Titles) + len(l.Abouts)
+	for _, it := range l.Items {
+		n += len(it.Texts)
+	}
+	return n
 }
 
 // ChecklistIn reads one version.

@@ -36,8 +36,9 @@ func shippedPlaybook(name string) (l Checklist, err error) {
 		return l, fault.New(fault.NotFound, "there is no playbook %.60q", name)
 	}
 	var file struct {
-		Title, About string
-		Items        []Item
+		Title, About   string
+		Titles, Abouts Said
+		Items          []Item
 	}
 	if err := yaml.Unmarshal(b, &file); err != nil {
 		return l, fmt.Errorf("read the playbook %s: %w", name, err)
@@ -45,7 +46,8 @@ func shippedPlaybook(name string) (l Checklist, err error) {
 	for i := range file.Items {
 		file.Items[i].MayBeNA = true
 	}
-	return Checklist{Name: PlaybookPrefix + name, Title: file.Title, About: strings.TrimSpace(file.About), Items: file.Items}, nil
+	l = Checklist{Name: PlaybookPrefix + name, Title: file.Title, Titles: file.Titles, About: strings.TrimSpace(file.About), Abouts: file.Abouts, Items: file.Items}
+	return l.after(Checklist{}), nil
 }
 
 // shippedPlaybooks are the names of those that come with the program.
@@ -70,7 +72,9 @@ type Playbook struct {
 	Name    string         `json:"name"`
 	Number  int            `json:"number"` // of the version, which it keeps
 	Title   string         `json:"title"`
+	Titles  Said           `json:"titles,omitempty"`
 	About   string         `json:"about"`
+	Abouts  Said           `json:"abouts,omitempty"`
 	By      string         `json:"by"` // who began it
 	BeganAt time.Time      `json:"began_at"`
 	EndedAt *time.Time     `json:"ended_at"`
@@ -83,6 +87,7 @@ type Playbook struct {
 type PlaybookStep struct {
 	Key   string     `json:"key"`
 	Text  string     `json:"text"`
+	Texts Said       `json:"texts,omitempty"`
 	Role  string     `json:"role"`
 	Stage int        `json:"stage"`
 	State string     `json:"state"` // done, na (skipped), or "" while it is open
@@ -101,15 +106,25 @@ func (b Playbook) Next() *PlaybookStep {
 	return nil
 }
 
+// In is the playbook as a reader of that language reads it.
+func (b Playbook) In(locale string) Playbook {
+	b.Title, b.About = b.Titles.Of(b.Title, locale), b.Abouts.Of(b.About, locale)
+	b.Steps = slices.Clone(b.Steps)
+	for i, s := range b.Steps {
+		b.Steps[i].Text = s.Texts.Of(s.Text, locale)
+	}
+	return b
+}
+
 func playbook(rec store.Rec[Run], l Checklist) Playbook {
 	v := rec.Value
-	b := Playbook{ID: rec.ID, Name: strings.TrimPrefix(l.Name, PlaybookPrefix), Number: l.Number, Title: l.Title, About: l.About, By: v.By, BeganAt: v.StartedAt}
+	b := Playbook{ID: rec.ID, Name: strings.TrimPrefix(l.Name, PlaybookPrefix), Number: l.Number, Title: l.Title, Titles: l.Titles, About: l.About, Abouts: l.Abouts, By: v.By, BeganAt: v.StartedAt}
 	if !v.EndedAt.IsZero() {
 		b.EndedAt = &v.EndedAt
 	}
 	for _, it := range l.Items {
 		res := v.Results[it.Key]
-		s := PlaybookStep{Key: it.Key, Text: it.Text, Role: it.Role, Stage: it.Stage, State: res.State, Note: res.Value, By: res.By}
+		s := PlaybookStep{Key: it.Key, Text: it.Text, Texts: it.Texts, Role: it.Role, Stage: it.Stage, State: res.State, Note: res.Value, By: res.By}
 		switch res.State {
 		case ItemDone:
 			b.Done++
@@ -173,6 +188,9 @@ func (r *Room) Playbooks(ctx context.Context) (all []Checklist, err error) {
 				return err
 			}
 			if l := rec.Value; strings.HasPrefix(l.Name, PlaybookPrefix) {
+				if l.By == byPolicy { // it is begun in the languages that the program has by now
+					l = l.after(newest[l.Name])
+				}
 				newest[l.Name] = l
 			}
 		}

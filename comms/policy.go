@@ -160,12 +160,12 @@ const SiteCheckList = "site_check"
 
 func defaultSiteCheck() []Item {
 	return []Item{
-		{Key: "opens", Text: "The site opens", Required: true, Evidence: EvidenceNone, Stop: true},
-		{Key: "admin", Text: "An administrator can sign in", Required: true, Evidence: EvidenceProbe, Stop: true},
-		{Key: "newest", Text: "The newest entry is as old as the restore point says", Required: true, Evidence: EvidenceText},
-		{Key: "files", Text: "Attachments open: how many were tried", Required: true, Evidence: EvidenceNumber, MayBeNA: true},
-		{Key: "apps", Text: "Apps and integrations answer", Required: true, Evidence: EvidenceNone, MayBeNA: true},
-		{Key: "people", Text: "Users, groups and permissions are there", Required: true, Evidence: EvidenceNone},
+		{Key: "opens", Text: "The site opens", Texts: Said{"zh-CN": "站点可以打开", "ja": "サイトが開く"}, Required: true, Evidence: EvidenceNone, Stop: true},
+		{Key: "admin", Text: "An administrator can sign in", Texts: Said{"zh-CN": "管理员可以登录", "ja": "管理者がサインインできる"}, Required: true, Evidence: EvidenceProbe, Stop: true},
+		{Key: "newest", Text: "The newest entry is as old as the restore point says", Texts: Said{"zh-CN": "最新一条记录的时间与恢复点相符", "ja": "最新のデータの日時が復元時点と合っている"}, Required: true, Evidence: EvidenceText},
+		{Key: "files", Text: "Attachments open: how many were tried", Texts: Said{"zh-CN": "附件可以打开：试了几个", "ja": "添付ファイルが開く：試した件数"}, Required: true, Evidence: EvidenceNumber, MayBeNA: true},
+		{Key: "apps", Text: "Apps and integrations answer", Texts: Said{"zh-CN": "应用和集成有响应", "ja": "アプリと連携が応答する"}, Required: true, Evidence: EvidenceNone, MayBeNA: true},
+		{Key: "people", Text: "Users, groups and permissions are there", Texts: Said{"zh-CN": "用户、群组和权限都在", "ja": "ユーザー、グループ、権限が揃っている"}, Required: true, Evidence: EvidenceNone},
 	}
 }
 

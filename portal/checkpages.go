@@ -217,16 +217,24 @@ func (k *call) checkRun(status int, refused error) error {
 		return err
 	}
 	v.Title = o.Site
+	v.List = o.List.In(v.Words.Locale())
 	v.Mine = o.Value.Held() && o.Value.Holder == k.person.ID && v.Now.Before(o.Value.Until)
 	if refused != nil {
 		v.refused(refused)
 		v.Reason, v.Code, v.Owner, v.Wake, v.To = k.FormValue("reason"), k.FormValue("code"), k.FormValue("owner"), k.FormValue("wake"), k.FormValue("to")
 	}
+	for i, it := range v.List.Items { // what is wrong names items as the list has them
+		for j, f := range v.Fields {
+			if f.Field == "results."+it.Key {
+				v.Fields[j].Reason = strings.Replace(f.Reason, o.List.Items[i].Text, it.Text, 1)
+			}
+		}
+	}
 	typed := k.typedRun(o.List)
 	if refused != nil && typed.Notes != nil {
 		v.Notes = *typed.Notes
 	}
-	for i, it := range o.List.Items {
+	for i, it := range v.List.Items {
 		item := runItem{Item: it, N: i + 1, Result: o.Run.Results[it.Key], Wrong: v.shell.Wrong("results." + it.Key)}
 		if refused != nil && v.Mine {
 			item.Result = typed.Results[it.Key]

@@ -143,10 +143,12 @@ type closeBody struct {
 }
 
 type checklistBody struct {
-	Name  string       `json:"name"`
-	Title string       `json:"title"`
-	About string       `json:"about,omitempty"`
-	Items []comms.Item `json:"items"`
+	Name   string       `json:"name"`
+	Title  string       `json:"title"`
+	Titles comms.Said   `json:"titles,omitempty"`
+	About  string       `json:"about,omitempty"`
+	Abouts comms.Said   `json:"abouts,omitempty"`
+	Items  []comms.Item `json:"items"`
 }
 
 type batchAnswer struct {
@@ -306,12 +308,12 @@ func (p *Portal) checkRoutes() []route {
 			}
 			return sendList(k, page, next, checklistOf)
 		}},
-		{method: "POST", path: "/api/v1/checklists", right: auth.IncidentEdit, tag: "checks", summary: "publish the next version of a checklist; runs that have begun keep theirs", status: 201, needs: []string{"name", "title", "items"}, body: checklistBody{}, answer: checklistAnswer{}, do: func(k *call) error {
+		{method: "POST", path: "/api/v1/checklists", right: auth.IncidentEdit, tag: "checks", summary: "publish the next version of a checklist; runs that have begun keep theirs. titles, abouts and the texts of items say them by language (en, zh-CN, ja); one that is left out stays while its text is the same, an empty one is taken away", status: 201, needs: []string{"name", "title", "items"}, body: checklistBody{}, answer: checklistAnswer{}, do: func(k *call) error {
 			var in checklistBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Title: in.Title, About: in.About, Items: in.Items})
+			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Title: in.Title, Titles: in.Titles, About: in.About, Abouts: in.Abouts, Items: in.Items})
 			if err != nil {
 				return err
 			}

@@ -169,6 +169,8 @@ func TestASiteIsCheckedOnThePages(t *testing.T) {
 		epoch := regexp.MustCompile(`name="epoch" value="(\d+)"`).FindStringSubmatch(body)[1]
 		typed := form(csrf, "epoch", epoch, "act", "passed", "state.opens", "done", "state.admin", "done", "value.admin", "owner signed in", "notes", "all looks <well>")
 		h.browse(cookie, "POST", at, typed).want(422).says("all looks &lt;well&gt;", "owner signed in", `href="#results.people"`, `value="done" checked`)
+		h.do(ask{method: "POST", path: at, media: "application/x-www-form-urlencoded", body: typed.Encode(), header: map[string]string{"Cookie": cookie.String(), "Origin": h.URL, "Accept-Language": "ja"}}).want(422).
+			says("管理者がサインインできる", "ユーザー、グループ、権限が揃っている").silent("Users, groups and permissions", "The site opens")
 		for _, key := range []string{"newest", "apps", "people"} {
 			typed.Set("state."+key, "done")
 			typed.Set("value."+key, "07:31")
@@ -227,6 +229,7 @@ func TestAShiftEndsOnThePages(t *testing.T) {
 	h.browse(out, "POST", "/desk/checks/claim", url.Values{"csrf": {csrf}}).want(422).says("your shift ends at")
 	check := h.browse(out, "POST", "/desk/checks/claim", url.Values{"csrf": {csrf}, "successor": {who(in)}}).want(303).Header.Get("Location")
 	h.browse(out, "GET", note, nil).want(200).says("Waiting for a check: 3", "The site opens", who(in)[strings.Index(who(in), ":")+1:])
+	h.do(ask{method: "GET", path: note, header: map[string]string{"Cookie": out.String(), "Accept-Language": "ja"}}).want(200).says("サイトが開く").silent("The site opens")
 	h.browse(in, "POST", note, url.Values{"csrf": {inCSRF}, "act": {"acknowledge"}}).want(409).says("no note yet")
 	h.browse(in, "POST", note, url.Values{"csrf": {inCSRF}, "text": {"mine"}}).want(403)
 	h.browse(out, "POST", note, url.Values{"csrf": {csrf}, "text": {"Watch batch 1."}}).want(303)

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"html"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"lifeline/comms"
 	"lifeline/portal/auth"
+	"lifeline/templates"
 )
 
 // staffed gives the house people with accounts who can be called; it gives their ids by name.
@@ -105,5 +107,38 @@ func TestPlaybooksOnTheDesk(t *testing.T) {
 	h.post(auth.Support, api, map[string]any{"name": "backup_lost"}).want(409)
 	h.staffPage(auth.Auditor, page).want(200).says("Stop the job or script", "The engineer", "The support", "nothing expires", "1 of 12 done", "1 skipped", "Backups lost").silent("Take back")
 	h.staffPage(auth.Auditor, "/desk/incidents/"+incident).want(200).says("1 of 12 done", "Next:", "skipped: Suspend purges")
-	h.get(auth.Auditor, "/api/v1/playbooks").want(200).says("region_lost", "security_breach", `"number":1`, `"number":0`)
+	var all list[playbookAnswer]
+	h.get(auth.Auditor, "/api/v1/playbooks").want(200).says("region_lost", "security_breach", `"number":1`, `"number":0`).into(&all)
+
+	// A page in another language of the desk says no sentence of a playbook in English, nor does the log of the room.
+	h.get(auth.Auditor, api).want(200).into(&running)
+	for _, locale := range templates.StaffLocales()[1:] {
+		cookie, _ := h.signIn(auth.Support)
+		in := func(path string) string {
+			return html.UnescapeString(string(h.do(ask{method: "GET", path: path, header: map[string]string{"Cookie": cookie.String(), "Accept-Language": locale}}).want(200).body))
+		}
+		steps, room := in(page), in("/desk/incidents/"+incident)
+		for _, b := range all.Items {
+			english := append(strings.Split(b.About, "\n"), b.Title)
+			for _, it := range b.Items {
+				english = append(english, it.Text)
+			}
+			for _, s := range english {
+				if strings.Contains(steps, s) || strings.Contains(room, s) {
+					t.Errorf("in %s: %s", locale, s)
+				}
+			}
+			if !strings.Contains(steps, b.Titles[locale]) {
+				t.Errorf("%s in %s has no name", b.Name, locale)
+			}
+		}
+		for _, b := range running.Items {
+			if s := b.Next(); !strings.Contains(room, s.Texts[locale]) || !strings.Contains(steps, s.Texts[locale]) || !strings.Contains(steps, b.Abouts[locale]) {
+				t.Errorf("%s in %s: the next step is not said", b.Name, locale)
+			}
+		}
+		if hold := run.Steps[1].Texts[locale]; !strings.Contains(room, hold+": nothing expires") {
+			t.Errorf("the log in %s", locale)
+		}
+	}
 }

@@ -492,6 +492,10 @@ func (k *call) roomView() (roomView, error) {
 	if v.Playbooks, err = k.p.Comms.PlaybooksOf(ctx, id); err != nil {
 		return v, err
 	}
+	stepsSaid(v.Log, v.Playbooks, v.Words.Locale())
+	for i, b := range v.Playbooks {
+		v.Playbooks[i] = b.In(v.Words.Locale())
+	}
 	if v.Seats, err = k.seats(rec.Value); err != nil {
 		return v, err
 	}

@@ -15,7 +15,9 @@ type playbookAnswer struct {
 	Name   string       `json:"name"`
 	Number int          `json:"number"` // of its newest version; 0: as it came with the program
 	Title  string       `json:"title"`
+	Titles comms.Said   `json:"titles,omitempty"`
 	About  string       `json:"about"`
+	Abouts comms.Said   `json:"abouts,omitempty"`
 	Items  []comms.Item `json:"items"`
 }
 
@@ -28,7 +30,7 @@ type markBody struct {
 }
 
 func playbookOf(l comms.Checklist) playbookAnswer {
-	return playbookAnswer{Name: strings.TrimPrefix(l.Name, comms.PlaybookPrefix), Number: l.Number, Title: l.Title, About: l.About, Items: l.Items}
+	return playbookAnswer{Name: strings.TrimPrefix(l.Name, comms.PlaybookPrefix), Number: l.Number, Title: l.Title, Titles: l.Titles, About: l.About, Abouts: l.Abouts, Items: l.Items}
 }
 
 func (p *Portal) playbookRoutes() []route {
@@ -93,6 +95,29 @@ func (p *Portal) playbookRoutes() []route {
 	}
 }
 
+// stepsSaid puts what lines of the log say of the titles and steps of playbooks into a language. The log keeps them as they stood in the list.
+func stepsSaid(log []entryAnswer, all []comms.Playbook, locale string) {
+	for i, e := range log {
+		was, now := "", ""
+		find := func(text string, texts comms.Said, end string) {
+			if len(text) > len(was) && (e.Text == text || strings.HasPrefix(e.Text, text+end)) {
+				was, now = text, texts.Of(text, locale)
+			}
+		}
+		for _, b := range all {
+			switch e.What {
+			case "playbook":
+				find(b.Title, b.Titles, ", version ")
+			case "step_done", "step_skipped", "step_reopened":
+				for _, s := range b.Steps {
+					find(s.Text, s.Texts, ": ")
+				}
+			}
+		}
+		log[i].Text = now + strings.TrimPrefix(e.Text, was)
+	}
+}
+
 // playbookView is the page of an incident's playbooks.
 type playbookView struct {
 	shell
@@ -119,7 +144,8 @@ func (k *call) playbookPage(status int, refused error) error {
 		return err
 	}
 	running := map[string]bool{}
-	for _, b := range v.Playbooks {
+	for i, b := range v.Playbooks {
+		v.Playbooks[i] = b.In(v.Words.Locale())
 		running[b.Name] = running[b.Name] || b.EndedAt == nil
 		for _, s := range b.Steps {
 			if s.By != "" && v.People[s.By] == "" {
@@ -138,7 +164,7 @@ func (k *call) playbookPage(status int, refused error) error {
 		return err
 	}
 	for _, l := range all {
-		if a := playbookOf(l); !running[a.Name] {
+		if a := playbookOf(l.In(v.Words.Locale())); !running[a.Name] {
 			v.Others = append(v.Others, a)
 		}
 	}

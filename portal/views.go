@@ -227,7 +227,7 @@ var logForms = map[string]*regexp.Regexp{
 	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
 	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
 	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
-	"playbook": regexp.MustCompile(`(?s)^(.*)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
+	"playbook": regexp.MustCompile(`^(.*), version (\d+)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
 	"plan": wholeLine, "meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
 	"stream_word": wholeLine, "stream_done": wholeLine, "stream_ended": wholeLine, "stream_opened": wholeLine, "stream_owner": wholeLine, "stream_reopened": wholeLine, "stream_named": wholeLine,
 	"link_added": wholeLine, "link_removed": wholeLine,

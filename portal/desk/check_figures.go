@@ -39,12 +39,13 @@ type CheckFigures struct {
 
 // ItemFigures is how long one item of the list takes.
 type ItemFigures struct {
-	Key    string  `json:"key"`
-	Text   string  `json:"text"`
-	N      int     `json:"n"`
-	P50    float64 `json:"p50_s"`
-	P95    float64 `json:"p95_s"`
-	Failed int     `json:"failed"`
+	Key    string     `json:"key"`
+	Text   string     `json:"text"`
+	Texts  comms.Said `json:"texts,omitempty"`
+	N      int        `json:"n"`
+	P50    float64    `json:"p50_s"`
+	P95    float64    `json:"p95_s"`
+	Failed int        `json:"failed"`
 }
 
 // checkMark is the little of a check that figures ask for.
@@ -169,7 +170,7 @@ func (d *Desk) timeItems(tx *store.Tx, f *CheckFigures) error {
 		return err
 	}
 	for _, it := range list.Items {
-		item := ItemFigures{Key: it.Key, Text: it.Text}
+		item := ItemFigures{Key: it.Key, Text: it.Text, Texts: it.Texts}
 		var took []float64
 		for _, run := range last {
 			res, is := run.Value.Results[it.Key]

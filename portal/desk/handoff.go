@@ -51,10 +51,11 @@ type HandoffFacts struct {
 
 // HandoffLine is one thing that passes to the next shift.
 type HandoffLine struct {
-	Of   string    `json:"of"`
-	What string    `json:"what"`  // the next step, the reason, or the promise
-	Who  string    `json:"who"`   // has it, or owns it
-	By   time.Time `json:"by_at"` // when it is over, or due
+	Of   string     `json:"of"`
+	What string     `json:"what"`            // the next step, the reason, or the promise
+	Said comms.Said `json:"texts,omitempty"` // the next step in other languages
+	Who  string     `json:"who"`             // has it, or owns it
+	By   time.Time  `json:"by_at"`           // when it is over, or due
 }
 
 // HandoffDue is the sort of the deadline by which a note has to be acknowledged.
@@ -168,9 +169,9 @@ func (d *Desk) handoffFacts(tx *store.Tx, h Handoff) (f HandoffFacts, err error)
 			if err != nil {
 				return f, err
 			}
-			f.Leases = append(f.Leases, HandoffLine{d.siteTitle(tx, c.Site), next, c.Holder, c.Until})
+			f.Leases = append(f.Leases, HandoffLine{d.siteTitle(tx, c.Site), next.Text, next.Texts, c.Holder, c.Until})
 		case c.State == CheckBlocked && len(f.Blocked) < mostLines:
-			f.Blocked = append(f.Blocked, HandoffLine{d.siteTitle(tx, c.Site), c.Reason, c.Owner, c.Until})
+			f.Blocked = append(f.Blocked, HandoffLine{d.siteTitle(tx, c.Site), c.Reason, nil, c.Owner, c.Until})
 		case c.waits():
 			f.Waiting++
 		case c.State == CheckPassed && c.PassedAt.After(h.BeginsAt):
@@ -199,24 +200,24 @@ func (d *Desk) handoffFacts(tx *store.Tx, h Handoff) (f HandoffFacts, err error)
 }
 
 // nextStep is the first open item of a check.
-func (d *Desk) nextStep(tx *store.Tx, c Check) (string, error) {
+func (d *Desk) nextStep(tx *store.Tx, c Check) (next comms.Item, err error) {
 	list, err := d.Comms.ChecklistIn(tx, c.List)
 	if err != nil {
-		return "", err
+		return next, err
 	}
 	var run comms.Run
 	if c.Run != "" {
 		rec, err := d.Comms.RunIn(tx, c.Run)
 		if err != nil {
-			return "", err
+			return next, err
 		}
 		run = rec.Value
 	}
 	i := slices.IndexFunc(list.Items, func(it comms.Item) bool { return run.Results[it.Key].State == "" })
 	if i < 0 {
-		return "", nil
+		return next, nil
 	}
-	return list.Items[i].Text, nil
+	return list.Items[i], nil
 }
 
 // note is a note as it is generated, for a lead to edit.
@@ -234,7 +235,7 @@ func (f HandoffFacts) note(words templates.Catalog, named func(string) string) s
 			if who != "" {
 				who = named(who)
 			}
-			what := l.What
+			what := l.Said.Of(l.What, words.Locale())
 			if due := "desk.due." + what; words.Has(due) { // of what is promised it is the sort
 				what = words.T(due)
 			}
