@@ -48,7 +48,7 @@ func (c *tally) begin() {
 // LIFELINE_CRASH=1 plays 50 rounds of 20,000 people, every other one a kill.
 func TestBroadcastsOutliveKillsAndStops(t *testing.T) {
 	t.Parallel()
-	rounds, people := 1, 300
+	rounds, people := 1, 100
 	if os.Getenv("LIFELINE_CRASH") == "1" {
 		rounds, people = 50, 20_000
 	}

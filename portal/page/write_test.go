@@ -128,7 +128,7 @@ func TestReadersNeverSeeHalfOfARelease(t *testing.T) {
 	dir := t.TempDir()
 	press, _ := written(t, dir)
 	press.few, press.tongues = press.few[:1], nil
-	const rounds = 8
+	const rounds = 4
 	pass, done := make(chan struct{}), make(chan struct{})
 	go func() { // a release for each time that the reader was through: two stay, so the one that she is in does
 		defer close(done)
