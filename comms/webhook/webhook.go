@@ -195,13 +195,16 @@ func judge(answer *http.Response, now time.Time) comms.Outcome {
 	return out
 }
 
+// longestWait bounds what a receiver may ask for: a date in a hundred years would keep an update from ever being done.
+const longestWait = 24 * time.Hour
+
 // retryAfter reads the header of RFC 9110, 10.2.3: seconds or a date.
 func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
-		return time.Duration(min(max(seconds, 0), 86400)) * time.Second
+	if seconds, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, longestWait)
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
+		return min(max(at.Sub(now), 0), longestWait)
 	}
 	return 0
 }

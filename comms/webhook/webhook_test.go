@@ -64,6 +64,7 @@ func TestWhatAReceiverAnswers(t *testing.T) {
 	}{
 		{code: 200, want: comms.Sent}, {code: 204, want: comms.Sent},
 		{code: 429, header: [2]string{"Retry-After", "90"}, want: comms.Deferred, wait: 90 * time.Second},
+		{code: 429, header: [2]string{"Retry-After", "Tue, 31 Dec 2199 23:59:59 GMT"}, want: comms.Deferred, wait: longestWait},
 		{code: 503, header: [2]string{"Retry-After", "soon"}, want: comms.Deferred},
 		{code: 410, want: comms.Suppressed, reason: "http 410 gone"},
 		{code: 404, want: comms.Failed, reason: "http 404"}, {code: 400, want: comms.Failed},
