@@ -19,6 +19,7 @@ import (
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"lifeline/comms"
+	"lifeline/store/outbound"
 )
 
 // maxAnswer bounds what we read of an answer.
@@ -116,7 +117,7 @@ func (r *refusal) Error() string {
 
 // readRefusal takes what can be had from an answer; a proxy's is no JSON.
 func readRefusal(resp *http.Response, now time.Time) *refusal {
-	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header.Get("Retry-After"), now)}
+	r := &refusal{status: resp.StatusCode, wait: outbound.RetryAfter(resp.Header, now, time.Hour)}
 	var body struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
@@ -126,17 +127,6 @@ func readRefusal(resp *http.Response, now time.Time) *refusal {
 		r.code, r.message = body.Code, body.Message
 	}
 	return r
-}
-
-// retryAfter reads the header of that name (RFC 9110 10.2.3): seconds or a date, at most an hour.
-func retryAfter(s string, now time.Time) time.Duration {
-	var d time.Duration
-	if n, err := strconv.Atoi(s); err == nil {
-		d = time.Duration(min(n, 3600)) * time.Second
-	} else if t, err := http.ParseTime(s); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), time.Hour)
 }
 
 // judge turns a failed create into an outcome. It is certain when the message cannot have been taken.

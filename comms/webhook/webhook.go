@@ -188,7 +188,7 @@ func judge(answer *http.Response, now time.Time) comms.Outcome {
 	case code == http.StatusGone:
 		out.State, out.Reason = comms.Suppressed, out.Reason+" gone: it wants no more"
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500 && code != http.StatusNotImplemented:
-		out.State, out.Wait = comms.Deferred, retryAfter(answer.Header.Get("Retry-After"), now)
+		out.State, out.Wait = comms.Deferred, outbound.RetryAfter(answer.Header, now, longestWait)
 	default:
 		out.State = comms.Failed
 	}
@@ -197,17 +197,6 @@ func judge(answer *http.Response, now time.Time) comms.Outcome {
 
 // longestWait bounds what a receiver may ask for: a date in a hundred years would keep an update from ever being done.
 const longestWait = 24 * time.Hour
-
-// retryAfter reads the header of RFC 9110, 10.2.3: seconds or a date.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, longestWait)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), longestWait)
-	}
-	return 0
-}
 
 // unreached names why there was no answer, without the address: some of it is secret. The message may have been taken; it goes again under the same id.
 func unreached(err error) comms.Outcome {
