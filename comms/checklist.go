@@ -68,8 +68,7 @@ func (t Said) bad(f []fault.Field, field string, as prose) []fault.Field {
 	for _, locale := range slices.Sorted(maps.Keys(t)) {
 		at := field + "." + bounded(locale)
 		if !slices.Contains(templates.StaffLocales(), locale) {
-			f = append(f, wrong(at, "is no language of the desk; those are %s", strings.Join(templates.StaffLocales(), ", ")))
-			continue
+			return append(f, wrong(at, "is no language of the desk; those are %s", strings.Join(templates.StaffLocales(), ", ")))
 		}
 		f = as.bad(f, at, t[locale])
 	}
