@@ -107,6 +107,9 @@ const (
 
 var evidences = []string{EvidenceNone, EvidenceText, EvidenceNumber, EvidenceFile, EvidenceProbe}
 
+// Evidences are the sorts of evidence, in their order.
+func Evidences() []string { return slices.Clone(evidences) }
+
 var checklists = store.Table[Checklist]{
 	Kind: store.Kind{Name: "checklist", Prefix: "lst", Schema: 1, Indexes: []store.Index{
 		{Name: "name", Fields: []store.Field{{Name: "name", Type: store.Text}, {Name: "number", Type: store.Int}}, Unique: true},
@@ -217,7 +220,8 @@ func (l Checklist) Item(key string) (Item, bool) {
 	return l.Items[i], true
 }
 
-// PublishChecklist keeps the next version of the list of that name. Runs that have begun keep theirs.
+// PublishChecklist keeps the next version of the list of that name. Runs that have begun keep theirs. With a Number it is that version or none: whoever
+// wrote a better list than the one that stood then does not cover what somebody published meanwhile.
 func (r *Room) PublishChecklist(ctx context.Context, by string, l Checklist) (rec store.Rec[Checklist], err error) {
 	for range 5 { // two at once want the same number
 		err = r.DB.Update(ctx, store.Act{By: by, Verb: "checklist.publish"}, func(tx *store.Tx) error {
@@ -248,6 +252,9 @@ func (r *Room) publishChecklist(tx *store.Tx, by string, l Checklist) (rec store
 	}
 	if err != nil {
 		return rec, err
+	}
+	if l.Number != 0 && l.Number != last.Value.Number+1 {
+		return rec, fault.New(fault.Conflict, "version %d of this list cannot be the next: version %d stands", l.Number, last.Value.Number)
 	}
 	l.Title, l.About = strings.TrimSpace(l.Title), strings.TrimSpace(l.About)
 	l = l.after(was)
@@ -300,6 +307,7 @@ func (r *Room) NewestChecklist(tx *store.Tx, name string) (store.Rec[Checklist],
 		return r.publishChecklist(tx, byPolicy, ours)
 	}
 	if l := rec.Value.after(ours); l.translations() > rec.Value.translations() {
+		l.Number = 0
 		return r.publishChecklist(tx, byPolicy, l)
 	}
 	return rec, nil

@@ -70,6 +70,7 @@ type Room struct {
 	places  store.Kept[place]
 	counts  counts
 	spoke   store.Kept[wasSaid]
+	went    store.Kept[wentBy]
 	targets targetsSeen
 
 	standby standby

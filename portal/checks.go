@@ -144,6 +144,7 @@ type closeBody struct {
 
 type checklistBody struct {
 	Name   string       `json:"name"`
+	Number int          `json:"number,omitempty"` // that the version is to have; 409 when somebody published it meanwhile
 	Title  string       `json:"title"`
 	Titles comms.Said   `json:"titles,omitempty"`
 	About  string       `json:"about,omitempty"`
@@ -308,12 +309,12 @@ func (p *Portal) checkRoutes() []route {
 			}
 			return sendList(k, page, next, checklistOf)
 		}},
-		{method: "POST", path: "/api/v1/checklists", right: auth.IncidentEdit, tag: "checks", summary: "publish the next version of a checklist; runs that have begun keep theirs. titles, abouts and the texts of items say them by language (en, zh-CN, ja); one that is left out stays while its text is the same, an empty one is taken away", status: 201, needs: []string{"name", "title", "items"}, body: checklistBody{}, answer: checklistAnswer{}, do: func(k *call) error {
+		{method: "POST", path: "/api/v1/checklists", right: auth.IncidentEdit, tag: "checks", summary: "publish the next version of a checklist; runs that have begun keep theirs. titles, abouts and the texts of items say them by language (en, zh-CN, ja); one that is left out stays while its text is the same, an empty one is taken away. With a number it is that version, or 409 when somebody published it meanwhile", status: 201, needs: []string{"name", "title", "items"}, body: checklistBody{}, answer: checklistAnswer{}, do: func(k *call) error {
 			var in checklistBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Title: in.Title, Titles: in.Titles, About: in.About, Abouts: in.Abouts, Items: in.Items})
+			rec, err := p.Comms.PublishChecklist(k.UserContext(), k.person.ID, comms.Checklist{Name: in.Name, Number: in.Number, Title: in.Title, Titles: in.Titles, About: in.About, Abouts: in.Abouts, Items: in.Items})
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
@@ -92,6 +94,15 @@ func TestChecksInTheAPI(t *testing.T) {
 	items := []any{map[string]any{"key": "opens", "text": "It opens", "required": true}}
 	h.post(auth.Commander, "/api/v1/checklists", map[string]any{"name": "site_check", "title": "Shorter", "items": items}).want(201).says(`"number":2`)
 	h.post(auth.Commander, "/api/v1/checklists", map[string]any{"name": "site_check", "title": "Twice", "items": append(items, items...)}).want(422).says("there twice")
+	h.post(auth.Commander, "/api/v1/checklists", map[string]any{"name": "site_check", "number": 2, "title": "Mine", "items": items}).want(409).says("version 2 stands")
+	var versions list[comms.ListVersion]
+	h.get(auth.Support, "/api/v1/checklists/versions?name=site_check").want(200).into(&versions)
+	if len(versions.Items) != 2 || versions.Items[0].Runs != 0 || versions.Items[1].Runs != 2 || versions.Items[1].Open != 1 {
+		t.Errorf("%+v", versions.Items)
+	}
+	h.get(auth.Support, "/api/v1/checklists/versions").want(200).says(`"number":2`, "playbook:region_lost")
+	h.get(auth.Support, "/api/v1/checklists/difference?name=site_check").want(200).says(`"added":[],"removed":[{"key":"admin"`, `"what":["text","texts","stop_on_fail"]`)
+	h.get(auth.Support, "/api/v1/checklists/difference?name=site_check&from=2&to=9").want(404)
 	h.get(auth.Support, "/api/v1/checks/"+second).want(200).says(`"key":"files"`)
 	h.rebuild(incident, "S-2")
 	h.get(auth.Support, "/api/v1/checklists?name=site_check").want(200).says("Shorter", "site_check")
@@ -138,6 +149,61 @@ func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h.get(auth.Comms, at+"/forecast").want(200).says(`"method":"by hand"`, `"left":1`, `"back_by":null`)
 	h.rebuild(incident, "S-1")
 	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"queued"`, `"attempt":2`)
+}
+
+// A better list is written on the page, without any script: lines are put in order, taken out and added, and what changes is shown before it is published.
+func TestABetterListIsPublishedOnThePages(t *testing.T) {
+	h := open(t)
+	cookie, csrf := h.signIn(auth.Commander)
+	const at = "/desk/checklists"
+	h.browse(cookie, "GET", at, nil).want(200).says("as it came, not used yet", `href="/desk/checklists?name=playbook%3aregion_lost"`, "Write a new list")
+	body := string(h.browse(cookie, "GET", at+"?name=site_check", nil).want(200).says("Nobody has published or used this list yet", "Write version 1").body)
+	sent := func(body string) url.Values {
+		v := url.Values{"csrf": {csrf}, "number": {"1"}, "name": {"site_check"}, "title": {"Sites"}}
+		for _, m := range regexp.MustCompile(`<input id="([a-z_.0-9]+)" name="(?:text|key|place|stage)\.\d+" value="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+			v.Set(m[1], html.UnescapeString(m[2]))
+		}
+		for _, m := range regexp.MustCompile(`name="(\w+\.\d+)" value="1" checked`).FindAllStringSubmatch(body, -1) {
+			v.Set(m[1], "1")
+		}
+		for _, m := range regexp.MustCompile(`name="(evidence\.\d+)">.*?value="(\w+)" selected`).FindAllStringSubmatch(body, -1) {
+			v.Set(m[1], m[2])
+		}
+		return v
+	}
+	typed := sent(body)
+	typed.Set("act", "publish")
+	h.browse(cookie, "POST", at, typed).want(303)
+	body = string(h.browse(cookie, "GET", at+"?name=site_check", nil).want(200).says("Write version 2", "Version 1").body)
+	typed = sent(body)
+	was := typed.Get("text.0")
+	typed.Set("number", "2")
+	typed.Set("out.1", "1")
+	typed.Set("text.6", "Ask <her>")
+	typed.Set("key.6", "Ask her")
+	typed.Set("place.6", "0") // before all others
+	typed.Set("act", "look")
+	h.browse(cookie, "POST", at, typed).want(200).says("What this version would change", "<ins>Ask &lt;her&gt;</ins>", `<code class="soft">admin</code>`).silent("another order")
+	typed.Set("act", "publish")
+	h.browse(cookie, "POST", at, typed).want(422).says("small letters", `href="#item-0"`, "Ask &lt;her&gt;", "Item 1 · Key")
+	typed.Set("key.6", "ask")
+	typed.Set("place.0", "99")
+	if to := h.browse(cookie, "POST", at, typed).want(303).Header.Get("Location"); to != at+"?name=site_check" {
+		t.Error(to)
+	}
+	h.browse(cookie, "POST", at, typed).want(409).says("version 2 stands", "Ask &lt;her&gt;") // sent twice, or somebody was faster
+	h.browse(cookie, "GET", at+"?name=site_check", nil).want(200).says("From version 1 to version 2", "The items stand in another order", "<del>", "<ins>Ask &lt;her&gt;</ins>")
+	h.browse(cookie, "GET", at+"?name=site_check&from=2&to=2", nil).want(200).says("Nothing differs.")
+	h.browse(cookie, "GET", at+"?name=site_check&from=x", nil).want(422)
+	h.browse(cookie, "GET", at+"?name=nothing", nil).want(404)
+	var all list[comms.ListVersion]
+	h.get(auth.Support, "/api/v1/checklists/versions?name=site_check").want(200).into(&all)
+	items := all.Items[0].Items
+	if last := items[len(items)-1]; items[0].Key != "ask" || last.Text != was || !last.Required || !last.Stop || len(items) != len(all.Items[1].Items) {
+		t.Errorf("%+v", items)
+	}
+	support := firstOf(h.signIn(auth.Support))
+	h.browse(support, "GET", at+"?name=site_check", nil).want(200).says("Version 2").silent("Write version 3")
 }
 
 // browse is a request of a browser in which somebody has signed in.
