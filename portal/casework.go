@@ -350,10 +350,11 @@ type dashboardView struct {
 	Files    []attachedFile // of the first ticket
 }
 
-// bar is an hour of the picture, on a field of 1000 by 100.
+// bar is an hour of a picture, on a field of 1000 by 100: two counts beside each other, as high as they are and as they are counted.
 type bar struct {
-	X, Filed, FiledY, Answered, AnsweredY int
-	Hour                                  desk.Hour
+	X, Left, LeftY, Right, RightY int
+	From                          time.Time
+	N, M                          int
 }
 
 func (k *call) dashboard() error {
@@ -385,21 +386,22 @@ func (k *call) dashboard() error {
 		return err
 	}
 	v.Steps = k.p.steps(v.Words, v.Incident.Flow, v.Board.ByStep)
-	v.Bars, v.Most = bars(v.Board.Hours)
+	v.Bars, v.Most = bars(v.Board.Hours, func(h desk.Hour) (time.Time, int, int) { return h.From, h.Filed, h.Answered })
 	return k.p.render(k.Ctx, 200, "desk_dashboard", v)
 }
 
 // bars draw hours, the highest as high as the field.
-func bars(hours []desk.Hour) (all []bar, most int) {
+func bars[H any](hours []H, of func(H) (from time.Time, left, right int)) (all []bar, most int) {
 	for _, h := range hours {
-		most = max(most, h.Filed, h.Answered)
+		_, n, m := of(h)
+		most = max(most, n, m)
 	}
 	for i, h := range hours {
-		b := bar{X: i * 1000 / len(hours), Hour: h}
-		if most > 0 {
-			b.Filed, b.Answered = h.Filed*100/most, h.Answered*100/most
+		b := bar{X: i * 1000 / len(hours)}
+		if b.From, b.N, b.M = of(h); most > 0 {
+			b.Left, b.Right = b.N*100/most, b.M*100/most
 		}
-		b.FiledY, b.AnsweredY = 100-b.Filed, 100-b.Answered
+		b.LeftY, b.RightY = 100-b.Left, 100-b.Right
 		all = append(all, b)
 	}
 	return all, most

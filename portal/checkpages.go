@@ -63,6 +63,8 @@ type queueView struct {
 type queueOf struct {
 	Incident incidentAnswer
 	Figures  desk.CheckFigures
+	Bars     []bar
+	Most     int // of an hour; 0: nothing happened in the last 24
 	Waiting  []checkLine
 	Blocked  []checkLine
 	Batches  []store.Rec[comms.Batch]
@@ -123,6 +125,7 @@ func (k *call) checkQueue(status int, refused error) error {
 		if q.Figures, err = k.p.Desk.CheckFigures(ctx, rec.ID); err != nil {
 			return err
 		}
+		q.Bars, q.Most = bars(q.Figures.Hours, func(h desk.CheckHour) (time.Time, int, int) { return h.From, h.Rebuilt, h.Passed })
 		for _, state := range []string{desk.CheckQueued, desk.CheckSecondQueued} {
 			some, err := lines(desk.CheckFilter{Incident: rec.ID, State: state, Limit: shownWaiting})
 			if err != nil {

@@ -227,7 +227,7 @@ func TestASiteIsCheckedOnThePages(t *testing.T) {
 		}
 		return v
 	}
-	h.browse(firstOf(h.signIn(auth.Auditor)), "GET", "/desk/checks", nil).want(200).says("Waits for a check", "Bolt").silent("Claim the next")
+	h.browse(firstOf(h.signIn(auth.Auditor)), "GET", "/desk/checks", nil).want(200).says("Waits for a check", "Bolt", "rebuilt on the left", `<svg class="hours"`).silent("Claim the next")
 	for i, role := range []auth.Role{auth.Support, auth.Engineer} {
 		cookie, csrf := h.signIn(role)
 		at := h.browse(cookie, "POST", "/desk/checks/claim", form(csrf)).want(303).Header.Get("Location")

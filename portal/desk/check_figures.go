@@ -34,7 +34,15 @@ type CheckFigures struct {
 	Rejected   int            `json:"rejected"`
 	NoAnswer   int            `json:"no_answer"`
 	OneCheck   int            `json:"one_check"`
+	Hours      []CheckHour    `json:"hours"` // the last 24, oldest first
 	Items      []ItemFigures  `json:"items"`
+}
+
+// CheckHour is one hour of an incident's checks.
+type CheckHour struct {
+	From    time.Time `json:"from"`
+	Rebuilt int       `json:"rebuilt"` // sites that came to be checked
+	Passed  int       `json:"passed"`
 }
 
 // ItemFigures is how long one item of the list takes.
@@ -87,6 +95,15 @@ func (d *Desk) countChecks(tx *store.Tx, incident string) (f CheckFigures, err e
 	pol := d.Policy.Checks
 	f = CheckFigures{AsOf: tx.Now(), Incident: incident, ByState: map[string]int{}, Items: []ItemFigures{}}
 	since := f.AsOf.Add(-pol.Rate)
+	for i := range hoursShown {
+		f.Hours = append(f.Hours, CheckHour{From: f.AsOf.Truncate(time.Hour).Add(time.Duration(i+1-hoursShown) * time.Hour)})
+	}
+	hour := func(at time.Time) *CheckHour {
+		if i := int(at.Sub(f.Hours[0].From) / time.Hour); !at.Before(f.Hours[0].From) && i < len(f.Hours) {
+			return &f.Hours[i]
+		}
+		return new(CheckHour) // before them: nobody looks
+	}
 	began := f.AsOf
 	var waits []time.Duration
 	passed, rebuilt, firstDone, firstGood := 0, 0, 0, 0
@@ -127,9 +144,11 @@ func (d *Desk) countChecks(tx *store.Tx, incident string) (f CheckFigures, err e
 				firstGood++
 			}
 		}
+		hour(m.Rebuilt).Rebuilt++
 		if m.Rebuilt.After(since) {
 			rebuilt++
 		}
+		hour(m.Passed).Passed++
 		if m.Passed.After(since) {
 			passed++
 		}

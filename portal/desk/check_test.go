@@ -345,6 +345,13 @@ func TestASiteThatIsBlockedOrFailedHoldsNobodyUp(t *testing.T) {
 		if err != nil || f.Waiting != 2 || f.FirstYield != "66.7" || f.OneCheck != 1 || len(f.Items) != 6 || f.Items[0].N != 3 || f.ETA == nil {
 			c.Errorf("%+v %v", f, err)
 		}
+		came, passed := 0, 0
+		for _, h := range f.Hours {
+			came, passed = came+h.Rebuilt, passed+h.Passed
+		}
+		if len(f.Hours) != 24 || came == 0 || passed != f.ByState[desk.CheckPassed] || !f.Hours[23].From.Equal(f.AsOf.Truncate(time.Hour)) {
+			c.Errorf("%d sites came and %d passed in %+v", came, passed, f.Hours)
+		}
 	})
 }
 
