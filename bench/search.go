@@ -43,6 +43,11 @@ func (b bench) search(ctx context.Context, name string, e store.Engine) error {
 		return fmt.Errorf("%d rows were refused: %+v", report.RejectedRows, report.Rejected[0])
 	}
 
+	if s, ok := e.(served); ok {
+		if err := s.rest(ctx); err != nil {
+			return err
+		}
+	}
 	// What the import left in memory must not be counted.
 	book = &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: slog.New(slog.DiscardHandler)}
 	before := heap()
