@@ -5,7 +5,7 @@ GO ?= go
 export CGO_ENABLED ?= 1
 
 # The packages whose tests take longest begin first, or the last of them would run alone.
-LONGEST = ./cmd/lifeline ./comms ./store/storetest ./contacts ./portal
+LONGEST = ./portal ./cmd/lifeline ./comms ./portal/page ./portal/desk ./store/storetest ./contacts
 
 .PHONY: help demo run test crash lint bench fuzz cover image tools clean
 
