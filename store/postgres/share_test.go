@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -199,5 +200,34 @@ func TestWhoLeavesTheQueueHasWrittenNothing(t *testing.T) {
 	}
 	if n := c.count("SELECT count(*) FROM item WHERE id = 'itm_left'"); n != 0 {
 		t.Error("what was given up is there")
+	}
+}
+
+// Whoever searches asks what changed, and waits: no worker is started for that, however much the statistics promise.
+func TestNoWorkerIsStartedToSayWhatChanged(t *testing.T) {
+	e, err := Open(t.Context(), pgtest.URL(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	followed := item
+	followed.Followed = true
+	if _, err := e.Migrate(t.Context(), []store.Kind{followed}, false); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := e.acquire(t.Context(), e.pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	// The planner starts workers wherever they are allowed, as it would by itself with millions of rows. Since version 16 the setting has another name.
+	if _, err := conn.Exec(t.Context(), "SET force_parallel_mode = on"); err != nil {
+		if _, err := conn.Exec(t.Context(), "SET debug_parallel_query = on"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var plan string
+	if err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+readSince, "9999:9999:", 10).Scan(&plan); err != nil || strings.Contains(plan, "Gather") {
+		t.Errorf("%v: %s", err, plan)
 	}
 }
