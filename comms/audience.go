@@ -605,17 +605,10 @@ func (r *Room) site(tx *store.Tx, anyID string) (site, account string, err error
 // siteName is what people call a site.
 func (r *Room) siteName(tx *store.Tx, id string) string {
 	rec, err := r.Book.Site(tx, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "?"
-	case rec.Value.Name != "":
-		return rec.Value.Name
-	case rec.Value.URL != "":
-		return rec.Value.URL
-	case len(rec.Value.ProductIDs) > 0:
-		return rec.Value.ProductIDs[len(rec.Value.ProductIDs)-1]
 	}
-	return "unnamed"
+	return cmp.Or(rec.Value.Called(), "unnamed")
 }
 
 // CoverageReport is how many affected sites have an approved contact who can be reached, and which have none.

@@ -123,7 +123,18 @@ func (b *Book) SiteTier(tx *store.Tx, anyID string) (int, error) {
 	return *site.Value.Tier, nil
 }
 
-// Names is how people call sites and accounts, by our id: a site by its name, else its address, else the product's id. What is no longer kept is not in it.
+// ProductID is the id that the product uses now; "": it never said one.
+func (s Site) ProductID() string {
+	if len(s.ProductIDs) == 0 {
+		return ""
+	}
+	return s.ProductIDs[len(s.ProductIDs)-1]
+}
+
+// Called is how people call a site: by its name, else its address, else the product's id; "": by nothing.
+func (s Site) Called() string { return cmp.Or(s.Name, s.URL, s.ProductID()) }
+
+// Names is how people call sites and accounts, by our id. What is no longer kept is not in it.
 func (b *Book) Names(ctx context.Context, siteIDs, accountIDs []string) (names map[string]string, err error) {
 	err = b.DB.View(ctx, func(tx *store.Tx) error {
 		names = map[string]string{}
@@ -132,9 +143,7 @@ func (b *Book) Names(ctx context.Context, siteIDs, accountIDs []string) (names m
 			return err
 		}
 		for id, rec := range ours {
-			if names[id] = cmp.Or(rec.Value.Name, rec.Value.URL); names[id] == "" && len(rec.Value.ProductIDs) > 0 {
-				names[id] = rec.Value.ProductIDs[len(rec.Value.ProductIDs)-1]
-			}
+			names[id] = rec.Value.Called()
 		}
 		whose, err := accounts.GetAll(tx, accountIDs)
 		for id, rec := range whose {

@@ -92,14 +92,6 @@ type siteDesk struct {
 // Old are the ids that the site had before the one in use.
 func (s siteDesk) Old() []string { return s.ProductIDs[:max(0, len(s.ProductIDs)-1)] }
 
-// New is the id in use.
-func (s siteDesk) New() string {
-	if len(s.ProductIDs) == 0 {
-		return ""
-	}
-	return s.ProductIDs[len(s.ProductIDs)-1]
-}
-
 // personDesk is a contact with all that is known of how to reach her.
 type personDesk struct {
 	ID string
