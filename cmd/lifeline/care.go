@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,20 +87,25 @@ func (h *house) unreplicated(ctx context.Context) string {
 }
 
 // watchCare shows the same as figures.
-func (h *house) watchCare() {
+func (h *house) watchCare() { h.metrics.MustRegister(care{h}) }
+
+// care looks once for all of them whenever somebody reads the metrics.
+type care struct{ *house }
+
+var degradedMetric = prometheus.NewDesc("lifeline_degraded", "1 while something is not as it must be, though everything is served.", []string{"what"}, nil)
+
+func (c care) Describe(to chan<- *prometheus.Desc) { to <- degradedMetric }
+
+func (c care) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	now := c.degraded(ctx)
 	for _, name := range degradations() {
-		h.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lifeline_degraded", Help: "1 while something is not as it must be, though everything is served.", ConstLabels: prometheus.Labels{"what": name},
-		}, func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			for _, now := range h.degraded(ctx) {
-				if now == name {
-					return 1
-				}
-			}
-			return 0
-		}))
+		is := 0.0
+		if slices.Contains(now, name) {
+			is = 1
+		}
+		to <- prometheus.MustNewConstMetric(degradedMetric, prometheus.GaugeValue, is, name)
 	}
 }
 
