@@ -34,7 +34,7 @@ type Options struct {
 	Log        *slog.Logger
 	Conns      int32         // connections for reading and writing; 0: the URL's pool_max_conns, else 16
 	ClaimConns int32         // connections kept apart for claims, so that intake cannot starve the workers; 0: 2
-	Patience   time.Duration // how long a caller waits for a connection, and for its turn among conflicting writers; 0: 2 s
+	Patience   time.Duration // how long a caller waits for a connection; 0: 2 s
 }
 
 // Engine keeps records in one PostgreSQL database. It implements store.Engine.
@@ -183,30 +183,29 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 	_ = tx.Rollback(ctx) // after a commit it does nothing; a connection that fails here is thrown away by the pool
 }
 
-// An Update runs its function at the most mostTries times. From soreTries on it waits for its turn among those who lost as often: many
-// writers of one record would otherwise refuse one another without end, the more so the slower the machine.
+// Who loses to other writers tries again for longestTurn: it costs less than being told to come back, and a slow machine may take a second
+// for one try. From soreTries on it waits for its turn among those who lost as often: many writers of one record would otherwise refuse one
+// another without end.
 const (
-	mostTries = 40
-	soreTries = 5
-
-	longestTurn = 10 * time.Second // until an act that is called for its turn is told that the store is busy
+	soreTries   = 5
+	longestTurn = 10 * time.Second // until it, or an act that is called for its turn, is told that the store is busy
 )
 
 // Update implements store.Engine.
 func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writes, error)) error {
-	patient, cancel := context.WithTimeout(ctx, e.patience)
-	defer cancel()
 	leave, err := e.queueUp(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	alone, inTurn := false, false
+	began, alone, inTurn := time.Now(), false, false
 	defer func() {
 		if inTurn {
 			<-e.turn
 		}
 	}()
+	full := time.NewTimer(longestTurn)
+	defer full.Stop()
 	for try := 1; ; try++ {
 		err := e.update(ctx, fn, alone)
 		if errors.Is(err, errAlone) {
@@ -220,13 +219,17 @@ func (e *Engine) Update(ctx context.Context, fn func(store.Snapshot) (store.Writ
 			select {
 			case e.turn <- struct{}{}:
 				inTurn = true
-			case <-patient.Done():
+			case <-full.C:
+				return fault.Wrap(fault.Unavailable, err, busy)
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case try >= mostTries || patient.Err() != nil:
+		long := longestTurn
+		if broken(err) {
+			long = e.patience
+		}
+		if time.Since(began) > long {
 			return fault.Wrap(fault.Unavailable, err, busy)
 		}
 		if err := pause(ctx, try); err != nil {

@@ -414,6 +414,36 @@ func TestAStarvedPoolSaysSoAndClaimsGoOn(t *testing.T) {
 	}
 }
 
+// Others write a record again and again just before we do: whoever loses so goes on for longer than it waits for a connection.
+func TestWhoLosesToOtherWritersIsNotSentAwayAtOnce(t *testing.T) {
+	const patience = 100 * time.Millisecond
+	db := pgtest.URL(t)
+	mine, other := ready(t, db, postgres.Options{Patience: patience}), ready(t, db, postgres.Options{})
+	if err := write(t.Context(), other, record("plain", "pln_a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	began, losses := time.Now(), int64(0)
+	err := mine.Update(t.Context(), func(s store.Snapshot) (store.Writes, error) {
+		raw, err := s.Get("plain", "pln_a")
+		if err != nil {
+			return nil, err
+		}
+		if time.Since(began) < 2*patience {
+			losses++
+			if err := write(t.Context(), other, record("plain", "pln_a", raw.Version)); err != nil {
+				return nil, err
+			}
+		}
+		return store.Writes{record("plain", "pln_a", raw.Version)}, nil
+	})
+	if err != nil || losses < 2 {
+		t.Errorf("after %d losses: %v", losses, err)
+	}
+	if v := version(t, mine, "plain", "pln_a"); v != losses+2 {
+		t.Errorf("version %d after %d losses", v, losses)
+	}
+}
+
 // A server that is gone after the first question has still answered what was foreseen by then, and nothing else.
 func TestWhatIsForeseenIsAnsweredWithTheNextQuestion(t *testing.T) {
 	url := pgtest.URL(t)
