@@ -35,11 +35,12 @@ type Item struct {
 	Text     string `json:"text" yaml:"text"`
 	Texts    Said   `json:"texts,omitempty" yaml:"texts,omitempty"` // the text in other languages
 	Required bool   `json:"required" yaml:"required"`
-	Evidence string `json:"evidence" yaml:"evidence"`             // none, text, number, file, probe
-	MayBeNA  bool   `json:"may_be_na" yaml:"may_be_na"`           // it may be not applicable, with the reason why
-	Stop     bool   `json:"stop_on_fail" yaml:"stop_on_fail"`     // once it failed nothing behind it counts
-	Stage    int    `json:"stage" yaml:"stage"`                   // items of a stage are done in any order, and only once every required one of the stages before is
-	Role     string `json:"role,omitempty" yaml:"role,omitempty"` // of a playbook: the role in the incident that does it
+	Evidence string `json:"evidence" yaml:"evidence"`               // none, text, number, file, probe
+	MayBeNA  bool   `json:"may_be_na" yaml:"may_be_na"`             // it may be not applicable, with the reason why
+	Stop     bool   `json:"stop_on_fail" yaml:"stop_on_fail"`       // once it failed nothing behind it counts
+	Stage    int    `json:"stage" yaml:"stage"`                     // items of a stage are done in any order, and only once every required one of the stages before is
+	Phase    string `json:"phase,omitempty" yaml:"phase,omitempty"` // of a method: which of Phases it belongs to; "": that of the step before it
+	Role     string `json:"role,omitempty" yaml:"role,omitempty"`   // of a playbook: the role in the incident that does it
 }
 
 // Said is a text in other languages of the desk. Where one is missing the text itself holds.
@@ -203,6 +204,9 @@ func badItems(f []fault.Field, field string, items []Item) []fault.Field {
 		f = oneOf(f, at+"evidence", it.Evidence, evidences...)
 		if it.Role != "" {
 			f = oneOf(f, at+"role", it.Role, IncidentRoles()...)
+		}
+		if it.Phase != "" {
+			f = oneOf(f, at+"phase", it.Phase, phases...)
 		}
 		if it.Stage < 0 {
 			f = append(f, wrong(at+"stage", "must be 0 or more"))

@@ -44,6 +44,7 @@ type situation struct {
 	Past     past
 	Figures  *templates.Figures // the ledger now; nil: no affected set is loaded
 	Crowd    Crowd
+	Expected Forecast               // from the ledger; its BackBy is nil when it is not known, or the statement says no time
 	Cohorts  []templates.CohortLoss // of wide readers: those who may lose more
 	Left     map[string][]string    // kinds of fact that an SMS has no room for, by language
 }
@@ -278,11 +279,23 @@ func timeFindings(s templates.Statement, k situation) (all []Finding) {
 	if end == nil {
 		end = s.Timeline.Earliest
 	}
-	if end != nil && s.Phase != Resolved && !end.After(k.Rules.Now) {
+	switch f := k.Expected; {
+	case end == nil || s.Phase == Resolved:
+	case !end.After(k.Rules.Now):
 		all = append(all, Finding{Level: LevelWarning, Field: "timeline", Code: "estimate_passed", Reason: "says a time that has passed", Mend: "give a new estimate, or set the phase to resolved"})
+	case f.BackBy != nil && end.Before(*f.BackBy) && (Estimated{At: f.AsOf, By: end}).moved(f.BackBy, k.Policy.Estimate):
+		left := "in which customers try their sites"
+		if end.Before(*f.CheckedBy) {
+			left = "that the checks take"
+		}
+		all = append(all, Finding{Level: LevelWarning, Field: "timeline", Code: "check_left_out", Reason: "leaves no room for the time " + left + ": by the ledger the last site is rebuilt by " + minute(*f.RebuiltBy) + ", checked by " + minute(*f.CheckedBy) + " and back by " + minute(*f.BackBy),
+			Mend: "say " + minute(*f.BackBy) + " or later, or say in timeline.text what is not in it"})
 	}
 	return all
 }
+
+// minute is a time as findings say it.
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
 
 // reachFindings says who will not hear of it.
 func reachFindings(s templates.Statement, k situation) (all []Finding) {

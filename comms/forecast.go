@@ -15,6 +15,8 @@ import (
 type Forecast struct {
 	AsOf      time.Time        `json:"as_of"`
 	Methods   []MethodForecast `json:"methods"`
+	Phases    []PhaseForecast  `json:"phases"`     // in the order of Phases
+	Waiting   int              `json:"waiting"`    // sites that nobody works on
 	Check     float64          `json:"check_s"`    // median, from rebuilt to passed; 0: none has passed
 	Answer    float64          `json:"answer_s"`   // median, from passed to handed back; while nobody has answered, what silence takes to count
 	RebuiltBy *time.Time       `json:"rebuilt_by"` // the last site; null: not known
@@ -57,30 +59,14 @@ func (r *Room) Forecast(ctx context.Context, incident string) (f Forecast, err e
 }
 
 func (r *Room) forecastIn(tx *store.Tx, incident string) (f Forecast, err error) {
-	var all []Row
-	for rec, err := range ledgerRows(tx, incident) {
+	var all []headway
+	for rec, err := range store.Gists(tx, rows, &r.headways, Row.headway, store.Query{Prefix: rowPrefix(incident)}) {
 		if err != nil {
 			return f, err
 		}
 		all = append(all, rec.Value)
 	}
 	return forecast(all, tx.Now(), r.Policy.NoAnswer), nil
-}
-
-// reached is when a site last came to a state; zero: never, or it went back behind it since.
-func (w Row) reached(state string) time.Time {
-	if w.State == FailedSite || slices.Index(siteStates, w.State) < slices.Index(siteStates, state) {
-		return time.Time{}
-	}
-	if w.State == state {
-		return w.At
-	}
-	for _, m := range slices.Backward(w.History) {
-		if m.State == state {
-			return m.At
-		}
-	}
-	return time.Time{}
 }
 
 // pace is what was done of a thing lately.
@@ -122,56 +108,55 @@ type wave struct {
 	open         bool
 }
 
-func forecast(all []Row, now time.Time, silence time.Duration) Forecast {
+func forecast(all []headway, now time.Time, silence time.Duration) Forecast {
 	f := Forecast{AsOf: now, Methods: []MethodForecast{}}
 	methods, paces, waves := map[string]*MethodForecast{}, map[string]*pace{}, map[[2]string]*wave{}
 	var passing pace
 	var checks, answers []float64
 	unchecked := 0
 	for _, w := range all {
-		m, p := methods[w.Method], paces[w.Method]
+		m, p := methods[w.method], paces[w.method]
 		if m == nil {
-			m, p = &MethodForecast{Method: w.Method}, &pace{}
-			methods[w.Method], paces[w.Method] = m, p
+			m, p = &MethodForecast{Method: w.method}, &pace{}
+			methods[w.method], paces[w.method] = m, p
 		}
-		begun, rebuilt, passed, back := w.reached(Restoring), w.reached(Rebuilt), w.reached(Passed), w.reached(HandedBack)
-		p.begun(cmp.Or(begun, rebuilt))
-		is := slices.Index(siteStates, w.State) >= slices.Index(siteStates, Rebuilt)
+		p.begun(cmp.Or(w.begun, w.rebuilt))
+		is := slices.Index(siteStates, w.state) >= slices.Index(siteStates, Rebuilt)
 		if is {
 			m.Done++
-			if now.Sub(rebuilt) < paceOver {
+			if now.Sub(w.rebuilt) < paceOver {
 				p.lately++
 			}
 		} else {
 			m.Left++
 		}
-		if w.Batch != "" && !begun.IsZero() {
-			v := waves[[2]string{w.Method, w.Batch}]
+		if w.batch != "" && !w.begun.IsZero() {
+			v := waves[[2]string{w.method, w.batch}]
 			if v == nil {
-				v = &wave{began: begun}
-				waves[[2]string{w.Method, w.Batch}] = v
+				v = &wave{began: w.begun}
+				waves[[2]string{w.method, w.batch}] = v
 			}
-			if begun.Before(v.began) {
-				v.began = begun
+			if w.begun.Before(v.began) {
+				v.began = w.begun
 			}
-			if rebuilt.After(v.ended) {
-				v.ended = rebuilt
+			if w.rebuilt.After(v.ended) {
+				v.ended = w.rebuilt
 			}
 			v.open = v.open || !is
 		}
-		passing.begun(rebuilt)
+		passing.begun(w.rebuilt)
 		switch {
-		case slices.Index(siteStates, w.State) < slices.Index(siteStates, Passed): // what failed among them
+		case slices.Index(siteStates, w.state) < slices.Index(siteStates, Passed): // what failed among them
 			unchecked++
-		case !passed.IsZero():
-			if !rebuilt.IsZero() {
-				checks = append(checks, passed.Sub(rebuilt).Seconds())
+		case !w.passed.IsZero():
+			if !w.rebuilt.IsZero() {
+				checks = append(checks, w.passed.Sub(w.rebuilt).Seconds())
 			}
-			if now.Sub(passed) < paceOver {
+			if now.Sub(w.passed) < paceOver {
 				passing.lately++
 			}
-			if !back.IsZero() {
-				answers = append(answers, back.Sub(passed).Seconds())
+			if !w.back.IsZero() {
+				answers = append(answers, w.back.Sub(w.passed).Seconds())
 			}
 		}
 	}
@@ -200,19 +185,22 @@ func forecast(all []Row, now time.Time, silence time.Duration) Forecast {
 		}
 		f.Methods = append(f.Methods, *m)
 	}
-	if !known || len(all) == 0 {
-		return f
+	if known && len(all) > 0 {
+		f.RebuiltBy = &last
+		f.checked(passing.after(now, unchecked), unchecked)
 	}
-	f.RebuiltBy = &last
-	checked := passing.after(now, unchecked)
+	f.phase(all, now, silence)
+	return f
+}
+
+// checked says when the last site is checked and back, from when it is at the pace of the checks; nil: nothing was checked lately.
+func (f *Forecast) checked(checked *time.Time, left int) {
 	if checked == nil {
-		return f
+		return
 	}
-	if ends := last.Add(time.Duration(f.Check * float64(time.Second))); unchecked > 0 && ends.After(*checked) {
+	if ends := f.RebuiltBy.Add(time.Duration(f.Check * float64(time.Second))); left > 0 && ends.After(*checked) {
 		checked = &ends
 	}
-	f.CheckedBy = checked
 	ends := checked.Add(time.Duration(f.Answer * float64(time.Second)))
-	f.BackBy = &ends
-	return f
+	f.CheckedBy, f.BackBy = checked, &ends
 }

@@ -29,7 +29,13 @@ func TestWhenSitesAreToBeExpectedBack(t *testing.T) {
 		row("30 steps", "3", Lost, 4),
 		row("30 steps", "4", FailedSite, 1, began(4), rebuilt(2)),
 	}
-	f := forecast(all, now, 72*time.Hour)
+	headways := func(all []Row) (out []headway) {
+		for _, w := range all {
+			out = append(out, w.headway())
+		}
+		return out
+	}
+	f := forecast(headways(all), now, 72*time.Hour)
 	hours := func(what string, at *time.Time, want float64) {
 		t.Helper()
 		if at == nil || at.Sub(now).Round(time.Minute) != time.Duration(want*float64(time.Hour)).Round(time.Minute) {
@@ -48,7 +54,7 @@ func TestWhenSitesAreToBeExpectedBack(t *testing.T) {
 	hours("5 to pass at 2 in ten hours", f.CheckedBy, 25)
 	hours("with the customers' time", f.BackBy, 31)
 
-	f = forecast(all[2:], now, 72*time.Hour) // nothing of one method was ever done: no date at all
+	f = forecast(headways(all[2:]), now, 72*time.Hour) // nothing of one method was ever done: no date at all
 	if f.RebuiltBy != nil || f.BackBy != nil || f.Methods[0].RebuiltBy == nil || f.Methods[1].RebuiltBy != nil || f.Answer != 72*3600 {
 		t.Errorf("%+v", f)
 	}
@@ -61,11 +67,11 @@ func TestWhenSitesAreToBeExpectedBack(t *testing.T) {
 			all[i].History[j].At = all[i].History[j].At.Add(-48 * time.Hour)
 		}
 	}
-	if f = forecast(all, now, 72*time.Hour); f.RebuiltBy != nil {
+	if f = forecast(headways(all), now, 72*time.Hour); f.RebuiltBy != nil {
 		t.Errorf("%+v", f)
 	}
 	slow := []Row{row("x", "1", Rebuilt, 1, began(9)), row("x", "2", Rebuilt, 1, began(1)), row("x", "2", Restoring, 1)}
-	hours("a batch under way", forecast(slow, now, time.Hour).Methods[0].RebuiltBy, 7) // of the 8 that the other took, where 2 in nine hours gives 4.5
+	hours("a batch under way", forecast(headways(slow), now, time.Hour).Methods[0].RebuiltBy, 7) // of the 8 that the other took, where 2 in nine hours gives 4.5
 }
 
 // Another repair plan raises the next word with the old estimate, the new one and the reason, and so does a forecast that moved by more than the policy's share
@@ -168,5 +174,95 @@ func TestAnotherEstimateIsTold(t *testing.T) {
 	step(20 * time.Minute)
 	if got := drafts(); len(got) != 1 || got[0].Value.Statement.Headline != mine.Headline {
 		t.Errorf("what somebody has taken up was written over: %+v", got)
+	}
+}
+
+// Steps that name their phase say in which of the four a site is; what each takes is its share of the time, and the last of them end with the checks and the
+// customers in it. A time that is said to readers without them is warned of.
+func TestPhasesOfARecovery(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	in := h.declare()
+	h.affect(in.ID, "S-1", "S-2", "S-4")
+	items := ordered(4)
+	items[1].Phase, items[3].Phase = PhaseData, PhaseIntegrity
+	bad := slices.Clone(items)
+	bad[0].Phase = "later"
+	_, err := h.PublishChecklist(ctx, "stf_ann", Checklist{Name: MethodList("by hand"), Title: "By hand", Items: bad})
+	h.refused(err, fault.Invalid, "items[0].phase")
+	if _, err := h.PublishChecklist(ctx, "stf_ann", Checklist{Name: MethodList("by hand"), Title: "By hand", Items: items}); err != nil {
+		t.Fatal(err)
+	}
+	step := func(site string, d time.Duration, keys ...string) {
+		t.Helper()
+		h.clock.Turn(d)
+		found := map[string]Result{}
+		for _, key := range keys {
+			found[key] = Result{State: ItemDone}
+		}
+		if _, err := h.DoSteps(ctx, "stf_ann", in.ID, site, found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	robot, lead := Mover{By: "tok_robot"}, Mover{By: "stf_ann", Finish: true}
+	h.move(robot, in.ID, `{"site_id":"S-1","state":"restoring","method":"by hand"}`)
+	step("S-1", time.Hour, "s00")          // one hour of rebuilding
+	step("S-1", 2*time.Hour, "s01", "s02") // two of data
+	step("S-1", 30*time.Minute, "s03")     // half of its own integrity check
+	h.move(robot, in.ID, `{"site_id":"S-1","state":"rebuilt"}`)
+	h.clock.Turn(30 * time.Minute) // and half of ours
+	h.move(lead, in.ID, `{"site_id":"S-1","state":"passed","reason":"seen"}`)
+	h.clock.Turn(4 * time.Hour)
+	h.move(lead, in.ID, `{"site_id":"S-1","state":"handed_back","reason":"she says so"}`)
+	h.move(robot, in.ID, `{"site_id":"S-2","state":"restoring","method":"by hand"}`)
+	h.move(robot, in.ID, `{"site_id":"S-4","state":"failed","method":"by hand"}`)
+	step("S-2", time.Hour, "s00")
+	f, err := h.Forecast(ctx, in.ID)
+	if err != nil || f.Waiting != 1 || len(f.Phases) != 4 || f.BackBy == nil {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	for i, want := range []PhaseForecast{
+		{Phase: PhaseRebuild, Through: 2, Took: 3600, Share: 0.125}, {Phase: PhaseData, Sites: 1, Through: 1, Took: 2 * 3600, Share: 0.25},
+		{Phase: PhaseIntegrity, Through: 1, Took: 3600, Share: 0.125}, {Phase: PhaseJoint, Through: 1, Took: 4 * 3600, Share: 0.5},
+	} {
+		got := f.Phases[i]
+		by := got.DoneBy
+		if got.DoneBy = nil; got != want || by == nil {
+			t.Errorf("%+v by %v, want %+v", got, by, want)
+		}
+	}
+	if rebuilt := f.Phases[1].DoneBy; !f.Phases[0].DoneBy.Equal(rebuilt.Add(-2*time.Hour)) || !f.Phases[3].DoneBy.Equal(*f.BackBy) {
+		t.Errorf("%+v", f.Phases)
+	}
+	if s, err := h.SiteSteps(ctx, in.ID, "S-2"); err != nil || s.Phase != PhaseData {
+		t.Errorf("%+v, %v", s, err)
+	}
+
+	// The same site taken up again begins in the first phase.
+	h.move(lead, in.ID, `{"site_id":"S-2","state":"failed","reason":"it broke"}`)
+	h.clock.Turn(time.Minute)
+	h.move(lead, in.ID, `{"site_id":"S-2","state":"restoring","reason":"once more"}`)
+	if f, err = h.Forecast(ctx, in.ID); err != nil || f.Phases[0].Sites != 1 || f.Phases[1].Sites != 0 {
+		t.Errorf("%+v, %v", f.Phases, err)
+	}
+
+	said := func(latest time.Time) []Finding {
+		s := h.said()
+		early := h.clock.Now().Add(time.Minute)
+		s.Timeline.Kind, s.Timeline.Earliest, s.Timeline.Latest = "range", &early, &latest
+		_, found, err := h.Draft(ctx, "stf_com", in.ID, s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(found, func(f Finding) bool { return f.Code != "check_left_out" })
+	}
+	if got := said(f.RebuiltBy.Add(time.Minute)); len(got) != 1 || !strings.Contains(got[0].Reason, "the checks take") {
+		t.Errorf("a time without the checks: %+v", got)
+	}
+	if got := said(f.CheckedBy.Add(time.Minute)); len(got) != 1 || !strings.Contains(got[0].Reason, "customers try") {
+		t.Errorf("a time without the customers: %+v", got)
+	}
+	if got := said(*f.BackBy); len(got) != 0 {
+		t.Errorf("a time with both: %+v", got)
 	}
 }

@@ -52,6 +52,7 @@ type Row struct {
 	History      []Move     `json:"history,omitempty"` // oldest first, without the state it is in
 
 	Points map[string]time.Time `json:"restore_points,omitempty"` // by data store; RestorePoint is the site's as a whole
+	Phases map[string]time.Time `json:"phases,omitempty"`         // when the steps of its method came to a phase, the last time
 }
 
 // Move is one past state of a row.

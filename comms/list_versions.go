@@ -73,7 +73,7 @@ func (it Item) since(was Item) (what []string) {
 		differ bool
 	}{
 		{"text", it.Text != was.Text}, {"texts", !maps.Equal(it.Texts, was.Texts)}, {"required", it.Required != was.Required}, {"evidence", it.Evidence != was.Evidence}, {"may_be_na", it.MayBeNA != was.MayBeNA},
-		{"stop_on_fail", it.Stop != was.Stop}, {"stage", it.Stage != was.Stage}, {"role", it.Role != was.Role},
+		{"stop_on_fail", it.Stop != was.Stop}, {"stage", it.Stage != was.Stage}, {"role", it.Role != was.Role}, {"phase", it.Phase != was.Phase},
 	} {
 		if f.differ {
 			what = append(what, f.name)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Steps struct {
 	List   string            `json:"list"` // id of the version that it goes by; "": nobody has begun
 	Number int               `json:"number"`
 	Items  []Item            `json:"items"`
+	Phase  string            `json:"phase"` // that it is in by its steps
 	Found  map[string]Result `json:"results"`
 	Done   int               `json:"done"`
 	All    int               `json:"all"`
@@ -46,7 +48,7 @@ func (r *Room) SiteSteps(ctx context.Context, incident, site string) (s Steps, e
 }
 
 func stepsOf(row Row, run store.Rec[Run], list store.Rec[Checklist]) Steps {
-	s := Steps{Site: row.Site, Method: row.Method, Number: list.Value.Number, Items: list.Value.Items, Found: run.Value.Results}
+	s := Steps{Site: row.Site, Method: row.Method, Number: list.Value.Number, Items: list.Value.Items, Found: run.Value.Results, Phase: list.Value.phase(run.Value)}
 	if run.ID != "" {
 		s.List = run.Value.List
 	}
@@ -128,9 +130,23 @@ func (r *Room) DoSteps(ctx context.Context, by, incident, site string, found map
 		}
 		tx.On(of)
 		s = stepsOf(row, run, list)
-		return nil
+		return comesTo(tx, of, s.Phase)
 	})
 	return s, err
+}
+
+// comesTo notes in the ledger that the steps of a site being restored have come to another phase.
+func comesTo(tx *store.Tx, of, phase string) error {
+	row, m, err := rows.Get(tx, of)
+	if err != nil || row.State != Restoring || row.headway().phase == phase {
+		return err
+	}
+	row.Phases = maps.Clone(row.Phases)
+	if row.Phases == nil {
+		row.Phases = map[string]time.Time{}
+	}
+	row.Phases[phase] = tx.Now()
+	return rows.Put(tx, of, row, m.Version)
 }
 
 // SiteLoss is what one data store of a site lost: from the restore point to when the site was lost.

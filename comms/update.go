@@ -335,8 +335,15 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 	if wide(u.Statement.Audience) {
 		cohorts = in.Value.losses()
 	}
+	var expected Forecast
+	if t := u.Statement.Timeline; in.Value.Loaded && (t.Earliest != nil || t.Latest != nil) {
+		if expected, err = r.forecastIn(tx, in.ID); err != nil {
+			return nil, err
+		}
+	}
 	return u.seen(findings(u.Statement, situation{
-		Rules: in.Value.rules(tx, u.Statement, u.First), Cohorts: cohorts,
+		Expected: expected,
+		Rules:    in.Value.rules(tx, u.Statement, u.First), Cohorts: cohorts,
 		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Phone: r.Vendor.Phone, Past: said, Figures: figures, Crowd: crowd,
 		Left: r.leftOut(u, in, figures),
 	})), nil

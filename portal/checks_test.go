@@ -127,13 +127,13 @@ func TestChecksInTheAPI(t *testing.T) {
 func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h, incident := ward(t)
 	at := "/api/v1/incidents/" + incident
-	items := []any{map[string]any{"key": "one", "text": "First", "required": true}, map[string]any{"key": "two", "text": "Then", "required": true, "stage": 1}}
+	items := []any{map[string]any{"key": "one", "text": "First", "required": true}, map[string]any{"key": "two", "text": "Then", "required": true, "stage": 1, "phase": "data_restore"}}
 	h.post(auth.Commander, "/api/v1/checklists", map[string]any{"name": "method:by hand", "title": "By hand", "items": items}).want(201)
 	lines := `{"site_id":"S-1","state":"rebuilt","method":"by hand","lost_at":"2022-04-05T07:38:00Z","restore_points":{"pages":"2022-04-05T07:33:00Z","files":"2022-04-05T04:38:00Z"}}`
 	h.do(ask{as: auth.Automation, method: "POST", path: at + "/sites", media: "application/x-ndjson", body: lines}).want(200).says(`"moved":1`)
 	h.post(auth.Automation, at+"/steps", map[string]any{"site_id": "S-1", "results": map[string]any{"two": map[string]any{"state": "done"}}}).want(422).says("comes after")
 	h.post(auth.Automation, at+"/steps", map[string]any{"site_id": "S-1", "results": map[string]any{"one": map[string]any{"state": "done"}}}).want(200).says(`"done":1`)
-	h.get(auth.Comms, at+"/steps?site_id=S-1").want(200).says(`"all":2`)
+	h.get(auth.Comms, at+"/steps?site_id=S-1").want(200).says(`"all":2`, `"phase":"data_restore"`)
 	h.get(auth.Comms, at+"/losses").want(200).says(`"most_s":10800`, `"unknown":3`)
 	h.get(auth.Comms, at+"/targets").want(200).says(`"tier":"T2"`, `"target_s":28800,"actual_s":10800,"met":1,"missed":0,"open":3`)
 	for _, state := range []string{"verifying", "passed"} {
@@ -145,8 +145,8 @@ func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h.post(auth.Commander, at+"/point-audit", map[string]any{"reason": "files of the night"}).want(200).says(`"reopened":["sit_`)
 	h.get(auth.Support, at+"/ledger").want(200).says(`"failed":1`)
 	cookie, _ := h.signIn(auth.Support)
-	h.browse(cookie, "GET", "/desk/incidents/"+incident+"/sites?state=failed", nil).want(200).says("its restore point is older than the standard", "data correction: files of the night", "by hand", "All sites expected back", "Time away (RTO)", "at most 3h0m, target under 8h0m; 1 met, 0 missed, 3 open", `href="/desk/accounts/acc_`, ">Acme<")
-	h.get(auth.Comms, at+"/forecast").want(200).says(`"method":"by hand"`, `"left":1`, `"back_by":null`)
+	h.browse(cookie, "GET", "/desk/incidents/"+incident+"/sites?state=failed", nil).want(200).says("its restore point is older than the standard", "data correction: files of the night", "by hand", "All sites expected back", "Not begun, or failed: 4.", "Integrity check", "Time away (RTO)", "at most 3h0m, target under 8h0m; 1 met, 0 missed, 3 open", `href="/desk/accounts/acc_`, ">Acme<")
+	h.get(auth.Comms, at+"/forecast").want(200).says(`"method":"by hand"`, `"left":1`, `"back_by":null`, `{"phase":"joint_test","sites":0,`)
 	h.rebuild(incident, "S-1")
 	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"queued"`, `"attempt":2`)
 }

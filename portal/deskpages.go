@@ -408,6 +408,7 @@ type roomView struct {
 	Age       time.Duration
 	Due       dueList
 	Ledger    templates.Figures
+	Forecast  comms.Forecast
 	Updates   []updateAnswer
 	Told      *updateAnswer // the newest published one
 	Reach     *comms.Reach
@@ -459,6 +460,9 @@ func (k *call) roomView() (roomView, error) {
 		return v, err
 	}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Forecast, err = k.p.Comms.Forecast(ctx, id); err != nil {
 		return v, err
 	}
 	said, _, err := k.p.Comms.Updates(ctx, id, "", 50)

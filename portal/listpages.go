@@ -117,6 +117,7 @@ const freeRows = 4
 
 func (v listView) Evidences() []string { return comms.Evidences() }
 func (v listView) Roles() []string     { return comms.IncidentRoles() }
+func (v listView) Phases() []string    { return comms.Phases() }
 
 // Fact says what one field of an item is, for the table of what changed.
 func (v listView) Fact(it comms.Item, field string) string {
@@ -150,6 +151,11 @@ func (v listView) Fact(it comms.Item, field string) string {
 			return "—"
 		}
 		return v.Words.T("desk.seat." + it.Role)
+	case "phase":
+		if it.Phase == "" {
+			return "—"
+		}
+		return v.Words.T("desk.phase." + it.Phase)
 	}
 	return ""
 }
@@ -258,7 +264,7 @@ func (k *call) typedList() comms.Checklist {
 	}
 	for i := 0; k.Request().PostArgs().Has(fmt.Sprintf("key.%d", i)); i++ {
 		of := func(field string) string { return strings.TrimSpace(k.FormValue(fmt.Sprintf("%s.%d", field, i))) }
-		it := comms.Item{Key: of("key"), Text: of("text"), Required: of("required") != "", Evidence: of("evidence"), MayBeNA: of("may_be_na") != "", Stop: of("stop_on_fail") != "", Stage: int(number(of("stage"), 0)), Role: of("role")}
+		it := comms.Item{Key: of("key"), Text: of("text"), Required: of("required") != "", Evidence: of("evidence"), MayBeNA: of("may_be_na") != "", Stop: of("stop_on_fail") != "", Stage: int(number(of("stage"), 0)), Role: of("role"), Phase: of("phase")}
 		if of("out") != "" || it.Key == "" && it.Text == "" {
 			continue
 		}

@@ -66,6 +66,7 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			"add":        func(a, b int) int { return a + b },
 			"minutes":    func(seconds float64) int { return int(seconds/60 + 0.5) },
 			"share":      share,
+			"percent":    func(share float64) float64 { return 100 * share },
 			"paragraphs": paragraphs,
 			"said":       desk.Fold,
 			"reasons":    reasons,
