@@ -474,7 +474,7 @@ func (p *plan) ownEmails() []string {
 			continue
 		}
 		if !p.contact.value.turnedDown(colEmail.String(), v, p.s) {
-			p.contact.value.dispute(&p.contact.tally, Conflict{Field: colEmail.String(), Have: other, Offered: v, Source: p.s.source, At: p.s.seen})
+			p.contact.value.dispute(&p.contact.tally, Conflict{Field: colEmail.String(), Have: other, Offered: v, Source: p.s.source, At: p.s.seen, ConfirmedAt: p.s.confirmed})
 		}
 	}
 	return free

@@ -92,7 +92,7 @@ func (p *Provenance) value(t *tally, field string, have *string, offered string,
 		case v == keep, alike(field, *have, offered) && (v == conflict || corrects):
 			return
 		case v == conflict, corrects && len(p.Beyond) >= maxBeyond:
-			p.dispute(t, Conflict{Field: field, Have: *have, Offered: offered, Source: s.source, At: s.seen})
+			p.dispute(t, Conflict{Field: field, Have: *have, Offered: offered, Source: s.source, At: s.seen, ConfirmedAt: s.confirmed})
 			return
 		}
 	}

@@ -186,6 +186,8 @@ type Conflict struct {
 	Offered string    `json:"offered"`
 	Source  string    `json:"source"`
 	At      time.Time `json:"at"`
+
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"` // what the source says of when its word was confirmed
 }
 
 // Alias leads from a key by which others know a record to our id. It is never removed.

@@ -62,7 +62,7 @@ func (k *call) conflictDesk(s shell, c contacts.OpenConflict) conflictDesk {
 	have := c.HaveOrigin
 	d := conflictDesk{OpenConflict: c,
 		Ours:   sideDesk{Value: c.Have, Source: have.Source, Class: class(have.Source), Seen: have.Seen, Confirmed: have.ConfirmedAt, How: have.How.String(), By: have.By},
-		Theirs: sideDesk{Value: c.Offered, Source: c.Source, Class: class(c.Source), Seen: c.At, How: "import"}}
+		Theirs: sideDesk{Value: c.Offered, Source: c.Source, Class: class(c.Source), Seen: c.At, Confirmed: c.ConfirmedAt, How: "import"}}
 	if c.Field == contacts.Email {
 		d.Theirs.Value = maskAddress(contacts.Email, c.Offered)
 	}

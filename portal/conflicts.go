@@ -20,7 +20,8 @@ type conflictAnswer struct {
 	Offered   string              `json:"offered"`
 	Source    string              `json:"source"`
 	At        time.Time           `json:"at"`
-	Waiting   int                 `json:"waiting"` // on the same record
+	Confirmed *time.Time          `json:"confirmed_at"` // what the source says of when it was confirmed
+	Waiting   int                 `json:"waiting"`      // on the same record
 	Decisions []contacts.Decision `json:"decisions"`
 }
 
@@ -39,7 +40,7 @@ func originOf(o contacts.Origin) originAnswer {
 
 func conflictOf(c contacts.OpenConflict) conflictAnswer {
 	a := conflictAnswer{object: objectOf(c.Entry), Of: c.Of, Kind: c.Kind, Account: c.Account, Field: c.Field, Have: c.Have, HaveFrom: originOf(c.HaveOrigin),
-		Offered: c.Offered, Source: c.Source, At: c.At, Waiting: c.Waiting, Decisions: c.Decisions()}
+		Offered: c.Offered, Source: c.Source, At: c.At, Confirmed: given(c.ConfirmedAt), Waiting: c.Waiting, Decisions: c.Decisions()}
 	if c.Field == contacts.Email {
 		a.Offered = maskAddress(contacts.Email, c.Offered)
 	}

@@ -109,15 +109,16 @@ func TestConflictsAreDecidedByAPerson(t *testing.T) {
 	send := func(source, rows string) answer {
 		return h.do(ask{as: auth.Automation, method: "POST", path: "/api/v1/contacts/imports?source=" + source, media: "text/csv", body: rows}).want(200)
 	}
-	const head = "account_id,account,name,email,role\n"
-	send("crm", head+"A-1,Acme,Ann,ann@acme.example,owner\nA-1,Acme,Bob,bob@acme.example,billing\n")
-	again := head + "A-1,Acme,Anna,ann@acme.example;bob@acme.example,owner\n"
+	const head, asked = "account_id,account,name,email,role,confirmed_at\n", "2022-04-01"
+	send("crm", head+"A-1,Acme,Ann,ann@acme.example,owner,"+asked+"\nA-1,Acme,Bob,bob@acme.example,billing,\n")
+	again := head + "A-1,Acme,Anna,ann@acme.example;bob@acme.example,owner," + asked + "\n"
 	send("billing", again)
 	var page struct {
 		Items []struct {
 			ID, Of, Field, Have, Offered, Source string
 			Account                              string                       `json:"account_id"`
 			From                                 struct{ Source, How string } `json:"have_from"`
+			Confirmed                            *time.Time                   `json:"confirmed_at"`
 			Decisions                            []string
 		}
 		Next string
@@ -134,6 +135,9 @@ func TestConflictsAreDecidedByAPerson(t *testing.T) {
 	for _, c := range page.Items {
 		if strings.Contains(c.Offered, "bob@acme") {
 			t.Errorf("an address in full: %+v", c)
+		}
+		if c.Confirmed == nil || c.Confirmed.Format(time.DateOnly) != asked {
+			t.Errorf("nobody sees how fresh the word is: %+v", c)
 		}
 		decision := "take_offered"
 		if c.Field == "email" {
