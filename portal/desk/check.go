@@ -283,10 +283,10 @@ func (d *Desk) queued(tx *store.Tx, c Check, m comms.Moved) (Check, error) {
 	if c.Language, err = d.localeOf(tx, c.Account); err != nil {
 		return c, err
 	}
-	c.Region, c.Skills, c.Tier = site.Value.Region, site.Value.Products, d.Book.Policy.DefaultTier
-	if site.Value.Tier != nil {
-		c.Tier = *site.Value.Tier
+	if c.Tier, err = d.Book.SiteTier(tx, site.ID); err != nil {
+		return c, err
 	}
+	c.Region, c.Skills = site.Value.Region, site.Value.Products
 	c.release()
 	c.Attempt++
 	c.State, c.Pass, c.First, c.Why, c.List, c.QueuedAt = CheckQueued, 1, nil, "", list.ID, tx.Now()
