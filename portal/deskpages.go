@@ -98,6 +98,8 @@ func (p *Portal) deskRoutes() []route {
 	return []route{
 		{method: "GET", path: "/desk/sign-in", do: func(k *call) error { return k.signInPage(200, "") }},
 		{method: "POST", path: "/desk/sign-in", form: true, own: true, do: (*call).signIn},
+		{method: "GET", path: auth.PasskeyPath, do: func(k *call) error { return k.askPasskey(auth.ToSignIn) }},
+		{method: "POST", path: auth.PasskeyPath, form: true, own: true, do: (*call).signInByPasskey},
 		{method: "GET", path: auth.SinglePath, do: (*call).leaveForSingle},
 		{method: "GET", path: auth.SingleBack, do: (*call).backFromSingle},
 		{method: "POST", path: "/desk/sign-out", page: true, do: func(k *call) error {
@@ -214,7 +216,8 @@ func (k *call) signInPage(status int, wrong string) error {
 		base
 		Link, Wrong, Email string
 		Single             string // what single sign-on is called here; "": there is none
-	}{k.staffBase("/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email"), k.p.Gate.Single.Name()})
+		Passkeys           bool
+	}{k.staffBase("/desk/sign-in", "desk.sign_in"), k.Query(auth.LinkParam), wrong, k.FormValue("email"), k.p.Gate.Single.Name(), k.p.Gate.TakesPasskeys()})
 }
 
 func (k *call) signIn() error {
@@ -231,6 +234,11 @@ func (k *call) signIn() error {
 		wrong = "desk.sign_in.no"
 		session, cookie, err = k.p.Gate.SignIn(k.UserContext(), auth.Credentials{Email: k.FormValue("email"), Password: k.FormValue("password"), Code: k.FormValue("code"), Source: network(k.p.source(k.Ctx))})
 	}
+	return k.signedIn(session, cookie, wrong, err)
+}
+
+// signedIn opens the desk, or says what is wrong.
+func (k *call) signedIn(session auth.Session, cookie, wrong string, err error) error {
 	switch fault.Of(err) {
 	case "":
 	case fault.Unauthentic:
@@ -245,8 +253,11 @@ func (k *call) signIn() error {
 	return k.Redirect("/desk", fiber.StatusSeeOther)
 }
 
-func (k *call) setCookie(value string, expires time.Time) {
-	k.Cookie(&fiber.Cookie{Name: k.p.cookie(), Value: value, Path: "/", Expires: expires, Secure: k.p.https(), HTTPOnly: true, SameSite: fiber.CookieSameSiteLaxMode})
+func (k *call) setCookie(value string, expires time.Time) { k.setAside(k.p.cookie(), value, expires) }
+
+// setAside keeps something in a cookie of ours that no script reads.
+func (k *call) setAside(name, value string, expires time.Time) {
+	k.Cookie(&fiber.Cookie{Name: name, Value: value, Path: "/", Expires: expires, Secure: k.p.https(), HTTPOnly: true, SameSite: fiber.CookieSameSiteLaxMode})
 }
 
 type homeView struct {

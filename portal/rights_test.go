@@ -256,14 +256,18 @@ var mayUse = map[string]string{
 	"POST /api/v1/staff/:id/enable":  "",
 	"POST /api/v1/staff/:id/invite":  "",
 	"POST /api/v1/staff/:id/reset":   "",
-	"GET /desk/enrol":                "public",
-	"POST /desk/enrol":               "public",
-	"GET /desk/account":              pages, // whoever has a session
-	"POST /desk/account":             pages,
-	"GET /desk/staff":                "",
-	"POST /desk/staff":               "",
-	"GET /desk/staff/:id":            "",
-	"POST /desk/staff/:id":           "",
+
+	"DELETE /api/v1/staff/:id/passkeys/:passkey": "",
+
+	"GET /desk/enrol":           "public",
+	"POST /desk/enrol":          "public",
+	"GET /desk/account":         pages, // whoever has a session
+	"POST /desk/account":        pages,
+	"GET /desk/account/passkey": pages,
+	"GET /desk/staff":           "",
+	"POST /desk/staff":          "",
+	"GET /desk/staff/:id":       "",
+	"POST /desk/staff/:id":      "",
 
 	"GET /api/v1/rotas":                  pages,
 	"POST /api/v1/rotas":                 "commander",
@@ -324,6 +328,8 @@ var mayUse = map[string]string{
 	"GET /desk/sign-in":                     "public",
 	"POST /desk/sign-in":                    "public",
 	"GET /desk/sign-in/single":              "public",
+	"GET /desk/sign-in/passkey":             "public",
+	"POST /desk/sign-in/passkey":            "public",
 	"GET /desk/sign-in/back":                "public",
 	"POST /desk/sign-out":                   pages, // whoever has a session
 	"GET /desk":                             pages,

@@ -12,9 +12,7 @@ import (
 // singleCookie holds what only the browser that left for single sign-on can bring back.
 func (k *call) singleCookie() string { return k.p.cookie() + "-single" }
 
-func (k *call) setSingle(value string, until time.Time) {
-	k.Cookie(&fiber.Cookie{Name: k.singleCookie(), Value: value, Path: "/", Expires: until, Secure: k.p.https(), HTTPOnly: true, SameSite: fiber.CookieSameSiteLaxMode})
-}
+func (k *call) setSingle(value string, until time.Time) { k.setAside(k.singleCookie(), value, until) }
 
 // leaveForSingle sends a browser to the vendor's single sign-on. It is a link and not a form: the policy of our pages lets no form lead elsewhere.
 func (k *call) leaveForSingle() error {

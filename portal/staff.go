@@ -50,9 +50,10 @@ type staffAnswer struct {
 	object
 	Name string `json:"name"`
 	profileBody
-	State    string     `json:"state"` // none (known by tokens alone), invited, active, disabled, over
-	LastSeen *time.Time `json:"last_sign_in,omitempty"`
-	Codes    int        `json:"recovery_codes"`
+	State    string         `json:"state"` // none (known by tokens alone), invited, active, disabled, over
+	LastSeen *time.Time     `json:"last_sign_in,omitempty"`
+	Codes    int            `json:"recovery_codes"`
+	Passkeys []auth.Passkey `json:"passkeys,omitempty"`
 }
 
 // enrolAnswer is an account with the link by which its owner enrols. The link is shown once.
@@ -64,7 +65,7 @@ type enrolAnswer struct {
 }
 
 func staffOf(a auth.Account) staffAnswer {
-	out := staffAnswer{object: object{a.ID, a.Version, a.Created, a.Updated}, Name: a.Name, State: a.State, Codes: a.Codes,
+	out := staffAnswer{object: object{a.ID, a.Version, a.Created, a.Updated}, Name: a.Name, State: a.State, Codes: a.Codes, Passkeys: a.Passkeys,
 		profileBody: profileBody{Roles: []string{}, Email: a.Email, Phone: a.Phone, Zone: a.Zone, Languages: a.Languages, Regions: a.Regions, Skills: a.Skills, Until: a.Until, Glass: a.Glass}}
 	for _, r := range a.Roles {
 		out.Roles = append(out.Roles, string(r))
@@ -259,6 +260,9 @@ func (p *Portal) staffRoutes() []route {
 		})},
 		{method: "POST", path: base + "/:id/invite", right: auth.StaffManage, tag: "staff", summary: "a new link to enrol, for who has not", status: 201, answer: enrolAnswer{}, do: invite(auth.KeepLogin)},
 		{method: "POST", path: base + "/:id/reset", right: auth.StaffManage, tag: "staff", summary: "end what somebody signs in with, and give a link to enrol anew", status: 201, answer: enrolAnswer{}, do: invite(auth.DropLogin)},
+		{method: "DELETE", path: base + "/:id/passkeys/:passkey", right: auth.StaffManage, tag: "staff", summary: "take a passkey from somebody, as when the device is lost; her sessions end", query: []string{"reason"}, answer: staffAnswer{}, do: account(func(k *call) (auth.Account, error) {
+			return p.Gate.TakePasskey(k.UserContext(), k.person.ID, k.Params("id"), k.Params("passkey"), k.Query("reason"))
+		})},
 		{method: "GET", path: "/api/v1/tokens", right: auth.TokenIssue, tag: "staff", summary: "tokens and links, in the order of their making; nothing in it opens anything", query: []string{"after", "limit"}, answer: list[auth.Listed]{}, do: func(k *call) error {
 			limit, err := limitParam(k.Ctx)
 			if err != nil {
@@ -279,6 +283,7 @@ func (p *Portal) staffRoutes() []route {
 		{method: "POST", path: auth.EnrolPath, form: true, own: true, do: (*call).enrol},
 		{method: "GET", path: "/desk/account", page: true, do: func(k *call) error { return k.accountPage(200, nil) }},
 		{method: "POST", path: "/desk/account", page: true, do: (*call).account},
+		{method: "GET", path: "/desk/account/passkey", page: true, do: func(k *call) error { return k.askPasskey(auth.Asking(k.Query("for"))) }},
 		{method: "GET", path: "/desk/staff", page: true, right: auth.StaffManage, do: func(k *call) error { return k.staffPage(200, nil, nil) }},
 		{method: "POST", path: "/desk/staff", page: true, right: auth.StaffManage, do: (*call).addStaff},
 		{method: "GET", path: "/desk/staff/:id", page: true, right: auth.StaffManage, do: func(k *call) error { return k.memberPage(200, nil, nil) }},
@@ -348,6 +353,8 @@ type accountDesk struct {
 	Sessions []auth.Listed
 	Fresh    bool   // her second factor counts for approving now
 	Own      bool   // she has an account with a password, not only a link
+	Typed    string // the name of a passkey that was not taken
+	Takes    bool   // browsers can have passkeys for this address
 	Single   string // what single sign-on is called here; "": there is none
 	Go       string // the way there to link this account
 	Done     string
@@ -358,7 +365,7 @@ func (k *call) accountPage(status int, refused error) error {
 }
 
 func (k *call) accountPageFor(status int, leave string, refused error) error {
-	v := accountDesk{shell: k.shell("desk.my"), Done: k.Query("done"), Single: k.p.Gate.Single.Name(), Go: leave}
+	v := accountDesk{shell: k.shell("desk.my"), Done: k.Query("done"), Single: k.p.Gate.Single.Name(), Go: leave, Takes: k.p.Gate.TakesPasskeys()}
 	var err error
 	if v.Account, err = k.p.Gate.Account(k.UserContext(), k.person.ID); err != nil {
 		return err
@@ -370,9 +377,13 @@ func (k *call) accountPageFor(status int, leave string, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
+		v.Typed = k.FormValue("passkey_name")
 	}
 	return k.p.render(k.Ctx, status, "desk_account", v)
 }
+
+// Removes says whether she may take passkeys off now.
+func (v accountDesk) Removes() bool { return v.Fresh }
 
 // account does one thing to the account of who is signed in.
 func (k *call) account() error {
@@ -382,16 +393,23 @@ func (k *call) account() error {
 	switch act {
 	case "prove", "role":
 		var s auth.Session
-		if act == "prove" {
-			s, cookie, err = gate.Prove(ctx, cookie, k.FormValue("code"))
-		} else {
+		switch {
+		case act == "role":
 			s, cookie, err = gate.ActAs(ctx, cookie, auth.Role(k.FormValue("role")))
+		case k.FormValue("credential") != "":
+			s, cookie, err = gate.ProveByPasskey(ctx, cookie, k.answered())
+		default:
+			s, cookie, err = gate.Prove(ctx, cookie, k.FormValue("code"))
 		}
 		if err == nil {
 			k.setCookie(cookie, s.Expires)
 		}
 	case "password":
 		err = gate.NewPassword(ctx, k.person, k.FormValue("old"), k.FormValue("password"))
+	case "passkey":
+		err = gate.AddPasskey(ctx, k.person, k.FormValue("passkey_name"), k.answered())
+	case "remove":
+		err = gate.RemovePasskey(ctx, k.person, k.FormValue("passkey"))
 	case "end":
 		err = gate.EndOwn(ctx, k.person, k.FormValue("session"))
 	case "single":
@@ -402,7 +420,7 @@ func (k *call) account() error {
 	case "unlink":
 		err = gate.Unlink(ctx, k.person)
 	default:
-		err = fault.BadField("act", "is none of prove, role, password, end, single, unlink")
+		err = fault.BadField("act", "is none of prove, role, password, passkey, remove, end, single, unlink")
 	}
 	if err != nil {
 		return k.accountPage(problemOf(err).Status, err)
@@ -554,6 +572,9 @@ func (v memberDesk) Val(field string) string {
 	return ""
 }
 
+// Removes says whether passkeys may be taken off: whoever manages staff may.
+func (v memberDesk) Removes() bool { return true }
+
 // Lists are the fields of several words.
 func (v memberDesk) Lists() []string { return staffLists }
 
@@ -620,8 +641,11 @@ func (k *call) changed() (*auth.Invited, error) {
 		}
 		made, err := gate.Invite(ctx, k.person.ID, id, k.p.URL, how)
 		return &made, err
+	case "remove":
+		_, err := gate.TakePasskey(ctx, k.person.ID, id, k.FormValue("passkey"), k.FormValue("reason"))
+		return nil, err
 	case "end":
 		return nil, gate.Revoke(ctx, k.person.ID, k.FormValue("session"), k.FormValue("reason"))
 	}
-	return nil, fault.BadField("act", "is none of change, disable, enable, invite, reset, promote, end")
+	return nil, fault.BadField("act", "is none of change, disable, enable, invite, reset, remove, promote, end")
 }

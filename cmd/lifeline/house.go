@@ -171,7 +171,7 @@ func (h *house) wire(keyDir string) error {
 	}
 	h.comms.Also, h.comms.Follow, h.comms.Tidings = h.desk.Duties(), h.desk.FollowMove, h.desk.TellMoves
 	h.comms.Deeds, h.comms.Kept = h.desk.Deeds(), h.desk.Kept
-	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Single: h.cfg.single, URL: h.cfg.url}
+	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Copied: h.copied, Single: h.cfg.single, URL: h.cfg.url}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.comms.SignSites = key.SignLink
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }

@@ -279,3 +279,9 @@ func (h *house) glass(tx *store.Tx, id string) error {
 	_, err := h.comms.Alarm(tx, comms.Task{What: "access.break_glass", Of: id, Title: "A break-glass account has signed in: " + id})
 	return err
 }
+
+// copied owes somebody a look at a passkey whose count went back: one of the two who hold it is not its owner.
+func (h *house) copied(tx *store.Tx, id string) error {
+	_, err := h.comms.Alarm(tx, comms.Task{What: "access.passkey", Of: id, Title: "A passkey may have been copied; it opens nothing any more. Ask its owner: " + id})
+	return err
+}

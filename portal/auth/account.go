@@ -39,6 +39,7 @@ type login struct {
 	Codes    [][]byte  `json:"codes"`    // hashes of recovery codes that are left
 	Places   [][]byte  `json:"places"`   // digests of networks she signed in from, the newest first
 	At       time.Time `json:"at"`       // of her last sign-in
+	Passkeys []passkey `json:"passkeys,omitempty"`
 }
 
 const (
@@ -450,6 +451,15 @@ func (l *login) knows(source string) bool {
 	return l != nil && slices.ContainsFunc(l.Places, func(p []byte) bool { return string(p) == string(place(source)) })
 }
 
+// came notes a sign-in and where it came from.
+func (l *login) came(source string, now time.Time) {
+	if !l.knows(source) {
+		l.Places = append([][]byte{place(source)}, l.Places...)
+		l.Places = l.Places[:min(len(l.Places), knownPlaces)]
+	}
+	l.At = now
+}
+
 // Credentials are what somebody signs in with.
 type Credentials struct {
 	Email, Password string
@@ -483,6 +493,27 @@ func triesOf(key string) limit.Rule {
 	return limit.Rule{N: triesKnown, Per: triesFor}
 }
 
+// mayTry fails with fault.TooMany after too many wrong tries.
+func mayTry(tx *store.Tx, keys []string) error {
+	for _, key := range keys {
+		if _, err := limit.Look(tx, key, triesOf(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missed counts a wrong try.
+func (g *Gate) missed(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		rule := triesOf(key)
+		if err := limit.Take(ctx, g.DB, key, rule.N, rule.Per); err != nil && fault.Of(err) != fault.TooMany {
+			return err
+		}
+	}
+	return nil
+}
+
 // SignIn opens a session for an account. It fails with fault.Unauthentic in the same words and after the same work whatever was wrong, or with fault.TooMany
 // after too many wrong tries.
 func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie string, err error) {
@@ -502,12 +533,7 @@ func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie str
 			of = foldEmail(c.Email)
 		}
 		keys = signInLimits(of, c.Source, rec.Value.Login.knows(c.Source))
-		for _, key := range keys {
-			if _, err := limit.Look(tx, key, triesOf(key)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return mayTry(tx, keys)
 	})
 	if err != nil {
 		return s, "", err
@@ -527,11 +553,8 @@ func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie str
 			return s, cookie, err
 		}
 	}
-	for _, key := range keys {
-		rule := triesOf(key)
-		if err := limit.Take(ctx, g.DB, key, rule.N, rule.Per); err != nil && fault.Of(err) != fault.TooMany {
-			return Session{}, "", err
-		}
+	if err := g.missed(ctx, keys); err != nil {
+		return Session{}, "", err
 	}
 	return Session{}, "", g.refuse(why, "staff", rec.ID)
 }
@@ -553,11 +576,7 @@ func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, 
 				why = "wrong second factor"
 				return cmp.Or(err, store.ErrNothing)
 			}
-			if !has.knows(c.Source) {
-				has.Places = append([][]byte{place(c.Source)}, has.Places...)
-				has.Places = has.Places[:min(len(has.Places), knownPlaces)]
-			}
-			has.At = now
+			has.came(c.Source, now)
 			s, cookie, err = g.openFor(tx, store.Rec[Staff]{Meta: m, Value: st}, has, &now, now)
 			return err
 		})
@@ -625,10 +644,18 @@ func (g *Gate) ActAs(ctx context.Context, cookie string, role Role) (Session, st
 	})
 }
 
-// NewPassword changes the password of who is signed in and has just given her second factor, and ends all her other sessions.
-func (g *Gate) NewPassword(ctx context.Context, p Person, old, password string) error {
+// justProved is nil when somebody has just given her second factor.
+func (g *Gate) justProved(p Person) error {
 	if p.Proved.IsZero() || g.now().Sub(p.Proved) >= Fresh {
 		return fault.New(fault.Forbidden, "give your second factor first; it counts for %d minutes", int(Fresh.Minutes()))
+	}
+	return nil
+}
+
+// NewPassword changes the password of who is signed in and has just given her second factor, and ends all her other sessions.
+func (g *Gate) NewPassword(ctx context.Context, p Person, old, password string) error {
+	if err := g.justProved(p); err != nil {
+		return err
 	}
 	var st Staff
 	if err := g.DB.View(ctx, func(tx *store.Tx) (err error) {

@@ -1,5 +1,5 @@
-// Package auth knows who somebody is and what she may do: roles and rights, accounts with password and second factor, access tokens,
-// sign-in links and browser sessions.
+// Package auth knows who somebody is and what she may do: roles and rights, accounts with password and second factor, passkeys, access
+// tokens, sign-in links and browser sessions.
 //
 // Rights are one table in code ([RightsTable]). A role is read from the store each time somebody is recognised and never from what
 // she carries. What opens Lifeline is always a random secret whose hash the store holds: it stands inside the JWT's jti, in the
@@ -60,12 +60,14 @@ type Gate struct {
 
 	Cost   Cost    // of a password's hash
 	Single *Single // the vendor's single sign-on; nil: there is none
-	URL    string  // public base URL, where single sign-on comes back to
+	URL    string  // public base URL, where single sign-on comes back to, and whose host passkeys are for
 
 	// Granted is told, in the transaction, that somebody was given a role that approves or administrates, and may refuse; nil: nobody is told.
 	Granted func(tx *store.Tx, g Granting) error
 	// Glass is told, in the transaction, that a break-glass account signs in; nil: nobody is told.
 	Glass func(tx *store.Tx, id string) error
+	// Copied is told, in the transaction, that there may be a copy of a passkey of somebody's; nil: nobody is told.
+	Copied func(tx *store.Tx, id string) error
 
 	mu      sync.Mutex
 	seen    map[string]sighting // tokens that the store confirmed a moment ago, by id

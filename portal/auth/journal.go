@@ -16,6 +16,7 @@ const (
 	factUsed  = "auth.link_used"
 
 	factAccount = "auth.account"
+	factPasskey = "auth.passkey_gone"
 )
 
 type when struct {
@@ -32,10 +33,15 @@ type accountFact struct {
 	Unlinked bool      `json:"unlinked,omitempty"`
 }
 
+// passkeyFact is a passkey that opens its account no more.
+type passkeyFact struct {
+	Key []byte `json:"key"` // as its authenticator calls it
+}
+
 // Applies is who lets the facts of auth hold again after a restore. What the restored store does not know opens nothing, so nothing is ever
 // missing.
 func Applies() store.Applies {
-	return store.Applies{factEnded: endAgain, factUsed: useAgain, factAccount: accountAgain}
+	return store.Applies{factEnded: endAgain, factUsed: useAgain, factAccount: accountAgain, factPasskey: passkeyAgain}
 }
 
 func endAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
@@ -92,5 +98,21 @@ func accountAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, erro
 	case len(a.Code) == 0:
 		s.Disabled = nil
 	}
+	return true, staff.Put(tx, f.Of, s, m.Version)
+}
+
+func passkeyAgain(tx *store.Tx, f store.Fact, may func(string) bool) (bool, error) {
+	var gone passkeyFact
+	if err := json.Unmarshal(f.Detail, &gone); err != nil || !may(f.Of) {
+		return true, err
+	}
+	s, m, err := staff.Get(tx, f.Of)
+	if fault.Of(err) == fault.NotFound || err == nil && s.Login == nil {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.Login = s.Login.without(func(p passkey) bool { return bytes.Equal(p.ID, gone.Key) })
 	return true, staff.Put(tx, f.Of, s, m.Version)
 }

@@ -25,13 +25,14 @@ type Account struct {
 	Single   bool      // and by single sign-on
 	Follows  bool      // and her roles are those that her groups there give
 	Codes    int       // recovery codes left
+	Passkeys []Passkey // that open it, beside her password
 }
 
 func (g *Gate) account(rec store.Rec[Staff]) Account {
 	s := rec.Value
 	a := Account{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Name: s.Name, Profile: s.Profile, State: s.State(g.now())}
 	if s.Login != nil {
-		a.Own, a.LastSeen, a.Codes = true, s.Login.At, len(s.Login.Codes)
+		a.Own, a.LastSeen, a.Codes, a.Passkeys = true, s.Login.At, len(s.Login.Codes), s.Login.passkeys()
 	}
 	if s.Single != nil {
 		a.Single, a.Follows = true, s.Single.Follows
