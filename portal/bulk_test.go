@@ -99,7 +99,7 @@ func TestOneAnswerGoesToManyTickets(t *testing.T) {
 	h.Desk.Policy.Bulk.Alone = 2
 	filed := map[string]desk.Receipt{}
 	var numbers []string
-	for _, name := range []string{"Ann", "Bob", "", "{phrase}", "Cid"} {
+	for _, name := range []string{"", "Ann", "Bob", "{phrase}", "Cid"} {
 		filed[name] = h.fileTicket(desk.Intake{Message: "gone", Name: name, Email: "x" + itoa(len(filed)) + "@acme.example"})
 		numbers = append(numbers, filed[name].Number)
 	}

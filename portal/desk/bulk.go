@@ -196,11 +196,10 @@ func (d *Desk) planBulk(tx *store.Tx, verb string, input json.RawMessage) (conta
 			return contacts.Plan{}, err
 		}
 		p.Steps = append(p.Steps, contacts.Step{Of: t.Number, On: f.ID, Version: seen})
+		p.Describe(tickets.Name, f.ID, t.Number+": "+cmp.Or(why, says)) // makes the counts
 		if why != "" {
 			p.Counts[leftCount]++
-			says = why
 		}
-		p.Describe(tickets.Name, f.ID, t.Number+": "+says)
 	}
 	return p, nil
 }
