@@ -29,6 +29,8 @@ func (p *Portal) ticketPages() []route {
 type ticketRow struct {
 	store.Rec[desk.Ticket]
 	Clock  clockShown
+	About  string // the customer, and the site, of a ticket in which nobody has named herself
+	Site   string
 	Owner  string
 	Level  desk.Level
 	Closed bool
@@ -123,8 +125,18 @@ func (k *call) ticketListWith(status int, refused error) error {
 	if err != nil {
 		return err
 	}
+	var sites, accounts []string
 	for _, rec := range page.Items {
-		v.Rows = append(v.Rows, ticketRow{Rec: rec, Clock: k.first(v.Words, rec.Value), Owner: names(rec.Value.Owner), Level: levels[rec.ID], Closed: rec.Value.State == desk.Closed})
+		if t := rec.Value; t.Company == "" && t.Name == "" && t.Account != "" {
+			sites, accounts = append(sites, t.Site), append(accounts, t.Account)
+		}
+	}
+	about, err := k.p.Book.Names(k.UserContext(), slices.DeleteFunc(sites, func(id string) bool { return id == "" }), accounts)
+	if err != nil {
+		return err
+	}
+	for _, rec := range page.Items {
+		v.Rows = append(v.Rows, ticketRow{About: about[rec.Value.Account], Site: about[rec.Value.Site], Rec: rec, Clock: k.first(v.Words, rec.Value), Owner: names(rec.Value.Owner), Level: levels[rec.ID], Closed: rec.Value.State == desk.Closed})
 	}
 	if v.Queues, err = k.queues(); err != nil {
 		return err

@@ -209,7 +209,7 @@ func (p Policy) Clocks(t Ticket, now time.Time) (all []Clock) {
 		return c
 	}
 	switch {
-	case t.AnswerAt.IsZero() && t.State == Closed: // it needed none
+	case t.AnswerAt.IsZero() && (t.State == Closed || t.AnswerBy.IsZero()): // it needed none, or we began it
 	case t.AnswerAt.IsZero():
 		all = append(all, running(FirstAnswer, t.AnswerBy))
 	default:
@@ -256,7 +256,7 @@ func (t Ticket) promises() map[string]time.Time {
 	if t.State == Closed {
 		return all
 	}
-	if t.AnswerAt.IsZero() {
+	if t.AnswerAt.IsZero() && !t.AnswerBy.IsZero() {
 		all[FirstAnswer] = t.AnswerBy
 	}
 	if !t.NextBy.IsZero() {

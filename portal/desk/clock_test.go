@@ -93,6 +93,23 @@ func TestClocksStandWhileWeWaitForTheCustomer(t *testing.T) {
 	}
 }
 
+// A ticket that we began owes nobody a first answer: no clock of it runs, and nothing is late, until she writes into it.
+func TestATicketThatWeBeganOwesNoFirstAnswer(t *testing.T) {
+	p, start := DefaultPolicy(), at(t, "2022-04-05T08:00:00Z")
+	tic := Ticket{Priority: "P0", State: Waiting, StartedBy: bySystem, FiledAt: start}
+	for _, c := range p.Clocks(tic, start.Add(time.Hour)) {
+		if c.What == FirstAnswer || c.State == ClockLate {
+			t.Errorf("%+v", c)
+		}
+	}
+	if len(tic.promises()) != 0 {
+		t.Errorf("%v", tic.promises())
+	}
+	if tic = p.heard(tic, start.Add(time.Hour)); len(tic.promises()) == 0 {
+		t.Error("she wrote, and nothing is owed")
+	}
+}
+
 // An explanation has to explain.
 func TestAnExplanationSaysSomething(t *testing.T) {
 	for _, bad := range []string{"", "  ", "fixed", "Fixed.", "done", "Done!!!", "The issue is fixed now, thanks", "fixed fixed fixed fixed fixed fixed fixed fixed fixed", "ok ok", "....................................",
