@@ -12,8 +12,10 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"lifeline/comms"
 	"lifeline/comms/sms/smstest"
 	"lifeline/portal/auth"
+	"lifeline/store"
 )
 
 // Who signs in with a break-glass account is heard of by SMS, and so is a role that approves: the alarm is a message that leaves, not a line in a log.
@@ -69,8 +71,22 @@ func TestBreakGlassIsHeardOfBySMS(t *testing.T) {
 	if err := provider.AwaitCount(ctx, 2); err != nil {
 		t.Fatalf("no text about the approver: %v", err)
 	}
+	// Nobody has closed the first alarm, and the next sign-in is one of its own all the same.
+	err = h.db.Update(ctx, store.Act{By: glass.Staff, Verb: "session.open"}, func(tx *store.Tx) error {
+		if err := h.glass(tx, glass.Staff); err != nil {
+			return err
+		}
+		open, _, err := h.comms.Family(tx, "access", comms.Open, "", 10)
+		if len(open) != 3 {
+			t.Errorf("%d alarms are open about two sign-ins and a role", len(open))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	all := provider.Messages()
-	for i, want := range [][2]string{{"+12025550199", "break-glass"}, {"+12025550198", "approver"}} {
+	for i, want := range [][2]string{{"+12025550199", "Glass has signed in"}, {"+12025550198", "Ann may now approve"}} {
 		if all[i].To != want[0] || !strings.Contains(all[i].Body, want[1]) {
 			t.Errorf("%+v, want %s", all[i], want)
 		}

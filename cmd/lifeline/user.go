@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -257,26 +258,34 @@ func (h *house) alarms() (reached bool) {
 // granted is told that somebody was given a role that approves or administrates. The machine's operator gives it at once, anybody else with a second person;
 // everybody on alarm hears of it.
 func (h *house) granted(tx *store.Tx, g auth.Granting) error {
-	where := "Two people gave somebody"
+	where := "two people gave it"
 	switch {
 	case g.By == auth.OperatorID:
-		where = "On the machine somebody was given"
+		where = "given on the machine"
 	case g.Second == "":
 		return fault.New(fault.Forbidden, "the roles approver and admin are not given by one person: propose it on her page, for a second person to approve; or whoever runs the machine gives them with `lifeline user`, which raises an alarm")
 	}
-	_, err := h.comms.Alarm(tx, comms.Task{What: "access.granted", Of: g.Staff, Title: where + " the role of an approver or administrator, or a new way in: " + g.Staff})
-	return err
+	return h.alarmAccess(tx, "access.granted", g.Staff, "%s may now approve or administrate, or has a new way in: "+where)
 }
 
 // promoting is told that somebody asked for such a role; a day is left to step in.
 func (h *house) promoting(tx *store.Tx, p auth.Promotion) error {
-	_, err := h.comms.Alarm(tx, comms.Task{What: "access.proposed", Of: p.Staff, Title: fmt.Sprintf("Somebody asked that %s be given the role %s; a second person can approve or refuse it", p.Staff, p.Role)})
-	return err
+	return h.alarmAccess(tx, "access.proposed", p.Staff, "%s is to be given the role "+string(p.Role)+"; a second person can approve or refuse it")
 }
 
 // glass is told that a break-glass account signs in.
 func (h *house) glass(tx *store.Tx, id string) error {
-	_, err := h.comms.Alarm(tx, comms.Task{What: "access.break_glass", Of: id, Title: "A break-glass account has signed in: " + id})
+	return h.alarmAccess(tx, "access.break_glass", id, "Break-glass account used: %s has signed in")
+}
+
+// alarmAccess tells everybody on alarm about somebody's access, by her name. Each time is a task of its own: one that nobody has closed yet must not keep
+// quiet what happens after it.
+func (h *house) alarmAccess(tx *store.Tx, what, id, says string) error {
+	name, err := h.gate.NameIn(tx, id)
+	if err != nil {
+		return err
+	}
+	_, err = h.comms.Alarm(tx, comms.Task{What: what, Of: id + " " + tx.Now().UTC().Format(time.RFC3339Nano), Title: fmt.Sprintf(says, cmp.Or(name, id))})
 	return err
 }
 

@@ -188,7 +188,7 @@ func (g *Gate) mayApprove(ctx context.Context, p Person, right Right, seenTo ...
 		return err
 	}
 	if accounts > 0 {
-		return fault.New(fault.Forbidden, "this needs a browser session with a second factor given in the last %d minutes; tokens never do it", int(Fresh.Minutes()))
+		return fault.New(fault.Forbidden, "this needs a browser session with a second factor given in the last %d minutes (give it at /desk/account); tokens never do it", int(Fresh.Minutes()))
 	}
 	return nil
 }

@@ -34,17 +34,22 @@ func (g *Gate) Members(ctx context.Context) (all []Member, err error) {
 // Name is a member's name; "" when the id is nobody's.
 func (g *Gate) Name(ctx context.Context, id string) (name string, err error) {
 	err = g.DB.View(ctx, func(tx *store.Tx) error {
-		if staff.CheckID(id) != nil {
-			return nil
-		}
-		s, _, err := staff.Get(tx, id)
-		if fault.Of(err) == fault.NotFound {
-			return nil
-		}
-		name = s.Name
+		name, err = g.NameIn(tx, id)
 		return err
 	})
 	return name, err
+}
+
+// NameIn is Name in somebody's transaction.
+func (g *Gate) NameIn(tx *store.Tx, id string) (string, error) {
+	if staff.CheckID(id) != nil {
+		return "", nil
+	}
+	s, _, err := staff.Get(tx, id)
+	if fault.Of(err) == fault.NotFound {
+		return "", nil
+	}
+	return s.Name, err
 }
 
 // Names are the names of all staff, by id; at most 5000.
