@@ -1050,6 +1050,7 @@ type Opened struct {
 	Earlier []store.Rec[comms.Run] // that have ended, oldest first
 	Drafts  []store.Rec[comms.Run]
 	Trouble []Trouble // known on the same batch
+	Row     comms.Row // of the ledger: how it was restored, and to which point
 }
 
 // Trouble is something that failed or blocks a site of the same batch.
@@ -1069,6 +1070,9 @@ func (d *Desk) Check(ctx context.Context, id string) (o Opened, err error) {
 			return err
 		}
 		o.Site, o.URL = SiteTitle(site), site.Value.URL
+		if o.Row, err = d.Comms.RowIn(tx, c.Incident, c.Site); err != nil {
+			return err
+		}
 		if o.List, err = d.Comms.ChecklistIn(tx, c.List); err != nil {
 			return err
 		}

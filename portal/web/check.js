@@ -50,6 +50,28 @@
     });
     return w;
   }
+  // What is not kept by the portal yet is kept in this tab, so that a page that is loaded again, on a line that failed or before the portal had it, shows it.
+  var shelf = 'check ' + form.getAttribute('data-run');
+  function shelve(w) {
+    try {
+      if (w) sessionStorage.setItem(shelf, JSON.stringify(w)); else sessionStorage.removeItem(shelf);
+    } catch (e) { /* a browser that keeps nothing */ }
+  }
+  function unshelve() {
+    var w = null;
+    try { w = JSON.parse(sessionStorage.getItem(shelf)); } catch (e) { /* nor this */ }
+    if (!w || w.epoch !== Number(form.getAttribute('data-epoch'))) return shelve(null);
+    form.elements.notes.value = w.notes;
+    form.querySelectorAll('.item').forEach(function (item) {
+      var was = w.results[item.id.slice('results.'.length)], value = item.querySelector('[name^="value."]');
+      if (!was) return;
+      item.querySelectorAll('[type=radio]').forEach(function (r) { r.checked = r.value === was.state; });
+      if (value) value.value = was.value;
+      item.querySelector('[name^="why."]').value = was.why;
+    });
+    changed = true;
+    beat();
+  }
   // Says that somebody is here, with all that is written. What cannot stand yet (a reason that is still missing) is kept at the next word.
   function beat() {
     if (gone) return;
@@ -71,14 +93,21 @@
         lost.hidden = true;
         if (mine === sent) {
           changed = false;
+          shelve(null);
           saved.textContent = saved.getAttribute('data-saved');
         }
         show();
       });
-    }).catch(function () { if (!gone) say('data-unsaved'); });
+    }).catch(function () {
+      if (gone) return;
+      say('data-unsaved');
+      clearTimeout(timer);
+      timer = setTimeout(beat, 5000);
+    });
   }
   form.addEventListener('input', function () {
     changed = true;
+    shelve(written());
     saved.textContent = '';
     clearTimeout(timer);
     timer = setTimeout(beat, 400);
@@ -89,8 +118,10 @@
     clearTimeout(timer);
     if (flight) flight.abort();
   });
+  window.addEventListener('online', function () { if (changed) beat(); });
   window.addEventListener('pagehide', function () { if (changed) beat(); });
   setInterval(show, 1000);
   setInterval(beat, 1000 * Number(form.getAttribute('data-beat')));
   show();
+  unshelve();
 })();

@@ -106,7 +106,7 @@
   var form = document.getElementById('editor');
   if (!form || !form.hasAttribute('data-copy')) return;
   var saved = document.getElementById('saved'), unsaved = document.getElementById('unsaved'), check = document.getElementById('check');
-  var timer = null, savedAt = 0, turn = 0;
+  var timer = null, savedAt = 0, turn = 0, changed = false;
   function lasting(ms) {
     var unit = ms < 90000 ? ['second', 1000] : ms < 5400000 ? ['minute', 60000] : ['hour', 3600000];
     return new Intl.NumberFormat(document.documentElement.lang, { style: 'unit', unit: unit[0], unitDisplay: 'short' }).format(Math.max(1, Math.round(ms / unit[1])));
@@ -118,13 +118,37 @@
     savedAt = 0;
     saved.textContent = '';
     unsaved.textContent = saved.getAttribute('data-failed');
+    clearTimeout(timer);
+    timer = setTimeout(save, 5000);
   }
-  function save() {
-    var typed = {}, mine = ++turn;
+  function written() {
+    var typed = {};
     new FormData(form).forEach(function (value, name) {
       if (name === 'csrf' || name === 'version') return;
       typed[name] = name in typed ? typed[name] + '\n' + value : value;
     });
+    return typed;
+  }
+  // What the portal has not kept yet is kept in this tab, for a page that is loaded again on a line that failed, or before the portal had it.
+  var shelf = 'copy ' + form.getAttribute('data-copy');
+  function shelve(typed) {
+    changed = !!typed;
+    try {
+      if (typed) sessionStorage.setItem(shelf, JSON.stringify(typed)); else sessionStorage.removeItem(shelf);
+    } catch (e) { /* a browser that keeps nothing */ }
+  }
+  function unshelve() {
+    var typed = null, how = performance.getEntriesByType('navigation')[0];
+    try { typed = JSON.parse(sessionStorage.getItem(shelf)); } catch (e) { /* nor this */ }
+    if (!typed || !how || how.type === 'navigate') return shelve(null);
+    form.querySelectorAll('[name]').forEach(function (el) {
+      if (el.type !== 'hidden') take(el.name, typed[el.name] || '');
+    });
+    save();
+  }
+  function save() {
+    var typed = written(), mine = ++turn;
+    clearTimeout(timer);
     fetch(form.getAttribute('data-copy'), {
       method: 'PUT', credentials: 'same-origin', keepalive: true, body: JSON.stringify(typed),
       headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': form.getAttribute('data-csrf') }
@@ -132,6 +156,7 @@
       if (!answer.ok || answer.redirected) return failed();
       savedAt = Date.now();
       unsaved.textContent = '';
+      if (mine === turn) shelve(null);
       tell();
       return answer.text().then(function (html) {
         if (mine === turn && !check.contains(document.activeElement)) replace(check, html);
@@ -140,7 +165,18 @@
       });
     }).catch(failed);
   }
-  form.addEventListener('input', function () { clearTimeout(timer); timer = setTimeout(save, 400); });
+  form.addEventListener('input', function () {
+    turn++; // an answer to what was sent before says nothing of this
+    shelve(written());
+    clearTimeout(timer);
+    timer = setTimeout(save, 400);
+  });
+  form.addEventListener('submit', function () { // it brings all that is written; a copy that came behind it would be older than the draft
+    clearTimeout(timer);
+    changed = false;
+  });
+  window.addEventListener('online', function () { if (changed) save(); });
+  window.addEventListener('pagehide', function () { if (changed) save(); });
   // A box ticked beside a field stands in place of its text, and typing takes the tick away.
   function textOf(box) { return box.closest('.field').querySelector('textarea, input:not([type=checkbox])'); }
   form.addEventListener('input', function (ev) {
@@ -206,6 +242,7 @@
     });
   });
   var began = Date.parse(form.getAttribute('data-now')), loaded = Date.now(); // the desk's clock, which a replay sets
+  unshelve();
   show();
   setInterval(tell, 1000);
 })();
