@@ -78,8 +78,8 @@ func firstStatement(in Incident, n FirstNotice) templates.Statement {
 // firstTemplate is what an approval of the first notice is of; it is no record.
 const firstTemplate = "first_notice"
 
-// firstNeeds is how many persons approve the template of the first notice beforehand.
-const firstNeeds = 2
+// FirstNeeds is how many persons approve the template of the first notice beforehand.
+const FirstNeeds = 2
 
 // firstDigest binds the words in force and the fixed form.
 func (r *Room) firstDigest() string {
@@ -122,10 +122,20 @@ func (r *Room) FirstNoticeReady(ctx context.Context) (ready bool, by []string, e
 		for _, a := range given {
 			by = append(by, a.By)
 		}
-		ready = store.Judge(given, 0, firstNeeds) == store.Approved
+		ready = store.Judge(given, 0, FirstNeeds) == store.Approved
 		return err
 	})
 	return ready, by, err
+}
+
+// FirstNoticeText is the mail that the template of the first notice makes, with three dots where an incident gives its own words: what the people who approve
+// it read.
+func (r *Room) FirstNoticeText(locale string) (string, error) {
+	const dots = "…"
+	in := Incident{Title: dots, Impact: dots, Severity: "P0", DeclaredAt: r.DB.Now()}
+	n := FirstNotice{Products: []string{dots}, NextUpdateBy: templates.Moment{At: in.DeclaredAt.Add(r.Policy.NextUpdate[in.Severity])}}
+	out, err := r.render(ChannelEmail, locale, r.saying("", Update{Number: 1, First: true, Statement: firstStatement(in, n)}, in, nil))
+	return out.Text, err
 }
 
 // PreviewFirstNotice is what a first notice would say.
@@ -195,9 +205,9 @@ func (r *Room) mayFirst(tx *store.Tx, in Incident) error {
 	if err != nil {
 		return err
 	}
-	if store.Judge(given, 0, firstNeeds) != store.Approved {
+	if store.Judge(given, 0, FirstNeeds) != store.Approved {
 		return fault.New(fault.Forbidden, "the template of the first notice must be approved beforehand by %d persons and has %d; each approves it once, before an incident "+
-			"(POST /api/v1/first-notice/approve). Meanwhile write an update and have it approved", firstNeeds, len(given))
+			"(/desk/rules). Meanwhile write an update and have it approved", FirstNeeds, len(given))
 	}
 	return nil
 }

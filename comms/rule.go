@@ -150,7 +150,7 @@ func ruleNeeds(name string) int {
 	if name == RuleSite {
 		return 0
 	}
-	return firstNeeds
+	return FirstNeeds
 }
 
 func ruleOf(name string) string    { return "rule." + name }

@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,12 +29,14 @@ type shell struct {
 	Now    time.Time
 
 	says    func(level, locale string) string // what belongs to a level
+	nameOf  func(id string) string            // reads the names of staff once they are asked for
 	Refresh int                               // seconds after which the page is asked for again where no script runs; 0: it stands
 }
 
 func (k *call) shell(title string) shell {
 	s := shell{base: k.staffBase(k.Path(), title), Person: k.person, CSRF: k.csrf, Now: k.p.DB.Now(), says: k.p.Comms.Policy.LevelSays}
 	s.Langs = nil
+	s.nameOf = k.namer()
 	if k.p.Sending != nil {
 		if now := k.p.Sending(); !now.Demo {
 			for _, c := range []struct{ name, state string }{{"email", now.Email}, {"sms", now.SMS}} {
@@ -50,6 +53,24 @@ func (k *call) shell(title string) shell {
 	}
 	return s
 }
+
+// namer gives the names of staff, which it reads once and only when one is asked for.
+func (k *call) namer() func(id string) string {
+	var by map[string]string
+	return func(id string) string {
+		if by == nil && strings.HasPrefix(id, "stf_") {
+			var err error
+			if by, err = k.p.Gate.Names(k.UserContext()); err != nil {
+				k.p.Log.Error("the names of staff cannot be read", "err", err)
+				by = map[string]string{}
+			}
+		}
+		return cmp.Or(by[id], holder(id))
+	}
+}
+
+// NameOf is the name of somebody who acts here; of what the house does by itself, which part of it did.
+func (s shell) NameOf(id string) string { return s.nameOf(id) }
 
 // refused puts an error on the page that it belongs to.
 func (s *shell) refused(err error) {
@@ -131,8 +152,7 @@ func (p *Portal) deskRoutes() []route {
 			}
 			return p.render(k.Ctx, 200, "desk_live", v)
 		}},
-		{method: "GET", path: "/desk/incidents/:id/sites", page: true, right: auth.IncidentRead, do: func(k *call) error { return k.siteList(200, nil) }},
-		{method: "POST", path: "/desk/incidents/:id/plan", page: true, right: auth.LedgerMove, do: (*call).changePlan},
+		{method: "POST", path: planPage, page: true, right: auth.LedgerMove, do: (*call).changePlan},
 		{method: "GET", path: "/desk/updates/:id/deliveries", page: true, right: auth.UpdateRead, do: (*call).deliveryList},
 		{method: "GET", path: "/desk/updates/:id/texts", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.insteadPage(nil) }},
 		{method: "POST", path: "/desk/updates/:id/texts", page: true, right: auth.UpdatePublish, do: func(k *call) error {
@@ -268,6 +288,7 @@ type homeView struct {
 	Categories []string
 	Severities []string
 	Called     func(category string) string // how people call a category
+	Ready      bool                         // a first notice could be sent
 }
 
 // dueLine is one thing that is due, with where it is resolved.
@@ -288,6 +309,9 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	}
 	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"},
 		Called: k.p.Comms.Policy.CategoryName}
+	if v.Ready, _, err = k.p.Comms.FirstNoticeReady(k.UserContext()); err != nil {
+		return err
+	}
 	titles := map[string]string{}
 	for _, rec := range page {
 		v.Incidents = append(v.Incidents, k.p.incident(rec))
@@ -420,6 +444,7 @@ type roomView struct {
 	Due       dueList
 	Ledger    templates.Figures
 	Forecast  comms.Forecast
+	Checks    desk.CheckFigures // of the sites that were rebuilt
 	Updates   []updateAnswer
 	Told      *updateAnswer // the newest published one
 	Reach     *comms.Reach
@@ -430,8 +455,19 @@ type roomView struct {
 	Streams   []streamAnswer
 	Playbooks []comms.Playbook
 	Notice    map[string]string
+	Ready     bool // the first notice may be sent
 	Judged    judged
 }
+
+// Commands says that whoever looks has taken command.
+func (v roomView) Commands() bool {
+	return slices.ContainsFunc(v.Seats, func(s seatAnswer) bool {
+		return s.Role == comms.RoleCommander && s.Person == v.Person.ID && !s.ConfirmedAt.IsZero()
+	})
+}
+
+// Silence says that nothing was said of the incident yet.
+func (v roomView) Silence() bool { return v.Incident.FirstNoticeAt == nil && v.Told == nil }
 
 // Untold is how many people of the newest update's audience got nothing.
 func (v roomView) Untold() int {
@@ -476,6 +512,11 @@ func (k *call) roomView() (roomView, error) {
 	if v.Forecast, err = k.p.Comms.Forecast(ctx, id); err != nil {
 		return v, err
 	}
+	if v.Ledger.Sites.Total > 0 {
+		if v.Checks, err = k.p.Desk.CheckFigures(ctx, id); err != nil {
+			return v, err
+		}
+	}
 	said, _, err := k.p.Comms.Updates(ctx, id, "", 50)
 	if err != nil {
 		return v, err
@@ -485,6 +526,11 @@ func (k *call) roomView() (roomView, error) {
 		v.Updates = append(v.Updates, a)
 		if a.State == comms.Published && v.Told == nil {
 			v.Told = &a
+		}
+	}
+	if v.Silence() {
+		if v.Ready, _, err = k.p.Comms.FirstNoticeReady(ctx); err != nil {
+			return v, err
 		}
 	}
 	if v.Told != nil {
@@ -555,6 +601,9 @@ type siteListView struct {
 	Next     string
 	Names    map[string]string // of the sites and their customers, by our id
 	Typed    map[string]string // of a change of plan that was refused
+	Did      siteWork
+	Work     map[string]string // as it was typed, of sites to move or to load
+	Mine     []string          // the states into which whoever looks may move sites
 	People   crew
 }
 
@@ -574,6 +623,8 @@ func (o objective) Says() string {
 // planFields are what the form of a change of plan asks for, with the times in the order in which they are said.
 var planFields = []string{"what", "why", "from", "earliest", "latest"}
 
+const planPage = "/desk/incidents/:id/plan"
+
 // changePlan records a change of the repair plan and opens the draft that it raised.
 func (k *call) changePlan() error {
 	in := comms.PlanForm{What: k.FormValue("what"), Why: k.FormValue("why")}
@@ -584,27 +635,27 @@ func (k *call) changePlan() error {
 		}
 		at, err := time.Parse(minuteForm, typed)
 		if err != nil {
-			return k.siteList(422, fault.BadField(field, "must be a time such as 2022-04-05T08:00"))
+			return k.siteList(422, siteWork{}, fault.BadField(field, "must be a time such as 2022-04-05T08:00"))
 		}
 		*to = &at
 	}
 	c, err := k.p.Comms.ChangePlan(k.UserContext(), k.person.ID, k.Params("id"), in)
 	switch {
 	case err != nil:
-		return k.siteList(problemOf(err).Status, err)
+		return k.siteList(problemOf(err).Status, siteWork{}, err)
 	case c.Word == "":
 		return k.Redirect("/desk/incidents/"+k.Params("id")+"/sites", fiber.StatusSeeOther)
 	}
 	return k.Redirect("/desk/incidents/"+k.Params("id")+"/editor?update="+c.Word, fiber.StatusSeeOther)
 }
 
-func (k *call) siteList(status int, refused error) error {
+func (k *call) siteList(status int, did siteWork, refused error) error {
 	ctx := k.UserContext()
 	rec, err := k.p.Comms.Incident(ctx, k.Params("id"))
 	if err != nil {
 		return err
 	}
-	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Typed: map[string]string{},
+	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Typed: map[string]string{}, Did: did, Work: map[string]string{},
 		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
 	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
 		return err
@@ -630,9 +681,18 @@ func (k *call) siteList(status int, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
-		for _, field := range planFields {
-			v.Typed[field] = k.FormValue(field)
+		if k.Route().Path == planPage {
+			for _, field := range planFields {
+				v.Typed[field] = k.FormValue(field)
+			}
 		}
+	}
+	if k.Method() == fiber.MethodPost && len(v.Typed) == 0 {
+		v.keepWork(k)
+	}
+	v.Mine = []string{comms.Restoring, comms.Rebuilt, comms.FailedSite, comms.Lost}
+	if k.person.Can(auth.LedgerFinish, auth.WithReason) == nil {
+		v.Mine = v.States
 	}
 	return k.p.render(k.Ctx, status, "desk_sites", v)
 }

@@ -32,6 +32,8 @@ var mayUse = map[string]string{
 	"GET /desk/incidents/:id/batches":          everyone,
 	"POST /desk/incidents/:id/batches":         workers,
 	"POST /desk/incidents/:id/plan":            "commander engineer automation",
+	"POST /desk/incidents/:id/sites":           "commander engineer automation",
+	"POST /desk/incidents/:id/affected":        "commander engineer automation",
 	"GET /api/v1/incidents/:id/coverage":       everyone,
 
 	"GET /api/v1/incidents/:id/news":                   readers,
@@ -46,6 +48,8 @@ var mayUse = map[string]string{
 	"GET /api/v1/incidents/:id/updates":       readers,
 	"POST /api/v1/incidents/:id/first-notice": writers,
 	"POST /api/v1/first-notice/approve":       approvers,
+	"GET /api/v1/first-notice":                readers,
+	"POST /desk/first-notice/approve":         approvers,
 	"GET /verify":                             "public",
 	"GET /verify/:code":                       "public",
 	"POST /verify":                            "public",

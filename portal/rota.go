@@ -350,6 +350,7 @@ type rotaDesk struct {
 	Feed   string     // an address that was just made; it is shown once
 	Names  map[string]string
 	Form   map[string]string
+	Crewed []string // who was chosen for a shift that is refused
 }
 
 type rotaDay struct {
@@ -384,6 +385,9 @@ func (v rotaDesk) Crew(ids []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Has says whether somebody was chosen for a shift that is refused.
+func (v rotaDesk) Has(id string) bool { return slices.Contains(v.Crewed, id) }
 
 // Val is what was typed and is refused.
 func (v rotaDesk) Val(field string) string { return v.Form[field] }
@@ -440,8 +444,11 @@ func (k *call) rotaPage(status int, feed string, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
-		for _, name := range []string{"name", "role", "region", "zone", "from", "shift", "shift_from", "shift_to", "turn", "until", "cover_from", "cover_to", "reason"} {
+		for _, name := range []string{"name", "role", "region", "zone", "from", "shift", "shift_from", "shift_to", "turn", "until", "cover_from", "cover_to", "back_from", "back_to", "reason", "id", "out", "in"} {
 			v.Form[name] = k.FormValue(name)
+		}
+		for _, one := range k.Request().PostArgs().PeekMulti("crew") {
+			v.Crewed = append(v.Crewed, string(one))
 		}
 	}
 	return k.p.render(k.Ctx, status, "desk_rota", v)
@@ -484,10 +491,15 @@ func (k *call) rotaAct(act string) (feed string, err error) {
 		return "", err
 	case "cover":
 		in := coverBody{Rota: id, Out: k.FormValue("out"), In: k.FormValue("in"), Reason: k.FormValue("reason")}
-		for field, to := range map[string]*time.Time{"cover_from": &in.From, "cover_to": &in.To} {
-			if *to, err = time.Parse("2006-01-02 15:04", strings.ReplaceAll(k.FormValue(field), "T", " ")); err != nil {
-				return "", fault.BadField(field, "must be a time in UTC such as 2022-04-05 08:00")
+		if err := k.coverTimes("cover_", &in); err != nil {
+			return "", err
+		}
+		if k.FormValue("back_from") != "" || k.FormValue("back_to") != "" { // a swap: what stands there is taken in return
+			back := coverBody{Rota: id, Out: in.In, In: in.Out}
+			if err := k.coverTimes("back_", &back); err != nil {
+				return "", err
 			}
+			in.Back = &back
 		}
 		_, err = k.cover(in)
 		return "", err
@@ -500,4 +512,17 @@ func (k *call) rotaAct(act string) (feed string, err error) {
 		return f.URL, err
 	}
 	return "", fault.BadField("act", "is none of add, delete, cover, agree, uncover, feed")
+}
+
+// coverTimes reads from when to when somebody stands in.
+func (k *call) coverTimes(of string, c *coverBody) (err error) {
+	for _, one := range []struct {
+		field string
+		to    *time.Time
+	}{{of + "from", &c.From}, {of + "to", &c.To}} {
+		if *one.to, err = time.Parse("2006-01-02 15:04", strings.ReplaceAll(k.FormValue(one.field), "T", " ")); err != nil {
+			return fault.BadField(one.field, "must be a time in UTC such as 2022-04-05 08:00")
+		}
+	}
+	return nil
 }

@@ -1,10 +1,13 @@
 package portal
 
 import (
+	"strings"
+
 	"github.com/gofiber/fiber/v2"
 
 	"lifeline/comms"
 	"lifeline/portal/auth"
+	"lifeline/store"
 )
 
 // ruleRoutes are the rules by which the ledger speaks by itself: seen, proposed, approved by a second person, and stopped by anyone who may stop a broadcast.
@@ -38,6 +41,10 @@ func (p *Portal) ruleRoutes() []route {
 			return send(k.Ctx, 200, s)
 		}},
 		{method: "GET", path: "/desk/rules", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.rulesPage(200, nil) }},
+		{method: "POST", path: "/desk/first-notice/approve", page: true, right: auth.UpdateApprove, do: func(k *call) error {
+			_, err := k.approveFirst()
+			return k.backToRules(err)
+		}},
 		{method: "POST", path: "/desk/rules/:name/approve", page: true, right: auth.UpdateApprove, do: func(k *call) error {
 			_, err := k.approveRule()
 			return k.backToRules(err)
@@ -56,6 +63,31 @@ func (k *call) approveRule() (comms.RuleState, error) {
 	return k.p.Comms.ApproveRule(k.UserContext(), k.person.ID, k.Params("name"))
 }
 
+// firstAnswer is the text of first notices, and whether one may be sent.
+type firstAnswer struct {
+	Ready bool     `json:"ready"`
+	By    []string `json:"approved_by"` // ids of staff
+	Needs int      `json:"needs"`       // people who approve it as it is
+	Text  string   `json:"text"`        // the mail, with three dots where an incident gives its own words
+}
+
+func (k *call) firstText(locale string) (f firstAnswer, err error) {
+	f = firstAnswer{Needs: comms.FirstNeeds}
+	if f.Ready, f.By, err = k.p.Comms.FirstNoticeReady(k.UserContext()); err != nil {
+		return f, err
+	}
+	f.By = append([]string{}, f.By...)
+	f.Text, err = k.p.Comms.FirstNoticeText(locale)
+	return f, err
+}
+
+func (k *call) approveFirst() (store.Approval, error) {
+	if err := k.p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
+		return store.Approval{}, err
+	}
+	return k.p.Comms.ApproveFirstNotice(k.UserContext(), k.person.ID)
+}
+
 func (k *call) backToRules(refused error) error {
 	if refused != nil {
 		return k.rulesPage(problemOf(refused).Status, refused)
@@ -66,6 +98,7 @@ func (k *call) backToRules(refused error) error {
 // rulesView is what the ledger says by itself, and what holds for all of it.
 type rulesView struct {
 	shell
+	First     firstAnswer
 	Rules     []comms.RuleState
 	Automatic comms.Automatic
 	Hours     int    // between two words of it
@@ -73,10 +106,22 @@ type rulesView struct {
 	Reason    string // as it was typed
 }
 
+// Who are the names of people.
+func (v rulesView) Who(ids []string) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, v.NameOf(id))
+	}
+	return strings.Join(names, ", ")
+}
+
 func (k *call) rulesPage(status int, refused error) (err error) {
 	v := rulesView{shell: k.shell("desk.rules"), Automatic: k.p.Comms.Policy.Automatic, Hours: int(k.p.Comms.Policy.Automatic.Every.Hours()), Asked: k.Params("name"), Reason: k.FormValue("reason")}
 	if refused != nil {
 		v.refused(refused)
+	}
+	if v.First, err = k.firstText(v.Words.Locale()); err != nil {
+		return err
 	}
 	if v.Rules, err = k.p.Comms.Rules(k.UserContext()); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,4 +28,28 @@ func TestARuleIsProposedApprovedAndStopped(t *testing.T) {
 	support.press("/desk/rules/step/stop", "reason", " ").want(422).says("is missing")
 	support.press("/desk/rules/step/stop", "reason", "the ledger is wrong").want(303)
 	support.page("/desk/rules").want(200).says("Stopped by").silent("/desk/rules/step/stop")
+}
+
+// The text of first notices is read and approved on the page of rules by two people before the day; until then the desk and the room of a grave incident say
+// so above everything else, and then the room offers the notice itself there.
+func TestTheFirstNoticeIsApprovedOnAPage(t *testing.T) {
+	h := open(t)
+	incident := h.declare()
+	one, two := h.sits(auth.Commander), h.sits(auth.Approver)
+	const cannot = "The first notice cannot be sent at once"
+	room := "/desk/incidents/" + incident
+	one.page("/desk").want(200).says(cannot, "/desk/rules#first")
+	one.page(room).want(200).says(cannot).silent("Send the first notice")
+	h.sits(auth.Support).page("/desk/rules").want(200).says("approved by 0 of 2", "Next update by").silent("Approve this text")
+	one.page("/desk/rules").want(200).says("Approve this text")
+	one.press("/desk/first-notice/approve").want(303)
+	one.press("/desk/first-notice/approve").want(409)
+	h.get(auth.Support, "/api/v1/first-notice").want(200).says(`"ready":false`, `"needs":2`)
+	two.press("/desk/first-notice/approve").want(303)
+	h.get(auth.Support, "/api/v1/first-notice").want(200).says(`"ready":true`, "Investigating")
+	two.page("/desk/rules").want(200).says("approved by 2 of 2").silent("Approve this text", "stf_")
+	one.page("/desk").want(200).silent(cannot)
+	if page := string(one.page(room).want(200).body); !(strings.Index(page, "Send the first notice") < strings.Index(page, `id="due"`)) || !strings.Contains(page, "Send the first notice") {
+		t.Error("the first notice does not stand above what is due")
+	}
 }

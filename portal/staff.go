@@ -434,9 +434,8 @@ type staffDesk struct {
 	All   []auth.Account
 	Next  string
 	Roles []auth.Role
-	Form  map[string]string
-	Given []auth.Role
-	Made  []invitation // links that were just made; they are shown once
+	typedStaff
+	Made []invitation // links that were just made; they are shown once
 }
 
 // Has says whether a role is ticked.
@@ -472,19 +471,14 @@ func peopleRoles() []auth.Role {
 }
 
 func (k *call) staffPage(status int, made []auth.Invited, refused error) error {
-	v := staffDesk{shell: k.shell("desk.staff"), Roles: peopleRoles(), Made: invitations(made), Form: map[string]string{}}
+	v := staffDesk{shell: k.shell("desk.staff"), Roles: peopleRoles(), Made: invitations(made)}
 	var err error
 	if v.All, v.Next, err = k.p.Gate.Staff(k.UserContext(), k.Query("after"), maxList); err != nil {
 		return err
 	}
 	if refused != nil {
 		v.refused(refused)
-		for _, name := range append([]string{"name", "email", "phone", "time_zone", "until", "break_glass", "staff"}, staffLists...) {
-			v.Form[name] = k.FormValue(name)
-		}
-		for _, r := range k.Request().PostArgs().PeekMulti("role") {
-			v.Given = append(v.Given, auth.Role(r))
-		}
+		v.typedStaff = k.typedStaff()
 	}
 	return k.p.render(k.Ctx, status, "desk_staff", v)
 }
@@ -539,13 +533,39 @@ type memberDesk struct {
 	Sessions []auth.Listed
 	Roles    []auth.Role
 	Made     []invitation
+	typedStaff
+}
+
+// typedStaff is what was typed into a form about somebody and is refused.
+type typedStaff struct {
+	Form  map[string]string // nil: nothing was
+	Given []auth.Role
+}
+
+func (k *call) typedStaff() typedStaff {
+	t := typedStaff{Form: map[string]string{}}
+	for _, name := range append([]string{"name", "email", "phone", "time_zone", "until", "break_glass", "staff", "reason"}, staffLists...) {
+		t.Form[name] = k.FormValue(name)
+	}
+	for _, r := range k.Request().PostArgs().PeekMulti("role") {
+		t.Given = append(t.Given, auth.Role(r))
+	}
+	return t
 }
 
 // Has says whether a role is ticked.
-func (v memberDesk) Has(r auth.Role) bool { return slices.Contains(v.Account.Roles, r) }
+func (v memberDesk) Has(r auth.Role) bool {
+	if v.Form["email"] != "" {
+		return slices.Contains(v.Given, r)
+	}
+	return slices.Contains(v.Account.Roles, r)
+}
 
-// Val is what stands in a field.
+// Val is what stands in a field: what was typed into it and is refused, or else what the account says.
 func (v memberDesk) Val(field string) string {
+	if v.Form["email"] != "" || field == "reason" {
+		return v.Form[field]
+	}
 	a := v.Account
 	switch field {
 	case "email":
@@ -592,6 +612,7 @@ func (k *call) memberPage(status int, made []auth.Invited, refused error) error 
 	v.Title = v.Account.Name
 	if refused != nil {
 		v.refused(refused)
+		v.typedStaff = k.typedStaff()
 	}
 	return k.p.render(k.Ctx, status, "desk_member", v)
 }

@@ -148,12 +148,16 @@ func (p *Portal) updateRoutes() []route {
 				}
 				return send(k.Ctx, 201, updateOf(rec, nil))
 			}},
+		{method: "GET", path: "/api/v1/first-notice", right: auth.UpdateRead, tag: "updates", summary: "the text of first notices, and who has approved it as it is", answer: firstAnswer{}, do: func(k *call) error {
+			first, err := k.firstText("en")
+			if err != nil {
+				return err
+			}
+			return send(k.Ctx, 200, first)
+		}},
 		{method: "POST", path: "/api/v1/first-notice/approve", right: auth.UpdateApprove, tag: "updates", summary: "approve the text of first notices; two different persons must",
 			body: struct{}{}, answer: approvalAnswer{}, do: func(k *call) error {
-				if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
-					return err
-				}
-				a, err := p.Comms.ApproveFirstNotice(k.UserContext(), k.person.ID)
+				a, err := k.approveFirst()
 				if err != nil {
 					return err
 				}

@@ -49,6 +49,8 @@ func (v *views) render(name string, view any) ([]byte, error) {
 			},
 			"batch_people":   func() []string { return []string{"lead", "stand_in"} },
 			"labelled_batch": func(words templates.Catalog, b comms.BatchStand) batchShown { return batchShown{words, b} },
+			"back_fields":    func() []string { return []string{"back_from", "back_to"} },
+			"site_fields":    func() []string { return siteFields },
 			"plan_fields":    func() []string { return planFields },
 			"due":            func(words templates.Catalog, now time.Time, line dueLine) dueShown { return dueShown{line, words, now} },
 			"until":          func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
