@@ -1,12 +1,14 @@
 package templates
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -44,26 +46,26 @@ func TestCatalogsAgree(t *testing.T) {
 // one of its words, so that nobody translates it for readers who never see it.
 func TestWordsOfTheDeskStayThere(t *testing.T) {
 	var public, desk strings.Builder
-	sources(t, func(path, text string) {
-		room, base := filepath.Dir(path), filepath.Base(path)
+	for _, s := range must(sources()) {
+		room, base := filepath.Dir(s.path), filepath.Base(s.path)
 		atDesk := strings.HasPrefix(base, "desk_") || slices.Contains([]string{"views.go", "deskpages.go", "editor.go", "ticketpages.go", "bookpages.go", "handoff.go"}, base)
 		if atDesk {
-			desk.WriteString(text)
+			desk.WriteString(s.text)
 		} else {
-			public.WriteString(text)
+			public.WriteString(s.text)
 		}
 		shared := room == "../portal" && filepath.Ext(base) == ".go" || room == "../portal/desk" || strings.HasPrefix(room, "../cmd") // pages of both are served from one file
-		for _, m := range keyLiteral.FindAllStringSubmatch(text, -1) {
-			if ForStaff(m[1]) && loaded.catalogs["en"].Has(m[1]) && !atDesk && !shared {
-				t.Errorf("%s asks for %q, a word of the desk", path, m[1])
+		for _, key := range s.keys {
+			if ForStaff(key) && loaded.catalogs["en"].Has(key) && !atDesk && !shared {
+				t.Errorf("%s asks for %q, a word of the desk", s.path, key)
 			}
 		}
-		for _, m := range builtPrefix.FindAllStringSubmatch(text, -1) {
-			if begun := m[1] + m[2] + m[3]; ForStaff(begun) && !atDesk && !shared {
-				t.Errorf("%s asks for words that begin with %q, which are the desk's", path, begun)
+		for _, begun := range s.begins {
+			if ForStaff(begun) && !atDesk && !shared {
+				t.Errorf("%s asks for words that begin with %q, which are the desk's", s.path, begun)
 			}
 		}
-	})
+	}
 	for _, key := range loaded.Keys() {
 		if quoted := `"` + key + `"`; !ForStaff(key) && strings.Contains(desk.String(), quoted) && !strings.Contains(public.String(), quoted) {
 			t.Errorf("only the desk asks for %q, which is not called one of its words", key)
@@ -71,23 +73,40 @@ func TestWordsOfTheDeskStayThere(t *testing.T) {
 	}
 }
 
-// sources reads all rooms but for their tests.
-func sources(t *testing.T, read func(path, text string)) {
-	t.Helper()
+// source is a file of a room, and what it asks for.
+type source struct {
+	path, text   string
+	keys, begins []string // quoted words that look like keys, and beginnings of those that are put together
+}
+
+// sources are the files of all rooms but for their tests.
+var sources = sync.OnceValues(func() (all []source, err error) {
 	for _, room := range []string{"cmd", "comms", "contacts", "portal", "templates"} {
-		err := filepath.WalkDir(filepath.Join("..", room), func(path string, d fs.DirEntry, err error) error {
+		err = cmp.Or(err, filepath.WalkDir(filepath.Join("..", room), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") || !slices.Contains([]string{".go", ".html", ".txt"}, filepath.Ext(path)) {
 				return err
 			}
 			b, err := os.ReadFile(path)
-			read(path, string(b))
+			s, text := source{path: path}, strings.Builder{}
+			for line := range strings.Lines(string(b)) {
+				if !strings.Contains(line, `"`) { // asks for nothing
+					continue
+				}
+				text.WriteString(line)
+				for _, m := range keyLiteral.FindAllStringSubmatch(line, -1) {
+					s.keys = append(s.keys, m[1])
+				}
+				for _, m := range builtPrefix.FindAllStringSubmatch(line, -1) {
+					s.begins = append(s.begins, m[1]+m[2]+m[3])
+				}
+			}
+			s.text = text.String()
+			all = append(all, s)
 			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		}))
 	}
-}
+	return all, err
+})
 
 var (
 	keyLiteral  = regexp.MustCompile(`"([a-z][a-z_]*(?:\.[A-Za-z0-9_-]+)+)"`)
@@ -100,22 +119,22 @@ var (
 // whole or by the beginning that a value is put behind.
 func TestEverySentenceIsUsed(t *testing.T) {
 	whole, begun, asked := map[string]bool{}, map[string]bool{}, map[string]string{}
-	sources(t, func(path, text string) {
-		for _, m := range keyLiteral.FindAllStringSubmatch(text, -1) {
-			whole[m[1]] = true
+	for _, s := range must(sources()) {
+		for _, key := range s.keys {
+			whole[key] = true
 		}
-		for _, m := range builtPrefix.FindAllStringSubmatch(text, -1) {
-			begun[m[1]+m[2]+m[3]] = true
+		for _, begins := range s.begins {
+			begun[begins] = true
 		}
-		for _, m := range asksFor.FindAllStringSubmatch(text, -1) {
-			asked[m[1]] = path
+		for _, m := range asksFor.FindAllStringSubmatch(s.text, -1) {
+			asked[m[1]] = s.path
 		}
-		for _, call := range asksFields.FindAllString(text, -1) {
+		for _, call := range asksFields.FindAllString(s.text, -1) {
 			for _, m := range keyLiteral.FindAllStringSubmatch(call, -1) {
-				asked[m[1]] = path
+				asked[m[1]] = s.path
 			}
 		}
-	})
+	}
 	if len(asked) < 100 || len(begun) < 10 {
 		t.Fatalf("found only %d keys and %d beginnings: the search is broken", len(asked), len(begun))
 	}
