@@ -24,8 +24,10 @@ bin/lifeline: FORCE
 
 # Every program built with -race waits a second before it ends, for races of others to be told; the stories run hundreds of them.
 test: export GORACE = atexit_sleep_ms=20
-test: tools lint ## the whole suite under -race, with what it needs installed
-	$(GO) test -race -p 4 -timeout 15m $(LONGEST) ./... # much of a test is waiting, so more than one package for each core
+test: export GOGC = 400# memory is there, and so less of the time goes into finding what is free
+test: ## the whole suite under -race, with what it needs installed
+	@$(MAKE) --no-print-directory -j2 --output-sync tools lint # one waits for downloads, one for the compiler
+	$(GO) test -race -vet=off -ldflags=-w -p 4 -timeout 15m $(LONGEST) ./... # vetted already, debuggers find nothing, and much of a test is waiting: more than one package for each core
 
 crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 50 broadcasts that are killed or stopped, failovers, full and failing disks, backups and the page in a bucket, the container image
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
