@@ -171,7 +171,7 @@ func (s *site) doctor(what string) finding {
 // the window, and the page stays; a restart goes on with all that was acknowledged, and whoever got no answer learns it by asking again.
 func TestAFailingDiskStopsWhatIsSentAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 900)
+	b := newBusy(t, filepath.Join(t.TempDir(), "data"), 700)
 	storetest.FailSync(t, b.r.cmd.Process, 1)
 	b.goOn()
 	within(t, "tickets are refused", func() bool { return b.refused(503) > 10 })

@@ -412,7 +412,7 @@ func TestReplicasOutliveTheirDatabasesPrimary(t *testing.T) {
 	}
 	mail := smtptest.Start(t, smtptest.Options{})
 
-	const people = 600
+	const people = 400
 	s := newSite(t, "LIFELINE_STORE="+pgtest.Either(primary, standby), "LIFELINE_SMTP="+mail.URL())
 	contacts, sites := s.people(people)
 	s.run("import", "--source", "product", contacts)

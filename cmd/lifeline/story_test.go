@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,14 +46,21 @@ func TestStories(t *testing.T) {
 	}
 	onBolt := func(testing.TB) string { return "bolt:" }
 	onPostgres := func(t testing.TB) string { return pgtest.On(t, server) }
-	t.Run("bolt", func(t *testing.T) { stories(t, onBolt, onPostgres) })
-	t.Run("postgres", func(t *testing.T) { stories(t, onPostgres, onBolt) })
+	all, err := filepath.Glob(filepath.Join("testdata", "story", "*.txtar"))
+	if err != nil || len(all) == 0 {
+		t.Fatal(err)
+	}
+	t.Run("bolt", func(t *testing.T) { stories(t, all, onBolt, onPostgres) })
+	if os.Getenv("LIFELINE_CRASH") == "" { // what another database changes is what is kept and found again; the rest is told of it in the long form
+		all = slices.DeleteFunc(all, func(story string) bool { return filepath.Base(story) == "contact_book.txtar" })
+	}
+	t.Run("postgres", func(t *testing.T) { stories(t, all, onPostgres, onBolt) })
 }
 
 // stories are told on one engine; other is a fresh store of the other one.
-func stories(t *testing.T, engine, other func(testing.TB) string) {
+func stories(t *testing.T, files []string, engine, other func(testing.TB) string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "story"),
+		Files:               files,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
