@@ -233,9 +233,6 @@ func (r *Room) hookMessage(n Notice, locale string) (w wording, err error) {
 
 // hookUpdate puts an update into the form of a program: what the page's own interface says of the incident, and all facts of the update.
 func (r *Room) hookUpdate(ctx context.Context, n Notice, locale string) (w wording, err error) {
-	if r.Payload == nil {
-		return w, fault.New(fault.Internal, "nothing makes what programs read of an update")
-	}
 	u, err := r.Facts(ctx, n.Update)
 	if err != nil {
 		return w, err
@@ -244,12 +241,21 @@ func (r *Room) hookUpdate(ctx context.Context, n Notice, locale string) (w wordi
 	if err != nil {
 		return w, err
 	}
+	w.drill = u.Drill
+	w.text, err = r.payload(public, u, locale)
+	return w, err
+}
+
+// payload is what a program reads of an update.
+func (r *Room) payload(public Public, u templates.Update, locale string) (string, error) {
+	if r.Payload == nil {
+		return "", fault.New(fault.Internal, "nothing makes what programs read of an update")
+	}
 	b, err := r.Payload(public, u, locale)
 	if err != nil {
-		return w, fmt.Errorf("make what programs read of update %s: %w", n.Update, err)
+		return "", fmt.Errorf("make what programs read of update %s: %w", u.ID, err)
 	}
-	w.text, w.drill = string(b), u.Drill
-	return w, nil
+	return string(b), nil
 }
 
 // heard keeps of a subscriber's webhook whether it takes what is sent. One that took nothing for days is paused, and its owner told.

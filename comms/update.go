@@ -402,7 +402,7 @@ const mostDismissed = 200
 
 // leftOut is what the SMS of a draft has no room for, by language. A draft that cannot be rendered has other findings.
 func (r *Room) leftOut(u Update, in store.Rec[Incident], figures *templates.Figures) map[string][]string {
-	if !slices.Contains(u.Statement.Channels, ChannelSMS) || len(in.Value.Pinned) == 0 && u.Before == nil {
+	if !slices.Contains(u.Statement.Channels, ChannelSMS) {
 		return nil
 	}
 	left := map[string][]string{}
@@ -468,6 +468,7 @@ func (r *Room) Updates(ctx context.Context, incident, after string, most int) (p
 // how many people it would reach. A published update is shown as it was said.
 func (r *Room) Preview(ctx context.Context, id, channel, locale string) (out templates.Rendered, people int, err error) {
 	var says templates.Update
+	var public Public
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		if says, err = r.facts(tx, id); err != nil {
 			return err
@@ -476,6 +477,14 @@ func (r *Room) Preview(ctx context.Context, id, channel, locale string) (out tem
 		if err != nil {
 			return err
 		}
+		if channel == ChannelWebhook {
+			if public, err = r.publicWith(tx, Waiting{Update: id}); fault.Of(err) == fault.Conflict { // it goes to no page
+				public, err = r.public(tx, laid{})
+			}
+			if err != nil {
+				return err
+			}
+		}
 		crowd, err := r.about(tx, u.Incident, u.Statement.Audience, u.Statement.Channels)
 		people = crowd.People
 		return err
@@ -483,17 +492,23 @@ func (r *Room) Preview(ctx context.Context, id, channel, locale string) (out tem
 	if err != nil {
 		return out, 0, err
 	}
-	out, err = r.render(channel, locale, says)
+	out, err = r.shown(channel, locale, says, public)
 	return out, people, err
 }
 
 // PreviewFor is Preview of a statement that is not kept yet.
 func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Statement, channel, locale string) (out templates.Rendered, people int, err error) {
 	var says templates.Update
+	var public Public
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
 			return err
+		}
+		if channel == ChannelWebhook {
+			if public, err = r.public(tx, laid{}); err != nil {
+				return err
+			}
 		}
 		figures, err := r.figuresFor(tx, in, s)
 		if err != nil {
@@ -514,12 +529,24 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 	if err != nil {
 		return out, 0, err
 	}
-	out, err = r.render(channel, locale, says)
+	out, err = r.shown(channel, locale, says, public)
 	return out, people, err
 }
 
+// shown puts a statement into the form of any channel. What a program reads is made of the public page besides, which stands in public.
+func (r *Room) shown(channel, locale string, says templates.Update, public Public) (out templates.Rendered, err error) {
+	if channel != ChannelWebhook {
+		return r.render(channel, locale, says)
+	}
+	if f := oneOf(nil, "locale", locale, templates.Locales()...); len(f) > 0 {
+		return out, fault.BadFields(f...)
+	}
+	out.Text, err = r.payload(public, says, locale)
+	return out, err
+}
+
 func (r *Room) render(channel, locale string, says templates.Update) (templates.Rendered, error) {
-	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, templates.Social, templates.Media)
+	f := oneOf(nil, "channel", channel, ChannelEmail, ChannelSMS, ChannelPage, ChannelTicket, hookSlack, hookTeams, templates.Social, templates.Media)
 	if f = oneOf(f, "locale", locale, templates.Locales()...); len(f) > 0 {
 		return templates.Rendered{}, fault.BadFields(f...)
 	}

@@ -16,24 +16,28 @@ type Waiting struct {
 // PublicWith is [Room.Public] as it would be if what waits were said now, with the ledger's figures of now. Nothing is kept. An update that goes to no page is refused.
 func (r *Room) PublicWith(ctx context.Context, w Waiting) (p Public, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		l := laid{answer: w.Answer, plan: w.Plan}
-		if l.update, err = r.waitingUpdate(tx, w.Update); err != nil {
-			return err
-		}
-		if w.Answer != "" {
-			if _, _, err := answers.Get(tx, w.Answer); err != nil {
-				return err
-			}
-		}
-		if w.Plan != "" {
-			if _, _, err := plans.Get(tx, w.Plan); err != nil {
-				return err
-			}
-		}
-		p, err = r.public(tx, l)
+		p, err = r.publicWith(tx, w)
 		return err
 	})
 	return p, err
+}
+
+func (r *Room) publicWith(tx *store.Tx, w Waiting) (p Public, err error) {
+	l := laid{answer: w.Answer, plan: w.Plan}
+	if l.update, err = r.waitingUpdate(tx, w.Update); err != nil {
+		return p, err
+	}
+	if w.Answer != "" {
+		if _, _, err := answers.Get(tx, w.Answer); err != nil {
+			return p, err
+		}
+	}
+	if w.Plan != "" {
+		if _, _, err := plans.Get(tx, w.Plan); err != nil {
+			return p, err
+		}
+	}
+	return r.public(tx, l)
 }
 
 // laid is what waits, laid over what was said.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"regexp"
@@ -181,7 +182,7 @@ func (k *call) startingForm(v *editorView, incident string) map[string]string {
 	}
 	form := map[string]string{"phase": "investigating", "affected.status": "estimate", "affected.confidence": "low", "timeline.kind": "not_known", "timeline.confidence": "low",
 		"timeline.full_scope_by": "not_known", "data_loss.kind": "not_known", "data_loss.confidence": "low", "affected.sites": "not_known", "affected.customers": "not_known",
-		"audience": "affected", "channels": "email\nsms\npage", "locales": strings.Join(templates.Locales(), "\n")}
+		"audience": "affected", "channels": "email\nsms\npage\nticket", "locales": strings.Join(templates.Locales(), "\n")}
 	if v.Last != nil {
 		form = statementForm(v.Last.Statement)
 		v.News = k.news(incident, v.Last.Statement.Audience, v.Words)
@@ -221,15 +222,27 @@ func (k *call) previews(v *editorView, updateID string) error {
 	})
 }
 
-// preview shows a statement on each of its channels in each of its languages.
+// preview shows a statement on each of its channels in each of its languages. What programs read is shown once, laid out for people: its words in the other
+// languages stand in the tickets and on the page.
 func (k *call) preview(v *editorView, incident string, s templates.Statement, say func(channel, locale string) (templates.Rendered, int, error)) error {
 	for _, channel := range s.Channels {
-		for _, locale := range s.Locales {
+		locales := s.Locales
+		if channel == comms.ChannelWebhook {
+			locales = locales[:1]
+		}
+		for _, locale := range locales {
 			r, people, err := say(channel, locale)
 			if err != nil {
 				return err
 			}
-			a, err := k.priced(previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments, nil}, incident, s)
+			if channel == comms.ChannelWebhook {
+				var b bytes.Buffer
+				if err := json.Indent(&b, []byte(r.Text), "", "  "); err != nil {
+					return err
+				}
+				r.Text = b.String()
+			}
+			a, err := k.priced(previewOf(channel, locale, people, r), incident, s)
 			if err != nil {
 				return err
 			}

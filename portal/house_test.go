@@ -21,6 +21,7 @@ import (
 	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
+	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/blob"
 	"lifeline/store/limit"
@@ -108,6 +109,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 		Callback: Callback{Status: sms.Status, Inbound: sms.Inbound, Answer: sms.Answer, Valid: func(full string, form url.Values, signature string) bool {
 			return sms.ValidSignature(smsToken, full, form, signature)
 		}}}
+	room.Payload = (&page.Press{Words: words, Vendor: vendor, Log: log}).Payload
 	h.Desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	book.Merging, room.Follow, room.Tidings = h.Desk.Merging(), h.Desk.FollowMove, h.Desk.TellMoves
 	room.Deeds, room.Kept = h.Desk.Deeds(), h.Desk.Kept

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -223,14 +224,19 @@ func TestAStaleChangeIsRefused(t *testing.T) {
 
 func TestAPreviewIsWhatWouldBeSent(t *testing.T) {
 	h := open(t)
-	u := h.draft(h.world(), h.statement())
-	for _, channel := range []string{"email", "sms", "page"} {
+	incident := h.world()
+	u := h.draft(incident, with(h.statement(), "channels", []string{"email", "sms", "page", "ticket", "webhook"}))
+	h.staffPage(auth.Comms, "/desk/incidents/"+incident+"/editor?update="+u.ID).want(200).says("&#34;status_indicator&#34;", `id="preview"`)
+	for _, channel := range []string{"email", "sms", "page", "ticket", "webhook", "slack", "teams"} {
 		texts := map[string]bool{}
 		for _, locale := range []string{"en", "zh-CN", "ja"} {
 			var p previewAnswer
 			h.get(auth.Auditor, "/api/v1/updates/"+u.ID+"/preview?channel="+channel+"&locale="+locale).want(200).into(&p)
 			if p.Channel != channel || p.Locale != locale || p.People != 3 || p.Text+p.HTML == "" {
 				t.Errorf("%+v", p)
+			}
+			if slices.Contains([]string{"webhook", "slack", "teams"}, channel) && !json.Valid([]byte(p.Text)) {
+				t.Errorf("%s gets %s", channel, p.Text)
 			}
 			if channel == "sms" && p.Segments < 1 || channel == "email" && (p.Subject == "" || p.HTML == "" || p.Text == "") {
 				t.Errorf("%+v", p)

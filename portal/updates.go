@@ -53,7 +53,12 @@ type previewAnswer struct {
 	HTML     string `json:"html,omitempty"`
 	Segments int    `json:"segments,omitempty"`
 
-	Texts *comms.Texts `json:"texts,omitempty"` // what sending it by SMS takes
+	Left  []string     `json:"left_out,omitempty"` // kinds of fact that an SMS or a post has no room for
+	Texts *comms.Texts `json:"texts,omitempty"`    // what sending it by SMS takes
+}
+
+func previewOf(channel, locale string, people int, r templates.Rendered) previewAnswer {
+	return previewAnswer{Channel: channel, Locale: locale, People: people, Subject: r.Subject, Text: r.Text, HTML: r.HTML, Segments: r.Segments, Left: r.Left}
 }
 
 // priced says of an SMS what sending it to all its people takes.
@@ -195,7 +200,7 @@ func (p *Portal) updateRoutes() []route {
 			if err != nil {
 				return err
 			}
-			a, err := k.priced(previewAnswer{channel, locale, people, r.Subject, r.Text, r.HTML, r.Segments, nil}, u.Value.Incident, u.Value.Statement)
+			a, err := k.priced(previewOf(channel, locale, people, r), u.Value.Incident, u.Value.Statement)
 			if err != nil {
 				return err
 			}
