@@ -512,12 +512,24 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 		}
 		p.Board = board
 		p.Listed, p.From, p.To = len(rows), rows[0].key.String(), rows[len(rows)-1].key.String()
-		for _, d := range rows {
+		var later []noted // who waits for her morning has a record of her own: a roster knows no times
+		for i, d := range rows {
 			p.Counts[channel+"/"+string(d.State)]++
-			if d.open() {
-				p.Due = due
+			if !d.open() {
+				continue
 			}
+			p.Due = due
+			if d.Next.IsZero() {
+				continue
+			}
+			own := d.Delivery
+			own.Page, own.At = n.Pages, tx.Now()
+			if err := records.PutKnown(tx, store.Meta{ID: d.key.String()}, own); err != nil {
+				return err
+			}
+			later = append(later, noted{i, fate{State: apart, At: own.At}})
 		}
+		p.Fates = appendFates(nil, later)
 		roster := Roster{Page: n.Pages, From: p.From, At: tx.Now(), Rows: encodeRows(rows)}
 		if err := rosters.PutKnown(tx, store.Meta{ID: rows[len(rows)-1].key.roster()}, roster); err != nil {
 			return err

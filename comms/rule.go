@@ -605,7 +605,12 @@ func (r *Room) byRule(name string, in Incident, last Update, figures templates.F
 			s.Timeline.Kind, s.Timeline.Confidence = "direction", "high"
 		}
 	}
-	s.Translations = maps.Clone(s.Translations)
+	s.Translations, s.Locales = maps.Clone(s.Translations), slices.Clone(s.Locales)
+	for _, locale := range templates.Locales() { // a rule has words in each, whichever somebody chose for the last update
+		if !slices.Contains(s.Locales, locale) {
+			s.Locales = append(s.Locales, locale)
+		}
+	}
 	for i, locale := range s.Locales {
 		T := r.Words.Catalog(locale).T
 		headline, what := T("rule."+name+".headline"), T("rule."+name+".what")
