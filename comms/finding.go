@@ -94,13 +94,13 @@ func passages(s templates.Statement) []passage {
 	all := []passage{
 		{"headline", s.Headline}, {"what_happened", s.WhatHappened}, {"your_action", s.YourAction}, {"technical", s.Technical},
 		{"scope.text", s.Scope.Text}, {"affected.who", s.Affected.Who}, {"timeline.text", s.Timeline.Text}, {"data_loss.text", s.DataLoss.Text},
-		{"apology", s.Apology},
+		{"apology", s.Apology}, {"signed_by", s.SignedBy},
 	}
 	for _, locale := range s.Locales {
 		t, at := s.Translations[locale], "translations."+locale+"."
 		all = append(all, passage{at + "headline", t.Headline}, passage{at + "what_happened", t.WhatHappened}, passage{at + "your_action", t.YourAction}, passage{at + "technical", t.Technical},
 			passage{at + "known", strings.Join(t.Known, "\n")}, passage{at + "unknown", strings.Join(t.Unknown, "\n")}, passage{at + "doing", strings.Join(t.Doing, "\n")},
-			passage{at + "scope", t.Scope}, passage{at + "who", t.Who}, passage{at + "timeline", t.Timeline}, passage{at + "data_loss", t.DataLoss})
+			passage{at + "long_because", strings.Join(t.LongBecause, "\n")}, passage{at + "scope", t.Scope}, passage{at + "who", t.Who}, passage{at + "timeline", t.Timeline}, passage{at + "data_loss", t.DataLoss})
 	}
 	for _, figure := range templates.Changeable() {
 		all = append(all, passage{"changed." + figure, s.Changed[figure]})
@@ -120,6 +120,9 @@ func linkFindings(s templates.Statement, hosts []string) (all []Finding) {
 	for _, p := range passages(s) {
 		for _, link := range strangeLinks(p.text, hosts) {
 			all = append(all, Finding{Level: LevelError, Field: p.field, Code: "foreign_link", Reason: fmt.Sprintf("links to %.80q, which is not ours", link), Mend: "name our own page, or let the operator add the host to the policy's links"})
+		}
+		for _, host := range bareHosts(p.text, hosts) {
+			all = append(all, Finding{Level: LevelWarning, Field: p.field, Code: "reads_as_link", Reason: fmt.Sprintf("holds %.80q, which phones and mail programs make a link, and it is not ours", host), Mend: "say it without the name, or put the missing space behind the full stop"})
 		}
 	}
 	return all
@@ -343,10 +346,18 @@ func shareFindings(s templates.Statement) (all []Finding) {
 }
 
 // roomFindings says where a pinned fact, or what a figure was before, does not fit.
+// smsNeeds are the kinds of fact that somebody who has the SMS alone looks for, as templates calls them.
+var smsNeeds = []struct{ key, name string }{{"affected", "who is affected"}, {"recovery", "when it will be over"}, {"data_loss", "how much data is lost"}, {"restored", "what is restored"}, {"security", "the security cause"}}
+
 func roomFindings(s templates.Statement, left map[string][]string) (all []Finding) {
 	for _, locale := range s.Locales {
 		if slices.Contains(left[locale], templates.FactChanged) {
 			all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "change_left_out", Reason: fmt.Sprintf("leave what was said before out of the SMS in %s, for want of room", locale), Mend: "shorten the headline, what to do or the pinned facts"})
+		}
+		for _, fact := range smsNeeds {
+			if slices.Contains(left[locale], fact.key) {
+				all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "fact_left_out", Reason: fmt.Sprintf("leave %s out of the SMS in %s, for want of room", fact.name, locale), Mend: "shorten the headline, what to do or the pinned facts; the page that it names has it all"})
+			}
 		}
 		if slices.Contains(left[locale], templates.FactPinned) {
 			all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "pinned_left_out", Reason: fmt.Sprintf("leave a pinned fact out of the SMS in %s, for want of room", locale), Mend: "shorten the pinned facts, what happened or what to do"})

@@ -62,6 +62,13 @@ func TestFindings(t *testing.T) {
 		"denied":                {func(s *S) { s.Known = []string{"There was No Data Loss."} }, nil, []string{"error known[0] loss_denied"}},
 		"denied in Chinese":     {func(s *S) { s.Headline = "没有数据丢失" }, nil, []string{"error headline loss_denied"}},
 		"a strange link":        {func(s *S) { s.YourAction = "Pay at https://evil.example/x" }, nil, []string{"error your_action foreign_link"}},
+		"a strange link in a translation": {func(s *S) {
+			s.Locales, s.LongBecause = []string{"en", "ja"}, []string{"Each is checked."}
+			s.Translations = map[string]templates.Translation{"ja": {Headline: "a", WhatHappened: "b", YourAction: "c", LongBecause: []string{"https://evil.example/x"}}}
+		}, nil, []string{"error translations.ja.long_because foreign_link"}},
+		"a link in a signature": {func(s *S) { s.SignedBy = "Ann, www.evil.example" }, nil, []string{"error signed_by foreign_link"}},
+		"a name like a link":    {func(s *S) { s.YourAction = "Sign in at status-example.com now" }, nil, []string{"warning your_action reads_as_link"}},
+		"a full stop too close": {func(s *S) { s.Known = []string{"It is restored.It works."} }, nil, []string{"warning known[0] reads_as_link"}},
 		"our link":              {func(s *S) { s.YourAction = "See https://status.example/incidents/1." }, nil, nil},
 		"an estimate that passed": {func(s *S) {
 			at := noon.Add(-time.Hour)
@@ -81,6 +88,7 @@ func TestFindings(t *testing.T) {
 		"a share of a machine":   {func(s *S) { s.Technical = "The queue was 90 % full." }, nil, []string{"warning technical bare_share"}},
 		"no room for a pin": {func(s *S) { s.Locales = []string{"en", "ja"} }, func(k *situation) { k.Left = map[string][]string{"ja": {"support", "pinned"}} },
 			[]string{"warning channels pinned_left_out"}},
+		"no room for the loss": {func(*S) {}, func(k *situation) { k.Left = map[string][]string{"en": {"page", "data_loss"}} }, []string{"warning channels fact_left_out"}},
 		"a count that changed": {func(s *S) { s.Affected.Sites = templates.Known(4) }, func(k *situation) {
 			b := before(whole(noon))
 			b.same[0].Statement.Affected.Sites = templates.Known(3)
@@ -132,6 +140,13 @@ func TestFindings(t *testing.T) {
 
 func TestStrangeLinks(t *testing.T) {
 	hosts := []string{"status.example", "docs.example:8443"}
+	for text, want := range map[string]string{
+		"status.example and Node.js, e.g. 12.5 p.m.": "", "请看evil.com登录": "evil.com", "st\u0430tus.co.uk": "st\u0430tus.co.uk", "https://evil.com/x a@evil.com": "", "Evil.COM.": "Evil.COM",
+	} {
+		if got := strings.Join(bareHosts(text, hosts), " "); got != want {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
 	for text, want := range map[string]string{
 		"see https://status.example/a?b=c, or call":    "",
 		"see (https://STATUS.example/a).":              "",

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/publicsuffix"
+
 	"lifeline/store/fault"
 )
 
@@ -45,13 +47,13 @@ func (p prose) bad(found []fault.Field, field, s string) []fault.Field {
 }
 
 // hiddenIn finds the first character that could change what a message looks like without being seen: control characters (CR
-// and LF would split a mail's header), marks that turn the direction of text, invisible formats, bytes that are no UTF-8. The two joiners stay,
+// and LF would split a mail's header), marks that turn the direction of text, invisible formats and letters, bytes that are no UTF-8. The two joiners stay,
 // since emoji and several scripts need them.
 func hiddenIn(s string, lines bool) (rune, bool) {
 	for i, r := range s {
 		switch {
 		case r == '\n' && lines, r == '\u200c', r == '\u200d':
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co):
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Other_Default_Ignorable_Code_Point):
 			return r, true
 		case r == utf8.RuneError:
 			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
@@ -90,6 +92,21 @@ func strangeLinks(s string, hosts []string) []string {
 	for _, link := range linkForm.FindAllString(s, -1) {
 		if !leadsTo(link, hosts) {
 			found = append(found, link)
+		}
+	}
+	return found
+}
+
+// hostForm finds what may be the name of a host, also in a script that has no spaces.
+var hostForm = regexp.MustCompile(`(?i)\b(?:[\pL\pN-]+\.)+[a-z]{2,}\b`)
+
+// bareHosts are the names in s under a public suffix, without scheme or path, that are not among the hosts: programs make links of them by themselves.
+func bareHosts(s string, hosts []string) (found []string) {
+	s = linkForm.ReplaceAllString(s, " ")
+	for _, at := range hostForm.FindAllStringIndex(s, -1) {
+		host := strings.ToLower(s[at[0]:at[1]])
+		if suffix, listed := publicsuffix.PublicSuffix(host); listed && suffix != host && !strings.HasSuffix(s[:at[0]], "@") && !slices.Contains(hosts, host) {
+			found = append(found, s[at[0]:at[1]])
 		}
 	}
 	return found

@@ -102,6 +102,7 @@ func TestWhatDoesNotFitIsRefusedByName(t *testing.T) {
 		"carriage return":            {func(s *S) { s.WhatHappened = "a\r\nBcc: b" }, []string{"what_happened"}},
 		"paragraphs":                 {func(s *S) { s.WhatHappened = "a\n\nb" }, nil},
 		"turned direction":           {func(s *S) { s.YourAction = "pay \u202egro.live" }, []string{"your_action"}},
+		"a letter that is not seen":  {func(s *S) { s.Headline = "pass\u3164word" }, []string{"headline"}},
 		"zero width":                 {func(s *S) { s.Technical = "a\u200bb" }, []string{"technical"}},
 		"emoji of several":           {func(s *S) { s.Technical = "\U0001F469\u200d\U0001F527" }, nil},
 		"no UTF-8":                   {func(s *S) { s.Technical = "a\xffb" }, []string{"technical"}},

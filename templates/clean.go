@@ -31,7 +31,7 @@ func harmless(r rune) rune {
 		return ' '
 	case r == 0x200C, r == 0x200D, unicode.Is(unicode.Prepended_Concatenation_Mark, r): // the joiners, and formats that are seen
 		return r
-	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co), r >= 0xE0000 && r <= 0xE0FFF && !unicode.Is(unicode.Variation_Selector, r):
+	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Other_Default_Ignorable_Code_Point):
 		return -1
 	}
 	return r
