@@ -420,3 +420,25 @@ func TestEveryLanguageGivesTheSameNumbers(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Newspapers get the same facts as a statement to them, without what only customers are told, and with the code that proves it.
+func TestThePressGetsAStatement(t *testing.T) {
+	u := named("02_identified").update
+	u.Statement.Audience = "media"
+	for locale, want := range map[string]string{"en": "Statement to the press by Acme", "ja": "報道関係者向け声明"} {
+		words := loaded.Catalog(locale)
+		r := must(loaded.Update(Email, locale, u, acme))
+		for part, text := range map[string]string{"text": r.Text, "HTML": r.HTML} {
+			for _, has := range []string{want, acme.URL + "/verify", words.T("update.data_loss")} {
+				if !strings.Contains(text, has) {
+					t.Errorf("the %s in %s lacks %q:\n%s", part, locale, has, text)
+				}
+			}
+			for _, not := range []string{words.T("update.pass_on"), words.T("update.technical"), words.T("update.action")} {
+				if strings.Contains(text, not) {
+					t.Errorf("the %s in %s tells the press %q:\n%s", part, locale, not, text)
+				}
+			}
+		}
+	}
+}

@@ -98,6 +98,9 @@ func (s *Set) Facts(locale string, u Update, v Vendor) ([]Fact, error) {
 func (l *layouts) update(channel string, sheet Sheet, w writer) (r Rendered, err error) {
 	switch channel {
 	case Email:
+		if w.st.Audience == "media" {
+			sheet.press(&w)
+		}
 		r.Subject = sheet.Base
 		if r.Text, err = l.run(updateMail, sheet); err == nil {
 			r.Text = wrap(r.Text)
@@ -317,6 +320,13 @@ func (w *writer) sheet() (Sheet, error) {
 // Public says whether a fact belongs into a statement to the press: what to do, passages for customers and technical parts do not.
 func (f Fact) Public() bool {
 	return !slices.Contains([]string{"pass_on", "technical"}, f.Key)
+}
+
+// press makes a mail to newspapers out of it: what only customers need is left out.
+func (s *Sheet) press(w *writer) {
+	s.Marks = append([]Phrase{w.say("media.title", w.v.Name, s.Title)}, s.Marks...)
+	s.Action, s.Assured = nil, nil
+	s.Facts = slices.DeleteFunc(s.Facts, func(f Fact) bool { return !f.Public() })
 }
 
 func (s *Sheet) add(w *writer, key string, said []Phrase, items []Phrase) {
