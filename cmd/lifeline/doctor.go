@@ -28,9 +28,11 @@ import (
 
 func doctorCommand() command {
 	return command{
-		name: "doctor", args: "[--product DOMAIN] | --watch URL --page-key KEY", short: "say what would fail on the worst day, and what to do about it",
+		name: "doctor", args: "[--product DOMAIN] [--mail-to ADDRESS] | --watch URL --page-key KEY", short: "say what would fail on the worst day, and what to do about it",
 		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, and at what shares fate with the
 product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
+With --mail-to ADDRESS it sends that address one mail through each relay by itself, and holds SPF, DMARC and the published DKIM keys against
+what we send with: run it before the day, and read what the receiver made of the mail.
 Exit status 0: nothing is wrong; 1: something is. Works whether or not the server is running.
 
 With --watch it looks at nothing but the static page at URL, as readers get it: that its list of files is signed by our key, that every file is as
@@ -39,6 +41,7 @@ machine elsewhere do it every few minutes; lifeline doctor beside the server say
 		flags: func(fs *flag.FlagSet) {
 			fs.Bool("json", false, "answer as JSON")
 			fs.String("product", "", "`domain` of the product that this portal must outlive")
+			fs.String("mail-to", "", "`address` that gets a test mail through each relay")
 			fs.String("watch", "", "`URL` of the static page to look at from outside")
 			fs.String("page-key", "", "public `key` that signs the page, in base 64; without it the one in LIFELINE_KEYS")
 			fs.String("seen", "", "`file` that keeps the number of the newest page seen")
@@ -61,7 +64,9 @@ type doctor struct {
 }
 
 func (d *doctor) say(what, level, says, do string) {
-	d.found = append(d.found, finding{what, level, says, do})
+	if f := (finding{what, level, says, do}); !slices.Contains(d.found, f) {
+		d.found = append(d.found, f)
+	}
 }
 
 func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
@@ -74,6 +79,9 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 		d.watch(ctx, at, text(fs, "page-key"), text(fs, "seen"))
 	} else {
 		d.all(ctx, e, text(fs, "product"))
+		if to := text(fs, "mail-to"); to != "" {
+			d.mailChain(ctx, net.DefaultResolver, to)
+		}
 	}
 	return d.tell(e, text(fs, "json") == "true")
 }

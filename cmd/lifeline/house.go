@@ -199,12 +199,7 @@ func (h *house) wire(keyDir string) error {
 func (h *house) openChannels() error {
 	h.channels = map[string]comms.Channel{}
 	if relays := strings.Fields(h.cfg.get("LIFELINE_SMTP")); len(relays) > 0 {
-		from := h.cfg.get("LIFELINE_MAIL_FROM")
-		if from == "" {
-			from = "status@lifeline.invalid"
-		}
-		m, err := email.Open(email.Config{Relays: relays, From: from, Log: h.log, DKIM: email.DKIM{
-			Domain: h.cfg.get("LIFELINE_DKIM_DOMAIN"), Selector: h.cfg.get("LIFELINE_DKIM_SELECTOR"), Key: h.cfg.get("LIFELINE_DKIM_KEY")}})
+		m, err := email.Open(email.Config{Relays: relays, From: h.cfg.sender(), Log: h.log, DKIM: h.cfg.dkim()})
 		if err != nil {
 			return fmt.Errorf("LIFELINE_SMTP: %w", err)
 		}
@@ -226,9 +221,8 @@ func (h *house) openChannels() error {
 			}
 		}
 	}
-	if p := h.cfg.policy.Comms.Subscribe; p.Hooks > 0 {
-		h.channels[comms.ChannelWebhook] = webhook.Open(webhook.Config{Ports: p.Ports, Log: h.log}) // without LIFELINE_ALLOW: strangers name where these go
-	}
+	// Without LIFELINE_ALLOW: strangers name where these go. Who subscribed is told also once nobody new is asked.
+	h.channels[comms.ChannelWebhook] = webhook.Open(webhook.Config{Ports: h.cfg.policy.Comms.Subscribe.Ports, Log: h.log})
 	h.openInbox()
 	h.comms.Asking = h.asking()
 	h.press.Senders = slices.DeleteFunc([]string{h.comms.Asking.From, h.comms.Asking.Number}, func(s string) bool { return s == "" })

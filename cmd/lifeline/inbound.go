@@ -80,28 +80,22 @@ func (d *doctor) inbound(ctx context.Context) {
 }
 
 func (d *doctor) mailRecords(ctx context.Context, names mailNames, domain string, own []net.Addr) {
-	const do = "docs/mail.md lists the records that are needed"
 	switch mx, err := names.LookupMX(ctx, domain); {
 	case err != nil || len(mx) == 0:
-		d.say("inbound mail", "bad", "the DNS names no server for mail to "+domain, do)
+		d.say("inbound mail", "bad", "the DNS names no server for mail to "+domain, recordsDo)
 	default:
 		host := strings.TrimSuffix(mx[0].Host, ".")
 		addresses, err := names.LookupHost(ctx, host)
 		switch {
 		case err != nil || len(addresses) == 0:
-			d.say("inbound mail", "bad", "mail to "+domain+" goes to "+host+", which has no address", do)
+			d.say("inbound mail", "bad", "mail to "+domain+" goes to "+host+", which has no address", recordsDo)
 		case slices.ContainsFunc(addresses, func(a string) bool { return has(own, a) }):
 			d.say("inbound mail", "ok", "mail to "+domain+" goes to "+host+", which is this machine", "")
 		default:
 			d.say("inbound mail", "ok", "mail to "+domain+" goes to "+host+" ("+addresses[0]+"); that it is handed on to LIFELINE_INBOUND cannot be seen from here", "")
 		}
 	}
-	for _, r := range []struct{ name, begins, what string }{{domain, "v=spf1", "SPF"}, {"_dmarc." + domain, "v=DMARC1", "DMARC"}} {
-		texts, err := names.LookupTXT(ctx, r.name)
-		if err != nil || !slices.ContainsFunc(texts, func(s string) bool { return strings.HasPrefix(s, r.begins) }) {
-			d.say("mail records", "warning", r.name+" has no "+r.what+" record: large receivers refuse or hide mail without it", do)
-		}
-	}
+	d.senderRecords(ctx, names, domain)
 }
 
 func has(own []net.Addr, address string) bool {

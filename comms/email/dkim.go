@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"strings"
@@ -80,6 +81,31 @@ func (d DKIM) Signing() (func(msg []byte) ([]byte, error), error) {
 		err := s.sign(buf)
 		return buf.Bytes(), err
 	}, nil
+}
+
+// Record is what the DNS has to say for a signature to hold: a TXT record.
+type Record struct {
+	Name   string // SELECTOR._domainkey.DOMAIN
+	Domain string
+	Text   string
+}
+
+// Records are the records of all keys that sign; none when nothing is signed.
+func (d DKIM) Records() (all []Record, err error) {
+	s, err := newSigner(d, time.Now)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	for _, o := range s.options {
+		kind, public := "rsa", []byte(nil)
+		if k, ok := o.Signer.Public().(ed25519.PublicKey); ok { // RFC 8463: the bare key
+			kind, public = "ed25519", k
+		} else if public, err = x509.MarshalPKIXPublicKey(o.Signer.Public()); err != nil {
+			return nil, err
+		}
+		all = append(all, Record{Name: o.Selector + "._domainkey." + o.Domain, Domain: o.Domain, Text: "v=DKIM1; k=" + kind + "; p=" + base64.StdEncoding.EncodeToString(public)})
+	}
+	return all, nil
 }
 
 func fields(s string) []string {
