@@ -78,7 +78,8 @@ func (r *Room) coverAll(ctx context.Context) error {
 }
 
 // untold are the contacts whom the newest update to all readers of an incident will not reach: every address of theirs on every channel of it failed, or
-// wants none. One that was stopped says nothing of their addresses.
+// wants none. One that was stopped says nothing of their addresses, and neither does one that waits behind a stage or is still being written down: outreach that is
+// owed since the one before stays owed.
 func (r *Room) untold(tx *store.Tx, incident string) (map[string]bool, error) {
 	for rec, err := range spoken(tx, incident) {
 		if err != nil {
@@ -92,7 +93,7 @@ func (r *Room) untold(tx *store.Tx, incident string) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n.State != StoppedHere {
+		if n.State != StoppedHere && n.State != Expanding {
 			return missedBy(tx, suffix(u.Notice))
 		}
 	}
@@ -181,7 +182,7 @@ func (r *Room) oweOutreach(tx *store.Tx, incident string, g gap) error {
 		return fmt.Errorf("write the detail of an outreach: %w", err)
 	}
 	_, err = r.Owe(tx, Task{What: Outreach, Of: outreachOf(incident, g.account), Account: g.account, Incident: incident, Detail: detail, Shared: true,
-		Title: fmt.Sprintf("Reach a customer by hand: nobody who may speak for %d affected sites can be told", len(g.sites))})
+		Title: fmt.Sprintf("Reach a customer by hand: nobody who may speak for %d of its affected sites can be told", len(g.sites))})
 	return err
 }
 

@@ -80,6 +80,10 @@ func TestNobodyIsSilentlyUnreached(t *testing.T) {
 		t.Errorf("outreach is owed to %v, want the customer of site 3 once", of)
 	}
 	broken = false
+	w.publish(func(n *Notice) { n.Few = 1 }) // it waits for a person, and says nothing yet of whom it reaches
+	if of := outreachTo(); len(of) != 1 {
+		t.Errorf("outreach is owed to %v while the next update waits behind a stage", of)
+	}
 	update, _ = w.publish()
 	w.done(update)
 	if of := outreachTo(); len(of) != 0 {

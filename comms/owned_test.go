@@ -2,6 +2,8 @@ package comms
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +122,44 @@ func TestAskingForApprovalTellsApprovers(t *testing.T) {
 	}
 	if due := h.due(ApprovalDue); len(due) != 0 {
 		t.Errorf("still asked: %+v", due)
+	}
+}
+
+// What a second person says yes to is everything that readers get and everybody who gets it: with any of it changed, her word is for something else.
+func TestAnApprovalBindsEverythingThatIsSaid(t *testing.T) {
+	words, err := theWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "en.json"), []byte(`{"update.never": "We never ask for your password."}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	others, err := templates.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := templates.Span(time.Hour)
+	seen := map[string]string{}
+	for name, mend := range map[string]func(*Room, *Update, *Incident){
+		"as it is":           func(*Room, *Update, *Incident) {},
+		"a word":             func(_ *Room, u *Update, _ *Incident) { u.Statement.Technical += "x" },
+		"a channel":          func(_ *Room, u *Update, _ *Incident) { u.Statement.Channels = []string{ChannelEmail} },
+		"a language":         func(_ *Room, u *Update, _ *Incident) { u.Statement.Locales = append(u.Statement.Locales, "ja") },
+		"whom it is for":     func(_ *Room, u *Update, _ *Incident) { u.Statement.Audience = "slice:Wiki/EU" },
+		"an estimate":        func(_ *Room, u *Update, _ *Incident) { u.Statement.DataLoss.AtMost = &most },
+		"other templates":    func(r *Room, _ *Update, _ *Incident) { r.Words = others },
+		"the title":          func(_ *Room, _ *Update, in *Incident) { in.Title = "Another" },
+		"the security cause": func(_ *Room, _ *Update, in *Incident) { in.Security = "not_attack" },
+		"a pinned fact":      func(_ *Room, _ *Update, in *Incident) { in.Pinned = []string{"It was us."} },
+		"what it corrects":   func(_ *Room, u *Update, _ *Incident) { u.Corrects = 2 },
+	} {
+		r, u, in := &Room{Words: words, Vendor: templates.Vendor{URL: "https://status.example"}}, Update{Statement: whole(noon)}, Incident{Title: "Sites deleted"}
+		mend(r, &u, &in)
+		d := r.digest(u, in)
+		if before, same := seen[d]; d == "" || same {
+			t.Errorf("%s and %s are approved as one", name, before)
+		}
+		seen[d] = name
 	}
 }

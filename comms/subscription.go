@@ -62,7 +62,7 @@ type Subscribing struct {
 	Texts      int           `yaml:"texts" json:"texts"`             // questions by text message in a day; 0: subscriptions by text are not offered
 	PerRange   int           `yaml:"per_range" json:"per_range"`     // of them to numbers that begin alike
 	Unanswered time.Duration `yaml:"unanswered" json:"unanswered"`   // how long a question waits for its button
-	Hooks      int           `yaml:"hooks" json:"hooks"`             // questions to webhooks in a day; 0: there are no webhooks
+	Hooks      int           `yaml:"hooks" json:"hooks"`             // questions to webhooks in a day; 0: nobody new is asked, and who subscribed before is told as ever
 	Ports      []int         `yaml:"ports" json:"ports"`             // to which webhooks are posted
 	PerHost    int           `yaml:"per_host" json:"per_host"`       // of them to one host
 	PauseAfter int           `yaml:"pause_after" json:"pause_after"` // messages that a webhook did not take, one after the other, until nothing more is tried there
