@@ -74,6 +74,17 @@ func (t *Translation) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Language is the one that the statement is written in, which also prevails; "" when none is named.
+func (s Statement) Language() string { return proseLang(s.Locales) }
+
+// HeadlineIn is the headline in a language where a person has translated it, or the original; and the language that it is in.
+func (s Statement) HeadlineIn(locale string) (text, in string) {
+	if t := s.Translations[locale].Headline; t != "" {
+		return t, locale
+	}
+	return s.Headline, s.Language()
+}
+
 // words are the original's texts with their translations.
 func (t Translation) words(s Statement) map[string]string {
 	all := map[string]string{}

@@ -286,7 +286,7 @@ func (w *writer) sheet() (Sheet, error) {
 		Support: w.support(), Page: w.page(), Never: w.say("update.never"), Check: w.checking(), Why: w.why(),
 	}
 	if s.Headline == nil {
-		s.Headline = Phrase{{Text: s.Title}}
+		s.Headline = Phrase{{Text: s.Title, Lang: w.foreign()}}
 	}
 	s.add(w, "what_happened", w.paragraphs(st.WhatHappened), nil)
 	s.add(w, "apology", w.apology(), nil)
@@ -399,7 +399,7 @@ func (w *writer) meta() []Phrase {
 		}
 	}
 	add(Phrase{{Text: w.v.Name}})
-	add(Phrase{{Text: oneLine(w.u.Incident.Title)}})
+	add(Phrase{{Text: oneLine(w.u.Incident.Title), Lang: w.foreign()}}) // it is in the language of the words
 	if w.u.Number > 0 {
 		add(w.say("update.number", w.u.Number))
 	}

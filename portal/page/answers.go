@@ -1,6 +1,7 @@
 package page
 
 import (
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +31,9 @@ type answerText struct {
 
 // answerGroup are the answers about one incident, or about none.
 type answerGroup struct {
-	Path, Title string // of the incident; "": they are about none
-	Answers     []answerView
+	Path    string        // of the incident; "": they are about none
+	Title   template.HTML // the same
+	Answers []answerView
 }
 
 type questionsView struct {
@@ -88,7 +90,7 @@ func (r *printing) questions(t tongue) (questionsView, error) {
 	for _, a := range r.public.Answers {
 		g := answerGroup{}
 		if i := slices.IndexFunc(r.public.Incidents, func(in comms.PublicIncident) bool { return a.Incident != "" && in.ID == a.Incident }); i >= 0 {
-			g.Path, g.Title = t.path(r.public.Incidents[i]), t.title(r.public.Incidents[i])
+			g.Path, g.Title = t.path(r.public.Incidents[i]), t.titled(r.public.Incidents[i])
 		}
 		at := slices.IndexFunc(v.Groups, func(had answerGroup) bool { return had.Path == g.Path })
 		if at < 0 {

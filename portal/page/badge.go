@@ -11,7 +11,8 @@ import (
 // bannerView is what a vendor's own error page shows in a frame: how things are, the newest word, and the way to the page.
 type bannerView struct {
 	sheet
-	Tone, Overall, Headline string
+	Tone, Overall string
+	Headline      template.HTML
 }
 
 func (r *printing) banner(t tongue) (bannerView, error) {

@@ -68,7 +68,7 @@ type representation struct {
 	body []byte
 	tag  []byte                  // the opaque part of the entity tag, with its quotes
 	full fasthttp.ResponseHeader // of a 200
-	bare fasthttp.ResponseHeader // of a 304
+	bare fasthttp.ResponseHeader // of a 304: only what RFC 9110 15.4.5 asks for, as what the reader has kept holds the rest
 }
 
 // file is one file of the static site.
@@ -177,21 +177,21 @@ func (r *representation) setHeaders(c coding, a answer, modified time.Time, secu
 	}
 	for _, h := range []*fasthttp.ResponseHeader{&r.full, &r.bare} {
 		h.Set("ETag", etag)
-		h.Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
 		h.Set("Cache-Control", a.cache)
 		h.Set("Vary", vary)
-		if a.locale != "" {
-			h.Set("Content-Language", a.locale)
-		}
-		if a.cors {
+		if a.cors { // some browsers look for it in this answer, not in the one that they kept
 			h.Set("Access-Control-Allow-Origin", "*")
 		}
-		if a.schema != "" {
-			h.Set("Link", "<"+a.schema+`>; rel="describedby"`)
-		}
-		for _, kv := range security {
-			h.Set(kv[0], kv[1])
-		}
+	}
+	r.full.Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
+	if a.locale != "" {
+		r.full.Set("Content-Language", a.locale)
+	}
+	if a.schema != "" {
+		r.full.Set("Link", "<"+a.schema+`>; rel="describedby"`)
+	}
+	for _, kv := range security {
+		r.full.Set(kv[0], kv[1])
 	}
 	r.full.SetStatusCode(fasthttp.StatusOK)
 	r.full.SetContentType(a.contentType)

@@ -206,6 +206,40 @@ func TestEveryFactIsOnThePage(t *testing.T) {
 	}
 }
 
+// A word that only takes another one back leaves the reader with what was said before it, and whatever a person wrote is in the reader's language where somebody
+// translated it, and marked with its own where nobody did.
+func TestAWordTakenBackLeavesWhatStoodBefore(t *testing.T) {
+	press := samplePress(t, "")
+	p := sampleEmpty()
+	first, wrong := firstNotice(), sampleUpdates()[1]
+	first.Statement.Translations = map[string]templates.Translation{"ja": {Headline: "サイトを開けない障害"}}
+	fix := templates.Update{ID: "upd_01h0000000000000000000004", Number: 7, Incident: first.Incident, At: tenth, Corrects: 6,
+		Statement: templates.Statement{Phase: "identified", Locales: wrong.Statement.Locales}}
+	p.Incidents = []comms.PublicIncident{incidentOf("open", fix, wrong, first)}
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for locale, headline := range map[string]string{"en": first.Statement.Headline, "ja": "サイトを開けない障害"} {
+		words := press.Words.Catalog(locale)
+		got := pageText(t, e, "/"+locale+"/")
+		after, ok := strings.CutPrefix(got[max(0, strings.Index(got, words.T("update.action_correction", 6))):], words.T("update.action_correction", 6))
+		stands := strings.Index(after, words.T("page.still"))
+		if said := strings.Index(after, headline); !ok || stands < 0 || said < stands || strings.Index(after, words.T("page.updates_older")) < said {
+			t.Errorf("%s: the page does not say what still holds", locale)
+		}
+		if got := pageText(t, e, "/"+locale+"/banner"); !strings.Contains(got, headline) {
+			t.Errorf("%s: the banner says %q", locale, got)
+		}
+	}
+	title := `<span lang="en">` + first.Incident.Title + `</span>`
+	for _, path := range []string{"/ja/", "/ja/incidents/" + sampleID, "/ja/history", "/ja/verify/" + templates.CheckCode(wrong.ID)} {
+		if body := string(e.Body(path, "")); !strings.Contains(body, title) || strings.Contains(string(e.Body(strings.Replace(path, "ja", "en", 1), "")), `lang="en">`+first.Incident.Title) {
+			t.Errorf("%s does not say in which language the title is", path)
+		}
+	}
+}
+
 func TestWhatNobodyKnowsIsSaidPlainlyAndNoDateIsInvented(t *testing.T) {
 	press := sampleWide(t)
 	e, err := press.Render(sampleUnknown())

@@ -16,7 +16,7 @@ type updateView struct {
 	Number    int
 	At        time.Time
 	Phase     string
-	Headline  string
+	Headline  template.HTML
 	Marks     []string
 	Body      template.HTML // the words of package templates, for this channel
 	Retracted bool
@@ -45,9 +45,22 @@ func (t tongue) update(in comms.PublicIncident, u templates.Update, anchor bool)
 		said.HTML = strings.Replace(said.HTML, fmt.Sprintf(` id="update-%d"`, u.Number), "", 1)
 	}
 	return updateView{
-		Number: u.Number, At: u.At, Phase: t.words.T("phase." + phase(u.Statement.Phase)), Headline: u.Statement.Headline,
+		Number: u.Number, At: u.At, Phase: t.words.T("phase." + phase(u.Statement.Phase)), Headline: t.headline(u),
 		Marks: t.marks(u), Body: template.HTML(said.HTML), Retracted: u.Retracted,
 	}, nil
+}
+
+// typed are a person's words, marked with the language that they are in where it is not the page's.
+func (t tongue) typed(text, in string) template.HTML {
+	if in == t.locale || text == "" {
+		in = ""
+	}
+	return templates.Phrase{{Text: text, Lang: in}}.HTML()
+}
+
+// headline is an update's, as lists show it.
+func (t tongue) headline(u templates.Update) template.HTML {
+	return t.typed(u.Statement.HeadlineIn(t.locale))
 }
 
 func (r *printing) due(u templates.Update) *dueView {

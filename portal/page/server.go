@@ -78,7 +78,10 @@ func (d *document) serve(ctx *fasthttp.RequestCtx, l *languages) {
 	}
 	r := d.reps[chooseCoding(header.PeekAll(fasthttp.HeaderAcceptEncoding), d.has)]
 	noneMatch := header.PeekAll(fasthttp.HeaderIfNoneMatch)
-	since := header.Peek(fasthttp.HeaderIfModifiedSince)
+	var since []byte
+	if len(noneMatch) == 0 { // it would not be looked at
+		since = header.Peek(fasthttp.HeaderIfModifiedSince)
+	}
 	if notModified(noneMatch, since, r.tag, d.modified) {
 		r.bare.CopyTo(&ctx.Response.Header)
 		return

@@ -17,15 +17,16 @@ type verifyPage struct {
 }
 
 type codeView struct {
-	Code, Path, Headline string
-	At                   time.Time
+	Code, Path string
+	Headline   template.HTML
+	At         time.Time
 }
 
 type genuinePage struct {
 	sheet
 	Code     string
 	At       time.Time
-	Title    string
+	Title    template.HTML
 	Path     string
 	Marks    []string
 	Senders  []string
@@ -44,7 +45,7 @@ func (r *printing) verify() error {
 			for _, u := range in.Updates {
 				if len(v.Codes) < mostCodes {
 					code := templates.CheckCode(u.ID)
-					v.Codes = append(v.Codes, codeView{templates.ShownCode(code), "/" + t.locale + "/verify/" + code, u.Statement.Headline, u.At})
+					v.Codes = append(v.Codes, codeView{templates.ShownCode(code), "/" + t.locale + "/verify/" + code, t.headline(u), u.At})
 				}
 			}
 		}
@@ -74,7 +75,7 @@ func (r *printing) genuine(t tongue, in comms.PublicIncident, u templates.Update
 		return genuinePage{}, err
 	}
 	title := t.words.T("verify.genuine", r.press.Vendor.Name)
-	v := genuinePage{Code: templates.ShownCode(code), At: u.At, Title: t.title(in), Path: t.path(in), Marks: said.Marks, Senders: r.press.Senders, Host: host(r.press.Vendor),
+	v := genuinePage{Code: templates.ShownCode(code), At: u.At, Title: t.titled(in), Path: t.path(in), Marks: said.Marks, Senders: r.press.Senders, Host: host(r.press.Vendor),
 		Message: said.Body, CheckAll: "/" + t.locale + "/verify"}
 	v.sheet = r.sheet(t, "verify/"+code, title, title)
 	v.sheet.Word, v.sheet.Live, v.sheet.Dated = u.At, false, false // it says the same for ever, so its bytes stay the same too

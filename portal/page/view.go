@@ -63,8 +63,9 @@ type monthView struct {
 }
 
 type pastView struct {
-	Path, Title, State, Headline string
-	Started                      time.Time
+	Path, State     string
+	Title, Headline template.HTML
+	Started         time.Time
 }
 
 type groupView struct {
@@ -78,24 +79,26 @@ type partView struct {
 }
 
 type incidentView struct {
-	ID, Path, Title string
-	Alone           bool // it has a page of its own, so its title is the page's
-	Tone            string
-	Severity        string
-	Started         time.Time
-	Steps           []stepView
-	Due             *dueView
-	Latest          template.HTML // the newest update, in the words of package templates
-	Headline        string        // the newest update's
-	Progress        *progressView
-	Category        string
-	Entry           bool          // nobody has said anything yet
-	Took            string        // how long after it was found the first word was public; "": it is not known
-	Chart           *chartView    // only on its own page
-	Promises        *promisesView // the same
-	Answers         []answerView  // the same
-	Earlier         []updateView
-	More            bool // there are earlier ones than these
+	ID, Path string
+	Title    template.HTML
+	Alone    bool // it has a page of its own, so its title is the page's
+	Tone     string
+	Severity string
+	Started  time.Time
+	Steps    []stepView
+	Due      *dueView
+	Latest   template.HTML // the newest update, in the words of package templates
+	Headline string        // the newest update's, in the page's language where somebody translated it
+	Stands   *updateView   // what still holds when the newest word only takes another one back
+	Progress *progressView
+	Category string
+	Entry    bool          // nobody has said anything yet
+	Took     string        // how long after it was found the first word was public; "": it is not known
+	Chart    *chartView    // only on its own page
+	Promises *promisesView // the same
+	Answers  []answerView  // the same
+	Earlier  []updateView
+	More     bool // there are earlier ones than these
 }
 
 type stepView struct {
@@ -170,7 +173,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 		}
 		v.Groups = append(v.Groups, view)
 	}
-	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.title", r.press.Vendor.Name), strings.TrimSpace(said+" "+v.Sub))
+	v.sheet = r.sheet(t, "", said+" · "+t.words.T("page.title", r.press.Vendor.Name), strings.TrimSuffix(said+t.words.T("meta.dot")+v.Sub, t.words.T("meta.dot")))
 	return v, nil
 }
 
@@ -213,9 +216,9 @@ func (r *printing) history(t tongue) (historyView, error) {
 
 // past is an incident in a list.
 func (t tongue) past(in comms.PublicIncident) pastView {
-	v := pastView{Path: t.path(in), Title: t.title(in), State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
-	if latest := newest(in); latest != nil {
-		v.Headline = latest.Statement.Headline
+	v := pastView{Path: t.path(in), Title: t.titled(in), State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
+	if u := standing(in); u != nil {
+		v.Headline = t.headline(*u)
 	}
 	return v
 }
@@ -228,6 +231,14 @@ func (t tongue) title(in comms.PublicIncident) string {
 	return in.Title
 }
 
+// titled is an incident's title on a page. It has no language of its own: it is in that of what was said first.
+func (t tongue) titled(in comms.PublicIncident) template.HTML {
+	if len(in.Updates) == 0 {
+		return t.typed(t.title(in), t.locale)
+	}
+	return t.typed(in.Title, in.Updates[len(in.Updates)-1].Statement.Language())
+}
+
 func (t tongue) path(in comms.PublicIncident) string { return "/" + t.locale + "/incidents/" + in.ID }
 
 // mostEarlier is how many earlier updates stand under an incident on the first page; its own page has all.
@@ -235,7 +246,7 @@ const mostEarlier = 5
 
 func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (incidentView, error) {
 	v := incidentView{
-		ID: in.ID, Path: t.path(in), Title: t.title(in), Alone: alone, Tone: levelOfSeverity(in.Severity).tone(),
+		ID: in.ID, Path: t.path(in), Title: t.titled(in), Alone: alone, Tone: levelOfSeverity(in.Severity).tone(),
 		Severity: t.words.T("severity." + severity(in.Severity)), Started: in.Started, Steps: t.steps(in.Phase),
 	}
 	if !isOpen(in) {
@@ -251,10 +262,10 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	if alone {
 		v.Chart, v.Promises, v.Answers = t.chart(in), t.promises(in, r.public.AsOf), r.answersAbout(t, in)
 	}
-	latest := newest(in)
+	latest, stands := newest(in), standing(in)
 	for i := range in.Updates {
 		u := &in.Updates[i]
-		if u != latest && !alone && len(v.Earlier) == mostEarlier {
+		if u != latest && u != stands && !alone && len(v.Earlier) == mostEarlier {
 			v.More = true
 			break
 		}
@@ -262,11 +273,18 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 		if err != nil {
 			return v, err
 		}
+		if u == stands {
+			v.Headline, _ = u.Statement.HeadlineIn(t.locale)
+		}
 		if u != latest {
-			v.Earlier = append(v.Earlier, view)
+			if u == stands {
+				v.Stands = &view
+			} else {
+				v.Earlier = append(v.Earlier, view)
+			}
 			continue
 		}
-		v.Latest, v.Headline = view.Body, view.Headline
+		v.Latest = view.Body
 		if isOpen(in) {
 			v.Due, v.Progress = r.due(*u), t.progress(in.Now)
 		}
@@ -284,6 +302,20 @@ func newest(in comms.PublicIncident) *templates.Update {
 		return nil
 	}
 	return &in.Updates[i]
+}
+
+// standing is the newest update that says how things are: the one that holds now, or the one before it when that only takes another one back.
+func standing(in comms.PublicIncident) *templates.Update {
+	latest := newest(in)
+	if latest == nil || latest.Corrects == 0 || latest.Statement.Headline != "" {
+		return latest
+	}
+	for i := range in.Updates {
+		if u := &in.Updates[i]; !u.Retracted && u.Statement.Headline != "" {
+			return u
+		}
+	}
+	return latest
 }
 
 var phases = []string{"investigating", "identified", "monitoring", "resolved"}
