@@ -84,6 +84,7 @@ func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
 	customer := w.arrives(390)
 	customer.goes(link + "?lang=en")
 	customer.fits()
+	customer.readable(link)
 	w.pictures(customer, link+"?lang=en", "back")
 	before, err := w.room.Ledger(t.Context(), in.ID)
 	if err != nil {

@@ -74,6 +74,7 @@ func TestSomebodyConfirmsHerAddressFromTheMail(t *testing.T) {
 		}
 	}
 	r.goes(link)
+	r.readable(link)
 	if !confirmed().Equal(before) {
 		t.Error("opening the page confirmed the address")
 	}
