@@ -255,7 +255,7 @@ func (b bench) replicas(ctx context.Context, press *page.Press) (err error) {
 	var took []time.Duration
 	for i := range times {
 		from := time.Now().Add(time.Duration(i+1) * time.Hour)
-		plan, err := rooms[0].PlanMaintenance(ctx, "person:one", comms.Plan{Title: fmt.Sprint("Work ", i), Text: "Pages cannot be edited.", Components: []string{parts()[0].Name}, From: from, Until: from.Add(time.Hour)})
+		plan, err := rooms[0].PlanMaintenance(ctx, "person:one", comms.Plan{PlanWords: comms.PlanWords{Title: fmt.Sprint("Work ", i), Text: "Pages cannot be edited."}, Components: []string{parts()[0].Name}, From: from, Until: from.Add(time.Hour)})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +20,8 @@ import (
 // Maintenance is work that is planned: announced ahead, with a window in which it begins and ends by itself. Its state is not kept but follows
 // from the window and the clock, so nothing has to run for a page to be right.
 type Maintenance struct {
-	Short      string    `json:"short"` // 12 lower-case letters and digits, stable for ever; its id on public pages
-	Title      string    `json:"title"`
-	Text       string    `json:"text"`       // what is done, and what readers will notice
+	Short string `json:"short"` // 12 lower-case letters and digits, stable for ever; its id on public pages
+	PlanWords
 	Components []string  `json:"components"` // names, as the policy has them
 	From       time.Time `json:"from"`
 	Until      time.Time `json:"until"`
@@ -33,12 +33,47 @@ type Maintenance struct {
 	Turns      []Turn    `json:"turns"`            // oldest first
 }
 
+// PlanWords are what a plan says.
+type PlanWords struct {
+	Title        string              `json:"title"`
+	Text         string              `json:"text"`                   // what is done, and what readers will notice
+	Locale       string              `json:"locale"`                 // in which it is written, and which prevails
+	Translations map[string]PlanText `json:"translations,omitempty"` // by other locales; who reads one that is missing gets the original, marked as such
+}
+
+// PlanText is what a plan says in another language, made by a person.
+type PlanText struct {
+	Title string `json:"title"`
+	Text  string `json:"text"`
+}
+
+// In are the words in a language, and the language that they are in.
+func (w PlanWords) In(locale string) (PlanText, string) {
+	if t, ok := w.Translations[locale]; ok && locale != w.Locale {
+		return t, locale
+	}
+	return PlanText{w.Title, w.Text}, w.Locale
+}
+
+// Missing are the languages of the pages in which it says nothing yet.
+func (w PlanWords) Missing() (all []string) {
+	if w.Locale == "" { // nobody said in which language it is written
+		return nil
+	}
+	for _, locale := range templates.Locales() {
+		if _, in := w.In(locale); in != locale {
+			all = append(all, locale)
+		}
+	}
+	return all
+}
+
 // Turn is something that happened to a plan after it was said: it was held, goes on, was cancelled, or ended early.
 type Turn struct {
 	What   string    `json:"what"` // MaintenanceHeld, MaintenanceResumed, MaintenanceCancelled or MaintenanceEnded
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
-	Reason string    `json:"reason"`
+	Reason string    `json:"reason"` // in the language of the plan
 }
 
 // What may happen to a plan.
@@ -93,16 +128,23 @@ var plans = store.Table[Maintenance]{
 
 // Plan is what is given to plan maintenance.
 type Plan struct {
-	Title      string    `json:"title"`
-	Text       string    `json:"text"`
+	PlanWords            // without a locale they are in the first language of the pages
 	Components []string  `json:"components"`
 	From       time.Time `json:"from"`
 	Until      time.Time `json:"until"`
 }
 
 func (p Policy) badPlan(in Plan, now time.Time) (f []fault.Field) {
-	f = titleProse.bad(f, "title", in.Title)
-	f = prose{most: 4000, lines: true, required: true}.bad(f, "text", in.Text)
+	f = oneOf(f, "locale", in.Locale, templates.Locales()...)
+	f = badPlanText(f, "", PlanText{in.Title, in.Text})
+	for _, locale := range slices.Sorted(maps.Keys(in.Translations)) {
+		at := "translations." + bounded(locale)
+		if locale == in.Locale || !slices.Contains(templates.Locales(), locale) {
+			f = append(f, wrong(at, "is no language of the pages beside the one that it is written in"))
+			continue
+		}
+		f = badPlanText(f, at+".", in.Translations[locale])
+	}
 	if len(in.Components) == 0 {
 		f = append(f, missing("components"))
 	}
@@ -128,8 +170,27 @@ func (p Policy) badPlan(in Plan, now time.Time) (f []fault.Field) {
 	return f
 }
 
+func badPlanText(f []fault.Field, path string, t PlanText) []fault.Field {
+	f = titleProse.bad(f, path+"title", t.Title)
+	return prose{most: 4000, lines: true, required: true}.bad(f, path+"text", t.Text)
+}
+
+// trimmed are words without the white space around them.
+func (w PlanWords) trimmed() PlanWords {
+	w.Title, w.Text = strings.TrimSpace(w.Title), strings.TrimSpace(w.Text)
+	all := map[string]PlanText{}
+	for locale, t := range w.Translations {
+		all[locale] = PlanText{strings.TrimSpace(t.Title), strings.TrimSpace(t.Text)}
+	}
+	w.Translations = all
+	return w
+}
+
 // PlanMaintenance drafts planned work. Nobody is told before a second person agrees. It is refused while changes are frozen.
 func (r *Room) PlanMaintenance(ctx context.Context, by string, in Plan) (rec store.Rec[Maintenance], err error) {
+	if in.Locale == "" {
+		in.Locale = templates.Locales()[0]
+	}
 	if f := r.Policy.badPlan(in, r.DB.Now()); len(f) > 0 {
 		return rec, fault.BadFields(f...)
 	}
@@ -139,7 +200,7 @@ func (r *Room) PlanMaintenance(ctx context.Context, by string, in Plan) (rec sto
 		}
 		id := plans.NewID()
 		tx.On(id)
-		m := Maintenance{Short: strings.ToLower(rand.Text()[:12]), Title: strings.TrimSpace(in.Title), Text: strings.TrimSpace(in.Text), Components: in.Components,
+		m := Maintenance{Short: strings.ToLower(rand.Text()[:12]), PlanWords: in.trimmed(), Components: in.Components,
 			From: in.From.UTC(), Until: in.Until.UTC(), Author: by, PlannedAt: tx.Now(), Turns: []Turn{}}
 		rec, err = put(tx, plans, id, m, 0)
 		return err
@@ -149,7 +210,7 @@ func (r *Room) PlanMaintenance(ctx context.Context, by string, in Plan) (rec sto
 
 // digest binds a second person's word to what will be said.
 func (m Maintenance) digest(words string) (string, error) {
-	b, err := json.Marshal([]any{m.Title, m.Text, m.Components, m.From, m.Until, words})
+	b, err := json.Marshal([]any{m.PlanWords, m.Components, m.From, m.Until, words})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), err
 }
@@ -236,7 +297,11 @@ func (r *Room) turned(tx *store.Tx, m Maintenance, t Turn) (Maintenance, error) 
 
 // tellPlan tells subscribers of a plan, or what happened to it.
 func (r *Room) tellPlan(tx *store.Tx, m Maintenance, what, reason string) error {
-	data, err := json.Marshal(templates.Planned{Title: m.Title, Lines: strings.Split(m.Text, "\n"), Components: strings.Join(m.Components, ", "),
+	others := map[string]templates.PlannedText{}
+	for locale, t := range m.Translations {
+		others[locale] = templates.PlannedText{Title: t.Title, Lines: strings.Split(t.Text, "\n")}
+	}
+	data, err := json.Marshal(templates.Planned{Locale: m.Locale, Translations: others, Title: m.Title, Lines: strings.Split(m.Text, "\n"), Components: strings.Join(m.Components, ", "),
 		From: m.From, Until: m.Until, What: what, Reason: reason, URL: r.Vendor.URL + "/#m-" + m.Short})
 	if err != nil {
 		return err

@@ -18,12 +18,16 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 	w.people(1)
 	ctx := context.Background()
 	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "wiki@reader.example", Components: []string{componentID("", "Wiki")}})
+	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "wiki@leser.example", Components: []string{componentID("", "Wiki")}, Locale: "de"})
+	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "wiki@yomu.example", Components: []string{componentID("", "Wiki")}, Locale: "ja"})
 	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "billing@reader.example", Components: []string{componentID("", "Billing")}})
 	start := w.clock.Now().Add(24 * time.Hour)
-	work := Plan{Title: "Database upgrade", Text: "Pages cannot be edited for some minutes.", Components: []string{"Wiki"}, From: start, Until: start.Add(2 * time.Hour)}
+	work := Plan{PlanWords: PlanWords{Title: "Database upgrade", Text: "Pages cannot be edited for some minutes.", Translations: map[string]PlanText{"ja": {Title: "データベースの更新", Text: "数分間編集できません。"}}}, Components: []string{"Wiki"}, From: start, Until: start.Add(2 * time.Hour)}
 	for field, mend := range map[string]func(*Plan){
 		"title": func(p *Plan) { p.Title = "" }, "components": func(p *Plan) { p.Components = nil }, "components[0]": func(p *Plan) { p.Components = []string{"Moon"} },
-		"from": func(p *Plan) { p.From = w.clock.Now() }, "until": func(p *Plan) { p.Until = p.From },
+		"locale": func(p *Plan) { p.Locale = "xx" }, "translations.en": func(p *Plan) { p.Translations = map[string]PlanText{"en": {Title: "a", Text: "b"}} },
+		"translations.de.text": func(p *Plan) { p.Translations = map[string]PlanText{"de": {Title: "Datenbank"}} },
+		"from":                 func(p *Plan) { p.From = w.clock.Now() }, "until": func(p *Plan) { p.Until = p.From },
 	} {
 		bad := work
 		mend(&bad)
@@ -71,6 +75,28 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 		return subjects
 	}
 	w.await("the mail ahead", func() bool { return len(told("wiki@reader.example")) == 1 })
+
+	// It reads each in her language where somebody translated it, and says which version prevails.
+	for address, want := range map[string][]string{
+		"wiki@yomu.example":  {"データベースの更新", "数分間編集できません。", w.Words.Catalog("ja").T("update.prevails", "英語")},
+		"wiki@leser.example": {"Database upgrade", "Pages cannot be edited", "auf Englisch geschrieben"},
+	} {
+		var read string
+		w.await("the mail to "+address, func() bool {
+			for _, m := range mail.all() {
+				if m.To == address {
+					read = m.Subject + m.Text
+				}
+			}
+			return strings.Contains(read, want[0])
+		})
+		whole := strings.Join(strings.Fields(read), "") // lines are wrapped
+		for _, say := range want {
+			if !strings.Contains(whole, strings.Join(strings.Fields(say), "")) {
+				t.Errorf("%s reads %q without %q", address, read, say)
+			}
+		}
+	}
 
 	// The window alone moves it.
 	w.clock.Turn(24*time.Hour + time.Minute)

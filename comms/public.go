@@ -46,6 +46,40 @@ type PublicIncident struct {
 // SeverityAt is the severity that it had at a moment.
 func (p PublicIncident) SeverityAt(at time.Time) string { return severityAt(p.Levels, p.Severity, at) }
 
+// Newest is the update that holds now: the newest that was not taken back, or the newest of all when every one was; nil when there is none.
+func (p PublicIncident) Newest() *templates.Update {
+	i := slices.IndexFunc(p.Updates, func(u templates.Update) bool { return !u.Retracted })
+	if i < 0 && len(p.Updates) > 0 {
+		i = 0
+	}
+	if i < 0 {
+		return nil
+	}
+	return &p.Updates[i]
+}
+
+// Standing is the newest update that says how things are: the one that holds now, or the one before it when that only takes another one back.
+func (p PublicIncident) Standing() *templates.Update {
+	latest := p.Newest()
+	if latest == nil || latest.Corrects == 0 || latest.Statement.Headline != "" {
+		return latest
+	}
+	for i := range p.Updates {
+		if u := &p.Updates[i]; !u.Retracted && u.Statement.Headline != "" {
+			return u
+		}
+	}
+	return latest
+}
+
+// Language is the one that the title is in: that of what was said first, as a title has none of its own. "": nobody has said anything yet.
+func (p PublicIncident) Language() string {
+	if len(p.Updates) == 0 {
+		return ""
+	}
+	return p.Updates[len(p.Updates)-1].Statement.Language()
+}
+
 // entryOf says whether an incident of which nobody has said anything yet is on the page for its level alone. What its declarer typed is not shown:
 // nobody else has read it. A security incident is not on the page before somebody decides so.
 func (p Policy) entryOf(in Incident) bool {

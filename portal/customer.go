@@ -289,7 +289,7 @@ func (k *call) showTicket(status int, v desk.View, visit desk.Visit, page ticket
 	if page.Files.Words.Locale() == "" {
 		page.Files = k.filesView(page.Words.Locale(), nil)
 	}
-	page.Facts = k.p.publicFacts(ctx)
+	page.Facts = k.p.publicFacts(ctx, page.Words.Locale())
 	page.Next, page.Undated = k.p.nextWord(ctx, v.Ticket.Incident)
 	k.keep("/t/"+v.Ticket.Number, visit.Token)
 	page.Wait = k.p.waiting(ctx, v.Ticket.Queue())

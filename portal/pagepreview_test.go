@@ -18,11 +18,18 @@ func TestAPageIsSeenBeforeItIsSaid(t *testing.T) {
 	server, dir := &page.Server{}, filepath.Join(t.TempDir(), "page")
 	h := open(t, func(p *Portal) {
 		p.Comms.Policy.Components = []comms.ComponentPolicy{{Name: "Wiki", Group: "Products"}, {Name: "API"}}
-		press = &page.Press{Words: p.Words, Vendor: p.Comms.Vendor, Dir: dir, Log: p.Log, Now: p.DB.Now}
+		look, err := page.NewLook([]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), "#7a1fa2 #d9a7f0", "Imprint=https://vendor.example/imprint")
+		if err != nil {
+			t.Fatal(err)
+		}
+		press = &page.Press{Look: look, Words: p.Words, Vendor: p.Comms.Vendor, Dir: dir, Log: p.Log, Now: p.DB.Now}
 		p.Page, p.Press = server, press
 	})
 	keeper := &page.Keeper{Press: press, Server: server, Edition: h.Comms.Edition, Public: h.Comms.Public, Log: h.Portal.Log}
 	keeper.Turn(t.Context())
+	for _, path := range []string{"/en/", "/subscribe?lang=en"} { // the forms look as the page does
+		h.do(ask{method: "GET", path: path}).want(200).says(`<link rel="stylesheet" href="/assets/look.`, `<img src="/assets/logo.`, `<a href="https://vendor.example/imprint">Imprint</a>`)
+	}
 	incident := h.world()
 	const said = "A script deleted sites of some customers"
 	u := h.draft(incident, h.statement(func(s map[string]any) {

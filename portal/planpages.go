@@ -45,8 +45,24 @@ func (p *Portal) planPages() []route {
 
 // planForm is new work as it was typed.
 type planForm struct {
-	Title, Text, From, Until string
-	Components               []string
+	comms.PlanWords
+	From, Until string
+	Components  []string
+}
+
+// Translated is what the form holds in another language.
+func (f planForm) Translated(locale string) comms.PlanText { return f.Translations[locale] }
+
+// planWords reads what a plan says. A language of which both fields are empty has no translation.
+func (k *call) planWords() comms.PlanWords {
+	w := comms.PlanWords{Title: k.FormValue("title"), Text: unixLines(k.FormValue("text")), Locale: k.FormValue("locale"), Translations: map[string]comms.PlanText{}}
+	for _, locale := range templates.Locales() {
+		t := comms.PlanText{Title: k.FormValue("title." + locale), Text: unixLines(k.FormValue("text." + locale))}
+		if locale != w.Locale && t != (comms.PlanText{}) {
+			w.Translations[locale] = t
+		}
+	}
+	return w
 }
 
 // Has says whether a component was ticked.
@@ -54,7 +70,7 @@ func (f planForm) Has(component string) bool { return slices.Contains(f.Componen
 
 // typedPlan reads the form; its times are UTC.
 func (k *call) typedPlan() (in comms.Plan, err error) {
-	in = comms.Plan{Title: k.FormValue("title"), Text: unixLines(k.FormValue("text")), Components: k.ticked("components")}
+	in = comms.Plan{PlanWords: k.planWords(), Components: k.ticked("components")}
 	var bad []fault.Field
 	for field, to := range map[string]*time.Time{"from": &in.From, "until": &in.Until} {
 		typed := strings.TrimSpace(k.FormValue(field))
@@ -78,13 +94,16 @@ type planListView struct {
 	Next  string
 	Parts []comms.Component
 	Form  planForm
+
+	Locales []tongue
 }
 
 func (k *call) planList(status int, refused error) error {
-	v := planListView{shell: k.shell("page.plans"), Parts: k.p.Comms.Policy.PublicComponents()}
+	v := planListView{shell: k.shell("page.plans"), Parts: k.p.Comms.Policy.PublicComponents(), Locales: tongues(k.p.Words.Catalog("en"), templates.Locales())}
+	v.Form.Locale = templates.Locales()[0]
 	if refused != nil {
 		v.refused(refused)
-		v.Form = planForm{k.FormValue("title"), k.FormValue("text"), k.FormValue("from"), k.FormValue("until"), k.ticked("components")}
+		v.Form = planForm{k.planWords(), k.FormValue("from"), k.FormValue("until"), k.ticked("components")}
 	}
 	all, next, err := k.p.Comms.Maintenances(k.UserContext(), k.Query("after"), maxList)
 	if err != nil {

@@ -15,13 +15,15 @@ func TestWorkIsPlannedOnTheDesk(t *testing.T) {
 	h := open(t)
 	h.Comms.Policy.Components = []comms.ComponentPolicy{{Name: "Wiki", Group: "Products"}, {Name: "Billing"}}
 	from := h.clock.Now().Add(48 * time.Hour).Truncate(time.Minute)
-	typed := url.Values{"title": {"Database upgrade"}, "text": {"Pages cannot be edited\r\nfor some <b>minutes</b>."}, "components": {"Wiki"}, "from": {"soon"}, "until": {from.Add(2 * time.Hour).Format(minuteForm)}}
+	typed := url.Values{"title": {"Database upgrade"}, "text": {"Pages cannot be edited\r\nfor some <b>minutes</b>."}, "components": {"Wiki"}, "locale": {"en"}, "title.ja": {"データベースの更新"}, "from": {"soon"}, "until": {from.Add(2 * time.Hour).Format(minuteForm)}}
 	h.form(auth.Comms, "/desk/maintenances", typed).want(422).says("Database upgrade", "is no time such as", `value="Wiki" checked`)
 	typed.Set("from", "")
 	h.form(auth.Comms, "/desk/maintenances", typed).want(422).says(`<p class="wrong">is missing</p>`)
 	typed.Set("from", from.Format(minuteForm))
+	h.form(auth.Comms, "/desk/maintenances", typed).want(422).says(`<p class="wrong">is missing</p><textarea id="text.ja"`, `value="データベースの更新"`)
+	typed.Set("text.ja", "数分間編集できません。")
 	page := h.form(auth.Comms, "/desk/maintenances", typed).want(303).Header.Get("Location")
-	h.staffPage(auth.Comms, page).want(200).says("Waits for a second person", "You proposed it", "for some &lt;b&gt;minutes&lt;/b&gt;.").silent("/agree", "/turn")
+	h.staffPage(auth.Comms, page).want(200).says("Waits for a second person", "You proposed it", "for some &lt;b&gt;minutes&lt;/b&gt;.", `<div class="quote" lang="ja"><p><strong>データベースの更新</strong>`, "Nobody has translated it", "German").silent("/agree", "/turn")
 	h.staffPage(auth.Auditor, page).want(200).silent("/agree", "/turn")
 	h.form(auth.Comms, page+"/turn", url.Values{"what": {"held"}, "reason": {"x y"}}).want(409).says("cannot be held")
 	h.form(auth.Comms, page+"/agree", nil).want(403)

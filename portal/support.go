@@ -11,6 +11,7 @@ import (
 
 	"lifeline/comms"
 	"lifeline/portal/desk"
+	"lifeline/portal/page"
 	"lifeline/store/fault"
 	"lifeline/templates"
 )
@@ -33,9 +34,11 @@ func (v supportView) More() bool {
 
 // fact is one sentence that anybody may know.
 type fact struct {
-	Title string `json:"title"`
-	Text  string `json:"text"`
-	URL   string `json:"url"`
+	Title   string `json:"title"`
+	Text    string `json:"text"`
+	URL     string `json:"url"`
+	TitleIn string `json:"-"` // the language of the title, which nobody translates
+	TextIn  string `json:"-"`
 }
 
 // input is one field of a form.
@@ -67,6 +70,7 @@ type base struct {
 	Path   string   // of this page, for the language chooser
 	Langs  []tongue // none: the page is shown in one language
 	Title  string
+	Look   page.Own // the vendor's own, as the status page has it
 }
 
 // tongue is a language under its own name.
@@ -74,7 +78,13 @@ type tongue struct{ Locale, Name string }
 
 func (p *Portal) base(locale, path, title string) base {
 	words := p.Words.Catalog(locale)
-	return base{Words: words, Vendor: p.Comms.Vendor, Path: path, Title: words.T(title), Langs: tongues(words, templates.Locales())}
+	b := base{Words: words, Vendor: p.Comms.Vendor, Path: path, Title: words.T(title), Langs: tongues(words, templates.Locales())}
+	if p.Page != nil {
+		if e := p.Page.Shown(); e != nil {
+			b.Look = e.Own()
+		}
+	}
+	return b
 }
 
 // staffBase is what a page of the desk has.
@@ -107,8 +117,8 @@ func (p *Portal) staffLocale(c *fiber.Ctx) string {
 	return p.Words.MatchStaff(c.Get(fiber.HeaderAcceptLanguage))
 }
 
-// publicFacts are what anybody may know now, in a sentence for each open incident.
-func (p *Portal) publicFacts(ctx context.Context) []fact {
+// publicFacts are what anybody may know now, in a sentence for each open incident, in a language where somebody translated it.
+func (p *Portal) publicFacts(ctx context.Context, locale string) []fact {
 	facts := []fact{}
 	public, err := p.publicly(ctx)
 	if err != nil {
@@ -117,7 +127,8 @@ func (p *Portal) publicFacts(ctx context.Context) []fact {
 	}
 	for _, i := range public.Incidents {
 		if i.State == comms.Open && len(i.Updates) > 0 {
-			facts = append(facts, fact{i.Title, i.Updates[0].Statement.Headline, i.URL})
+			text, in := i.Standing().Statement.HeadlineIn(locale)
+			facts = append(facts, fact{Title: i.Title, Text: text, URL: i.URL, TitleIn: i.Language(), TextIn: in})
 		}
 	}
 	return facts
@@ -154,7 +165,7 @@ func (p *Portal) supportRoutes() []route {
 	return []route{
 		{method: "GET", path: "/support", do: func(k *call) error {
 			locale := p.locale(k.Ctx)
-			return p.render(k.Ctx, 200, "support_form", supportView{Call: k.Query("call") != "", Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext())})
+			return p.render(k.Ctx, 200, "support_form", supportView{Call: k.Query("call") != "", Impacts: impacts, base: p.base(locale, "/support", "support.title"), Files: k.filesView(locale, nil), Facts: p.publicFacts(k.UserContext(), locale)})
 		}},
 		{method: "POST", path: "/support", form: true, max: maxTicket, own: true, files: true, do: func(k *call) error {
 			in, err := k.intake()
@@ -177,12 +188,12 @@ func (p *Portal) supportRoutes() []route {
 			case fault.Invalid, fault.Unavailable, fault.Unknown, fault.TooMany, fault.TooLarge, fault.Stale, fault.Exists: // what was typed must not be lost
 				k.later(err)
 				return p.render(k.Ctx, problemOf(err).Status, "support_form", supportView{Impacts: impacts, base: p.base(locale, "/support", "support.title"), In: in,
-					Errors: sayErrors(p.Words.Catalog(locale), err), Files: k.filesView(locale, err), Facts: p.publicFacts(k.UserContext())})
+					Errors: sayErrors(p.Words.Catalog(locale), err), Files: k.filesView(locale, err), Facts: p.publicFacts(k.UserContext(), locale)})
 			default:
 				return err
 			}
 			return p.render(k.Ctx, fiber.StatusCreated, "receipt", receiptView{base: p.base(locale, "/support", "receipt.title"), Receipt: receipt, Files: k.filesView(locale, nil), Wait: p.waiting(k.UserContext(), receipt.Queue),
-				Facts: p.publicFacts(k.UserContext())})
+				Facts: p.publicFacts(k.UserContext(), locale)})
 		}},
 	}
 }

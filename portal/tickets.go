@@ -146,7 +146,7 @@ func (p *Portal) ticketRoutes() []route {
 				words := p.Words.Catalog(r.Locale)
 				k.Set(fiber.HeaderLocation, r.URL)
 				return send(k.Ctx, 201, receiptAnswer{ID: r.ID, Number: r.Number, Secret: r.Secret, URL: r.URL, Phrase: r.Phrase, Level: r.Level, Unkept: unkeptOf(r.Unkept),
-					Next: nextSaid(words, r), Told: r.Told, Untold: r.Untold, Facts: p.publicFacts(k.UserContext())})
+					Next: nextSaid(words, r), Told: r.Told, Untold: r.Untold, Facts: p.publicFacts(k.UserContext(), r.Locale)})
 			}},
 		{method: "GET", path: base, right: auth.TicketRead, tag: "tickets", summary: "list tickets, oldest first; q finds whole words of number, address, name, company, site and invoice", query: choiceQuery,
 			answer: list[ticketAnswer]{}, do: (*call).ticketsAnswer},

@@ -25,8 +25,8 @@ type yoursView struct {
 
 // moreSaid is when the next word about an incident is due.
 type moreSaid struct {
-	Title, URL string
-	Next       templates.Moment
+	Title, In, URL string // In is the language of the title
+	Next           templates.Moment
 }
 
 // Tone is the colour and the shape of a state.
@@ -77,7 +77,7 @@ func (k *call) nextWords(y desk.Yours) (all []moreSaid) {
 	for _, f := range y.Words {
 		for _, i := range public.Incidents {
 			if i.ID == f.Short && f.Open {
-				all = append(all, moreSaid{i.Title, i.URL, f.Next})
+				all = append(all, moreSaid{i.Title, i.Language(), i.URL, f.Next})
 			}
 		}
 	}

@@ -134,7 +134,8 @@ type Subscribe struct {
 	Paused bool `json:"paused,omitempty"` // to a webhook's owner: nothing is sent there any more
 }
 
-// Planned tells subscribers of work that is planned, or of what became of the plan.
+// Planned tells subscribers of work that is planned, or of what became of the plan. A message has its title and lines in the reader's language where somebody
+// translated them.
 type Planned struct {
 	Title      string    `json:"title"`
 	Lines      []string  `json:"lines"` // what is done, and what readers will notice
@@ -144,6 +145,29 @@ type Planned struct {
 	What       string    `json:"what"` // "": it is new; held, resumed, cancelled
 	Reason     string    `json:"reason"`
 	URL        string    `json:"url"`
+
+	Locale       string                 `json:"locale,omitempty"`       // in which all this is written; "": it is not known
+	Translations map[string]PlannedText `json:"translations,omitempty"` // by other locales
+	Note         string                 `json:"-"`                      // which version prevails, for who reads another; "": she reads the only one
+}
+
+// PlannedText is what a plan says in another language.
+type PlannedText struct {
+	Title string   `json:"title"`
+	Lines []string `json:"lines"`
+}
+
+// speak puts a plan into the language of a catalog as far as somebody has translated it.
+func (p *Planned) speak(c Catalog) {
+	own, translated := p.Translations[c.locale]
+	if translated && c.locale != p.Locale {
+		p.Title, p.Lines = oneLine(own.Title), nil
+		for _, line := range own.Lines {
+			p.Lines = append(p.Lines, oneLine(line))
+		}
+	}
+	left := p.Locale != c.locale && (!translated || p.Reason != "") // a reason is in the language that prevails
+	p.Note = c.Versions(p.Locale, len(p.Translations) > 0, left)
 }
 
 // kinds gives each message the type of its data.
@@ -215,6 +239,9 @@ func (s *Set) message(channel, name, locale string, data any, v Vendor) (Rendere
 	typed, err := typedData(name, data)
 	if err != nil {
 		return Rendered{}, err
+	}
+	if p, is := typed.(*Planned); is {
+		p.speak(s.catalogs[locale])
 	}
 	l := s.layouts[locale]
 	letter := Letter{Data: typed, Vendor: v, Zone: v.Zone, Lang: locale}

@@ -315,7 +315,7 @@ func (w *writer) smsPrevails() Phrase {
 	if w.prevails() == nil {
 		return nil
 	}
-	return w.say("sms.prevails", w.proseName())
+	return w.say("sms.prevails", w.Language(w.prose))
 }
 
 // smsSupport is the number to call, or else the form.

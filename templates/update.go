@@ -748,21 +748,32 @@ func (w *writer) security() []Phrase {
 
 // prevails names the language of the person's words whenever a reader may meet another.
 func (w *writer) prevails() Phrase {
-	if w.prose == "" || w.foreign() == "" && len(w.st.Locales) < 2 {
+	text := w.Versions(w.prose, w.foreign() != "" || len(w.st.Locales) > 1, w.left)
+	if text == "" {
 		return nil
 	}
-	if w.left {
-		return w.say("update.foreign", w.proseName())
-	}
-	return w.say("update.prevails", w.proseName())
+	return Phrase{{Text: text}}
 }
 
-// proseName is the name of the language of the person's words.
-func (w *writer) proseName() string {
-	if key := "language." + w.prose; w.Has(key) {
-		return w.T(key)
+// Versions names the language of a person's words whenever a reader may meet another: there are several, or some of hers are left in it. "" when she may not.
+func (c Catalog) Versions(prose string, several, left bool) string {
+	switch {
+	case prose == "":
+		return ""
+	case left:
+		return c.T("update.foreign", c.Language(prose))
+	case several:
+		return c.T("update.prevails", c.Language(prose))
 	}
-	return w.prose
+	return ""
+}
+
+// Language is the name of a language.
+func (c Catalog) Language(locale string) string {
+	if key := "language." + locale; c.Has(key) {
+		return c.T(key)
+	}
+	return locale
 }
 
 func (w *writer) support() []Phrase {

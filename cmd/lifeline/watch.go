@@ -46,7 +46,7 @@ func (d *doctor) watch(ctx context.Context, at, key, seenFile string) {
 	}
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			d.say("page", "bad", line, "compare "+at+" with what the server writes to LIFELINE_PAGE_DIR, and tell readers where the true page is")
+			d.say("page", "bad", line, "compare "+at+" with what the server writes to LIFELINE_PAGE_DIR, and tell readers where the true page is; the server itself has no list of files, so watch the address of the copy")
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,8 +99,15 @@ func TestClientsOfTheCommonAPIReadThePage(t *testing.T) {
 func checkFeed(t *testing.T, who string, got clientFeed, at time.Time) {
 	t.Helper()
 	want := sampleIncident()
-	if len(got.Items) != 1 || !strings.Contains(got.Title, "Example Cloud") || got.Link != sampleVendor().URL+"/history" {
+	plans := samplePlans()
+	if len(got.Items) != 1+len(plans) || !strings.Contains(got.Title, "Example Cloud") || got.Link != sampleVendor().URL+"/history" {
 		t.Fatalf("%s: %q at %q with %d entries", who, got.Title, got.Link, len(got.Items))
+	}
+	for _, plan := range plans {
+		is := func(i clientItem) bool { return i.Title == "Planned maintenance: "+plan.Title }
+		if n := slices.IndexFunc(got.Items, is); n < 0 || got.Items[n].Link != sampleVendor().URL+"/history#m-"+plan.Short || !strings.Contains(got.Items[n].Content, plan.Text) {
+			t.Errorf("%s: %q is not told: %+v", who, plan.Title, got.Items)
+		}
 	}
 	i := got.Items[0]
 	if i.Title != want.Title || i.Link != want.URL || i.ID == "" || !i.At.Equal(at) {

@@ -28,7 +28,11 @@ type Edition struct {
 	staleAt   time.Time            // wall time of the next promise on it; zero: none
 	languages *languages
 	security  [][2]string // headers of every answer
+	own       Own
 }
+
+// Own is the vendor's look on its pages, for others that stand beside them.
+func (e *Edition) Own() Own { return e.own }
 
 // Has says whether a path (such as "/en/") is one that this edition answers.
 func (e *Edition) Has(path string) bool {

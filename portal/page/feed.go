@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"html/template"
+	"slices"
 	"strings"
 	"time"
-
-	"lifeline/comms"
 )
 
-// This file writes the feeds: Atom (RFC 4287) and RSS 2.0, one entry per incident with every update, newest first. A reader that
+// This file writes the feeds: Atom (RFC 4287) and RSS 2.0, one entry per incident with every update, newest first, and one per planned work. A reader that
 // knows an entry by its id alone would miss later updates, so each update moves the entry's own time.
 
 type atomFeed struct {
@@ -55,11 +55,10 @@ func (r *printing) atom(t tongue) ([]byte, error) {
 		Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
 		Links: []atomLink{{Rel: "alternate", Type: "text/html", Href: base + "/history"}, {Rel: "self", Type: "application/atom+xml", Href: base + "/history.atom"}},
 	}
-	for _, in := range r.listed() {
-		content := r.story(t, in)
+	for _, f := range r.told(t) {
 		feed.Entries = append(feed.Entries, atomEntry{
-			ID: fmt.Sprintf("tag:%s,2005:Incident/%d", host(r.press.Vendor), in.Number), Published: stamp(in.Created), Updated: stamp(in.Updated),
-			Link: atomLink{Rel: "alternate", Type: "text/html", Href: base + "/incidents/" + in.ID}, Title: in.Title, Content: atomText{Type: "html", Text: content},
+			ID: "tag:" + host(r.press.Vendor) + ",2005:" + f.id, Published: stamp(f.published), Updated: stamp(f.updated),
+			Link: atomLink{Rel: "alternate", Type: "text/html", Href: base + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
 		})
 	}
 	return encodeXML(feed)
@@ -94,19 +93,43 @@ func (r *printing) rss(t tongue) ([]byte, error) {
 	feed := rssFeed{Version: "2.0", Channel: rssChannel{
 		Title: title, Link: base + "/history", Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}
-	for _, in := range r.listed() {
-		content := r.story(t, in)
-		link := base + "/incidents/" + in.ID
-		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: in.Title, Description: content, PubDate: rssTime(in.Updated), Link: link, GUID: link})
+	for _, f := range r.told(t) {
+		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: f.content, PubDate: rssTime(f.updated), Link: base + f.path, GUID: base + f.path})
 	}
 	return encodeXML(feed)
 }
 
 func rssTime(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000") }
 
-// listed are the incidents that feeds tell of.
-func (r *printing) listed() []comms.PublicIncident {
-	return r.public.Incidents[:min(len(r.public.Incidents), mostIncidents)]
+// feedEntry is what both feeds say of an incident or of planned work.
+type feedEntry struct {
+	id, path, title, content string
+	published, updated       time.Time
+}
+
+// told are the entries of the feeds: the incidents, the newest first, and the planned work where it last changed among them.
+func (r *printing) told(t tongue) (all []feedEntry) {
+	for _, in := range r.public.Incidents[:min(len(r.public.Incidents), mostIncidents)] {
+		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: in.Title, content: r.story(t, in), published: in.Created, updated: in.Updated})
+	}
+	for _, m := range r.public.Plans {
+		v := t.planned(m)
+		all = append(all, feedEntry{id: "Maintenance/" + m.Short, path: planPath(m), title: t.words.T("label.colon", t.words.T("page.plans")) + v.Title, content: t.planStory(v), published: m.SaidAt, updated: m.Updated})
+	}
+	slices.SortStableFunc(all, func(a, b feedEntry) int { return b.updated.Compare(a.updated) })
+	return all
+}
+
+// planStory is planned work as HTML, for feed readers.
+func (t tongue) planStory(v planView) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<p><strong>%s</strong> %s – %s · %s</p>\n", template.HTMLEscapeString(v.State), t.moment(v.From), t.moment(v.Until), template.HTMLEscapeString(v.Components))
+	for _, line := range append([]string{v.Reason}, append(v.Lines, v.Note)...) {
+		if line != "" {
+			fmt.Fprintf(&b, "<p>%s</p>\n", template.HTMLEscapeString(line))
+		}
+	}
+	return b.String()
 }
 
 func encodeXML(v any) ([]byte, error) {

@@ -131,6 +131,22 @@ func lastWord(p comms.Public) time.Time {
 	return last
 }
 
+// firstWord is from when the oldest thing is that the page shows; of a page that never showed any, the beginning of the day.
+func firstWord(p comms.Public) time.Time {
+	first := p.AsOf.UTC().Truncate(24 * time.Hour)
+	for _, in := range p.Incidents {
+		if in.Started.Before(first) {
+			first = in.Started
+		}
+	}
+	for _, m := range p.Plans {
+		if m.SaidAt.Before(first) {
+			first = m.SaidAt
+		}
+	}
+	return first
+}
+
 // group is components under one heading; those without a group come first, under none.
 type group struct {
 	Name    string

@@ -95,8 +95,8 @@ func luminance(colour string) float64 {
 	return 0.2126*part(1) + 0.7152*part(3) + 0.0722*part(5)
 }
 
-// lookView is a look as pages use it: paths of what was made of it; "" where there is nothing.
-type lookView struct {
+// Own is a look as pages use it: paths of what was made of it, "" where there is nothing.
+type Own struct {
 	Sheet, Logo string
 	Links       []Link
 }
@@ -104,7 +104,7 @@ type lookView struct {
 // look puts the vendor's own colours and logo among the assets, under names that carry their hash.
 func (r *printing) look() error {
 	l := r.press.Look
-	r.own = lookView{Links: l.Links}
+	r.own = Own{Links: l.Links}
 	put := func(stem, ext, media string, body []byte) (string, error) {
 		enc, err := r.content(body)
 		if err != nil {

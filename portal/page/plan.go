@@ -1,6 +1,7 @@
 package page
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ type planView struct {
 	ID, Title, State, Tone, Components, Reason string
 	From, Until                                time.Time
 	Lines                                      []string
+	In                                         string // the language of title and lines; "": the page's own
+	ReasonIn                                   string // that of the reason
+	Note                                       string // which version prevails; "": there is but this one
 }
 
 // recentPlans is how long planned work that is over stays on the first page.
@@ -26,23 +30,33 @@ func (t tongue) plans(p comms.Public, first bool) (out []planView) {
 		if first && over && p.AsOf.Sub(m.Updated) > recentPlans {
 			continue
 		}
-		v := planView{ID: m.Short, Title: m.Title, State: t.words.T("page.plan." + m.Status), Tone: planTone(m.Status), Components: strings.Join(m.Components, ", "),
-			From: m.From, Until: m.Until}
-		if n := len(m.Turns); n > 0 {
-			v.Reason = m.Turns[n-1].Reason
-		}
-		for line := range strings.SplitSeq(m.Text, "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				v.Lines = append(v.Lines, line)
-			}
-		}
-		out = append(out, v)
+		out = append(out, t.planned(m))
 	}
 	if first {
 		slices.Reverse(out)
 	}
 	return out
 }
+
+// planned is planned work in the words of a page.
+func (t tongue) planned(m comms.PublicMaintenance) planView {
+	words, in := m.In(t.locale)
+	v := planView{ID: m.Short, Title: words.Title, In: t.foreign(in), ReasonIn: t.foreign(m.Locale), State: t.words.T("page.plan." + m.Status), Tone: planTone(m.Status), Components: strings.Join(m.Components, ", "),
+		From: m.From, Until: m.Until}
+	if n := len(m.Turns); n > 0 {
+		v.Reason = m.Turns[n-1].Reason
+	}
+	v.Note = t.words.Versions(m.Locale, len(m.Translations) > 0, v.In != "" || v.Reason != "" && v.ReasonIn != "")
+	for line := range strings.SplitSeq(words.Text, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			v.Lines = append(v.Lines, line)
+		}
+	}
+	return v
+}
+
+// planPath is where planned work stands for good.
+func planPath(m comms.PublicMaintenance) string { return "/history#m-" + m.Short }
 
 func planTone(status string) string {
 	switch status {
@@ -70,9 +84,10 @@ func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) 
 	out := []statusMaintenance{}
 	for _, m := range r.public.Plans {
 		status, at := planStatus(m.Status), m.Updated
+		words, _ := m.In(t.locale)
 		row := statusMaintenance{
-			statusIncident: statusIncident{ID: m.Short, Name: m.Title, Status: status, CreatedAt: statusTime(m.SaidAt), UpdatedAt: statusTime(at), Impact: "maintenance",
-				Shortlink: strings.TrimSuffix(r.press.Vendor.URL, "/") + "/history#m-" + m.Short, StartedAt: statusTime(m.From), PageID: pageID, Components: []statusComponent{}},
+			statusIncident: statusIncident{ID: m.Short, Name: words.Title, Status: status, CreatedAt: statusTime(m.SaidAt), UpdatedAt: statusTime(at), Impact: "maintenance",
+				Shortlink: strings.TrimSuffix(r.press.Vendor.URL, "/") + planPath(m), StartedAt: statusTime(m.From), PageID: pageID, Components: []statusComponent{}},
 			ScheduledFor: statusTime(m.From), ScheduledUntil: statusTime(m.Until),
 		}
 		if status == "completed" {
@@ -94,10 +109,10 @@ func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) 
 			add("from", "in_progress", t.words.T("page.plan.in_progress"), m.From)
 		}
 		for _, turn := range slices.Backward(m.Turns) {
-			words := map[string]string{comms.MaintenanceHeld: comms.PlanHeld, comms.MaintenanceCancelled: comms.PlanCancelled, comms.MaintenanceEnded: comms.PlanCompleted, comms.MaintenanceResumed: comms.PlanScheduled}[turn.What]
-			add(turn.What, planStatus(words), t.words.T("page.plan."+words)+": "+turn.Reason, turn.At)
+			became := map[string]string{comms.MaintenanceHeld: comms.PlanHeld, comms.MaintenanceCancelled: comms.PlanCancelled, comms.MaintenanceEnded: comms.PlanCompleted, comms.MaintenanceResumed: comms.PlanScheduled}[turn.What]
+			add(turn.What, planStatus(became), t.words.T("page.plan."+became)+": "+turn.Reason, turn.At)
 		}
-		add("said", "scheduled", m.Text, m.SaidAt)
+		add("said", "scheduled", words.Text, m.SaidAt)
 		slices.SortStableFunc(row.IncidentUpdates, func(a, b statusUpdate) int { return time.Time(b.CreatedAt).Compare(time.Time(a.CreatedAt)) })
 		out = append(out, row)
 	}
@@ -106,16 +121,18 @@ func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) 
 
 // factsPlan is planned work with all that is known of it.
 type factsPlan struct {
-	ID         string      `json:"id"`
-	Title      string      `json:"title"`
-	Text       string      `json:"text"`
-	State      string      `json:"state"` // scheduled, held, in_progress, completed, cancelled
-	Components []string    `json:"components"`
-	From       time.Time   `json:"from"`
-	Until      time.Time   `json:"until"`
-	SaidAt     time.Time   `json:"said_at"`
-	UpdatedAt  time.Time   `json:"updated_at"`
-	Turns      []factsTurn `json:"turns"`
+	ID           string                    `json:"id"`
+	Title        string                    `json:"title"`
+	Text         string                    `json:"text"`
+	Locale       string                    `json:"locale"` // of title, text and reasons; it prevails. "": it is not known
+	Translations map[string]comms.PlanText `json:"translations"`
+	State        string                    `json:"state"` // scheduled, held, in_progress, completed, cancelled
+	Components   []string                  `json:"components"`
+	From         time.Time                 `json:"from"`
+	Until        time.Time                 `json:"until"`
+	SaidAt       time.Time                 `json:"said_at"`
+	UpdatedAt    time.Time                 `json:"updated_at"`
+	Turns        []factsTurn               `json:"turns"`
 }
 
 type factsPlans struct {
@@ -130,8 +147,11 @@ type factsTurn struct {
 }
 
 func factsPlanOf(m comms.PublicMaintenance) factsPlan {
-	out := factsPlan{ID: m.Short, Title: m.Title, Text: m.Text, State: m.Status, Components: present(m.Components), From: m.From, Until: m.Until, SaidAt: m.SaidAt, UpdatedAt: m.Updated,
+	out := factsPlan{ID: m.Short, Title: m.Title, Text: m.Text, Locale: m.Locale, Translations: maps.Clone(m.Translations), State: m.Status, Components: present(m.Components), From: m.From, Until: m.Until, SaidAt: m.SaidAt, UpdatedAt: m.Updated,
 		Turns: []factsTurn{}}
+	if out.Translations == nil {
+		out.Translations = map[string]comms.PlanText{}
+	}
 	for _, turn := range m.Turns { // who did it stays inside
 		out.Turns = append(out.Turns, factsTurn{turn.What, turn.At, turn.Reason})
 	}

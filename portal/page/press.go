@@ -45,6 +45,7 @@ type Press struct {
 	contents  map[string]*encoded // of the last edition, by hash
 	leaves    map[string]*leaf    // its pages, by path behind the language
 	plains    map[string]string   // its updates as plain text, by id
+	gone      *leaf               // what a file server says where it has no file; it never changes
 	public    comms.Public        // what it was made of
 
 	writing sync.Mutex
@@ -67,11 +68,12 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 	}
 	run.edition.security = run.security
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.badges, run.texts, run.statusAPI, run.facts, run.feeds, run.assets} {
+	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.away, run.badges, run.texts, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
+	run.edition.own = run.own
 	p.contents, p.leaves, p.plains, p.public = run.contents, run.leaves, run.plains, public
 	return run.edition, nil
 }
@@ -95,7 +97,7 @@ func (p *Press) promises(public comms.Public, written time.Time) (live bool, sta
 	}
 	staleAt = written.Add(Refresh)
 	for _, in := range public.Incidents {
-		if latest := newest(in); latest != nil && isOpen(in) {
+		if latest := in.Newest(); latest != nil && isOpen(in) {
 			if due := latest.Statement.NextUpdateBy.At; due.After(public.AsOf) && due.Before(staleAt) {
 				staleAt = due
 			}
@@ -133,7 +135,7 @@ func (p *Press) prepare() error {
 			"moment": t.moment,
 			"said":   t.said,
 			"stamp":  stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "icon.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "public_away.html", "icon.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}
@@ -187,7 +189,7 @@ type printing struct {
 	leaves   map[string]*leaf
 	plains   map[string]string
 	known    known
-	own      lookView
+	own      Own
 	preview  *Preview // nil: it is for readers
 }
 
@@ -330,6 +332,33 @@ func (r *printing) banners() error {
 	r.security = Framed(own)
 	return r.page("banner", "public_banner.html", false, func(t tongue) (any, error) { return r.banner(t) })
 }
+
+// away renders what a file server answers where it has no file: behind a copy nobody takes requests or subscriptions. It says the same at all times.
+func (r *printing) away() error {
+	l := r.press.gone
+	if l == nil {
+		var err error
+		l, err = r.render(awayName, "public_away.html", func(t tongue) (any, error) {
+			title := t.words.T("error.title")
+			s := r.sheet(t, "", title+" · "+t.words.T("page.title", r.press.Vendor.Name), title)
+			s.Live, s.Dated, s.Word = false, false, time.Time{}
+			return s, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.press.gone = l
+	for i, t := range r.press.tongues {
+		r.contents[l.encs[i].hash] = l.encs[i]
+		r.edition.files = append(r.edition.files, file{path: t.locale + "/" + awayName, enc: l.encs[i], sent: htmlIn(t)})
+	}
+	r.edition.files = append(r.edition.files, file{path: awayName, enc: l.encs[0], sent: htmlIn(r.press.tongues[0])})
+	return nil
+}
+
+// awayName is where many file servers look for it by themselves.
+const awayName = "404.html"
 
 // spellings are the paths of a page with and without its last slash: file servers redirect to the one, links name the other.
 func spellings(locale, rest string) []string {

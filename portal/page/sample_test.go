@@ -144,14 +144,16 @@ func sampleResolved() comms.Public {
 // samplePlans are work that is held, under way, and over.
 func samplePlans() []comms.PublicMaintenance {
 	plan := func(short, title, status string, from time.Duration, turns ...comms.Turn) comms.PublicMaintenance {
-		return comms.PublicMaintenance{Status: status, Updated: tenth, Maintenance: comms.Maintenance{Short: short, Title: title, Text: "Pages cannot be edited for some minutes.",
+		return comms.PublicMaintenance{Status: status, Updated: tenth, Maintenance: comms.Maintenance{Short: short, PlanWords: comms.PlanWords{Title: title, Text: "Pages cannot be edited for some minutes.", Locale: "en"},
 			Components: []string{"API"}, From: tenth.Add(from), Until: tenth.Add(from + time.Hour), SaidAt: tenth.Add(-96 * time.Hour), Turns: turns}}
 	}
-	return []comms.PublicMaintenance{
+	all := []comms.PublicMaintenance{
 		plan("m00000000003", "Network cards", comms.PlanHeld, 48*time.Hour, comms.Turn{What: comms.MaintenanceHeld, At: tenth, By: "stf_ann", Reason: "Changes are frozen."}),
 		plan("m00000000002", "Database upgrade", comms.PlanInProgress, -10*time.Minute),
 		plan("m00000000001", "Certificates", comms.PlanCompleted, -72*time.Hour),
 	}
+	all[2].Translations = map[string]comms.PlanText{"ja": {Title: "証明書の更新", Text: "数分間編集できません。"}}
+	return all
 }
 
 // sampleAnswers are one that was put right, one that was withdrawn, both about the incident, and one about none.

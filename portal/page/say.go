@@ -52,10 +52,18 @@ func (t tongue) update(in comms.PublicIncident, u templates.Update, anchor bool)
 
 // typed are a person's words, marked with the language that they are in where it is not the page's.
 func (t tongue) typed(text, in string) template.HTML {
-	if in == t.locale || text == "" {
-		in = ""
+	if text == "" {
+		return ""
 	}
-	return templates.Phrase{{Text: text, Lang: in}}.HTML()
+	return templates.Phrase{{Text: text, Lang: t.foreign(in)}}.HTML()
+}
+
+// foreign is a language where it is not the page's own, or "".
+func (t tongue) foreign(in string) string {
+	if in == t.locale {
+		return ""
+	}
+	return in
 }
 
 // headline is an update's, as lists show it.

@@ -177,9 +177,10 @@ func pageIDOf(v templates.Vendor) string { return shortID("page", v.Name) }
 // statusComponents lists every component, each group object before its members.
 func statusComponents(p comms.Public, pageID string) []statusComponent {
 	out := []statusComponent{}
-	since := func(c comms.Component) statusTime { // one that never changed has no time of its own
+	first := firstWord(p)
+	since := func(c comms.Component) statusTime { // one that never changed has no time of its own, and must not seem to change whenever the page does
 		if c.Since.IsZero() {
-			return statusTime(lastWord(p))
+			return statusTime(first)
 		}
 		return statusTime(c.Since)
 	}
@@ -198,12 +199,12 @@ func statusComponents(p comms.Public, pageID string) []statusComponent {
 					group.UpdatedAt = t
 				}
 			}
-			group.CreatedAt = group.UpdatedAt
+			group.CreatedAt = statusTime(first)
 			out = append(out, group)
 		}
 		for _, c := range g.Members {
 			row := statusComponent{
-				ID: c.ID, Name: c.Name, Status: componentStatus(c.Status), CreatedAt: since(c), UpdatedAt: since(c),
+				ID: c.ID, Name: c.Name, Status: componentStatus(c.Status), CreatedAt: statusTime(first), UpdatedAt: since(c),
 				Position: c.Position, GroupID: groupID, PageID: pageID,
 			}
 			if c.Description != "" {

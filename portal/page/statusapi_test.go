@@ -168,6 +168,28 @@ func TestPlannedWorkIsShown(t *testing.T) {
 			t.Error("the first page does not begin with what is soonest")
 		}
 	}
+	// What happens elsewhere changes nothing of a component that is well.
+	later := sampleRecovery()
+	later.AsOf, later.Incidents[0].Updated = later.AsOf.Add(48*time.Hour), later.AsOf.Add(47*time.Hour)
+	next, err := press.Render(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := e.Body("/api/v2/components.json", ""), next.Body("/api/v2/components.json", ""); !bytes.Equal(a[bytes.Index(a, []byte(`"components"`)):], b[bytes.Index(b, []byte(`"components"`)):]) {
+		t.Errorf("components seem to have changed: %s, then %s", a, b)
+	}
+	for locale, want := range map[string][]string{ // of the one that somebody translated, and of the two that nobody did
+		"ja": {`<h3>証明書の更新`, press.Words.Catalog("ja").T("update.prevails", "英語"), `<h3 lang="en">Network cards`, `<p lang="en">Changes are frozen.`, press.Words.Catalog("ja").T("update.foreign", "英語")},
+		"en": {`<h3>Certificates`, press.Words.Catalog("en").T("update.prevails", "English"), `<h3>Network cards`, `<p>Changes are frozen.`},
+		"de": {`<h3 lang="en">Certificates`},
+	} {
+		body := string(e.Body("/"+locale+"/history", ""))
+		for _, say := range want {
+			if !strings.Contains(body, say) {
+				t.Errorf("%s: planned work lacks %q", locale, say)
+			}
+		}
+	}
 	if body := string(e.Body("/api/v1/public/maintenances", "")); !strings.Contains(body, `"state":"held"`) || strings.Contains(body, "stf_ann") {
 		t.Errorf("the structured facts: %s", body)
 	}

@@ -35,6 +35,14 @@ type genuinePage struct {
 	CheckAll string
 }
 
+// listed is what a message is known by in a list: one that only takes another back has no headline, but says of which.
+func (t tongue) listed(u templates.Update) template.HTML {
+	if u.Statement.Headline == "" && u.Corrects > 0 {
+		return t.typed(t.words.T("mark.correction", u.Corrects), t.locale)
+	}
+	return t.headline(u)
+}
+
 // mostCodes bounds the list of codes: the newest ones are asked for.
 const mostCodes = 50
 
@@ -45,7 +53,7 @@ func (r *printing) verify() error {
 			for _, u := range in.Updates {
 				if len(v.Codes) < mostCodes {
 					code := templates.CheckCode(u.ID)
-					v.Codes = append(v.Codes, codeView{templates.ShownCode(code), "/" + t.locale + "/verify/" + code, t.headline(u), u.At})
+					v.Codes = append(v.Codes, codeView{templates.ShownCode(code), "/" + t.locale + "/verify/" + code, t.listed(u), u.At})
 				}
 			}
 		}

@@ -24,7 +24,7 @@ type sheet struct {
 	Word    time.Time // when something here last changed
 	Dated   bool      // the page says when it was written; the ones that no longer change do not
 	Written time.Time
-	Look    lookView
+	Look    Own
 	Preview []previewLink // the other pages of a preview; empty: it is for readers
 }
 
@@ -217,7 +217,7 @@ func (r *printing) history(t tongue) (historyView, error) {
 // past is an incident in a list.
 func (t tongue) past(in comms.PublicIncident) pastView {
 	v := pastView{Path: t.path(in), Title: t.titled(in), State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
-	if u := standing(in); u != nil {
+	if u := in.Standing(); u != nil {
 		v.Headline = t.headline(*u)
 	}
 	return v
@@ -231,12 +231,12 @@ func (t tongue) title(in comms.PublicIncident) string {
 	return in.Title
 }
 
-// titled is an incident's title on a page. It has no language of its own: it is in that of what was said first.
+// titled is an incident's title as pages show it.
 func (t tongue) titled(in comms.PublicIncident) template.HTML {
 	if len(in.Updates) == 0 {
 		return t.typed(t.title(in), t.locale)
 	}
-	return t.typed(in.Title, in.Updates[len(in.Updates)-1].Statement.Language())
+	return t.typed(in.Title, in.Language())
 }
 
 func (t tongue) path(in comms.PublicIncident) string { return "/" + t.locale + "/incidents/" + in.ID }
@@ -262,7 +262,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	if alone {
 		v.Chart, v.Promises, v.Answers = t.chart(in), t.promises(in, r.public.AsOf), r.answersAbout(t, in)
 	}
-	latest, stands := newest(in), standing(in)
+	latest, stands := in.Newest(), in.Standing()
 	for i := range in.Updates {
 		u := &in.Updates[i]
 		if u != latest && u != stands && !alone && len(v.Earlier) == mostEarlier {
@@ -290,32 +290,6 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 		}
 	}
 	return v, nil
-}
-
-// newest is the update that holds now: the newest that was not taken back, or the newest of all when every one was.
-func newest(in comms.PublicIncident) *templates.Update {
-	i := slices.IndexFunc(in.Updates, func(u templates.Update) bool { return !u.Retracted })
-	if i < 0 && len(in.Updates) > 0 {
-		i = 0
-	}
-	if i < 0 {
-		return nil
-	}
-	return &in.Updates[i]
-}
-
-// standing is the newest update that says how things are: the one that holds now, or the one before it when that only takes another one back.
-func standing(in comms.PublicIncident) *templates.Update {
-	latest := newest(in)
-	if latest == nil || latest.Corrects == 0 || latest.Statement.Headline != "" {
-		return latest
-	}
-	for i := range in.Updates {
-		if u := &in.Updates[i]; !u.Retracted && u.Statement.Headline != "" {
-			return u
-		}
-	}
-	return latest
 }
 
 var phases = []string{"investigating", "identified", "monitoring", "resolved"}

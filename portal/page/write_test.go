@@ -49,6 +49,22 @@ func TestAPlainFileServerCarriesOn(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	for _, site := range sites {
+		if site.name == "nginx" { // who looks for the form, behind which nobody is, is told so in her language
+			req, err := http.NewRequest(http.MethodGet, site.url+"/support?lang=de", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Accept-Language", "de-AT,de")
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusNotFound || !strings.Contains(string(body), press.Words.Catalog("de").T("page.away")) || !strings.Contains(string(body), `lang="de"`) {
+				t.Errorf("nginx answers %s for the form: %.300s, %v", resp.Status, body, err)
+			}
+		}
 		for _, path := range paths {
 			resp, err := client.Get(site.url + path)
 			if err != nil {
