@@ -42,6 +42,7 @@ type Outbox struct {
 	abort   context.CancelFunc // cuts messages under way
 	holder  string
 	items   chan item
+	hurry   chan struct{}            // somebody waits for an outcome to be recorded
 	window  map[string]chan struct{} // by lane: tokens of deliveries that are sent and not recorded
 	hooks   chan struct{}            // those of webhooks
 	turns   map[string]chan struct{} // by pageLane: whose turn it is to send alone
@@ -66,7 +67,7 @@ const (
 func (o *Outbox) ready() {
 	o.once.Do(func() {
 		o.quit, o.ended = make(chan struct{}), make(chan struct{})
-		o.items = make(chan item, 2*Window)
+		o.items, o.hurry = make(chan item, 2*Window), make(chan struct{}, 1)
 		o.window, o.hooks = map[string]chan struct{}{}, make(chan struct{}, hookShare)
 		for lane, share := range shares {
 			o.window[lane] = make(chan struct{}, share)

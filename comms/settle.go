@@ -23,8 +23,31 @@ type item struct {
 	finish   bool
 }
 
+// awaited says that somebody goes on only once it is recorded.
+func (it item) awaited() bool { return it.finish || it.recorded != nil }
+
+// hand gives an outcome to the settler.
+func (o *Outbox) hand(it item) {
+	o.items <- it
+	if it.awaited() {
+		o.hurryUp()
+	}
+}
+
+// hurryUp has the settler write what has gathered: somebody waits for it.
+func (o *Outbox) hurryUp() {
+	select {
+	case o.hurry <- struct{}{}:
+	default: // it was told
+	}
+}
+
 // mostSettled bounds one transaction of outcomes.
 const mostSettled = 2 * Window
+
+// settleWait is how long an outcome waits for others to share its transaction, which costs nearly as much for one as for many. While messages
+// stream out so many gather meanwhile that the rest of the window lasts for those under way.
+const settleWait = 4 * time.Millisecond
 
 func chance() float64 { return rand.Float64() }
 
@@ -32,8 +55,16 @@ func chance() float64 { return rand.Float64() }
 // takes no writes the places stay taken, so that sending stops within the window.
 func (o *Outbox) settle(ctx context.Context) {
 	batch := make([]item, 0, mostSettled)
+	late := time.NewTimer(0)
+	defer late.Stop()
 	for first := range o.items {
-		batch = append(batch[:0], first)
+		if batch = append(batch[:0], first); !first.awaited() {
+			late.Reset(settleWait)
+			select {
+			case <-late.C:
+			case <-o.hurry:
+			}
+		}
 	gather:
 		for len(batch) < mostSettled {
 			select {

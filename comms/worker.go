@@ -109,20 +109,20 @@ func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
 	}
 	if r.n.State == StoppedHere {
 		for _, t := range tasks {
-			o.items <- item{run: r, key: t.key, verdict: t.unsent(r.n), attempts: t.Attempts}
+			o.hand(item{run: r, key: t.key, verdict: t.unsent(r.n), attempts: t.Attempts})
 		}
 	} else {
 		watched := make(chan struct{})
 		ending := make(chan struct{})
 		fault.Go(o.Log, "outbox watch", func() { defer close(watched); r.watch(ctx, ending) })
 		r.send(ctx, tasks)
-		o.items <- item{run: r, finish: true}
+		o.hand(item{run: r, finish: true})
 		<-r.done
 		close(ending)
 		<-watched
 		return
 	}
-	o.items <- item{run: r, finish: true}
+	o.hand(item{run: r, finish: true})
 	<-r.done
 }
 
@@ -164,7 +164,7 @@ func (r *run) send(ctx context.Context, tasks []task) {
 			r.again(t.Next)
 		case t.Starts >= mostStarts:
 			v := verdict{State: Failed, Reason: "three claims ended without an outcome"}
-			r.o.items <- item{run: r, key: t.key, verdict: v, attempts: t.Attempts + t.Starts, channel: r.page.Channel}
+			r.o.hand(item{run: r, key: t.key, verdict: v, attempts: t.Attempts + t.Starts, channel: r.page.Channel})
 		case t.Starts > 0:
 			alone = append(alone, t)
 		default:
@@ -274,6 +274,12 @@ func (r *run) token(ctx context.Context) bool {
 	select {
 	case r.window <- struct{}{}:
 		return true
+	default:
+		r.o.hurryUp()
+	}
+	select {
+	case r.window <- struct{}{}:
+		return true
 	case <-r.halt:
 	case <-r.o.quit:
 	}
@@ -299,7 +305,7 @@ func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok b
 	it.verdict = decide(r.o.Room.Policy.Retry, t.Delivery, it.attempts, out, time.Now().UTC(), chance())
 	it.ref = clip(out.Ref, 100)
 	r.again(it.verdict.Next)
-	r.o.items <- it
+	r.o.hand(it)
 	return true
 }
 
