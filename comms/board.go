@@ -147,17 +147,21 @@ func (b *board) put(key string, next Delivery) error {
 		return err
 	}
 	next.At = b.tx.Now()
+	k, err := parseKey(key)
+	if err != nil {
+		return err
+	}
+	p, err := b.page(pageID(k.Notice, next.Page, next.Channel))
+	if err != nil {
+		return err
+	}
 	if next.State != d.State {
-		if err := b.count(key, d.Delivery, next); err != nil {
+		if err := b.count(p, k, d.Delivery, next); err != nil {
 			return err
 		}
 	}
 	if d.row > 0 {
-		inPage, err := b.note(key, d.row-1, next)
-		if err != nil {
-			return err
-		}
-		if inPage {
+		if p.note(d.row-1, next) {
 			d.Delivery = next
 			return nil
 		}
@@ -172,33 +176,17 @@ func (b *board) put(key string, next Delivery) error {
 }
 
 // note keeps in its page what became of a delivery on a roster. Not inPage: it is to have a record of its own, of which the page knows now.
-func (b *board) note(key string, row int, next Delivery) (inPage bool, err error) {
-	k, err := parseKey(key)
-	if err != nil {
-		return false, err
-	}
-	p, err := b.page(pageID(k.Notice, next.Page, next.Channel))
-	if err != nil {
-		return false, err
-	}
+func (p *boardPage) note(row int, next Delivery) (inPage bool) {
 	f, ok := fateOf(next)
 	if !ok {
 		f = fate{State: apart, At: next.At}
 	}
 	p.fates[row] = f
 	p.noted, p.changed = append(p.noted, noted{row, f}), true
-	return ok, nil
+	return ok
 }
 
-func (b *board) count(key string, was, is Delivery) error {
-	k, err := parseKey(key)
-	if err != nil {
-		return err
-	}
-	p, err := b.page(pageID(k.Notice, is.Page, is.Channel))
-	if err != nil {
-		return err
-	}
+func (b *board) count(p *boardPage, k deliveryKey, was, is Delivery) error {
 	p.move(is.Channel, was.State, is.State)
 	if !p.Mixed {
 		p.move("people", was.State, is.State)

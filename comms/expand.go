@@ -600,10 +600,13 @@ func (p person) best(channel string, all bool) (best State, ok bool) {
 func byChannel(people []person) iter.Seq2[string, []row] {
 	return func(yield func(string, []row) bool) {
 		for _, channel := range sendable {
-			rows := make([]row, 0, len(people))
-			for _, p := range people {
+			var rows []row
+			for i, p := range people {
 				for _, d := range p.rows {
 					if d.Channel == channel {
+						if rows == nil {
+							rows = make([]row, 0, len(people)-i)
+						}
 						k := p.key
 						k.Channel = channel
 						rows = append(rows, row{key: k, Delivery: d})

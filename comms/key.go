@@ -3,7 +3,6 @@ package comms
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -58,22 +57,25 @@ func parseKey(id string) (k deliveryKey, err error) {
 		parts[i], rest, _ = strings.Cut(rest, ".")
 	}
 	k = deliveryKey{Notice: parts[0], Account: parts[2], Contact: parts[3]}
-	for channel, letter := range letters {
-		if parts[4] == letter {
-			k.Channel = channel
+	known := parts[4] == letters[""]
+	for _, channel := range sendable {
+		if parts[4] == letters[channel] {
+			k.Channel, known = channel, true
 		}
 	}
 	var err1, err2 error
 	k.Pass, err1 = strconv.Atoi(parts[1])
 	k.Number, err2 = strconv.Atoi(parts[5])
-	if err1 != nil || err2 != nil || letters[k.Channel] != parts[4] {
+	if err1 != nil || err2 != nil || !known {
 		return k, bad()
 	}
 	return k, nil
 }
 
 func pageID(noticeSuffix string, number int, channel string) string {
-	return fmt.Sprintf("pag_%s.%06d.%s", noticeSuffix, number, letters[channel])
+	const wide = "000000"
+	n := strconv.Itoa(number)
+	return "pag_" + noticeSuffix + "." + wide[min(len(n), len(wide)):] + n + "." + letters[channel]
 }
 
 // pageLane is where a page waits: each channel has its own queue in each lane.

@@ -16,6 +16,9 @@ type measures struct {
 	took     *prometheus.HistogramVec // channel
 	made     *prometheus.CounterVec   // lane
 	all      []prometheus.Collector
+
+	last  [3]string          // the labels of what was settled last: while a broadcast runs they are those of the next one
+	count prometheus.Counter // of these
 }
 
 func newMeasures(o *Outbox) *measures {
@@ -70,10 +73,16 @@ func (o *Outbox) waiting(queue string) float64 {
 	return float64(n)
 }
 
+// settled counts an attempt that is recorded. Only the settler calls it.
 func (m *measures) settled(it item) {
-	if it.channel != "" {
-		m.outcomes.WithLabelValues(it.channel, string(it.verdict.State), reasonClass(it.verdict.Reason)).Inc()
+	if it.channel == "" {
+		return
 	}
+	labels := [3]string{it.channel, string(it.verdict.State), reasonClass(it.verdict.Reason)}
+	if m.count == nil || labels != m.last {
+		m.last, m.count = labels, m.outcomes.WithLabelValues(labels[:]...)
+	}
+	m.count.Inc()
 }
 
 // reasonClass makes one of a few words of a reason, so that a peer's words cannot make new series.

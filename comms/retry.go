@@ -65,6 +65,13 @@ func wait(r Retry, attempts int, asked time.Duration, chance float64) time.Durat
 
 // clip shortens text from outside, takes its control characters out and never cuts a character in half.
 func clip(s string, most int) string {
+	plain := len(s)+3 <= most
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] >= ' ' && s[i] < 0x7F
+	}
+	if plain {
+		return s
+	}
 	var out []byte
 	for _, c := range s {
 		if c < ' ' || c == 0x7F || c == '\u2028' || c == '\u2029' {

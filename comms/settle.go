@@ -137,14 +137,17 @@ func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, o
 func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error) {
 	dropped = make([]bool, len(batch))
 	b := newBoard(tx)
+	b.deliveries = make(map[string]*boardDelivery, len(batch))
+	knowns := make([]boardDelivery, len(batch))
 	unread := map[*run]int{}
-	for _, it := range batch {
+	for i, it := range batch {
 		if trusting && it.known != nil {
-			known := *it.known
+			known := &knowns[i]
+			*known = *it.known
 			if p, err := b.page(it.run.id); err != nil {
 				return nil, err
 			} else if known.row == 0 || p.fates[known.row-1].State == "" { // else somebody reported on it meanwhile
-				b.deliveries[it.key] = &known
+				b.deliveries[it.key] = known
 			}
 		}
 		if !trusting || it.known == nil || it.run.page.Mixed {
