@@ -28,9 +28,8 @@ type Returns struct {
 const returnBytes = 10
 
 // address is the return address of a delivery: bounce+NOTICE.PAGE.SIGNATURE@domain, in digits that survive when a relay changes case.
-func (r Returns) address(key string, d Delivery) string {
-	k, err := parseKey(key)
-	if r.Domain == "" || r.Sign == nil || err != nil {
+func (r Returns) address(k deliveryKey, key string, d Delivery) string {
+	if r.Domain == "" || r.Sign == nil {
 		return ""
 	}
 	sum := r.sum(key, d)

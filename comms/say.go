@@ -11,6 +11,7 @@ import (
 // wording is one notice in one language for one channel: it is the same for everybody, so it is rendered once.
 type wording struct {
 	subject, text, html string
+	yours               string // what leads a contact to her own sites
 	incident            string // whose thread it belongs to; "" for none
 	first               bool   // it begins the thread
 	drill               bool
@@ -19,13 +20,16 @@ type wording struct {
 // wordCache keeps what was rendered last. Published updates never change, so nothing in it goes stale.
 type wordCache struct {
 	mu   sync.Mutex
-	made map[string]wording
+	made map[wordingOf]wording
 }
+
+// wordingOf is what a wording follows from.
+type wordingOf struct{ notice, channel, locale string }
 
 // mostWords bounds the cache: a few broadcasts in every language and channel.
 const mostWords = 64
 
-func (c *wordCache) get(key string, make func() (wording, error)) (wording, error) {
+func (c *wordCache) get(key wordingOf, make func() (wording, error)) (wording, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock() // others wait for the same words instead of rendering them too
 	if w, ok := c.made[key]; ok {
@@ -36,7 +40,7 @@ func (c *wordCache) get(key string, make func() (wording, error)) (wording, erro
 		return w, err
 	}
 	if c.made == nil || len(c.made) >= mostWords {
-		c.made = map[string]wording{}
+		c.made = map[wordingOf]wording{}
 	}
 	c.made[key] = w
 	return w, nil
@@ -49,7 +53,7 @@ func (o *Outbox) wordsFor(ctx context.Context, id string, n Notice, channel, loc
 		}
 		return o.Room.message(n, channel, locale)
 	}
-	return o.words.get(id+"/"+channel+"/"+locale, func() (wording, error) {
+	return o.words.get(wordingOf{id, channel, locale}, func() (wording, error) {
 		if channel == hookProgram {
 			return o.Room.hookUpdate(ctx, n, locale)
 		}
@@ -81,6 +85,7 @@ func (r *Room) updateWords(ctx context.Context, n Notice, channel, locale string
 		return w, err
 	}
 	w.subject, w.text, w.html, w.drill = out.Subject, out.Text, out.HTML, facts.Drill
+	w.yours = r.Words.Catalog(locale).T("yours.mail")
 	return w, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"lifeline/store"
 	"lifeline/store/fault"
 )
@@ -28,6 +30,7 @@ type run struct {
 	window chan struct{}
 	host   string // under which its messages are made
 	barred bool   // the rule by which it is said was stopped
+	took   prometheus.Observer
 
 	halt     chan struct{} // closed: start nothing more
 	haltOnce sync.Once
@@ -98,6 +101,7 @@ func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
 		}
 		return // the lease runs out
 	}
+	r.took = o.metrics.took.WithLabelValues(r.page.Channel)
 	if r.window = o.window[r.n.Lane]; r.page.Channel == ChannelWebhook {
 		r.window = o.hooks
 	}
@@ -206,34 +210,40 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 	if len(tasks) == 0 {
 		return
 	}
-	feed := make(chan task)
 	var wg sync.WaitGroup
-	for range min(senders, len(tasks)) {
-		wg.Add(1)
-		fault.Go(r.o.Log, "outbox sender", func() {
-			defer wg.Done()
-			for t := range feed {
-				r.sendOne(ctx, t, nil)
-				r.o.peers.free(t.peer)
-			}
-		})
-	}
-	for len(tasks) > 0 {
+	var turn sync.Mutex
+	next := func() (t task, ok bool) { // whoever waits for a place or a token waits for all
+		turn.Lock()
+		defer turn.Unlock()
+		if len(tasks) == 0 {
+			return t, false
+		}
 		i, ok := r.pick(tasks)
 		if !ok {
-			break
+			tasks = nil
+			return t, false
 		}
-		t := tasks[i]
+		t = tasks[i]
 		copy(tasks[1:i+1], tasks[:i]) // those that were passed over stay in front, and nothing moves when none was
 		tasks = tasks[1:]
 		if !r.token(ctx) {
 			r.o.peers.free(t.peer)
 			r.leave()
-			break
+			tasks = nil
+			return t, false
 		}
-		feed <- t
+		return t, true
 	}
-	close(feed)
+	for range min(senders, len(tasks)) {
+		wg.Add(1)
+		fault.Go(r.o.Log, "outbox sender", func() {
+			defer wg.Done()
+			for t, ok := next(); ok; t, ok = next() {
+				r.sendOne(ctx, t, nil)
+				r.o.peers.free(t.peer)
+			}
+		})
+	}
 	wg.Wait()
 }
 
@@ -317,7 +327,7 @@ func (r *run) attempt(ctx context.Context, t task) (out Outcome) {
 			r.o.Log.Error("a channel panicked", "channel", r.page.Channel, "delivery", t.key, "panic", fmt.Sprint(p))
 			out = Outcome{State: Unknown, Reason: "the channel panicked"}
 		}
-		r.o.metrics.took.WithLabelValues(r.page.Channel).Observe(time.Since(began).Seconds())
+		r.took.Observe(time.Since(began).Seconds())
 	}()
 	m, err := r.message(ctx, t)
 	switch {
@@ -366,14 +376,16 @@ func (r *run) message(ctx context.Context, t task) (Message, error) {
 	room := r.o.Room
 	m := Message{
 		Delivery: t.key, To: t.Address, Name: t.Name, Locale: t.Locale,
-		Subject: w.subject, Text: w.text, HTML: w.html,
-		ID: messageID(r.host, "delivery", t.key), Auto: "auto-generated",
+		Subject: w.subject, Text: w.text, HTML: w.html, Auto: "auto-generated",
+	}
+	if !w.first || w.incident == "" { // else it begins the thread, whose id it has
+		m.ID = messageID(r.host, "delivery", t.key)
 	}
 	if r.n.ReplyTo {
 		m.Auto = "auto-replied"
 	}
 	if r.page.Channel == ChannelEmail {
-		m.Return = room.Returns.address(t.key, t.Delivery)
+		m.Return = room.Returns.address(k, t.key, t.Delivery)
 	}
 	if r.n.Talk != nil {
 		r.n.Talk.thread(&m, r.host)

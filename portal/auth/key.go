@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"lifeline/store"
 )
@@ -24,7 +25,7 @@ const KeyFile = "token.ed25519"
 type SigningKey struct {
 	ID      string
 	private ed25519.PrivateKey
-	links   []byte // under which links are signed
+	links   *sync.Pool // of hash.Hash: HMAC under which links are signed
 }
 
 // Public is the key that checks what this one signed.
@@ -79,7 +80,9 @@ func newSigningKey(key ed25519.PrivateKey) SigningKey {
 	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`))
 	derive := hmac.New(sha256.New, key.Seed())
 	derive.Write([]byte("lifeline link v1"))
-	return SigningKey{ID: base64.RawURLEncoding.EncodeToString(sum[:]), private: key, links: derive.Sum(nil)}
+	under := derive.Sum(nil)
+	links := &sync.Pool{New: func() any { return hmac.New(sha256.New, under) }}
+	return SigningKey{ID: base64.RawURLEncoding.EncodeToString(sum[:]), private: key, links: links}
 }
 
 func private(path string, info fs.FileInfo, want fs.FileMode) error {

@@ -3,8 +3,8 @@ package auth
 import (
 	"crypto/ed25519"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"strings"
 )
 
@@ -40,8 +40,11 @@ func (k SigningKey) whole(purpose, subject string) []byte {
 	if k.links == nil {
 		panic("auth: a link is asked of a key that was never opened") // under no key anybody could sign it
 	}
-	mac := hmac.New(sha256.New, k.links)
-	mac.Write([]byte(purpose + "\x00" + subject))
+	mac := k.links.Get().(hash.Hash) // used before, it need not take in the key again
+	defer k.links.Put(mac)
+	mac.Reset()
+	var room [256]byte
+	mac.Write(append(append(append(room[:0], purpose...), 0), subject...))
 	return mac.Sum(nil)
 }
 
