@@ -67,7 +67,7 @@ func (m *Mailer) write(c *content, msg comms.Message, to string) (err error) {
 		buf.WriteString("\r\n")
 	}
 	field("Date", m.cfg.Now().Format(time.RFC1123Z))
-	field("To", folded((&mail.Address{Name: oneLine(msg.Name, maxName), Address: unquoted(to)}).String(), len("To: ")))
+	field("To", folded(named(oneLine(msg.Name, maxName), to), len("To: ")))
 	if msg.ReplyTo != "" {
 		reply, _, err := mailbox(msg.ReplyTo)
 		if err != nil {
@@ -304,6 +304,18 @@ func everyday(address string) bool {
 	return ok && len(local) <= 64 && len(address) <= 254 && dots(local, "+-_") && dots(domain, "-")
 }
 
+// named is a path from mailbox with the name of whom it leads to.
+func named(name, path string) string {
+	plain := name != "" && everyday(path[1:len(path)-1])
+	for i := 0; plain && i < len(name); i++ {
+		plain = name[i] >= ' ' && name[i] <= '~' && name[i] != '"' && name[i] != '\\'
+	}
+	if plain {
+		return `"` + name + `" ` + path
+	}
+	return (&mail.Address{Name: name, Address: unquoted(path)}).String()
+}
+
 // unquoted turns a path from mailbox into what net/mail calls an address.
 func unquoted(path string) string {
 	if inner := strings.Trim(path, "<>"); everyday(inner) {
@@ -342,6 +354,13 @@ func languageTag(s string) bool {
 // oneLine makes text fit for a header: one line of at most so many runes, without control characters and without the marks
 // that turn the direction of text around and so forge what is read.
 func oneLine(s string, most int) string {
+	plain := len(s) <= most && !strings.HasPrefix(s, " ") && !strings.HasSuffix(s, " ") && !strings.Contains(s, "  ")
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] >= ' ' && s[i] <= '~'
+	}
+	if plain {
+		return s
+	}
 	var b strings.Builder
 	n, space := 0, false
 	for _, c := range s {

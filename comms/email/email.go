@@ -91,7 +91,7 @@ type Mailer struct {
 	dir    string
 
 	lettersMu sync.Mutex
-	letters   map[letterOf]letter
+	letters   []keptLetter
 
 	closing sync.Once
 	swept   chan struct{}

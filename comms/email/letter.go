@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"html"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +22,7 @@ type content struct {
 	whole   bool
 	stuffed []byte
 	lines   []byte // those of one body that are the person's own
+	before  []byte // the same, not encoded
 }
 
 var contents = sync.Pool{New: func() any { return new(content) }}
@@ -70,7 +72,12 @@ func (c *content) wire() []byte {
 
 // own are the lines behind a piece of the letter; they are gone once the next are asked for.
 func (c *content) own(i int) []byte {
-	c.lines = c.letter.own[i].with(c.lines[:0], c.link)
+	o, link := c.letter.own[i], c.link
+	if o.html {
+		link = html.EscapeString(link)
+	}
+	c.before = append(append(append(c.before[:0], o.before...), link...), o.after...)
+	c.lines = encode(c.lines[:0], o.encoding, c.before)
 	return c.lines
 }
 
@@ -94,6 +101,12 @@ func appendStuffed(dst, msg []byte) []byte {
 // letterOf is what a letter follows from.
 type letterOf struct{ subject, text, html, locale, auto, list, before, after, words string }
 
+// keptLetter is found by comparing: texts that are the same memory are equal at once, while a map would read all of them for each message.
+type keptLetter struct {
+	of letterOf
+	letter
+}
+
 // mostLetters bounds how many letters are kept: a few broadcasts in every language.
 const mostLetters = 64
 
@@ -110,14 +123,6 @@ type own struct {
 	html          bool
 }
 
-// with appends it as it travels in a body, with a person's link.
-func (o own) with(dst []byte, link string) []byte {
-	if o.html {
-		link = html.EscapeString(link)
-	}
-	return encode(dst, o.encoding, o.before+link+o.after)
-}
-
 // letter makes it. What goes to a list is rendered once and kept.
 func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
 	if msg.List == "" {
@@ -126,9 +131,12 @@ func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
 	of := letterOf{subject: msg.Subject, text: msg.Text, html: msg.HTML, locale: msg.Locale, auto: msg.Auto, list: msg.List, words: msg.Ending.Words}
 	of.before, of.after, _ = strings.Cut(msg.Ending.Text, msg.Ending.Link)
 	m.lettersMu.Lock()
-	l, ok := m.letters[of]
+	at := slices.IndexFunc(m.letters, func(k keptLetter) bool { return k.of == of })
+	if at >= 0 {
+		l = m.letters[at].letter
+	}
 	m.lettersMu.Unlock()
-	if ok {
+	if at >= 0 {
 		return l, nil
 	}
 	if l, err = m.newLetter(msg); err != nil || msg.Ending.Link != "" && len(l.own) == 0 {
@@ -136,10 +144,10 @@ func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
 	}
 	m.lettersMu.Lock()
 	defer m.lettersMu.Unlock()
-	if m.letters == nil || len(m.letters) >= mostLetters {
-		m.letters = map[letterOf]letter{}
+	if len(m.letters) >= mostLetters {
+		m.letters = nil
 	}
-	m.letters[of] = l
+	m.letters = append(m.letters, keptLetter{of, l})
 	return l, nil
 }
 
@@ -177,9 +185,9 @@ func (l letter) apart(body, link string, inHTML bool) (letter, bool) {
 	same := lines(o.encoding, o.before)
 	o.before = o.before[same:]
 	last := l.plain[len(l.plain)-1]
-	encoded := encode(nil, o.encoding, body)
-	begin := encode(nil, o.encoding, body[:same])
-	end := encode(nil, o.encoding, body[same:])
+	encoded := encode(nil, o.encoding, []byte(body))
+	begin := encode(nil, o.encoding, []byte(body[:same]))
+	end := encode(nil, o.encoding, []byte(body[same:]))
 	at := bytes.Index(last, encoded)
 	if at < 0 || !bytes.Equal(encoded, append(begin, end...)) {
 		return l, false
@@ -201,18 +209,18 @@ func lines(e gomail.Encoding, s string) int {
 }
 
 // encode appends a body, or lines of it, in an encoding, as go-mail writes it.
-func encode(dst []byte, e gomail.Encoding, s string) []byte {
+func encode(dst []byte, e gomail.Encoding, s []byte) []byte {
 	if e == gomail.EncodingB64 {
 		for len(s) > 0 {
 			line := s[:min(wholeLine, len(s))]
-			dst = append(base64.StdEncoding.AppendEncode(dst, []byte(line)), "\r\n"...)
+			dst = append(base64.StdEncoding.AppendEncode(dst, line), "\r\n"...)
 			s = s[len(line):]
 		}
 		return dst
 	}
 	to := appender{dst}
 	w := quotedprintable.NewWriter(&to)
-	_, _ = w.Write([]byte(s)) // nothing fails to be appended
+	_, _ = w.Write(s) // nothing fails to be appended
 	_ = w.Close()
 	return to.to
 }

@@ -84,6 +84,17 @@ func readReply(br *bufio.Reader) (reply, error) {
 	return reply{}, errReply
 }
 
+// wholeReply says whether what has come begins with a whole answer.
+func wholeReply(come []byte) bool {
+	for {
+		line, rest, ok := bytes.Cut(come, []byte("\n"))
+		if !ok || len(line) < 4 || line[3] != '-' {
+			return ok
+		}
+		come = rest
+	}
+}
+
 func splitReply(s string) (code int, more bool, rest string, ok bool) {
 	if len(s) < 3 {
 		return 0, false, "", false

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"mime"
+	"net/mail"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -135,6 +136,36 @@ func FuzzMailbox(f *testing.F) {
 			t.Fatalf("%q becomes %q", in, p)
 		}
 	})
+}
+
+// What is made without asking the rules is what they make.
+func TestTheShortWayMakesWhatTheRulesMake(t *testing.T) {
+	for _, name := range []string{"", "Ann", "Ann O'Neil (ops)", `Ann "the" Neil`, `a\b`, "Zoë", "=?utf-8?q?x?=", "a, b <c@d>", "tab\there"} {
+		for _, path := range []string{"<ann@example.org>", `<"a b"@example.org>`, "<a.b+c@x.example>"} {
+			want := (&mail.Address{Name: name, Address: unquoted(path)}).String()
+			if got := named(name, path); got != want {
+				t.Errorf("%q %s: %s, not %s", name, path, got, want)
+			}
+		}
+	}
+	for in, want := range map[string]string{
+		"": "", "plain words": "plain words", " a  b ": "a b", "a\r\nBcc: x": "a Bcc: x", "a\u202eb": "ab", "twelve chars": "twelve char…", "Zoë": "Zoë",
+	} {
+		if got := oneLine(in, 11); got != want {
+			t.Errorf("%q: %q, not %q", in, got, want)
+		}
+	}
+}
+
+func TestAnAnswerIsWholeOnceItsLastLineHasCome(t *testing.T) {
+	for come, want := range map[string]bool{
+		"": false, "250 ok": false, "250 ok\r\n": true, "250-a\r\n": false, "250-a\r\n250 b": false, "250-a\r\n250 b\r\n": true,
+		"250 a\r\n354": true, "25\r\n": true, "250\r\n": true, "250-a\r\n250-b\r\n": false,
+	} {
+		if got := wholeReply([]byte(come)); got != want {
+			t.Errorf("%q: %v", come, got)
+		}
+	}
 }
 
 func TestBodyText(t *testing.T) {

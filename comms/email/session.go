@@ -271,10 +271,13 @@ func (s *session) flush(timeout time.Duration) error {
 }
 
 func (s *session) answer(timeout time.Duration) (reply, error) {
-	if err := s.raw.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return reply{}, err
+	in := s.client.Text.R
+	if come, _ := in.Peek(in.Buffered()); !wholeReply(come) { // else nothing is waited for, and a deadline costs as much as reading it
+		if err := s.raw.SetDeadline(time.Now().Add(timeout)); err != nil {
+			return reply{}, err
+		}
 	}
-	return readReply(s.client.Text.R)
+	return readReply(in)
 }
 
 // lost is the result when the session broke before any content was given: nothing can have been taken.
