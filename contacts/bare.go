@@ -38,8 +38,8 @@ func readBare(body []byte, to *bare) error {
 
 func readContact(body []byte) (c Contact, ok bool) {
 	r := plainReader{rest: body}
-	r.object(func(key string) {
-		switch key {
+	r.object(func(key []byte) {
+		switch string(key) {
 		case "account":
 			c.Account = r.text()
 		case "account_wide":
@@ -76,8 +76,8 @@ func readContact(body []byte) (c Contact, ok bool) {
 }
 
 func (r *plainReader) address() (a Address) {
-	r.object(func(key string) {
-		switch key {
+	r.object(func(key []byte) {
+		switch string(key) {
 		case "value":
 			a.Value = r.text()
 		case "source":
@@ -106,8 +106,8 @@ func (r *plainReader) address() (a Address) {
 }
 
 func (r *plainReader) grant() (g Grant) {
-	r.object(func(key string) {
-		switch key {
+	r.object(func(key []byte) {
+		switch string(key) {
 		case "role":
 			g.Role = r.text()
 		case "sites":
@@ -155,7 +155,7 @@ func (r *plainReader) want(c byte) {
 }
 
 // object calls value behind each key; value must read it.
-func (r *plainReader) object(value func(key string)) {
+func (r *plainReader) object(value func(key []byte)) {
 	r.want('{')
 	if r.take('}') {
 		return
@@ -163,7 +163,7 @@ func (r *plainReader) object(value func(key string)) {
 	for !r.odd {
 		key := r.bytes()
 		r.want(':')
-		value(string(key))
+		value(key)
 		if !r.take(',') {
 			break
 		}

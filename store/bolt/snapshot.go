@@ -70,11 +70,14 @@ func (s snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 			yield(store.Raw{}, err)
 			return
 		}
-		records := s.tx.Bucket(recordBucket(r.Kind))
+		records := s.tx.Bucket(recordBucket(r.Kind)).Cursor() // one for all: each Get of a bucket makes its own
 		n := 0
 		for k, v := range walk(order, r) {
 			if r.Index != "" {
-				k, v = v, records.Get(v)
+				id := v
+				if k, v = records.Seek(id); !bytes.Equal(k, id) {
+					k, v = id, nil
+				}
 			}
 			raw, err := decode(string(k), v)
 			if err == nil && r.Index == "" && !r.Deleted && !raw.Deleted.IsZero() {
