@@ -5,7 +5,9 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 
 	"lifeline/store/fault"
@@ -37,8 +39,13 @@ const mostAhead = 512
 func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter.Seq2[Rec[S], error] {
 	return func(yield func(Rec[S], error) bool) {
 		ahead := 1
+		q.heads = tx.readonly && k.some()
 		var batch []unsealing[S]
 		hand := func() bool {
+			if err := bodies(tx, t.Kind, batch); err != nil {
+				yield(Rec[S]{}, err)
+				return false
+			}
 			unsealAll(batch, func(u *unsealing[S]) {
 				var v T
 				if v, u.err = t.open(tx, u.raw); u.err == nil {
@@ -72,6 +79,24 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 		}
 		hand()
 	}
+}
+
+// bodies reads what a walk over heads left out of records that are not known.
+func bodies[S any](tx *Tx, k Kind, batch []unsealing[S]) error {
+	at := map[string]int{}
+	for i, u := range batch {
+		if u.err == nil && !u.known && len(u.raw.Body) == 0 {
+			at[u.raw.ID] = i
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	all, err := tx.snap.GetAll(k.Name, slices.Collect(maps.Keys(at)))
+	for _, raw := range all {
+		batch[at[raw.ID]].raw.Body = bytes.Clone(raw.Body)
+	}
+	return err
 }
 
 // unsealing is a record of a walk over gists before it is handed out.
@@ -114,6 +139,13 @@ func unsealAll[S any](batch []unsealing[S], unseal func(*unsealing[S])) {
 }
 
 var errHalfUnsealed = errors.New("a record was not unsealed to the end")
+
+// some says whether any gist is held.
+func (k *Kept[S]) some() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.place) > 0
+}
 
 // get finds the gist of a record as it stands. Only what is committed is held: a version that an Update has written may yet become another's.
 func (k *Kept[S]) get(tx *Tx, m Meta) (s S, ok bool) {

@@ -348,6 +348,7 @@ type Range struct {
 	Limit      int // 0: all
 	Reverse    bool
 	Deleted    bool // id order only: deleted records too
+	Heads      bool // Body may be left out: most of these records are known
 }
 
 // Writes is what a transaction changes, at most one Write per record.

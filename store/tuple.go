@@ -116,6 +116,8 @@ type Query struct {
 	Limit    int    // 0: all
 	Reverse  bool
 	Deleted  bool // id order only: deleted records too
+
+	heads bool // see Range.Heads
 }
 
 // toRanges is the ranges to walk for a query, in the order of the walk: one for each version of blind index that records may have. Tuples
@@ -142,7 +144,7 @@ func (tx *Tx) toRanges(k Kind, q Query) (ranges []Range, err error) {
 func blindField(f Field) bool { return f.Type == Blind }
 
 func (db *DB) toRange(k Kind, q Query, version int) (Range, error) {
-	r := Range{Kind: k.Name, Index: q.Index, Limit: q.Limit, Reverse: q.Reverse, Deleted: q.Deleted}
+	r := Range{Kind: k.Name, Index: q.Index, Limit: q.Limit, Reverse: q.Reverse, Deleted: q.Deleted, Heads: q.heads}
 	if q.After != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(q.After)
 		n, used := binary.Uvarint(raw)

@@ -247,10 +247,12 @@ func (s *snapshot) GetAll(kind string, ids []string) ([]store.Raw, error) {
 	return a.raws, err
 }
 
-// pageRows is how many records a walk fetches at a time, largeRows how many of a kind whose records are large.
+// pageRows is how many records a walk fetches at a time, largeRows how many of a kind whose records are large, headRows the most of
+// records without their bodies.
 const (
 	pageRows  = 256
 	largeRows = 8
+	headRows  = 4096
 )
 
 // Scan implements store.Snapshot.
@@ -262,8 +264,11 @@ func (s *snapshot) Scan(r store.Range) iter.Seq2[store.Raw, error] {
 			return
 		}
 		left := r.Limit
-		for {
+		for most := pageRows; ; most = min(2*most, headRows) {
 			page := t.rowsOf(left)
+			if r.Heads && left == 0 {
+				page = most
+			}
 			st, at, err := t.walking(r, page)
 			var found answer
 			if err == nil {
@@ -310,7 +315,11 @@ func (t *table) walking(r store.Range, rows int) (statement, int, error) {
 	if err != nil {
 		return statement{}, 0, err
 	}
-	sql := "SELECT " + t.columns + w.sql() + " ORDER BY " + w.order + " LIMIT " + w.bind(rows)
+	columns := t.columns
+	if r.Heads {
+		columns = t.heads
+	}
+	sql := "SELECT " + columns + w.sql() + " ORDER BY " + w.order + " LIMIT " + w.bind(rows)
 	return statement{t, sql, w.args}, w.at, nil
 }
 

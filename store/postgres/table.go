@@ -17,7 +17,8 @@ import (
 type table struct {
 	kind     store.Kind
 	columns  string
-	followed bool // what is written goes into the index of changes
+	heads    string // the same with nothing for the body
+	followed bool   // what is written goes into the index of changes
 
 	get    string
 	getAll string
@@ -69,6 +70,7 @@ func newTable(k store.Kind) (*table, error) {
 		types = append(types, "bytea", "timestamptz")
 	}
 	t.columns = strings.Join(read, ", ")
+	t.heads = strings.Replace(t.columns, ", body", ", NULL::bytea", 1)
 	t.get = "SELECT " + t.columns + t.where("id = $1")
 	t.getAll = "SELECT " + t.columns + t.where("id = ANY($1)")
 	t.insert = "INSERT INTO " + t.name() + " (" + strings.Join(base, ", ") + ") SELECT * FROM " + arrays(types)
