@@ -120,6 +120,8 @@ var mayUse = map[string]string{
 	"POST /desk/escalations":              "commander support",
 	"POST /desk/tasks/:id/incident":       writers,
 
+	"GET /api/v1/audit":           "security auditor",
+	"GET /desk/audit":             "security auditor",
 	"GET /api/v1/tasks":           pages,
 	"GET /api/v1/tasks/:id":       pages,
 	"POST /api/v1/tasks/:id/take": workers,

@@ -97,6 +97,24 @@ func TestWhoIsOnDutyIsTold(t *testing.T) {
 	b.post("/desk/rota", url.Values{"act": {"add"}, "name": {"Support"}, "role": {"support"}, "zone": {"Mars/Olympus"}, "from": {"2022-04-05"}, "shift_from": {"00:00"}, "shift_to": {"24:00"}, "crew": {made[2].ID}}).want(422).says("IANA", `value="Support"`)
 	b.post("/desk/rota", url.Values{"act": {"add"}, "name": {"Support"}, "role": {"support"}, "zone": {"UTC"}, "from": {"2022-04-05"}, "shift_from": {"00:00"}, "shift_to": {"24:00"}, "crew": {made[2].ID}}).want(303)
 	b.get("/desk/rota").want(200).says("Sue", "Kim", "for Kim")
+	// Two people take turns, and one asks the other to swap days: what was typed stays when it is refused.
+	me, _, err := h.Gate.Session(ctx, b.cookie.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.post("/desk/rota", url.Values{"act": {"add"}, "name": {"Pair"}, "role": {"support"}, "zone": {"UTC"}, "from": {"2022-04-05"}, "shift_from": {"00:00"}, "shift_to": {"24:00"}, "turn": {"1"}, "crew": {me.ID, made[2].ID}}).want(303)
+	all, err := h.Desk.Rotas(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := all[slices.IndexFunc(all, func(r store.Rec[desk.Rota]) bool { return r.Value.Name == "Pair" })].ID
+	swap := url.Values{"act": {"cover"}, "id": {pair}, "out": {me.ID}, "in": {made[2].ID}, "cover_from": {"2022-04-07 00:00"}, "cover_to": {"2022-04-08 00:00"}, "back_from": {"2022-04-06 00:00"}}
+	b.post("/desk/rota", swap).want(422).says(`value="2022-04-07 00:00"`, `value="2022-04-06 00:00"`, `<option value="`+made[2].ID+`" selected>`)
+	swap.Set("back_to", "2022-04-07 00:00")
+	b.post("/desk/rota", swap).want(303)
+	if covers, err := h.Desk.Covers(ctx, pair); err != nil || len(covers) != 2 || covers[0].Value.Swap == "" || covers[0].Value.Swap != covers[1].Value.Swap {
+		t.Errorf("%v %+v", err, covers)
+	}
 	b.post("/desk/rota", url.Values{"act": {"feed"}}).want(200).says("/rota/tok_")
 	h.do(ask{as: auth.Commander, method: "DELETE", path: "/api/v1/rotas/" + id}).want(204)
 	same(t, "without the rota", told(comms.Post{Role: "commander"}, 0), []string{"+12025550111", "kim@vendor.example", "lee@vendor.example"})

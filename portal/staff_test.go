@@ -156,6 +156,7 @@ func TestStaffFromNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	root.get("/desk/staff/" + e7.ID).want(200).says("e7@vendor.example")
+	root.post("/desk/staff/"+e7.ID, url.Values{"act": {"change"}, "version": {"1"}, "email": {"e7@vendor.example"}, "role": {"support"}, "skills": {"typed once"}}).want(412).says("typed once")
 	root.post("/desk/staff/"+e7.ID, url.Values{"act": {"disable"}, "reason": {"left"}}).want(303)
 	again.get("/desk").want(303)
 
