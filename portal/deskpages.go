@@ -706,6 +706,7 @@ type deliveryListView struct {
 	State   string
 	All     []comms.Told
 	Next    string
+	Names   map[string]string // of the customers, by our id
 }
 
 func (k *call) deliveryList() error {
@@ -722,8 +723,15 @@ func (k *call) deliveryList() error {
 	if v.All, v.Next, err = k.p.Comms.Deliveries(ctx, id, comms.DeliveryQuery{State: comms.State(v.State), Channel: v.Channel, After: k.Query("after"), Limit: 100}); err != nil {
 		return err
 	}
-	for i := range v.All {
-		v.All[i].Address = maskAddress(v.All[i].Channel, v.All[i].Address)
+	var accounts []string
+	for i, told := range v.All {
+		v.All[i].Address = maskAddress(told.Channel, told.Address)
+		if told.Account != "" && !slices.Contains(accounts, told.Account) {
+			accounts = append(accounts, told.Account)
+		}
+	}
+	if v.Names, err = k.p.Book.Names(ctx, nil, accounts); err != nil {
+		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_deliveries", v)
 }

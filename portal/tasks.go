@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -125,6 +126,7 @@ type taskListView struct {
 	Filter comms.TaskQuery
 	States []string
 	Next   string
+	Names  map[string]string // of the customers, by our id
 }
 
 func (k *call) taskList() error {
@@ -137,6 +139,15 @@ func (k *call) taskList() error {
 	}
 	v := taskListView{shell: k.shell("desk.tasks"), Filter: q, States: []string{comms.Open, comms.TaskDone, comms.TaskDropped}}
 	if v.Tasks, v.Next, err = k.p.Comms.Tasks(k.UserContext(), q); err != nil {
+		return err
+	}
+	var accounts []string
+	for _, t := range v.Tasks {
+		if id := t.Value.Account; id != "" && !slices.Contains(accounts, id) {
+			accounts = append(accounts, id)
+		}
+	}
+	if v.Names, err = k.p.Book.Names(k.UserContext(), nil, accounts); err != nil {
 		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_tasks", v)
