@@ -182,11 +182,12 @@ func TestBadRowsAreNamedAndGoodOnesKept(t *testing.T) {
 			`,,,,,,,,,,,`,
 			``,
 			`A,Acme,S-1,Bob,fool,nobody,12,,,,,`,
+			"A,Acme,S-1,Stra\xdfe,owner,bob@acme.example,,,,,,",
 		}, "\r\n")+"\r\n")
 		want := []Rejected{
 			{3, "role", ""}, {4, "email", ""}, {5, "phone", ""}, {6, "locale", ""}, {7, "time_zone", ""}, {8, "channels", ""},
-			{9, "confirmed_at", ""}, {10, "tier", ""}, {11, "name", ""}, {13, "row", ""}, {14, "row", ""}, {15, "account", ""},
-			{16, "email", ""}, {18, "site_id", ""}, {21, "role", ""}, {21, "email", ""}, {21, "phone", ""},
+			{9, "confirmed_at", ""}, {10, "tier", ""}, {11, "name", ""}, {13, "row", ""}, {14, "name", ""}, {15, "account", ""},
+			{16, "email", ""}, {18, "site_id", ""}, {21, "role", ""}, {21, "email", ""}, {21, "phone", ""}, {22, "name", ""},
 		}
 		got := slices.Clone(r.Rejected)
 		for i := range got {
@@ -198,7 +199,7 @@ func TestBadRowsAreNamedAndGoodOnesKept(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("rejected:\n%v\nwant lines and fields\n%v", r.Rejected, want)
 		}
-		expect(t, r, 17, 2, 0, 0, 0, 15)
+		expect(t, r, 18, 2, 0, 0, 0, 16)
 		if n, _ := b.Count(context.Background()); n != (Counts{1, 1, 2}) {
 			t.Errorf("a rejected row left something: %+v", n)
 		}
@@ -278,6 +279,7 @@ func TestFilesThatAreRefusedWhole(t *testing.T) {
 		{"empty", "", "is empty"},
 		{"only a byte order mark", "\xef\xbb\xbf", "is empty"},
 		{"UTF-16 with its mark", "\xff\xfea\x00c\x00", "UTF-16"},
+		{"UTF-16 the other way round", "\xfe\xff\x00a\x00c", "UTF-16"},
 		{"UTF-16 without", "a\x00c\x00c\x00o\x00u\x00n\x00t\x00", "UTF-16"},
 		{"NUL", "account,email\nx\x00,y\n", "NUL"},
 		{"workbook", "PK\x03\x04....", "workbook"},
@@ -285,6 +287,7 @@ func TestFilesThatAreRefusedWhole(t *testing.T) {
 		{"JSON array", `[{"account":"x"}]`, "JSON array"},
 		{"semicolons", "account;email\nAcme;a@example.com\n", `";"`},
 		{"tabs", "account\temail\nAcme\ta@example.com\n", `"\t"`},
+		{"pipes", "account|email\nAcme|a@example.com\n", `"|"`},
 		{"unknown columns", "account,e-mail,phonenumber\n", `"phonenumber"`},
 		{"a column twice", "account,email,Email\n", "email is a column twice"},
 		{"a column without name", "account,,email\n", "without a name"},
@@ -299,6 +302,9 @@ func TestFilesThatAreRefusedWhole(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, c.says)
 			}
 		})
+	}
+	if n, err := b.Count(context.Background()); err != nil || n != (Counts{}) {
+		t.Errorf("a file that was refused left something: %+v, %v", n, err)
 	}
 	for _, source := range []string{"", "two words", "a\nb", strings.Repeat("x", 65)} {
 		if _, err := b.Import(context.Background(), "stf_test", strings.NewReader("account\nx\n"), ImportOptions{Source: source}); fault.Of(err) != fault.Invalid {
@@ -365,7 +371,7 @@ func TestAStrayQuotationMarkCostsOneRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := one(t).mustImport(t, "crm", "account,email\nAcme,a@example.com\n"+bad+"\nAcme,b@example.com\nAcme,c@example.com\n")
 			expect(t, r, 4, 3, 0, 0, 0, 1)
-			if r.Rejected[0].Line != 3 {
+			if rej := r.Rejected[0]; rej.Line != 3 || rej.Field != "account" || !strings.Contains(rej.Reason, "quotation mark") {
 				t.Errorf("rejected %+v", r.Rejected)
 			}
 		})
@@ -373,20 +379,32 @@ func TestAStrayQuotationMarkCostsOneRow(t *testing.T) {
 }
 
 func TestLimitsOfAFile(t *testing.T) {
-	t.Run("value", func(t *testing.T) {
-		r := one(t).mustImport(t, "crm", "account,email\n"+strings.Repeat("x", maxField+1)+",a@example.com\nAcme,b@example.com\n")
-		expect(t, r, 2, 1, 0, 0, 0, 1)
-		if !strings.Contains(r.Rejected[0].Reason, "64 KiB") {
-			t.Errorf("%+v", r.Rejected)
-		}
-	})
-	t.Run("line", func(t *testing.T) {
-		r := one(t).mustImport(t, "crm", "account,email\n"+strings.Repeat("x", maxLine+1)+"\nAcme,b@example.com\n")
-		expect(t, r, 2, 1, 0, 0, 0, 1)
-		if r.Rejected[0].Line != 2 {
-			t.Errorf("%+v", r.Rejected)
-		}
-	})
+	// A value of ten megabytes, in quotation marks or not, costs its row; the good ones around it are kept.
+	const ten = 10 << 20
+	for _, c := range []struct{ name, row, field, says string }{
+		{"value", "Acme," + strings.Repeat("x", maxField+1), "email", "64 KiB"},
+		{"line", strings.Repeat("x,", maxLine/2+1), "row", "far more values"},
+		{"value of 10 MB", "Acme," + strings.Repeat("x", ten), "email", "64 KiB"},
+		{"quoted value of 10 MB", `Acme,"` + strings.Repeat("x", ten) + `"`, "email", "64 KiB"},
+		{"JSON value", `{"account":"Acme","email":"` + strings.Repeat("x", maxField+1) + `"}`, "email", "64 KiB"},
+		{"JSON value of 10 MB", `{"account":"Acme","email":"` + strings.Repeat("x", ten) + `"}`, "row", "1 MiB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			head, good := "account,email\n", "Acme,%s@example.com\n"
+			if c.row[0] == '{' {
+				head, good = "\n", `{"account":"Acme","email":"%s@example.com"}`+"\n"
+			}
+			b := one(t)
+			r := b.mustImport(t, "crm", head+fmt.Sprintf(good, "a")+c.row+"\n"+fmt.Sprintf(good, "b"))
+			expect(t, r, 3, 2, 0, 0, 0, 1)
+			if rej := r.Rejected[0]; rej.Line != 3 || rej.Field != c.field || !strings.Contains(rej.Reason, c.says) {
+				t.Errorf("%+v", rej)
+			}
+			if n, _ := b.Count(context.Background()); n != (Counts{1, 0, 2}) {
+				t.Errorf("the row left something, or the good ones are missing: %+v", n)
+			}
+		})
+	}
 	t.Run("file", func(t *testing.T) {
 		b := one(t)
 		b.Policy.MaxImport = 1000

@@ -39,7 +39,7 @@ func newLines(r io.Reader, most int64) *lines {
 
 var errLongLine = errors.New("is longer than 1 MiB")
 
-// text reads a line without its end (LF or CRLF); io.EOF behind the last. With errLongLine the line was passed over.
+// text reads a line without its end (LF or CRLF); io.EOF behind the last. With errLongLine it is the beginning of the line, and the rest was passed over.
 func (l *lines) text() (string, error) {
 	var text []byte
 	long := false
@@ -48,9 +48,8 @@ func (l *lines) text() (string, error) {
 		if l.left -= int64(len(part)); l.left < 0 {
 			return "", fault.New(fault.TooLarge, "the file is larger than %d bytes; split it (what was read so far is kept)", l.max)
 		}
-		if len(text)+len(part) > maxLine {
-			long = true
-		} else {
+		long = long || len(text)+len(part) > maxLine
+		if !long {
 			text = append(text, part...)
 		}
 		switch {
@@ -63,7 +62,7 @@ func (l *lines) text() (string, error) {
 		}
 		l.line++
 		if long {
-			return "", errLongLine
+			return string(text), errLongLine
 		}
 		text = bytes.TrimSuffix(text, []byte("\n"))
 		return string(bytes.TrimSuffix(text, []byte("\r"))), nil
@@ -164,12 +163,13 @@ type csvReader struct {
 	lines   *lines
 	again   []numbered // lines to be read once more
 	columns []column
+	broke   int // the value, from 0, at which the record that cannot be read breaks off; -1: none of them
 }
 
 type numbered struct {
 	text string
 	line int
-	long bool // over maxLine: its text is not kept
+	long bool // over maxLine: the text is its beginning
 }
 
 func (c *csvReader) line() (numbered, error) {
@@ -180,7 +180,7 @@ func (c *csvReader) line() (numbered, error) {
 	}
 	text, err := c.lines.text()
 	if errors.Is(err, errLongLine) {
-		return numbered{line: c.lines.line, long: true}, nil
+		return numbered{text: text, line: c.lines.line, long: true}, nil
 	}
 	return numbered{text: text, line: c.lines.line}, err
 }
@@ -193,15 +193,12 @@ func (c *csvReader) record() (cells []string, line int, reason string, err error
 		if err != nil {
 			return nil, 0, "", err
 		}
-		if first.long {
-			return nil, first.line, errLongLine.Error(), nil
-		}
-		if strings.TrimSpace(first.text) != "" {
+		if first.long || strings.TrimSpace(first.text) != "" {
 			break
 		}
 	}
 	var s splitter
-	reason = s.feed(first.text)
+	reason = c.feed(&s, first)
 	var read []numbered
 	for reason == "" && s.quoted {
 		n, err := c.line()
@@ -213,18 +210,31 @@ func (c *csvReader) record() (cells []string, line int, reason string, err error
 			return nil, 0, "", err
 		}
 		read = append(read, n)
-		if n.long {
-			reason = errLongLine.Error()
-			continue
-		}
 		s.cell = append(s.cell, '\n')
-		reason = s.feed(n.text)
+		reason = c.feed(&s, n)
 	}
 	if reason != "" {
 		c.again = append(read, c.again...)
 		return nil, first.line, reason, nil
 	}
 	return s.cells, first.line, "", nil
+}
+
+// feed takes a line apart and notes where it breaks off. A line that is too long is said to be so unless one value of it is.
+func (c *csvReader) feed(s *splitter, n numbered) (reason string) {
+	reason = s.feed(n.text)
+	if c.broke = len(s.cells); n.long && reason == "" {
+		reason, c.broke = errLongLine.Error(), -1
+	}
+	return reason
+}
+
+// brokenField is the name of the column at which a record breaks off, or "row".
+func (c *csvReader) brokenField() string {
+	if c.broke < 0 || c.broke >= len(c.columns) {
+		return "row"
+	}
+	return c.columns[c.broke].String()
 }
 
 // splitter takes a record apart, a line at a time.
@@ -341,7 +351,7 @@ func (c *csvReader) next() (rawRow, error) {
 	}
 	row := rawRow{line: line}
 	if reason != "" {
-		row.reject("row", reason)
+		row.reject(c.brokenField(), reason)
 		return row, nil
 	}
 	if len(cells) != len(c.columns) {
