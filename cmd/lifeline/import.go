@@ -28,7 +28,7 @@ role is one or more of owner, site_admin, billing, technical, executive.
 Bad rows are named by line, field and reason, and the good ones kept. Nothing is overwritten by a staler or weaker source. Importing the
 same file again changes nothing. A file that is all its source knows is named so with --snapshot: then what it leaves out is looked at,
 and a person is told when it is much; nothing is ever removed by it. An import that would add addresses to many known customers (over 1 % of
-all addresses, and over 20) writes nothing and names a change: somebody else approves that, and then you import the same file again.
+all addresses, and over 20) writes nothing and names a change: once somebody else has approved and run it the file, which is kept, is imported (or import it again).
 Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.String("source", "", "`name` of where the file comes from: billing, crm, product, outreach ... (required)")
