@@ -211,12 +211,8 @@ type ConflictAnswer struct {
 // DecideConflict carries a decision out and remembers it, so that the same word of the same source is not asked about again. SamePerson
 // answers with the change that was proposed; the conflict waits until that is done or somebody decides otherwise.
 func (b *Book) DecideConflict(ctx context.Context, by string, a ConflictAnswer) (done OpenConflict, proposed string, err error) {
-	a.Reason = strings.TrimSpace(a.Reason)
-	if a.Reason == "" {
-		return done, "", fault.BadField("reason", "is missing: whoever looks for it later has to know why")
-	}
-	if a.Reason, err = text(a.Reason, maxReason); err != nil {
-		return done, "", fault.BadField("reason", "%s", err)
+	if a.Reason, err = givenReason(a.Reason); err != nil {
+		return done, "", err
 	}
 	err = b.DB.Update(ctx, store.Act{By: by, Verb: "contacts.decide", Reason: string(a.Decision)}, func(tx *store.Tx) error {
 		entry, m, err := openConflicts.Get(tx, a.Conflict)
@@ -238,6 +234,18 @@ func (b *Book) DecideConflict(ctx context.Context, by string, a ConflictAnswer) 
 		return b.decide(tx, by, done, a)
 	})
 	return done, proposed, err
+}
+
+// givenReason is a person's reason for what she does, which is kept.
+func givenReason(s string) (string, error) {
+	if s = strings.TrimSpace(s); s == "" {
+		return "", fault.BadField("reason", "is missing: whoever looks for it later has to know why")
+	}
+	s, err := text(s, maxReason)
+	if err != nil {
+		return "", fault.BadField("reason", "%s", err)
+	}
+	return s, nil
 }
 
 func joinDecisions(all []Decision) string {

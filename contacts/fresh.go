@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 // Freshness is how much the book knows of whether a contact can still be reached.
@@ -100,4 +102,54 @@ func (b *Book) Standbys(ctx context.Context) (map[string]Standby, error) {
 		}
 	}
 	return out, nil
+}
+
+// StaleQuery asks for contacts who ought to be asked, or replaced, before an incident.
+type StaleQuery struct {
+	Why     Freshness // "": any degree but fresh
+	Speaks  bool      // only those who may speak for a customer
+	Account string    // our id; "": of all accounts
+	After   string    // the next of a page before
+	Limit   int       // contacts on a page
+}
+
+// Check names the first value that cannot be used.
+func (q StaleQuery) Check() error {
+	if q.Why != "" && (q.Why == Fresh || !slices.Contains(Freshnesses(), q.Why)) {
+		return fault.BadField("why", "must be %s, %s or %s", StaleNow, NeverHeard, Unreachable)
+	}
+	return nil
+}
+
+// mostLooked bounds the contacts that one page of StaleContacts looks at, half a second of them.
+const mostLooked = 20_000
+
+// StaleContacts is a page of contacts, without their provenance, in the order of accounts; next is "" at the end. In a large book of which little is
+// stale a page may hold fewer than its limit, or nobody, and yet have a next.
+func (b *Book) StaleContacts(tx *store.Tx, q StaleQuery) (page []store.Rec[Contact], next string, err error) {
+	if err := q.Check(); err != nil {
+		return nil, "", err
+	}
+	walk := store.Query{Index: "account", After: q.After}
+	if q.Account != "" {
+		walk.Equal = []any{q.Account}
+	}
+	looked := 0
+	for rec, err := range bares.Scan(tx, walk) {
+		if err != nil {
+			return nil, "", err
+		}
+		if len(page) == q.Limit || looked == mostLooked {
+			return page, next, nil
+		}
+		looked++
+		next = rec.Cursor()
+		c := rec.Value.Contact
+		why := b.Policy.FreshnessOf(c, tx.Now())
+		if why == Fresh || q.Why != "" && why != q.Why || q.Speaks && !c.Approved() {
+			continue
+		}
+		page = append(page, store.Rec[Contact]{Meta: rec.Meta, Value: c})
+	}
+	return page, "", nil
 }

@@ -169,6 +169,19 @@ func (b *Book) Contact(tx *store.Tx, id string) (store.Rec[Contact], error) {
 	return store.Rec[Contact]{Meta: m, Value: v}, gone(people.Kind, m, err)
 }
 
+// Unmask gives a contact to somebody who has to see her addresses in full, to call her say. Who looked, at whom and why is kept in the audit log.
+func (b *Book) Unmask(ctx context.Context, by, id, reason string) (rec store.Rec[Contact], err error) {
+	if reason, err = givenReason(reason); err != nil {
+		return rec, err
+	}
+	err = b.DB.Update(ctx, store.Act{By: by, Verb: "contact.unmask", Reason: reason}, func(tx *store.Tx) error {
+		rec, err = b.Contact(tx, id)
+		tx.On(rec.ID)
+		return err
+	})
+	return rec, err
+}
+
 // SitesOf walks the sites of an account (our id), oldest first, those deleted in the product among them.
 func (b *Book) SitesOf(tx *store.Tx, account string) iter.Seq2[store.Rec[Site], error] {
 	return sites.Scan(tx, store.Query{Index: "account", Equal: []any{account}})

@@ -43,6 +43,7 @@ func (p *Portal) bookPages() []route {
 			err := k.removeOne("contact", k.FormValue("contact"), k.FormValue("reason"))
 			return k.backToAccount(k.Params("id"), err)
 		}},
+		{method: "POST", path: one + "/unmask", page: true, right: auth.ContactUnmask, seenTo: []auth.Grant{auth.WithAudit}, do: (*call).unmaskOnAccount},
 		{method: "POST", path: one + "/roles", page: true, right: auth.ContactChange, do: (*call).proposeRole},
 		{method: "POST", path: one + "/merge", page: true, right: auth.RecordMerge, do: (*call).proposeMerge},
 	}
@@ -78,6 +79,7 @@ type customerDesk struct {
 	Work      desk.Work // what is and was done beside: escalations, and calls with what was said in them
 	Changes   []store.Rec[contacts.Change]
 	CanMerge  bool
+	Shown     string // the contact whose addresses stand in full
 }
 
 // siteDesk is a site with where it stands in the incidents that are open.
@@ -99,6 +101,7 @@ type personDesk struct {
 	Grants    []grantDesk
 	Addresses []addressDesk
 	Stale     bool
+	Shown     bool // her addresses stand in full
 }
 
 // Brief are her roles without their places: each once in each state.
@@ -119,7 +122,7 @@ type grantDesk struct {
 	Can    []contacts.RoleState // what a person may make of it
 }
 
-// addressDesk is an address, masked.
+// addressDesk is an address, masked unless somebody asked for it in full.
 type addressDesk struct {
 	Channel string
 	contacts.Address
@@ -130,8 +133,13 @@ type addressDesk struct {
 const shownAtOnce = 50
 
 func (k *call) bookAccount(status int, refused error) error {
+	return k.bookAccountWith("", status, refused)
+}
+
+// bookAccountWith is the page with the addresses of one contact in full; "": of nobody.
+func (k *call) bookAccountWith(shown string, status int, refused error) error {
 	ctx := k.UserContext()
-	v := customerDesk{shell: k.shell("desk.customer")}
+	v := customerDesk{shell: k.shell("desk.customer"), Shown: shown}
 	view, err := k.p.Book.AccountView(ctx, k.Params("id"))
 	if fault.Of(err) == fault.NotFound {
 		return k.deletedAccount(v, err, status, refused)
@@ -193,6 +201,19 @@ func (k *call) bookAccount(status int, refused error) error {
 	return k.p.render(k.Ctx, status, "book_account", v)
 }
 
+// unmaskOnAccount answers with the page itself: an address in full is never part of a URL.
+func (k *call) unmaskOnAccount() error {
+	err := k.mayUnmask()
+	var rec store.Rec[contacts.Contact]
+	if err == nil {
+		rec, err = k.p.Book.Unmask(k.UserContext(), k.person.ID, k.FormValue("contact"), k.FormValue("reason"))
+	}
+	if err != nil {
+		return k.bookAccount(problemOf(err).Status, err)
+	}
+	return k.bookAccountWith(rec.ID, 200, nil)
+}
+
 // deletedAccount is the page of an account that can be brought back; of one that never was, or is purged, there is none.
 func (k *call) deletedAccount(v customerDesk, gone error, status int, refused error) error {
 	id, err := k.p.Book.AccountID(k.UserContext(), k.Params("id"))
@@ -236,15 +257,15 @@ func (v *customerDesk) fill(view contacts.View, known comms.Customer, kept conta
 		}
 	}
 	for _, c := range view.Contacts {
-		p := personDesk{ID: c.ID, Contact: c.Value, Stale: policy.Stale(c.Value, now)}
+		p := personDesk{ID: c.ID, Contact: c.Value, Stale: policy.Stale(c.Value, now), Shown: c.ID == v.Shown}
 		for _, g := range c.Value.AllGrants() {
 			p.Grants = append(p.Grants, grantOf(g, names))
 		}
-		for channel, all := range orderly(map[string][]contacts.Address{contacts.Email: c.Value.Emails, contacts.SMS: c.Value.Phones}) {
-			for _, a := range all {
-				line := addressDesk{Channel: channel, Address: a, Told: told[c.ID+" "+channel+" "+a.Value], Last: view.Arrivals.At(c.ID, channel, a.Value)}
-				line.Value = maskAddress(channel, a.Value)
-				p.Addresses = append(p.Addresses, line)
+		p.Addresses = addressesOf(c, view.Arrivals)
+		for i, a := range p.Addresses {
+			p.Addresses[i].Told = told[c.ID+" "+a.Channel+" "+a.Value]
+			if !p.Shown {
+				p.Addresses[i].Value = maskAddress(a.Channel, a.Value)
 			}
 		}
 		if c.Value.Approved() {
@@ -253,6 +274,16 @@ func (v *customerDesk) fill(view contacts.View, known comms.Customer, kept conta
 			v.Others = append(v.Others, p)
 		}
 	}
+}
+
+// addressesOf are the addresses of a contact in full, with when a message last got to each.
+func addressesOf(c store.Rec[contacts.Contact], last contacts.Arrivals) (all []addressDesk) {
+	for channel, some := range orderly(map[string][]contacts.Address{contacts.Email: c.Value.Emails, contacts.SMS: c.Value.Phones}) {
+		for _, a := range some {
+			all = append(all, addressDesk{Channel: channel, Address: a, Last: last.At(c.ID, channel, a.Value)})
+		}
+	}
+	return all
 }
 
 // orderly walks a map in the order of its keys.
@@ -299,6 +330,9 @@ func grantOf(g contacts.Grant, names map[string]string) grantDesk {
 func (v *customerDesk) page(k *call) {
 	v.AllSites, v.AllPeople = len(v.Sites), len(v.People)+len(v.Others)
 	sites, people := offset(k.Query("sites"), v.AllSites), offset(k.Query("people"), v.AllPeople)
+	if at := slices.IndexFunc(slices.Concat(v.People, v.Others), func(p personDesk) bool { return p.Shown }); at >= 0 {
+		people = at / shownAtOnce * shownAtOnce
+	}
 	at := func(sites, people int) string {
 		return fmt.Sprintf("/desk/accounts/%s?sites=%d&people=%d", v.ID, sites, people)
 	}
@@ -520,6 +554,7 @@ type (
 		Words          templates.Catalog
 		CSRF, Account  string
 		Change, Delete bool
+		Unmask         bool
 		Person         personDesk
 	}
 	countPart struct {
@@ -534,7 +569,8 @@ type (
 
 // part is one person of the page.
 func (v customerDesk) part(p personDesk) personPart {
-	return personPart{v.Words, v.CSRF, v.ID, v.May(string(auth.ContactChange)), v.May(string(auth.RecordDelete)), p}
+	unmask := v.Person.Can(auth.ContactUnmask, auth.WithAudit) == nil
+	return personPart{v.Words, v.CSRF, v.ID, v.May(string(auth.ContactChange)), v.May(string(auth.RecordDelete)), unmask && !p.Shown, p}
 }
 
 func counted(words templates.Catalog, all map[string]int) countPart {

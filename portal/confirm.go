@@ -66,7 +66,7 @@ func (p *Portal) confirmRoutes() []route {
 				if err := decode(k.Ctx, &in); err != nil {
 					return err
 				}
-				if err := limit.Take(k.UserContext(), p.DB, "unmask by "+k.person.ID, unmasksPerHour, time.Hour); err != nil {
+				if err := k.mayUnmask(); err != nil {
 					return err
 				}
 				rec, err := p.Comms.Confirmation(k.UserContext(), k.person.ID, k.Params("id"), in.Reason)
@@ -80,6 +80,11 @@ func (p *Portal) confirmRoutes() []route {
 
 // unmasksPerHour is how many addresses one person may see in full in an hour.
 const unmasksPerHour = 60
+
+// mayUnmask counts one address, or one contact's, that somebody wants to see in full.
+func (k *call) mayUnmask() error {
+	return limit.Take(k.UserContext(), k.p.DB, "unmask by "+k.person.ID, unmasksPerHour, time.Hour)
+}
 
 type confirmationAnswer struct {
 	object

@@ -13,6 +13,7 @@ import (
 func (p *Portal) stalePages() []route {
 	return []route{
 		{method: "GET", path: "/desk/stale", page: true, right: auth.AccountRead, do: (*call).stalePage},
+		{method: "GET", path: "/desk/stale/contacts", page: true, right: auth.ContactRead, do: (*call).stalePeople},
 	}
 }
 
