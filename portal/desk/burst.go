@@ -293,11 +293,7 @@ func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, of open) (n 
 		all = append(all, rec)
 	}
 	for _, rec := range all {
-		t := d.Policy.enters(rec.Value, of)
-		if !t.Reviewed && of.Severity < t.Priority {
-			t.Priority = of.Severity
-		}
-		t = d.Policy.weighed(rec.Value, t, tx.Now())
+		t := d.Policy.weighed(rec.Value, d.Policy.enters(rec.Value, of).raised(of.Severity), tx.Now())
 		tx.On(rec.ID)
 		if err := d.put(tx, by, rec, t); err != nil {
 			return n, err
@@ -305,4 +301,12 @@ func (d *Desk) hold(tx *store.Tx, by, sound string, from time.Time, of open) (n 
 		n++
 	}
 	return n, nil
+}
+
+// raised makes a ticket as urgent as the incident that it turns out to be about, unless a person has said how urgent it is, or she who wrote it only asks.
+func (t Ticket) raised(severity string) Ticket {
+	if !t.Reviewed && t.Impact != Question && severity < t.Priority {
+		t.Priority = severity
+	}
+	return t
 }

@@ -394,7 +394,8 @@ func (d *Desk) take(tx *store.Tx, incident string, s seated) error {
 	if err != nil {
 		return err
 	}
-	if t = d.Policy.enters(t, openOf(in)); t.Flow != was.Value.Flow {
+	t = d.Policy.enters(t, openOf(in)).raised(in.Value.Severity)
+	if t.Flow != was.Value.Flow || t.Priority != was.Value.Priority {
 		t = d.Policy.weighed(was.Value, t, tx.Now())
 	}
 	t.Site, t.Twin = s.Site, ""

@@ -204,12 +204,15 @@ func TestATicketStandsForTheSiteThatItNames(t *testing.T) {
 		c.town(0,
 			"Many,M-1,North,N-1,https://north.example,Owner,owner,o@many.example,ja",
 			"Many,M-1,South,N-2,https://south.example,,,,",
-			"Many,M-1,West,N-3,https://west.example,,,,")
+			"Many,M-1,West,N-3,https://west.example,,,,",
+			"Many,M-1,East,N-4,https://east.example,,,,")
+		early := c.filedBy("M-1", "d@x.example", desk.Intake{Message: "The wiki is slow.", SiteURL: "https://east.example", Impact: desk.Degraded})
+		asks := c.filedBy("M-1", "e@x.example", desk.Intake{Message: "May we have an invoice?", SiteURL: "https://east.example", Impact: desk.Question})
 		incident := c.declare()
 		south := c.filedBy("M-1", "a@x.example", desk.Intake{SiteURL: "http://South.example/wiki/home"})
 		whole := c.filedBy("M-1", "b@x.example", desk.Intake{Message: "everything is gone"})
 		twin := c.filedBy("M-1", "c@x.example", desk.Intake{SiteName: "south"})
-		c.affect(incident, "N-1", "N-2", "N-3")
+		c.affect(incident, "N-1", "N-2", "N-3", "N-4")
 		if err := c.FollowSites(ctx); err != nil {
 			c.Fatal(err)
 		}
@@ -227,6 +230,10 @@ func TestATicketStandsForTheSiteThatItNames(t *testing.T) {
 		all, standing, _ := c.all(incident)
 		if all[south.Number].Site != site("N-2") || all[twin.Number].Site != site("N-2") || all[twin.Number].Twin == "" || all[whole.Number].Site != "" {
 			c.Errorf("south %+v\ntwin %+v\nwhole %+v", all[south.Number], all[twin.Number], all[whole.Number])
+		}
+		// Who wrote before anybody knew is answered as soon as who writes now; a question stays one.
+		if now := all[early.Number]; early.Priority != "P2" || now.Priority != "P0" || now.AnswerBy.Sub(now.FiledAt) != 45*time.Minute || all[asks.Number].Priority != "P3" {
+			c.Errorf("early %+v\nasks %+v", now, all[asks.Number])
 		}
 		for _, id := range []string{"N-1", "N-2", "N-3"} {
 			if standing[site(id)] != 1 {
