@@ -270,7 +270,7 @@ func (k *call) back(v desk.View, visit desk.Visit, did string) error {
 }
 
 // dids are what a page may say was done; the address names one of them and nothing else.
-var dids = []string{"said", "closed", "kept_open", "not_yet", "called", "shown", "asked", "zone"}
+var dids = []string{"said", "closed", "kept_open", "not_yet", "called", "shown", "noted", "asked", "zone"}
 
 func (k *call) did() string {
 	for _, d := range dids {

@@ -194,6 +194,11 @@ func TestACodeLetsHerDoMoreInTheVisitInWhichSheGaveIt(t *testing.T) {
 		t.Error("a visit that began before gained by the code")
 	}
 	g.sends("proof", url.Values{"pending": {string(pending[1])}, "code": {code}}).want(422)
+	// Another code to the same address opens nothing more, and the page does not say that it does.
+	g.sends("code", url.Values{}).want(200).says("Send another code")
+	pending = regexp.MustCompile(`name="pending" value="([^"]+)"`).FindSubmatch(g.page.body)
+	g.sends("proof", url.Values{"pending": {string(pending[1])}, "code": {sixDigits.FindString(out.next().Text)}}).want(303)
+	g.page.says("By itself it does not show you more").silent("shows you more now")
 }
 
 // Whoever lost her secret gets a new one by a code to the ticket's address. A number that does not exist and an address that is not the ticket's are answered alike.

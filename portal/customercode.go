@@ -60,11 +60,20 @@ func (k *call) giveCode() error {
 	if err != nil {
 		return k.codeFailed(v, visit, codeAsked{Pending: k.FormValue("pending"), Channel: k.FormValue("channel"), To: k.FormValue("sent_to")}, err)
 	}
-	v, visit, err = k.p.Desk.Shown(k.UserContext(), given)
+	return k.shown(v, visit, given)
+}
+
+// shown goes on with what was shown, and says whether it opens more to her: a code to an address that is too new does not, nor does one that waits for staff.
+func (k *call) shown(before desk.View, visit desk.Visit, given desk.Given) error {
+	v, now, err := k.p.Desk.Shown(k.UserContext(), given)
 	if err != nil {
 		return err
 	}
-	return k.back(v, visit, "shown")
+	did := "shown"
+	if now.Level == visit.Level && k.p.Desk.Leads(v, now) == k.p.Desk.Leads(before, visit) {
+		did = "noted"
+	}
+	return k.back(v, now, did)
 }
 
 // askSecret sends a code to whoever lost her secret, if the address is the ticket's. The answer is the same for every number and address.
@@ -124,11 +133,7 @@ func (k *call) giveRecovery() error {
 	if err != nil {
 		return k.failed(v, visit, "saved", codeAsked{}, err)
 	}
-	v, visit, err = k.p.Desk.Shown(k.UserContext(), given)
-	if err != nil {
-		return err
-	}
-	return k.back(v, visit, "shown")
+	return k.shown(v, visit, given)
 }
 
 // takeRecovery makes recovery codes for her to print, which she sees this once.

@@ -661,7 +661,8 @@ func (d *Desk) Reached(ctx context.Context, id, channel string) (s Standing, err
 type Hint struct {
 	ID      string `json:"id"`
 	Channel string `json:"channel"`
-	To      string `json:"to"` // masked
+	To      string `json:"to"`      // masked
+	TooNew  bool   `json:"too_new"` // a code to it would prove nothing; customers are not offered it
 }
 
 // mostHints bounds the addresses that are offered.
@@ -676,13 +677,12 @@ func (d *Desk) OnFile(ctx context.Context, by, number string) (all []Hint, err e
 		if err != nil {
 			return noTicket()
 		}
-		if strings.HasPrefix(by, "public:") {
-			s, err := d.standing(tx, t.ID)
-			if err != nil || s.Level < L1 {
-				return err
-			}
+		c, err := d.caseOf(tx, t.ID)
+		if err != nil {
+			return err
 		}
-		if t.Value.Account == "" {
+		public := strings.HasPrefix(by, "public:")
+		if t.Value.Account == "" || public && d.Policy.Identity.Judge(c).Level < L1 {
 			return nil
 		}
 		account, err := d.Book.Account(tx, t.Value.Account)
@@ -696,7 +696,11 @@ func (d *Desk) OnFile(ctx context.Context, by, number string) (all []Hint, err e
 			for _, channel := range []string{contacts.Email, contacts.SMS} {
 				usable, _ := contacts.Reach(who.Value, channel)
 				for _, a := range usable {
-					if all = append(all, Hint{hintID(who.ID, channel, who.Value, a.Value), channel, contacts.Mask(channel, a.Value)}); len(all) == mostHints {
+					proves, _ := a.Proves(c.Began, c.Now)
+					if public && !proves {
+						continue
+					}
+					if all = append(all, Hint{hintID(who.ID, channel, who.Value, a.Value), channel, contacts.Mask(channel, a.Value), !proves}); len(all) == mostHints {
 						return nil
 					}
 				}

@@ -379,6 +379,16 @@ func TestWhatIsNewOrOldProvesLess(t *testing.T) {
 	if last := s.Proofs[len(s.Proofs)-1]; last.Weak != desk.VoidNew {
 		t.Errorf("%+v", last)
 	}
+	for _, by := range []string{"public:web", "stf_eve"} { // staff see that it is too new, and she is not sent there in vain
+		all, err := l.OnFile(ctx, by, r.Number)
+		if err != nil || len(all) == 0 {
+			t.Fatal(all, err)
+		}
+		at := slices.IndexFunc(all, func(h desk.Hint) bool { return h.To == "m…@evil.example" })
+		if by == "public:web" && at >= 0 || by == "stf_eve" && (at < 0 || !all[at].TooNew) || slices.IndexFunc(all, func(h desk.Hint) bool { return h.To == "a…@acme.example" && !h.TooNew }) < 0 {
+			t.Errorf("%s is offered %+v", by, all)
+		}
+	}
 	old := l.filed("old@elsewhere.example")
 	hints, _ = l.knows(old.Number, "A-1", "Old")
 	if _, err := l.Record(ctx, "stf_eve", desk.Record{Ticket: old.Number, What: desk.ClassB, Hint: hints["+12…03"], Reached: true}); err != nil {
