@@ -71,7 +71,8 @@ type messageAnswer struct {
 	At       time.Time `json:"at"`
 	Internal bool      `json:"internal"`
 	Via      string    `json:"via,omitempty"`
-	Held     string    `json:"held,omitempty"` // why the customer does not see it
+	Held     string    `json:"held,omitempty"`   // why the customer does not see it
+	Sender   string    `json:"sender,omitempty"` // when it came from another address than the ticket's
 	Untold   string    `json:"not_texted,omitempty"`
 	Number   string    `json:"number,omitempty"` // of the ticket that it was written to, when that was merged into this one
 
@@ -93,7 +94,7 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 		a.AnswerAt = &t.AnswerAt
 	}
 	for _, m := range said {
-		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Untold: m.Untold, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
+		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Sender: m.Sender, Untold: m.Untold, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
 	}
 	return a
 }
