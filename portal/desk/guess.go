@@ -13,32 +13,17 @@ import (
 )
 
 // A code is guarded by what may be tried of it, and a secret by its length. Neither shows that somebody tries thousands, each from another network and for another
-// ticket. So wrong ones are counted in all: so many in an hour are no slips of the finger. Staff are alarmed then, once until somebody has looked, and as long as the
-// hour is full each code may be tried but twice. Nobody is shut out by that: whoever mistypes twice asks for another code.
+// ticket. So wrong ones are counted in all: so many in an hour are no slips of the finger, and staff are alarmed, once until somebody has looked. Nothing else follows
+// from that count, which any stranger can fill: what holds a guesser back is counted by what he tries and from where, and then hinders nobody else.
 
 // TaskGuessing is the alarm that many wrong codes and secrets come in.
 const TaskGuessing = "identity.guessing"
 
-const (
-	wrongCodes = "wrong codes"
-	triesThen  = 2 // of a code, while somebody guesses
-)
-
-func (p Identity) wrong() limit.Rule { return limit.Rule{N: p.Wrong, Per: time.Hour} }
-
-// guessing says whether so many wrong codes came in within the last hour that somebody guesses.
-func (d *Desk) guessing(tx *store.Tx) (bool, error) {
-	_, err := limit.Look(tx, wrongCodes, d.Policy.Identity.wrong())
-	if fault.Of(err) == fault.TooMany {
-		return true, nil
-	}
-	return false, err
-}
+const wrongCodes = "wrong codes"
 
 // guessed counts a wrong code or secret, whoever gave it. What goes wrong here changes nothing for her.
 func (d *Desk) guessed(ctx context.Context) {
-	rule := d.Policy.Identity.wrong()
-	err := limit.Take(ctx, d.DB, wrongCodes, rule.N, rule.Per)
+	err := limit.Take(ctx, d.DB, wrongCodes, d.Policy.Identity.Wrong, time.Hour)
 	if fault.Of(err) == fault.TooMany {
 		err = d.alarmGuessing(ctx)
 	}
@@ -80,15 +65,7 @@ func orNothing(err error) error {
 // no more tries. The address is part of the key since anybody can name a ticket: who knows no more than its number keeps nobody out of it.
 func (d *Desk) tries(tx *store.Tx, id string) (map[string]limit.Rule, error) {
 	p := d.Policy.Identity
-	most := p.Tries
-	is, err := d.guessing(tx)
-	if err != nil {
-		return nil, err
-	}
-	if is {
-		most = min(most, triesThen)
-	}
-	rules := map[string]limit.Rule{clip("code try " + id): {N: most, Per: p.Code}}
+	rules := map[string]limit.Rule{clip("code try " + id): {N: p.Tries, Per: p.Code}}
 	q, _, err := questions.Get(tx, id)
 	switch kind := fault.Of(err); kind {
 	case fault.NotFound, fault.Invalid: // nothing opens by it

@@ -151,7 +151,7 @@ type Identity struct {
 	DNS        time.Duration `yaml:"dns" json:"dns"`                   // a DNS challenge holds
 	Tries      int           `yaml:"tries" json:"tries"`               // codes that may be tried in one case while one holds
 	DailyTries int           `yaml:"daily_tries" json:"daily_tries"`   // and in a day, of all codes to one address in it
-	Wrong      int           `yaml:"wrong_hourly" json:"wrong_hourly"` // wrong codes and secrets in an hour, in all, until staff are alarmed and codes are tried no more than twice
+	Wrong      int           `yaml:"wrong_hourly" json:"wrong_hourly"` // wrong codes and secrets in an hour, in all, until staff are alarmed
 	Sends      int           `yaml:"sends" json:"sends"`               // codes to one address in an hour
 	DailySends int           `yaml:"daily_sends" json:"daily_sends"`   // and in a day
 	From       int           `yaml:"from" json:"from"`                 // codes that one network may ask for, and try, in an hour
