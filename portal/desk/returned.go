@@ -3,8 +3,6 @@ package desk
 import (
 	"context"
 	"encoding/json"
-	"strings"
-	"unicode"
 
 	"lifeline/comms"
 	"lifeline/contacts"
@@ -69,18 +67,4 @@ func (d *Desk) TicketReferred(ctx context.Context, messageID string) (id, email 
 		return nil
 	})
 	return id, email, err
-}
-
-// LocaleOf guesses the language of somebody's words by their script; "" for one that most of us share.
-func LocaleOf(words string) string {
-	kana := strings.ContainsFunc(words, func(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana) })
-	switch {
-	case kana:
-		return "ja"
-	case strings.ContainsFunc(words, func(r rune) bool { return unicode.Is(unicode.Hangul, r) }): // who writes Korean may write some Han among it
-		return "ko"
-	case strings.ContainsFunc(words, func(r rune) bool { return unicode.Is(unicode.Han, r) }):
-		return "zh-CN"
-	}
-	return ""
 }
