@@ -355,6 +355,9 @@ func TestHerOwnPageOpensByAMailedLink(t *testing.T) {
 // A colleague's word and a record in the company's domain are two signs, given on the customers' own pages; what she sees names no level.
 func TestAColleagueVouchesAndADomainProves(t *testing.T) {
 	h, out := company(t)
+	if err := h.Desk.FollowSites(t.Context()); err != nil { // tickets that nobody wrote, so that nobody can be vouched for in them
+		t.Fatal(err)
+	}
 	zone := map[string]string{}
 	h.Desk.LookupTXT = func(_ context.Context, name string) ([]string, error) { return []string{zone[name]}, nil }
 	mine := h.file(map[string]any{"message": "our wiki is gone", "email": "bo@private.example", "name": "Bo", "locale": "en"})
@@ -374,7 +377,10 @@ func TestAColleagueVouchesAndADomainProves(t *testing.T) {
 
 	ann, _ := h.recognised(out, "ann@acme.example", "a…@acme.example")
 	own := ann.own()
-	cy := regexp.MustCompile(`<option value="(con_[^"]+)">Cy Moe`).FindSubmatch(own.page.says("Vouch for a colleague").body)
+	cy := regexp.MustCompile(`<option value="(con_[^"]+)">Cy Moe`).FindSubmatch(own.page.says("Vouch for a colleague", "We have opened this ticket for your site").silent("We have answered").body)
+	if n := len(regexp.MustCompile(`<option value="[0-9A-Z]{3}-`).FindAll(own.page.body, -1)); n != 2 { // his and hers, and none of a site
+		t.Errorf("she is offered to vouch for the writers of %d tickets", n)
+	}
 	own.sends("vouch", url.Values{"ticket": {"000-000-000"}, "colleague": {string(cy[1])}}).want(404).says("It was not noted")
 	own.sends("vouch", url.Values{"ticket": {mine.Number}, "colleague": {string(cy[1])}}).want(303)
 	own.page.says("We have noted your word.")

@@ -34,6 +34,16 @@ func (v companyView) Others() (all []companyTicket) {
 	return all
 }
 
+// Written are those that somebody wrote, for whom one can vouch.
+func (v companyView) Written() (all []companyTicket) {
+	for _, t := range v.Others() {
+		if t.Stands() != "opened" {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 type companyTicket struct {
 	desk.Ticket
 	At string

@@ -378,6 +378,14 @@ func (t Ticket) silent() bool {
 	return t.Route == byIncident && t.ChangedAt.Equal(t.FiledAt) && t.State == Waiting
 }
 
+// Stands is how a ticket stands in words for its customer: its state, but that one which we opened for her site is not called answered before anybody has said a word.
+func (t Ticket) Stands() string {
+	if t.Route == byIncident && t.State == Waiting && t.AnswerAt.IsZero() {
+		return "opened"
+	}
+	return t.State
+}
+
 // take carries out what was decided about one ticket.
 func (d *Desk) take(tx *store.Tx, incident string, s seated) error {
 	if s.Instead != "" {
