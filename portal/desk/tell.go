@@ -49,11 +49,15 @@ func (d *Desk) tellAnswer(tx *store.Tx, id string, t Ticket, m Message) (untold 
 // tellsOn is the channel on which the writer of a ticket is told something now. When that would be a text and none may go, it is none, untold says why, and
 // somebody has to find another way to her.
 func (d *Desk) tellsOn(tx *store.Tx, id string, t Ticket) (channel, untold string, err error) {
-	if channel = t.tellOn(); channel != comms.ChannelSMS {
+	switch channel = t.tellOn(); {
+	case channel == "" && t.Phone != "":
+		untold = NotWanted
+	case channel != comms.ChannelSMS:
 		return channel, "", nil
-	}
-	if untold, err = d.mayAnswer(tx, id, t.Phone); untold == "" || err != nil {
-		return channel, "", err
+	default:
+		if untold, err = d.mayAnswer(tx, id, t.Phone); untold == "" || err != nil {
+			return channel, "", err
+		}
 	}
 	_, err = d.Comms.Owe(tx, comms.Task{What: TaskUnreached, Of: id, Account: t.Account, Incident: t.Incident,
 		Title: "The writer of ticket " + t.Number + " is told nothing by text (" + untold + "): find another way to reach her"})

@@ -77,6 +77,7 @@ const (
 	NotNumber  = "number"  // it had enough of them today
 	NotPrefix  = "prefix"  // the numbers beside it had
 	NotMoney   = "money"   // the day's money is spent
+	NotWanted  = "stopped" // she answered STOP
 )
 
 // Why a mail that a stranger causes does not go out.
@@ -206,8 +207,11 @@ func proved(tx *store.Tx, ticket, channel, address string) (bool, error) {
 
 // Untexted says of a ticket whether its writer is told by texts only and none go to her number, whatever is known of it; why, as a Not constant.
 func (d *Desk) Untexted(t Ticket) string {
-	if t.Email != "" || t.Phone == "" {
+	switch {
+	case t.Email != "" || t.Phone == "":
 		return ""
+	case t.NoText:
+		return NotWanted
 	}
 	return d.Policy.Texts.never(t.Phone)
 }

@@ -255,6 +255,15 @@ func TestAnAnswerThatNoTextTellsOfIsNotLost(t *testing.T) {
 	if told, m := answer(near.Number); told != 1 || m.Untold != "" {
 		t.Errorf("proved: told %d, %+v", told, m)
 	}
+	_, gone := l.texted("+12025550112") // and then she wants no more of them, who has no other address
+	if _, err := l.TakeText(ctx, comms.Incoming{From: "+12025550112", Text: "STOP", Ref: "stop"}); err != nil {
+		t.Fatal(err)
+	}
+	told, m := answer(gone.Number)
+	v, err = l.Open(ctx, gone.Number, gone.Secret)
+	if told != 0 || m.Untold != desk.NotWanted || !owed(gone.ID) || err != nil || l.Untexted(v.Ticket) != desk.NotWanted {
+		t.Errorf("after STOP: told %d, %+v, owed %v, %v", told, m, owed(gone.ID), err)
+	}
 }
 
 // What strangers cause at one mail domain is bounded whatever they put in front of it; an address on file there is sent its codes, and nobody can tell by the answer.
