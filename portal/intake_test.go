@@ -175,6 +175,10 @@ func TestTheFormSpeaksTheReadersLanguage(t *testing.T) {
 	if got := h.get(auth.Support, "/api/v1/tickets/"+r.text("number")).text("locale"); got != "ja" {
 		t.Errorf("the ticket is in %q", got)
 	}
+	r = h.do(ask{method: "POST", path: "/api/v1/tickets", body: map[string]any{"message": "Notre site a disparu, que pouvons-nous faire ? Je ne peux rien ouvrir.", "email": "eve@elsewhere.example"}}).want(201)
+	if got := h.get(auth.Support, "/api/v1/tickets/"+r.text("number")).text("locale"); got != "fr" { // nobody said in which language she reads
+		t.Errorf("what is written in French is in %q", got)
+	}
 }
 
 // No page that a customer sees has a sentence in another language than hers. The templates are the same for all languages, so that Korean, which shares no letter

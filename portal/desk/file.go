@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -43,7 +44,7 @@ func (d *Desk) File(ctx context.Context, by string, in Intake) (Receipt, error) 
 		}
 		return Receipt{}, wrong
 	}
-	in.Locale = d.Comms.Words.Match(in.Locale)
+	in.Locale = d.Comms.Words.Match(cmp.Or(in.Locale, LocaleOf(in.Message)))
 	ended, err := d.waitTurn(ctx, "source "+in.Fare.Source, in.Fare.Source != "")
 	defer ended()
 	if err != nil {
