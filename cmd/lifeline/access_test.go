@@ -95,3 +95,11 @@ func TestBreakGlassIsHeardOfBySMS(t *testing.T) {
 		t.Errorf("%q does not say whose sign-in it was, or where that stands", all[0].Body)
 	}
 }
+
+// Whom the policy names by address is told of what is late, whether or not staff have accounts.
+func TestAnAddressOnDutyIsSomebodyToAlarm(t *testing.T) {
+	h := &house{comms: &comms.Room{Policy: comms.Policy{OnDuty: comms.Ladder{{}, {To: []comms.Direct{{Channel: comms.ChannelEmail, Address: "duty@vendor.example"}}}}}}}
+	if !h.alarms() {
+		t.Error("it says that nobody is told")
+	}
+}

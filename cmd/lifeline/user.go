@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -237,6 +238,9 @@ func (h *house) offerSetUp(ctx context.Context, w io.Writer) {
 
 // alarms says whether the ladder of those on duty reaches anybody now.
 func (h *house) alarms() (reached bool) {
+	if slices.ContainsFunc(h.comms.Policy.OnDuty, func(r comms.Rung) bool { return len(r.To) > 0 }) {
+		return true
+	}
 	err := h.db.View(context.Background(), func(tx *store.Tx) error {
 		for _, rung := range h.comms.Policy.OnDuty {
 			for _, post := range rung.Staff {
