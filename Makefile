@@ -29,11 +29,12 @@ test: ## the whole suite under -race, with what it needs installed
 	@$(MAKE) --no-print-directory -j2 --output-sync tools lint # one waits for downloads, one for the compiler
 	$(GO) test -race -vet=off -ldflags=-w -p 4 -timeout 15m $(LONGEST) ./... # vetted already, debuggers find nothing, and much of a test is waiting: more than one package for each core
 
-crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 50 broadcasts that are killed or stopped, failovers, full and failing disks, backups and the page in a bucket, the container image
+crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 50 broadcasts that are killed or stopped, failovers, full and failing disks, backups and the page in a bucket, the container image, 10,000 hostile texts
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup ./portal/page
 	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails|FailedSync' ./store/...
 	LIFELINE_CRASH=1 $(GO) test -timeout 30m -run 'Outlive|Disk|Image|Stories' ./cmd/lifeline
+	LIFELINE_HOSTILE=10000 $(GO) test -timeout 30m -run HostileTexts ./portal
 
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

@@ -345,6 +345,7 @@ func TestReachAndDeliveries(t *testing.T) {
 	if n := len(told); n != 6 || len(addresses) != 5 { // two have no phone
 		t.Errorf("%d deliveries to %v", n, addresses)
 	}
+	h.staffPage(auth.Comms, "/desk/updates/"+u.ID+"/deliveries").want(200).says(">Acme</a>", ">Bolt</a>").silent("⟦")
 	if n := len(h.items(path + "/deliveries?channel=sms&state=sent")); n != 1 {
 		t.Errorf("%d texts", n)
 	}
