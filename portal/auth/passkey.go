@@ -219,6 +219,9 @@ func readAssertion(said []byte) (a *protocol.ParsedCredentialAssertionData, id s
 	if err != nil {
 		return nil, "", err
 	}
+	if len(a.Response.UserHandle) > protocol.MaximumUserHandleLength {
+		return nil, "", fault.New(fault.TooLarge, "a name that no account has")
+	}
 	return a, string(a.Response.UserHandle), nil
 }
 
