@@ -71,6 +71,8 @@ func TestAPasskeyInABrowser(t *testing.T) {
 	r.do(chromedp.SetValue("#passkey_name", "Blue laptop"), press(add))
 	r.sees("section[aria-labelledby=passkeys]", "Blue laptop")
 	snap("passkey-account")
+	r.do(chromedp.SetValue("#passkey_name", "The same again"), press(add))
+	r.sees("form[data-passkey$='=add'] [role=alert]", "has one for you already")
 
 	r.do(press("form[action='/desk/sign-out'] button"), chromedp.WaitReady("#password"))
 	sure := func(is bool) chromedp.Action[chromedp.Void] {

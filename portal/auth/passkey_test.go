@@ -271,6 +271,11 @@ func TestAPasskeySignsInAsTwoFactorsDo(t *testing.T) {
 	if err := h.AddPasskey(ctx, other, "Key", d.make(a)); fault.Of(err) != fault.Invalid {
 		t.Errorf("from another session: %v", err)
 	}
+	other = p
+	other.Proved = h.now().Add(-Fresh)
+	if err := h.AddPasskey(ctx, other, "Key", d.make(a)); fault.Of(err) != fault.Forbidden {
+		t.Errorf("answered without a fresh second factor: %v", err)
+	}
 	if err := h.AddPasskey(ctx, p, " ", d.make(a)); fault.Of(err) != fault.Invalid {
 		t.Errorf("without a name: %v", err)
 	}
@@ -309,9 +314,10 @@ func TestAPasskeySignsInAsTwoFactorsDo(t *testing.T) {
 	if len(d.read(a).PublicKey.Allowed) != 1 {
 		t.Errorf("%+v", d.read(a))
 	}
+	forElse, _ := h.asked(ToSignIn, cookie)
 	fromElse, _ := h.asked(ToSignIn, "")
 	for what, r := range map[string]Answered{
-		"another's": his.sign(a), "another's, as hers": his.sign(a, func(s *telling) { s.handle, s.id = []byte(ann.id), d.id }), "not asked": d.sign(fromElse),
+		"another's": his.sign(a), "another's, as hers": his.sign(a, func(s *telling) { s.handle, s.id = []byte(ann.id), d.id }), "not asked": d.sign(fromElse), "asked for something else": d.sign(forElse),
 		"its owner was not asked": d.sign(a, func(s *telling) { s.flags = present }),
 	} {
 		if _, _, err := h.ProveByPasskey(ctx, cookie, r); fault.Of(err) != fault.Invalid {
@@ -474,7 +480,7 @@ func TestACopiedPasskeyIsBarred(t *testing.T) {
 	h.Copied = func(_ *store.Tx, id string) error { told = append(told, id); return nil }
 	for name, count := range map[string]uint32{"Lower": 6, "Same": 7, "None": 0} {
 		m := h.join(name, Profile{Roles: []Role{Support}})
-		d := m.gets("Key")
+		d, spare := m.gets("Key"), m.gets("Spare")
 		d.count = 6
 		_, cookie, err := d.comes(h)
 		if err != nil {
@@ -498,6 +504,9 @@ func TestACopiedPasskeyIsBarred(t *testing.T) {
 		}
 		if who, err := h.Account(ctx, m.id); err != nil || !who.Passkeys[0].Barred {
 			t.Errorf("%s: %+v %v", name, who, err)
+		}
+		if _, _, err = spare.comes(h); err != nil {
+			t.Errorf("%s: her other one: %v", name, err)
 		}
 	}
 	if v := h.verbs(); v["passkey.barred"] != 3 {
