@@ -134,8 +134,8 @@ func (r *Room) LoadAffected(ctx context.Context, by, incident, format string, fi
 		if err != nil {
 			return err
 		}
-		if in.Value.State == Closed {
-			return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Value.Number)
+		if err := in.Value.speaks(); err != nil {
+			return err
 		}
 		return r.loadAffected(tx, by, in, lines, &report, dry)
 	}

@@ -136,7 +136,7 @@ func (r *Room) FoundReport(ctx context.Context, from, to time.Time) (f Found, er
 				return err
 			}
 			in := rec.Value
-			if in.Drill || in.DeclaredAt.Before(from) || !to.IsZero() && !in.DeclaredAt.Before(to) {
+			if in.Drill || in.Undeclared() || in.DeclaredAt.Before(from) || !to.IsZero() && !in.DeclaredAt.Before(to) {
 				continue
 			}
 			f.Incidents++

@@ -35,7 +35,8 @@ type Incident struct {
 	ClassifiedBy  string     `json:"classified_by"`
 	DeclaredAt    time.Time  `json:"declared_at"`
 	DeclaredBy    string     `json:"declared_by"`
-	State         string     `json:"state"` // open, resolved, closed
+	State         string     `json:"state"` // open, resolved, closed; of an event or an alert watched, recovered
+	Stage         string     `json:"stage"` // one of RecordStages; read it by AtStage
 	Phase         string     `json:"phase"` // of the newest published update; "" before the first
 	Security      string     `json:"security_cause"`
 	Pinned        []string   `json:"pinned"`
@@ -58,6 +59,10 @@ type Incident struct {
 	Links         []Link     `json:"links,omitempty"`
 	Parties       []Party    `json:"parties,omitempty"`
 	Streams       []Stream   `json:"streams,omitempty"`
+
+	Stages      []StageMove `json:"stages,omitempty"`  // how it came to its stage, oldest first
+	Related     []string    `json:"related,omitempty"` // of a problem: ids of other incidents that come of it
+	RecoveredAt *time.Time  `json:"recovered_at"`      // of an event or an alert that passed before anybody confirmed it
 
 	Plans    []PlanChange `json:"plans,omitempty"`   // changes of how sites are repaired, oldest first
 	Estimate Estimated    `json:"estimate,omitzero"` // the forecast that stood when readers were told
@@ -123,6 +128,7 @@ type Declare struct {
 	DetectedBy    string    `json:"detected_by"`
 	FoundBy       string    `json:"found_by,omitempty"` // one of FoundBys; "": as DetectedBy says, when that is one of them
 	Drill         bool      `json:"drill"`
+	Stage         string    `json:"stage,omitempty"` // event or alert: it is noted, and not declared; "" is incident
 }
 
 var (
@@ -141,6 +147,9 @@ func (p Policy) badDeclare(d Declare, now time.Time) (f []fault.Field) {
 	f = impactProse.bad(f, "impact", d.Impact)
 	f = impactProse.bad(f, "scope_estimate", d.ScopeEstimate)
 	f = shortProse.bad(f, "detected_by", d.DetectedBy)
+	if d.Stage != "" {
+		f = oneOf(f, "stage", d.Stage, RecordEvent, RecordAlert, RecordIncident)
+	}
 	if d.FoundBy != "" {
 		f = oneOf(f, "found_by", d.FoundBy, foundBy...)
 	}
@@ -164,7 +173,7 @@ func (p Policy) badCategory(f []fault.Field, severity, category string) []fault.
 // Declare opens an incident. Everything that is missing or wrong is named at once; the people whom the policy names internally are told
 // by a notice of the same transaction.
 func (r *Room) Declare(ctx context.Context, by string, d Declare) (store.Rec[Incident], error) {
-	return r.DeclareWith(ctx, by, d, func(*store.Tx, string) error { return nil })
+	return r.DeclareWith(ctx, by, d, nil)
 }
 
 // DeclareWith declares an incident, and in the same transaction does what else belongs to it.
@@ -185,48 +194,73 @@ func (r *Room) declare(ctx context.Context, by string, d Declare, also func(tx *
 		if f := r.Policy.badDeclare(d, tx.Now()); len(f) > 0 {
 			return fault.BadFields(f...)
 		}
-		number, err := nextNumber(tx)
+		in, err := r.newIncident(tx, by, d)
 		if err != nil {
 			return err
-		}
-		in := Incident{
-			Number: number, Short: strings.ToLower(rand.Text()[:12]), State: Open,
-			Title: strings.TrimSpace(d.Title), Severity: d.Severity, Category: d.Category, Summary: d.Summary, Impact: d.Impact,
-			ScopeEstimate: d.ScopeEstimate, DetectedAt: d.DetectedAt.UTC(), DetectedBy: d.DetectedBy, FoundBy: cmp.Or(d.FoundBy, foundAs(d.DetectedBy)),
-			DeclaredAt: tx.Now(), DeclaredBy: by, Commander: by, Drill: d.Drill,
-		}
-		if d.DetectedAt.IsZero() || d.DetectedAt.After(tx.Now()) {
-			in.DetectedAt = tx.Now()
 		}
 		id := incidents.NewID()
 		tx.On(id)
-		call, err := r.crew(tx, &in)
-		if err != nil {
-			return err
-		}
-		if rec, err = put(tx, incidents, id, in, 0); err != nil {
-			return err
-		}
-		if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
-			return err
-		}
-		if in.unclassified() || !judged {
-			if err := r.promise(tx, Deadline{What: Classification, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Classify)}); err != nil {
+		if d.Stage != "" && d.Stage != RecordIncident {
+			if rec, err = r.watch(tx, id, by, in, ""); err != nil || d.Stage == RecordEvent {
 				return err
 			}
+			return r.lookAt(tx, rec)
 		}
-		if err := r.owesWord(tx, id, in); err != nil {
-			return err
-		}
-		if err := also(tx, id); err != nil {
-			return err
-		}
-		if err := r.beginPlaybooks(tx, id, by, in); err != nil {
-			return err
-		}
-		return r.callOut(tx, id, in, call)
+		rec, err = r.opens(tx, by, store.Rec[Incident]{Meta: store.Meta{ID: id}, Value: in}, judged, also)
+		return err
 	})
 	return rec, err
+}
+
+// newIncident is the record of what is said.
+func (r *Room) newIncident(tx *store.Tx, by string, d Declare) (in Incident, err error) {
+	number, err := nextNumber(tx)
+	if err != nil {
+		return in, err
+	}
+	in = Incident{
+		Number: number, Short: strings.ToLower(rand.Text()[:12]), State: Open, Stage: cmp.Or(d.Stage, RecordIncident),
+		Title: strings.TrimSpace(d.Title), Severity: d.Severity, Category: d.Category, Summary: d.Summary, Impact: d.Impact,
+		ScopeEstimate: d.ScopeEstimate, DetectedAt: d.DetectedAt.UTC(), DetectedBy: d.DetectedBy, FoundBy: cmp.Or(d.FoundBy, foundAs(d.DetectedBy)),
+		DeclaredAt: tx.Now(), DeclaredBy: by, Commander: by, Drill: d.Drill,
+	}
+	if d.DetectedAt.IsZero() || d.DetectedAt.After(tx.Now()) {
+		in.DetectedAt = tx.Now()
+	}
+	return in, nil
+}
+
+// opens writes a declared incident with all that follows its declaration: who is called, what is promised, and what also says. Nobody has judged it: that is
+// promised too.
+func (r *Room) opens(tx *store.Tx, by string, rec store.Rec[Incident], judged bool, also func(tx *store.Tx, incident string) error) (store.Rec[Incident], error) {
+	id, in := rec.ID, rec.Value
+	call, err := r.crew(tx, &in)
+	if err != nil {
+		return rec, err
+	}
+	if rec, err = put(tx, incidents, id, in, rec.Version); err != nil {
+		return rec, err
+	}
+	if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
+		return rec, err
+	}
+	if in.unclassified() || !judged {
+		if err := r.promise(tx, Deadline{What: Classification, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Classify)}); err != nil {
+			return rec, err
+		}
+	}
+	if err := r.owesWord(tx, id, in); err != nil {
+		return rec, err
+	}
+	if also != nil {
+		if err := also(tx, id); err != nil {
+			return rec, err
+		}
+	}
+	if err := r.beginPlaybooks(tx, id, by, in); err != nil {
+		return rec, err
+	}
+	return rec, r.callOut(tx, id, in, call)
 }
 
 // put writes a record and reads back what now stands.
@@ -353,7 +387,7 @@ func (in Incident) notClosed() error {
 	if in.State == Closed {
 		return fault.New(fault.Conflict, "this incident is closed")
 	}
-	return nil
+	return in.declared()
 }
 
 // Amend changes an incident's own facts. Who may change what is the caller's to decide; the security cause has its own method.
@@ -502,6 +536,9 @@ func (r *Room) change(ctx context.Context, act store.Act, incident string, was i
 		if was != 0 && was != have.Version {
 			return fault.New(fault.Stale, "incident %s was changed meanwhile: version %d, not %d", have.ID, have.Version, was)
 		}
+		if err := have.Value.declared(); err != nil {
+			return err
+		}
 		tx.On(have.ID)
 		to, err := decide(tx, have.ID, have.Value)
 		if err != nil {
@@ -550,20 +587,9 @@ func limit(n int) int {
 	return min(n, MostListed)
 }
 
-// Incidents lists incidents in a state ("": all), newest first, and the cursor behind the page.
+// Incidents lists what was declared, in a state or ("") in all, newest first, and the cursor behind the page.
 func (r *Room) Incidents(ctx context.Context, state, after string, most int) (page []store.Rec[Incident], next string, err error) {
-	q := store.Query{Index: "number", Reverse: true, After: after, Limit: limit(most)}
-	if state != "" {
-		if f := oneOf(nil, "state", state, Open, Resolved, Closed); len(f) > 0 {
-			return nil, "", fault.BadFields(f...)
-		}
-		q.Index, q.Equal = "state", []any{state}
-	}
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		page, next, err = incidents.List(tx, q)
-		return err
-	})
-	return page, next, err
+	return r.Records(ctx, RecordQuery{State: state, After: after, Limit: most})
 }
 
 // IncidentLog is an incident's log, oldest first, and the cursor behind the page.

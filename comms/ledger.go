@@ -535,8 +535,8 @@ func (r *Room) moveSome(ctx context.Context, m Mover, incident string, chunk []n
 		if err != nil {
 			return err
 		}
-		if in.Value.State == Closed {
-			return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Value.Number)
+		if err := in.Value.speaks(); err != nil {
+			return err
 		}
 		tx.On(in.ID)
 		results = make([]MoveResult, 0, len(chunk))

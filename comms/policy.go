@@ -71,6 +71,9 @@ type Policy struct {
 	// Meeting is how often the core team of a grave incident meets; MeetingLate is when one that has not been closed counts as late.
 	Meeting     time.Duration `yaml:"meeting" json:"meeting"`
 	MeetingLate time.Duration `yaml:"meeting_late" json:"meeting_late"`
+
+	// MajorProblem is how many incidents of one problem make it a major one; a P0 always does.
+	MajorProblem int `yaml:"major_problem" json:"major_problem"`
 }
 
 // ComponentPolicy names a part of the vendor's service for the public pages, in their order. An update's scope.products name it by Name.
@@ -124,12 +127,13 @@ func DefaultPolicy() Policy {
 		Call:       call, Commanded: commanded,
 		SeverityConfirmed: 15 * time.Minute,
 		Meeting:           3 * time.Hour, MeetingLate: 30 * time.Minute,
-		SecondRead: time.Hour,
-		Classify:   time.Hour,
-		PageOnly:   15 * time.Minute,
-		NoAnswer:   72 * time.Hour,
+		MajorProblem: 3,
+		SecondRead:   time.Hour,
+		Classify:     time.Hour,
+		PageOnly:     15 * time.Minute,
+		NoAnswer:     72 * time.Hour,
 		TaskDue: map[string]time.Duration{dueOtherwise: 72 * time.Hour, "outreach": 24 * time.Hour, Escalation: 4 * time.Hour, "finding": 24 * time.Hour, "ticket": 4 * time.Hour,
-			"finding.sites_vanished": 15 * time.Minute, "finding.page_bucket": 15 * time.Minute, reviewFamily: 14 * day},
+			"finding.sites_vanished": 15 * time.Minute, "finding.page_bucket": 15 * time.Minute, reviewFamily: 14 * day, ProblemFamily: 14 * day},
 		Reviews:    defaultReviews(),
 		CoverEvery: 15 * time.Second,
 		Confirm: Confirm{Every: time.Minute, Interval: 90 * day, Settle: day, PerHour: 200, FromHour: 8, ToHour: 18, Remind: 7 * day, Text: 7 * day, Outreach: 3 * day,
@@ -217,6 +221,9 @@ func (p Policy) Check() error {
 	}
 	if p.Texting.Price < 0 || p.Texting.Rate <= 0 || len(p.Texting.Currency) != 3 {
 		bad("texting", "needs a price of 0 or more, a currency of three letters and a rate above 0")
+	}
+	if p.MajorProblem < 2 {
+		bad("major_problem", "must be at least 2")
 	}
 	if p.BatchMost < 1 {
 		bad("batch_most", "must be at least 1")

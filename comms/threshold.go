@@ -204,11 +204,11 @@ func (w *Watch) judge(ctx context.Context, name string, t Threshold, s *sighted,
 		return nil
 	}
 	s.raised = true
-	return w.raise(ctx, name, t, v)
+	return w.raise(ctx, name, t, v, s.over)
 }
 
-// raise pages, unless somebody was paged already.
-func (w *Watch) raise(ctx context.Context, name string, t Threshold, v float64) error {
+// raise notes an alert and pages, unless somebody was paged already.
+func (w *Watch) raise(ctx context.Context, name string, t Threshold, v float64, since time.Time) error {
 	what := Exceeded + "." + name
 	detail, err := json.Marshal(struct {
 		Metric  string    `json:"metric"`
@@ -226,7 +226,11 @@ func (w *Watch) raise(ctx context.Context, name string, t Threshold, v float64) 
 			}
 			return err
 		}
-		_, err := w.Room.Alarm(tx, Task{What: what, Of: name, Title: t.Title + ": " + strconv.FormatFloat(v, 'g', 6, 64) + t.bound(), Detail: detail})
+		alert, err := w.Room.sight(tx, what, t, since)
+		if err != nil {
+			return err
+		}
+		_, err = w.Room.Alarm(tx, Task{What: what, Of: name, Incident: alert, Title: t.Title + ": " + strconv.FormatFloat(v, 'g', 6, 64) + t.bound(), Detail: detail})
 		return err
 	})
 	if kind := fault.Of(err); kind == fault.Exists || kind == fault.Stale { // another was faster
@@ -268,6 +272,16 @@ func (w *Watch) recovered(ctx context.Context, name string, s *sighted) error {
 				err = store.ErrNothing
 			}
 			return err
+		}
+		if open.Value.Incident != "" {
+			alert, err := findIncident(tx, open.Value.Incident)
+			if err != nil {
+				return err
+			}
+			if alert.Value.State == Watched {
+				_, err = w.Room.recovered(tx, byThreshold, alert, s.well, "the figure is well again")
+				return err
+			}
 		}
 		_, err := w.Room.endTask(tx, open, TaskDropped, byThreshold, "recovered before anybody confirmed it")
 		return err

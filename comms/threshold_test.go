@@ -67,6 +67,10 @@ func TestAFigureOverItsThresholdPagesOnce(t *testing.T) {
 	if n := len(h.notices(templates.MsgDeadline)); n != 1 {
 		t.Errorf("%d people's notices, wanted one", n)
 	}
+	alert, err := h.Incident(ctx, open[0].Value.Incident)
+	if err != nil || alert.Value.State != Watched || alert.Value.AtStage() != RecordAlert || alert.Value.FoundBy != FoundByMonitoring {
+		t.Errorf("the alert of it: %+v, %v", alert.Value, err)
+	}
 
 	queue.WithLabelValues("codes", "b").Set(1)
 	look(here, there)
@@ -82,6 +86,9 @@ func TestAFigureOverItsThresholdPagesOnce(t *testing.T) {
 	if err != nil || ended.Value.State != TaskDropped || !strings.Contains(ended.Value.Reason, "recovered before anybody confirmed it") {
 		t.Errorf("%+v %v", ended.Value, err)
 	}
+	if alert, err = h.Incident(ctx, alert.ID); err != nil || alert.Value.State != Recovered || alert.Value.Stages[1].Lasted != 30 {
+		t.Errorf("the alert has recovered after the 30 s that it was over: %+v, %v", alert.Value, err)
+	}
 
 	// What somebody has taken is hers to end; and what another process sees is that one's.
 	queue.WithLabelValues("codes", "b").Set(600)
@@ -90,6 +97,9 @@ func TestAFigureOverItsThresholdPagesOnce(t *testing.T) {
 	open = look(here)
 	if len(open) != 1 {
 		t.Fatal("nothing was raised the second time")
+	}
+	if open[0].Value.Incident != alert.ID {
+		t.Errorf("the same condition is noted twice, as %s and %s", alert.ID, open[0].Value.Incident)
 	}
 	queue.WithLabelValues("codes", "b").Set(1)
 	look(there)

@@ -129,12 +129,12 @@ func (r *Room) Draft(ctx context.Context, by, incident string, s templates.State
 	return rec, found, err
 }
 
-// speaks refuses to say anything in the name of a closed incident.
+// speaks refuses to say or do anything in the name of an incident that is closed, or that nobody has declared.
 func (in Incident) speaks() error {
 	if in.State == Closed {
 		return fault.New(fault.Conflict, "incident %d is closed; open it again first", in.Number)
 	}
-	return nil
+	return in.declared()
 }
 
 // refuseBad refuses a statement with a field that is missing, wrong or could not be read.

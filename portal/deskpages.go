@@ -289,6 +289,8 @@ type homeView struct {
 	Severities []string
 	Called     func(category string) string // how people call a category
 	Ready      bool                         // a first notice could be sent
+	Watched    []incidentAnswer             // events and alerts that are there now
+	Noted      []string                     // what the form can note
 }
 
 // dueLine is one thing that is due, with where it is resolved.
@@ -308,9 +310,16 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 		return err
 	}
 	v := homeView{shell: k.shell("desk.incidents"), Form: form, Categories: k.p.Comms.Policy.Categories, Severities: []string{"P0", "P1", "P2", "P3"},
-		Called: k.p.Comms.Policy.CategoryName}
+		Called: k.p.Comms.Policy.CategoryName, Noted: []string{comms.RecordIncident, comms.RecordAlert, comms.RecordEvent}}
 	if v.Ready, _, err = k.p.Comms.FirstNoticeReady(k.UserContext()); err != nil {
 		return err
+	}
+	watched, _, err := k.p.Comms.Records(k.UserContext(), comms.RecordQuery{State: comms.Watched, Limit: 20})
+	if err != nil {
+		return err
+	}
+	for _, rec := range watched {
+		v.Watched = append(v.Watched, k.p.incident(rec))
 	}
 	titles := map[string]string{}
 	for _, rec := range page {
@@ -428,7 +437,7 @@ func (k *call) resolves(d comms.Due) string {
 
 func (k *call) declare() error {
 	in := comms.Declare{Title: k.FormValue("title"), Severity: k.FormValue("severity"), Category: k.FormValue("category"), Impact: k.FormValue("impact"),
-		Summary: k.FormValue("summary"), DetectedBy: k.FormValue("detected_by")}
+		Summary: k.FormValue("summary"), DetectedBy: k.FormValue("detected_by"), Stage: k.FormValue("stage")}
 	rec, err := k.p.Comms.Declare(k.UserContext(), k.person.ID, in)
 	if err != nil {
 		return k.home(problemOf(err).Status, in, err)
@@ -439,6 +448,7 @@ func (k *call) declare() error {
 // roomView is the incident room: what is due first, then every figure with the list behind it.
 type roomView struct {
 	shell
+	stageForm
 	Incident  incidentAnswer
 	Age       time.Duration
 	Due       dueList
@@ -500,7 +510,7 @@ func (k *call) roomView() (roomView, error) {
 		return roomView{}, err
 	}
 	id = rec.ID
-	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}, Judged: k.judged(rec.Value)}
+	v := roomView{shell: k.shell("desk.room"), Incident: k.p.incident(rec), Notice: map[string]string{}, Judged: k.judged(rec.Value), stageForm: k.stageForm(rec.Value)}
 	v.Title = rec.Value.Title
 	v.Age = v.Now.Sub(rec.Value.DeclaredAt)
 	if v.Due, err = k.due(id, nil); err != nil {
@@ -566,6 +576,11 @@ func (k *call) roomView() (roomView, error) {
 }
 
 func (k *call) room(status int, refused error) error {
+	if rec, err := k.p.Comms.Incident(k.UserContext(), k.Params("id")); err != nil {
+		return err
+	} else if rec.Value.Undeclared() {
+		return k.watched(status, rec, refused)
+	}
 	v, err := k.roomView()
 	if err != nil {
 		return err

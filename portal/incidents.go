@@ -29,6 +29,7 @@ type incidentAnswer struct {
 func (p *Portal) incident(rec store.Rec[comms.Incident]) incidentAnswer {
 	a := incidentAnswer{object: objectOf(rec.Meta), Incident: rec.Value, URL: p.URL + "/incidents/" + rec.Value.Short, Crew: rec.Value.Seats(), Queue: rec.ID,
 		QueueURL: p.URL + "/desk/tickets?queue=" + rec.ID, Dashboard: p.URL + "/desk/incidents/" + rec.ID + "/tickets", SLA: map[string]string{}, Flow: p.Desk.Policy.WorkflowOf(rec.Value.Category)}
+	a.Stage = rec.Value.AtStage()
 	for priority, d := range p.Desk.Policy.Within(rec.Value.Category) {
 		a.SLA[priority] = d.String()
 	}
@@ -47,7 +48,7 @@ type entryAnswer struct {
 func (p *Portal) incidentRoutes() []route {
 	const base = "/api/v1/incidents"
 	return []route{
-		{method: "POST", path: base, right: auth.IncidentDeclare, tag: "incidents", summary: "declare an incident", status: 201, needs: []string{"title"},
+		{method: "POST", path: base, right: auth.IncidentDeclare, tag: "incidents", summary: "declare an incident, or note an event or an alert, which is told to nobody but (an alert) those on duty", status: 201, needs: []string{"title"},
 			body: comms.Declare{}, answer: incidentAnswer{}, do: func(k *call) error {
 				var in comms.Declare
 				if err := decode(k.Ctx, &in); err != nil {
@@ -60,13 +61,13 @@ func (p *Portal) incidentRoutes() []route {
 				k.Set(fiber.HeaderLocation, base+"/"+rec.ID)
 				return send(k.Ctx, 201, p.incident(rec))
 			}},
-		{method: "GET", path: base, right: auth.IncidentRead, tag: "incidents", summary: "list incidents, newest first", query: []string{"state", "after", "limit"},
+		{method: "GET", path: base, right: auth.IncidentRead, tag: "incidents", summary: "list incidents, newest first; events and alerts only where their state (watched, recovered) or a stage is asked for", query: []string{"state", "stage", "after", "limit"},
 			answer: list[incidentAnswer]{}, do: func(k *call) error {
 				limit, err := limitParam(k.Ctx)
 				if err != nil {
 					return err
 				}
-				page, next, err := p.Comms.Incidents(k.UserContext(), k.Query("state"), k.Query("after"), limit)
+				page, next, err := p.Comms.Records(k.UserContext(), comms.RecordQuery{State: k.Query("state"), Stage: k.Query("stage"), After: k.Query("after"), Limit: limit})
 				if err != nil {
 					return err
 				}

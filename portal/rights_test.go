@@ -194,9 +194,13 @@ var mayUse = map[string]string{
 	"GET /desk/incidents/:id/work":                     pages,
 	"POST /desk/incidents/:id/work":                    workers,
 
-	"GET /api/v1/levels":               everyone,
-	"POST /api/v1/incidents/:id/raise": "commander approver engineer",
-	"POST /desk/incidents/:id/raise":   "commander approver engineer",
+	"GET /api/v1/levels":                   everyone,
+	"POST /api/v1/incidents/:id/raise":     "commander approver engineer",
+	"POST /api/v1/incidents/:id/stage":     "commander comms support automation",
+	"POST /desk/incidents/:id/stage":       "commander comms support",
+	"POST /api/v1/incidents/:id/recovered": "commander comms support automation",
+	"POST /desk/incidents/:id/recovered":   "commander comms support",
+	"POST /desk/incidents/:id/raise":       "commander approver engineer",
 
 	"POST /desk/incidents/:id/classify": "commander",
 	"POST /desk/signals":                "commander support",

@@ -29,6 +29,7 @@ var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_confirm.html", "form_receipt.html", "form_ticket.html", "form_copy.html", "form_shared.html", "own.html", "form_error.html",
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "desk_audit.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
+	"desk_watched.html",
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
 	"desk_check.html", "desk_checklists.html", "back.html", "desk_questions.html", "desk_plans.html", "desk_cohorts.html",
 	"desk_team.html", "desk_playbooks.html", "desk_work.html", "desk_batches.html",
@@ -234,6 +235,7 @@ var logForms = map[string]*regexp.Regexp{
 	"playbook": regexp.MustCompile(`^(.*), version (\d+)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
 	"plan": wholeLine, "meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
 	"stream_word": wholeLine, "stream_done": wholeLine, "stream_ended": wholeLine, "stream_opened": wholeLine, "stream_owner": wholeLine, "stream_reopened": wholeLine, "stream_named": wholeLine,
+	"recovered":  regexp.MustCompile(`(?s)^(\S+): (.*)$`),
 	"link_added": wholeLine, "link_removed": wholeLine,
 	"party_named": wholeLine, "party_changed": wholeLine, "party_removed": wholeLine, "party_awaited": wholeLine, "party_answered": wholeLine, "party_unanswered": wholeLine,
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
@@ -243,7 +245,7 @@ var logForms = map[string]*regexp.Regexp{
 var logChanges = map[string]string{
 	"severity": "desk.severity", "state": "desk.state", "category": "desk.f.category", "commander": "desk.commander", "title": "desk.f.title", "impact": "desk.f.impact",
 	"scope_estimate": "desk.log.scope_estimate", "summary": "desk.f.summary", "detected_by": "desk.f.detected_by", "pinned": "desk.log.pinned", "detected_at": "desk.log.detected_at",
-	"security_cause": "desk.log.security_cause", "contributors": "desk.team.contributors", "informed": "desk.team.informed",
+	"security_cause": "desk.log.security_cause", "stage": "desk.f.stage", "contributors": "desk.team.contributors", "informed": "desk.team.informed",
 }
 
 // logValue is a value that changed, as people say it.
@@ -251,6 +253,8 @@ func logValue(words templates.Catalog, what, value string) string {
 	switch {
 	case what == "commander":
 		return holder(value)
+	case what == "stage" && words.Has("desk.record."+value):
+		return words.T("desk.record." + value)
 	case what == "state" && words.Has("desk.state."+value):
 		return words.T("desk.state." + value)
 	}

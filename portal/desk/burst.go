@@ -246,7 +246,7 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 		in.FoundBy = orElse(in.FoundBy, comms.FoundByCustomer)
 	}
 	in.Title, in.DetectedBy = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source)
-	made, err := d.Comms.DeclareWith(ctx, by, in, func(tx *store.Tx, id string) error {
+	also := func(tx *store.Tx, id string) error {
 		made, err := d.Comms.IncidentIn(tx, id)
 		if err != nil {
 			return err
@@ -257,7 +257,8 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 		}
 		_, err = d.hold(tx, by, sound, from, held)
 		return err
-	})
+	}
+	made, err := d.declare(ctx, by, rec.Value.Incident, in, also)
 	for more := sound != ""; err == nil && more; { // a burst may be longer than one transaction
 		err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.hold"}, func(tx *store.Tx) error {
 			n, err := d.hold(tx, by, sound, from, held)
@@ -269,6 +270,20 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 		})
 	}
 	return made, err
+}
+
+// declare declares an incident, or makes one of the alert that was noted of it.
+func (d *Desk) declare(ctx context.Context, by, alert string, in comms.Declare, also func(*store.Tx, string) error) (store.Rec[comms.Incident], error) {
+	if alert != "" {
+		noted, err := d.Comms.Incident(ctx, alert)
+		if err != nil {
+			return noted, err
+		}
+		if noted.Value.Undeclared() {
+			return d.Comms.DeclareWatched(ctx, by, alert, in, "declared by the task that it raised", also)
+		}
+	}
+	return d.Comms.DeclareWith(ctx, by, in, also)
 }
 
 func orElse(a, b string) string {
