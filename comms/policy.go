@@ -84,6 +84,11 @@ type ComponentPolicy struct {
 	Kind        string `yaml:"kind" json:"kind"`   // one of componentKinds, or ""
 	Tier        *int   `yaml:"tier" json:"tier"`   // 0 (most urgent) to 3: which targets it is held to; null: those of the contacts' default
 	Owner       string `yaml:"owner" json:"owner"` // who answers for its targets
+
+	// Champion sees to it that it can be recovered, SRE keeps it running, and Lead is who of leadership stands for it: each an account by its id, name or e-mail address.
+	Champion string `yaml:"champion" json:"champion"`
+	SRE      string `yaml:"sre" json:"sre"`
+	Lead     string `yaml:"lead" json:"lead"`
 }
 
 // componentKinds are the sorts of parts that a service is made of, the suppliers' among them.
@@ -300,6 +305,9 @@ func (p Policy) badComponents(f []fault.Field) []fault.Field {
 			f = append(f, wrong(field+".tier", "must be 0 to 3"))
 		}
 		f = prose{most: 100}.bad(f, field+".owner", c.Owner)
+		for _, d := range c.duties() {
+			f = prose{most: 200}.bad(f, field+"."+d.Duty, d.Person)
+		}
 		if key := squeeze(c.Name); seen[key] {
 			f = append(f, wrong(field+".name", "names %.60q twice; updates name components by name", c.Name))
 		} else {

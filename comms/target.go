@@ -220,14 +220,9 @@ func (r *Room) siteTargets(tx *store.Tx, in store.Rec[Incident], tiers []TierTar
 }
 
 func (r *Room) serviceTarget(tx *store.Tx, in store.Rec[Incident], tiers []TierTargets) error {
-	var products []string
-	for rec, err := range spoken(tx, in.ID) {
-		if err != nil {
-			return err
-		}
-		if products = rec.Value.Statement.Scope.Products; len(products) > 0 {
-			break
-		}
+	products, err := productsOf(tx, in.ID)
+	if err != nil {
+		return err
 	}
 	of := &tiers[r.Policy.tierOf(products, r.Book.Policy.DefaultTier)]
 	back, over := tx.Now(), false

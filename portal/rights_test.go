@@ -196,6 +196,8 @@ var mayUse = map[string]string{
 
 	"GET /api/v1/levels":                   everyone,
 	"POST /api/v1/incidents/:id/raise":     "commander approver engineer",
+	"GET /api/v1/services":                 everyone,
+	"GET /desk/services":                   pages,
 	"POST /api/v1/incidents/:id/stage":     "commander comms support automation",
 	"POST /desk/incidents/:id/stage":       "commander comms support",
 	"POST /api/v1/incidents/:id/recovered": "commander comms support automation",

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/backup"
@@ -177,6 +178,9 @@ func (d *doctor) store(ctx context.Context, e env) {
 		d.say("mail volume", "ok", fmt.Sprintf("what was sent lately supports a broadcast to %d people; %d are reached by mail", m.Supports, m.People), "")
 	}
 	d.waysIn(health.SignIn)
+	for _, n := range health.Nobody {
+		d.say("policy", "warning", nobody(n), "name an account that is open ("+named(n)+"), or make hers: lifeline user add")
+	}
 	if health.Held != "" {
 		d.say("sending", "bad", "held: "+health.Held, "look at what waits, then: lifeline backup release --reason ...")
 	}
@@ -205,6 +209,18 @@ func (d *doctor) store(ctx context.Context, e env) {
 	} else {
 		d.say("clock", "ok", "within 2 s of the store's", "")
 	}
+}
+
+// nobody says of somebody whom the policy names that she is not here.
+func nobody(n comms.Named) string {
+	return fmt.Sprintf("%s names %q, who has no open account", n.Field, n.Person)
+}
+
+func named(n comms.Named) string {
+	if n.ID {
+		return "by its id"
+	}
+	return "by its id, name or e-mail address"
 }
 
 // journal says what would not hold after this machine was lost.

@@ -161,6 +161,7 @@ type storeHealth struct {
 	Journal store.JournalState `json:"journal"`
 	Mail    comms.MailVolume   `json:"mail"`
 	SignIn  auth.WaysIn        `json:"sign_in"`
+	Nobody  []comms.Named      `json:"nobody"` // whom the policy names and who has no open account
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
@@ -187,6 +188,9 @@ func (h *house) health(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	if out.SignIn, err = h.gate.WaysIn(ctx); err != nil {
+		return nil, err
+	}
+	if out.Nobody, err = h.portal.Nobodies(ctx); err != nil {
 		return nil, err
 	}
 	known, err := h.cfg.knownHeads()

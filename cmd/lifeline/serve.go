@@ -107,6 +107,13 @@ func (h *house) greet(w io.Writer) {
 	if len(h.cfg.policy.Comms.Ladders) == 0 && !h.demo && !h.alarms() {
 		fmt.Fprintln(w, "NO ALARMS: a deadline that passes tells nobody; give a commander an account (lifeline user add) or name people in the policy's comms.ladders")
 	}
+	if nobodies, err := h.portal.Nobodies(context.Background()); err != nil {
+		h.log.Error("whom the policy names cannot be read", "err", err)
+	} else {
+		for _, n := range nobodies {
+			fmt.Fprintf(w, "NOBODY: %s, and is told of nothing; name an account %s\n", nobody(n), named(n))
+		}
+	}
 	if h.backups == nil && !h.demo {
 		fmt.Fprintln(w, "NO BACKUPS: a lost disk loses everything; set LIFELINE_BACKUP_RECIPIENTS")
 	}

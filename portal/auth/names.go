@@ -31,6 +31,36 @@ func (g *Gate) Members(ctx context.Context) (all []Member, err error) {
 	return all, err
 }
 
+// Accounts says whose open account each id, name or e-mail address is; what is nobody's is not in it.
+func (g *Gate) Accounts(ctx context.Context, who ...string) (all map[string]Member, err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = map[string]Member{}
+		for _, w := range who {
+			rec, err := accountOf(tx, w)
+			switch {
+			case fault.Of(err) == fault.NotFound:
+			case err != nil:
+				return err
+			case rec.Value.Email != "" && rec.Value.shut(tx.Now()) == "":
+				all[w] = Member{rec.ID, rec.Value.Name}
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+func accountOf(tx *store.Tx, who string) (store.Rec[Staff], error) {
+	switch {
+	case staff.CheckID(who) == nil:
+		s, m, err := staff.Get(tx, who)
+		return store.Rec[Staff]{Meta: m, Value: s}, err
+	case strings.Contains(who, "@"):
+		return byEmail(tx, who)
+	}
+	return staff.First(tx, store.Query{Index: "name", Equal: []any{FoldName(who)}})
+}
+
 // Name is a member's name; "" when the id is nobody's.
 func (g *Gate) Name(ctx context.Context, id string) (name string, err error) {
 	err = g.DB.View(ctx, func(tx *store.Tx) error {
