@@ -413,6 +413,9 @@ func (r *Room) callAll(tx *store.Tx, id string, in Incident, posts []Post) error
 }
 
 func (r *Room) sayDeclared(tx *store.Tx, id string, in Incident, to []Direct) error {
+	if in.Confined() {
+		in.Title, in.Summary, in.Impact = r.mailedTitle(in), "", ""
+	}
 	data, err := json.Marshal(templates.Declared{Title: in.Title, Severity: in.Severity, Category: in.Category, Summary: in.Summary, Impact: in.Impact,
 		At: in.DeclaredAt, URL: r.deskURL(id), Drill: in.Drill})
 	if err != nil {

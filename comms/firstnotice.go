@@ -198,6 +198,9 @@ func (r *Room) mayFirst(tx *store.Tx, in Incident) error {
 	if err := in.speaks(); err != nil {
 		return err
 	}
+	if err := in.waitsForSecurity(); err != nil {
+		return err
+	}
 	if in.FirstNoticeAt != nil {
 		return fault.New(fault.Conflict, "the first notice of incident %d went out at %s; write an update", in.Number, in.FirstNoticeAt.UTC().Format(time.RFC3339))
 	}

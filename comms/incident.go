@@ -60,6 +60,8 @@ type Incident struct {
 	Parties       []Party    `json:"parties,omitempty"`
 	Streams       []Stream   `json:"streams,omitempty"`
 
+	Process *SecurityProcess `json:"security_process,omitempty"` // where the security team goes on with it
+
 	Stages      []StageMove `json:"stages,omitempty"`  // how it came to its stage, oldest first
 	Related     []string    `json:"related,omitempty"` // of a problem: ids of other incidents that come of it
 	RecoveredAt *time.Time  `json:"recovered_at"`      // of an event or an alert that passed before anybody confirmed it

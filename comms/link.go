@@ -50,15 +50,22 @@ func (l LinkForm) bad(in Incident) (f []fault.Field) {
 	f = oneOf(f, "sort", l.Sort, LinkSorts()...)
 	f = lineProse.bad(f, "title", l.Title)
 	f = prose{most: 1000, required: true}.bad(f, "url", l.URL)
-	u, err := url.Parse(l.URL)
-	switch {
+	switch bad := l.badURL(nil); {
 	case l.URL == "":
-	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(l.URL, " \\"):
-		f = append(f, wrong("url", "must be a link with https:// and a host, without a name or password before the host"))
+	case len(bad) > 0:
+		f = append(f, bad...)
 	case slices.ContainsFunc(in.Links, func(have Link) bool { return have.URL == l.URL }):
 		f = append(f, wrong("url", "is kept on this incident already"))
 	case len(in.Links) >= mostLinks:
 		f = append(f, wrong("url", "is one too many: an incident keeps %d links", mostLinks))
+	}
+	return f
+}
+
+func (l LinkForm) badURL(f []fault.Field) []fault.Field {
+	u, err := url.Parse(l.URL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(l.URL, " \\") {
+		f = append(f, wrong("url", "must be a link with https:// and a host, without a name or password before the host"))
 	}
 	return f
 }

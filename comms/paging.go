@@ -326,12 +326,14 @@ func (r *Room) passed(tx *store.Tx, d Deadline, rung int) (templates.DeadlineNot
 	case d.Page == "" && d.Incident != "":
 		p.URL = r.deskURL(d.Incident)
 	}
-	if p.Of == "" && d.Incident != "" {
-		inc, _, err := incidents.Get(tx, d.Incident)
+	if d.Incident != "" {
+		in, _, err := incidents.Get(tx, d.Incident)
 		if err != nil {
 			return p, err
 		}
-		p.Of = inc.Title
+		if p.Of == "" || in.Confined() {
+			p.Of = r.mailedTitle(in)
+		}
 	}
 	return p, nil
 }

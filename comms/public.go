@@ -83,7 +83,7 @@ func (p PublicIncident) Language() string {
 // entryOf says whether an incident of which nobody has said anything yet is on the page for its level alone. What its declarer typed is not shown:
 // nobody else has read it. A security incident is not on the page before somebody decides so.
 func (p Policy) entryOf(in Incident) bool {
-	return in.State == Open && !in.Drill && in.FirstNoticeAt == nil && in.Category != "security" && slices.Contains(p.PageEntry, in.Severity)
+	return in.State == Open && !in.Drill && in.FirstNoticeAt == nil && !in.Confined() && slices.Contains(p.PageEntry, in.Severity)
 }
 
 // entry is an incident of which the page says no more than that it is there, and how bad it is.

@@ -65,14 +65,15 @@ type Room struct {
 
 	callbacks callbacks
 
-	bell     bell
-	relays   relays
-	places   store.Kept[place]
-	headways store.Kept[headway]
-	counts   counts
-	spoke    store.Kept[wasSaid]
-	went     store.Kept[wentBy]
-	targets  targetsSeen
+	bell       bell
+	relays     relays
+	places     store.Kept[place]
+	headways   store.Kept[headway]
+	seclusions store.Kept[seclusion]
+	counts     counts
+	spoke      store.Kept[wasSaid]
+	went       store.Kept[wentBy]
+	targets    targetsSeen
 
 	standby standby
 }

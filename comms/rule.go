@@ -447,7 +447,7 @@ func (r *Room) look(ctx context.Context, d Due) (k weighed, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		k = weighed{}
 		in, err := findIncident(tx, d.Incident)
-		if err != nil || in.Value.State == Closed || in.Value.Drill || !in.Value.Loaded {
+		if err != nil || in.Value.State == Closed || in.Value.Drill || !in.Value.Loaded || in.Value.needsSecurity() {
 			return err
 		}
 		last, err := standing(tx, in.ID, AudiencePublic)

@@ -23,7 +23,7 @@ type Service struct {
 	Measured *Measured `json:"measured"`
 
 	// Duties are who champions its recovery, keeps it running, and leads, in this order, as the policy names them.
-	Duties []Charge `json:"duties"`
+	Duties []Charge `json:"-"`
 }
 
 // The duties that somebody has for a service.

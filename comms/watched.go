@@ -127,7 +127,7 @@ func (r *Room) comesToStage(tx *store.Tx, rec store.Rec[Incident], by, to, reaso
 
 // lookAt tells whoever is on duty of an alert.
 func (r *Room) lookAt(tx *store.Tx, rec store.Rec[Incident]) error {
-	_, err := r.Alarm(tx, Task{What: Alert, Of: rec.ID, Incident: rec.ID, Title: rec.Value.Title})
+	_, err := r.Alarm(tx, Task{What: Alert, Of: rec.ID, Incident: rec.ID, Title: r.mailedTitle(rec.Value)})
 	return err
 }
 

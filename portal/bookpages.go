@@ -179,6 +179,9 @@ func (k *call) bookAccountWith(shown string, status int, refused error) error {
 		if v.Tickets, _, err = k.p.Desk.Tickets(ctx, desk.Filter{Account: v.ID, Limit: shownAtOnce}); err != nil {
 			return err
 		}
+		if v.Tickets, err = openTo(k, v.Tickets, ofTicket); err != nil {
+			return err
+		}
 	}
 	open, next, err := k.p.Book.OpenConflicts(ctx, v.ID, store.Query{Limit: 5})
 	if err != nil {

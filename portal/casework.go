@@ -175,6 +175,9 @@ func (p *Portal) caseRoutes() []route {
 				if err != nil {
 					return err
 				}
+				if err := k.mayRecategorise(in.Category); err != nil {
+					return err
+				}
 				rec, err := p.Comms.Classify(k.UserContext(), k.person.ID, k.Params("id"), version, in)
 				if err != nil {
 					return err

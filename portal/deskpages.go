@@ -171,11 +171,8 @@ func (p *Portal) deskRoutes() []route {
 		{method: "GET", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateRead, do: func(k *call) error { return k.editor(200, k.Params("id"), k.Query("update"), nil, nil) }},
 		{method: "POST", path: "/desk/incidents/:id/editor", page: true, right: auth.UpdateWrite, do: (*call).saveDraft},
 		{method: "PUT", path: "/desk/incidents/:id/copy", page: true, right: auth.UpdateWrite, do: (*call).keepCopy},
-		{method: "POST", path: "/desk/updates/:id/approve", page: true, right: auth.UpdateApprove, do: func(k *call) error {
-			if err := p.Gate.MayApprove(k.UserContext(), k.person); err != nil {
-				return k.backToEditor(err)
-			}
-			_, err := p.Comms.Approve(k.UserContext(), k.person.ID, k.Params("id"))
+		{method: "POST", path: "/desk/updates/:id/approve", page: true, right: auth.UpdateApprove, seenTo: []auth.Grant{auth.SecurityTexts}, do: func(k *call) error {
+			_, err := k.approve()
 			return k.backToEditor(err)
 		}},
 		{method: "POST", path: "/desk/updates/:id/ask", page: true, right: auth.UpdateWrite, do: func(k *call) error {
@@ -318,6 +315,12 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	if err != nil {
 		return err
 	}
+	if page, err = openTo(k, page, itself); err != nil {
+		return err
+	}
+	if watched, err = openTo(k, watched, itself); err != nil {
+		return err
+	}
 	for _, rec := range watched {
 		v.Watched = append(v.Watched, k.p.incident(rec))
 	}
@@ -376,6 +379,11 @@ func (k *call) due(incident string, titles map[string]string) (dueList, error) {
 	if err != nil {
 		return dueList{}, err
 	}
+	closed, err := k.closedTo()
+	if err != nil {
+		return dueList{}, err
+	}
+	open = slices.DeleteFunc(open, func(d comms.Due) bool { return closed[d.Incident] })
 	var lines []dueLine
 	for _, d := range open {
 		late := k.p.DB.Now().After(d.Due)
@@ -476,8 +484,10 @@ func (v roomView) Commands() bool {
 	})
 }
 
-// Silence says that nothing was said of the incident yet.
-func (v roomView) Silence() bool { return v.Incident.FirstNoticeAt == nil && v.Told == nil }
+// Silence says that nothing was said of the incident yet, and that a first notice can break it: of a security incident none can.
+func (v roomView) Silence() bool {
+	return v.Incident.FirstNoticeAt == nil && v.Told == nil && !v.Incident.Confined()
+}
 
 // Untold is how many people of the newest update's audience got nothing.
 func (v roomView) Untold() int {

@@ -71,6 +71,9 @@ func (p *Portal) incidentRoutes() []route {
 				if err != nil {
 					return err
 				}
+				if page, err = openTo(k, page, itself); err != nil {
+					return err
+				}
 				return sendList(k, page, next, p.incident)
 			}},
 		{method: "GET", path: base + "/:id", right: auth.IncidentRead, tag: "incidents", summary: "one incident", answer: incidentAnswer{}, do: func(k *call) error {
@@ -103,6 +106,11 @@ func (p *Portal) incidentRoutes() []route {
 				}
 				if err := k.allStaff(in); err != nil {
 					return err
+				}
+				if in.Category != nil {
+					if err := k.mayRecategorise(*in.Category); err != nil {
+						return err
+					}
 				}
 				rec, err := p.Comms.Amend(k.UserContext(), k.person.ID, k.Params("id"), version, in)
 				if err != nil {

@@ -82,6 +82,9 @@ func (k *call) classifyForm() error {
 		}
 		in.DetectedAt = &at
 	}
+	if err := k.mayRecategorise(in.Category); err != nil {
+		return k.backToRoom(err)
+	}
 	_, err := k.p.Comms.Classify(k.UserContext(), k.person.ID, k.Params("id"), 0, in)
 	return k.backToRoom(err)
 }

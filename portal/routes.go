@@ -71,6 +71,9 @@ func (p *Portal) serve(r route) fiber.Handler {
 					return err
 				}
 			}
+			if err := k.letIn(r); err != nil {
+				return err
+			}
 			caller = k.person.ID
 		} else if r.method == fiber.MethodPost && !r.own {
 			if err := p.slow(k); err != nil {
@@ -183,7 +186,7 @@ func (p *Portal) routes() []route {
 		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.changeRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.staleRoutes(), p.bookPages(),
 		p.incidentRoutes(), p.updateRoutes(), p.ruleRoutes(), p.verifyRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.yoursRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.judgeRoutes(), p.docRoutes(),
 		p.crewRoutes(), p.playbookRoutes(), p.workRoutes(),
-		p.stageRoutes(), p.serviceRoutes(),
+		p.stageRoutes(), p.serviceRoutes(), p.confinedRoutes(),
 		p.staffRoutes(), p.rotaRoutes(), p.auditRoutes(),
 		p.checkRoutes(), p.checkPages(), p.listRoutes(), p.batchPages(), p.sitePages(),
 		p.subscriptionRoutes(), p.maintenanceRoutes(), p.planPages(), p.cohortPages(), p.questionRoutes(),

@@ -16,7 +16,7 @@ func TestARecordMovesThroughItsStagesOnThePages(t *testing.T) {
 	h.get(auth.Auditor, "/api/v1/incidents?stage=alert").want(200).says(id)
 	h.get(auth.Auditor, "/api/v1/incidents?stage=odd").want(422)
 	h.post(auth.Comms, at+"/updates", h.statement()).want(409).says("declare it first")
-	h.post(auth.Automation, at+"/recovered", map[string]any{"reason": "it was cleaned up"}).want(200).says(`"state":"recovered"`, `"lasted_s":`)
+	h.post(auth.Automation, at+"/recovered", map[string]any{"reason": "it was cleaned up"}).want(200).says(`"state":"recovered"`, `"reason":"it was cleaned up"`)
 	h.post(auth.Automation, at+"/stage", map[string]any{"stage": "alert", "reason": "it fills again"}).want(200).says(`"state":"watched"`)
 
 	cookie, csrf := h.signIn(auth.Commander)

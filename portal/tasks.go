@@ -47,6 +47,9 @@ func (p *Portal) taskRoutes() []route {
 				if err != nil {
 					return err
 				}
+				if all, err = openTo(k, all, ofTask); err != nil {
+					return err
+				}
 				return sendList(k, all, next, p.task)
 			}},
 		{method: "GET", path: base + "/:id", right: auth.TaskRead, tag: "tasks", summary: "one task", answer: taskAnswer{}, do: func(k *call) error {
@@ -139,6 +142,9 @@ func (k *call) taskList() error {
 	}
 	v := taskListView{shell: k.shell("desk.tasks"), Filter: q, States: []string{comms.Open, comms.TaskDone, comms.TaskDropped}}
 	if v.Tasks, v.Next, err = k.p.Comms.Tasks(k.UserContext(), q); err != nil {
+		return err
+	}
+	if v.Tasks, err = openTo(k, v.Tasks, ofTask); err != nil {
 		return err
 	}
 	var accounts []string

@@ -116,6 +116,9 @@ func (k *call) ticketListWith(status int, refused error) error {
 	if err != nil {
 		return err
 	}
+	if page.Items, err = openTo(k, page.Items, ofTicket); err != nil {
+		return err
+	}
 	v.Next, v.Whole = page.Next, page.Whole
 	levels, err := k.p.Desk.Levels(k.UserContext(), page.Items)
 	if err != nil {

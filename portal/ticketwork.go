@@ -381,6 +381,9 @@ func (k *call) ticketsAnswer() error {
 	if err != nil {
 		return err
 	}
+	if page.Items, err = openTo(k, page.Items, ofTicket); err != nil {
+		return err
+	}
 	levels, err := k.p.Desk.Levels(k.UserContext(), page.Items)
 	if err != nil {
 		return err

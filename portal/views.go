@@ -235,8 +235,9 @@ var logForms = map[string]*regexp.Regexp{
 	"playbook": regexp.MustCompile(`^(.*), version (\d+)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
 	"plan": wholeLine, "meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
 	"stream_word": wholeLine, "stream_done": wholeLine, "stream_ended": wholeLine, "stream_opened": wholeLine, "stream_owner": wholeLine, "stream_reopened": wholeLine, "stream_named": wholeLine,
-	"recovered":  regexp.MustCompile(`(?s)^(\S+): (.*)$`),
-	"link_added": wholeLine, "link_removed": wholeLine,
+	"security_process": wholeLine,
+	"recovered":        regexp.MustCompile(`(?s)^(\S+): (.*)$`),
+	"link_added":       wholeLine, "link_removed": wholeLine,
 	"party_named": wholeLine, "party_changed": wholeLine, "party_removed": wholeLine, "party_awaited": wholeLine, "party_answered": wholeLine, "party_unanswered": wholeLine,
 	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
 }

@@ -95,7 +95,8 @@ const (
 	ContactChange Right = "contact.change" // decide conflicts; propose changes of roles and addresses
 	ProductEvent  Right = "product.event"  // what the product reports: sites deleted
 
-	SecuritySet Right = "security.set" // the security cause of an incident
+	SecuritySet  Right = "security.set"  // the security cause of an incident
+	SecurityRead Right = "security.read" // security incidents in which one is not named
 
 	AuditRead   Right = "audit.read"
 	StaffManage Right = "staff.manage"
@@ -178,6 +179,7 @@ var table = []line{
 	{ProductEvent, "report what happened in the product", grants{Automation: Yes}},
 
 	{SecuritySet, "set the security cause", grants{Security: Yes}},
+	{SecurityRead, "read security incidents without being named in them", grants{Security: Yes, Auditor: Yes}},
 
 	{AuditRead, "read the audit log", grants{Security: Yes, Auditor: Yes}},
 	{StaffManage, "manage staff", grants{}},

@@ -54,6 +54,7 @@ var besides = map[Right][]Role{
 	RotaRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},
 	RotaManage:    {Commander},
 	IncidentRead:  {Commander, Comms, Approver, Support, Engineer, Automation},
+	SecurityRead:  {Security, Auditor},
 	IncidentRole:  {Commander, Comms, Approver, Support, Engineer, Security},
 	UpdateRead:    {Commander, Comms, Approver, Support, Engineer},
 	TaskRead:      {Commander, Comms, Approver, Support, Engineer, Security, Auditor},

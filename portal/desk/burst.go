@@ -245,7 +245,7 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 		sound, from = burst.Sound, rec.Value.OpenedAt.Add(-d.Policy.Cases.BurstIn)
 		in.FoundBy = orElse(in.FoundBy, comms.FoundByCustomer)
 	}
-	in.Title, in.DetectedBy = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source)
+	in.Title, in.DetectedBy, in.Stage = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source), comms.RecordIncident
 	also := func(tx *store.Tx, id string) error {
 		made, err := d.Comms.IncidentIn(tx, id)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -145,6 +146,9 @@ type open struct {
 func triage(impact string, incidents []open) (incident, priority string) {
 	worst := ""
 	for _, i := range incidents { // newest first
+		if i.Category == comms.CategorySecurity { // who answers customers could not read what came into its queue
+			continue
+		}
 		if i.Severity <= "P1" && (worst == "" || i.Severity < worst) {
 			incident, worst = i.ID, i.Severity
 		}

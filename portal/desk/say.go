@@ -70,6 +70,19 @@ func worded(m Message) (Message, error) {
 	return m, nil
 }
 
+// IncidentOf is the id of the incident of a ticket; "": it has none, or there is no such ticket.
+func (d *Desk) IncidentOf(ctx context.Context, number string) (incident string, err error) {
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		rec, err := byNumber(tx, secret.NormalNumber(number))
+		incident = rec.Value.Incident
+		return err
+	})
+	if fault.Of(err) == fault.NotFound {
+		return "", nil
+	}
+	return incident, err
+}
+
 // byNumber finds a ticket, for staff: what is wrong is said.
 func byNumber(tx *store.Tx, number string) (store.Rec[Ticket], error) {
 	rec, err := tickets.First(tx, store.Query{Index: "number", Equal: []any{number}})
