@@ -35,6 +35,9 @@ func auditOf(rec store.Rec[store.Row]) auditAnswer {
 	return auditAnswer{objectOf(rec.Meta), rec.Value}
 }
 
+// auditShown is how many rows stand on one page: a bulk act names up to fifty records in its row.
+const auditShown = 50
+
 // auditPages bounds how many pages of the log are looked through for one answer.
 const auditPages = 20
 
@@ -73,7 +76,7 @@ type auditView struct {
 
 func (k *call) auditPage() (err error) {
 	v := auditView{shell: k.shell("desk.audit"), Of: k.Query("of")}
-	if v.Rows, v.Next, v.Head, err = k.auditLog(maxList); err != nil {
+	if v.Rows, v.Next, v.Head, err = k.auditLog(auditShown); err != nil {
 		return err
 	}
 	return k.p.render(k.Ctx, 200, "desk_audit", v)
