@@ -100,6 +100,7 @@ func Open(ctx context.Context, url string, o Options) (*Engine, error) {
 // times what it gives.
 var sessionSettings = []string{
 	"SET max_parallel_workers_per_gather = 0",
+	"SET enable_sort = off", // every walk has an index in its order; with no statistics yet, as just after a load, the server read and sorted all of a kind for each part of it
 	"SET jit = off",
 	"SET enable_seqscan = off",
 	"SET enable_hashjoin = off",
