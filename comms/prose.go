@@ -33,9 +33,9 @@ type prose struct {
 func (p prose) bad(found []fault.Field, field, s string) []fault.Field {
 	if strings.TrimSpace(s) == "" {
 		if p.required {
-			found = append(found, missing(field))
+			return append(found, missing(field))
 		}
-		return found
+		s = strings.Trim(s, " \t\r\n") // some that nobody sees count as space
 	}
 	if n := utf8.RuneCountInString(s); n > p.most {
 		found = append(found, fault.Field{Field: field, Code: codeTooLong, Reason: fmt.Sprintf("has %d characters; %d are allowed", n, p.most)})
