@@ -92,6 +92,14 @@ func TestAnotherAddressIsShownToStaffForAReason(t *testing.T) {
 	h.post(auth.Support, path, map[string]any{"reason": "called the customer"}).want(200).says("new@acme.example")
 	h.post(auth.Auditor, path, map[string]any{"reason": "x"}).want(403)
 	h.post(auth.Support, "/api/v1/confirmations/cfm_none/unmask", map[string]any{"reason": "x"}).want(404)
+
+	// The task says whom it is about and where she is to be found, and shows the address on its own page.
+	desk, task := h.sits(auth.Support), "/desk/tasks/"+tasks.Items[0]["id"].(string)
+	desk.page(task).want(200).says("Ann Lee", ">Acme<", "a…@acme.example", "n…@acme.example", "Show addresses in full").silent("new@acme.example", "ann@acme.example", "confirmation_id", "⟦")
+	desk.press(task, "act", "unmask", "reason", "").want(422).silent("new@acme.example")
+	desk.press(task, "act", "unmask", "reason", "calls her").want(200).says("new@acme.example").silent("ann@acme.example")
+	h.sits(auth.Auditor).page(task).want(200).silent("Show addresses in full")
+	h.sits(auth.Approver).page(task).want(200).silent("Ann Lee", "Acme<")
 }
 
 func TestTheCardSaysWhereWeAreAndAsWhomWeWrite(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/store"
+	"lifeline/store/fault"
 )
 
 type taskAnswer struct {
@@ -84,6 +85,12 @@ func (p *Portal) taskRoutes() []route {
 				if err = k.person.Can(auth.TicketWrite); err == nil {
 					err = p.Desk.Talked(k.UserContext(), k.person.ID, k.Params("id"), 0, k.FormValue("notes"))
 				}
+			} else if k.FormValue("act") == "unmask" { // answered with the page itself: an address in full is never part of a URL
+				named, err := k.namedInstead()
+				if err != nil {
+					return k.taskPage(problemOf(err).Status, err)
+				}
+				return k.taskPageWith(named, 200, nil)
 			} else {
 				_, err = k.moveTask(k.FormValue("act"), k.FormValue("reason"), 0)
 			}
@@ -159,7 +166,7 @@ func (k *call) taskList() error {
 	return k.p.render(k.Ctx, 200, "desk_tasks", v)
 }
 
-// taskDesk is one task on its page. What it carries are ids and figures, shown as they are.
+// taskDesk is one task on its page. What it carries are ids and figures, shown as they are unless they are about a contact.
 type taskDesk struct {
 	shell
 	ID      string
@@ -169,21 +176,104 @@ type taskDesk struct {
 	Typed   string
 	Notes   string // of a call, as typed
 
+	Customer string      // what the account is called
+	Who      *personPart // the contact whom the task is about, her addresses masked
+	Asked    string      // the address at which she was asked, masked
+	Named    string      // the address that was named instead, masked unless somebody asked for it in full
+	Shown    bool        // it stands in full
+
 	Impact     string // of the incident that is proposed, as it was typed
 	Severities []string
 	Categories []string
 }
 
 func (k *call) taskPage(status int, refused error) error {
+	return k.taskPageWith("", status, refused)
+}
+
+// MayUnmask says whether whoever looks may see an address in full, for a reason.
+func (v taskDesk) MayUnmask() bool { return v.Person.Can(auth.ContactUnmask, auth.WithAudit) == nil }
+
+// aboutContact is what a task about a contact carries.
+type aboutContact struct {
+	Contact      string `json:"contact_id"`
+	Confirmation string `json:"confirmation_id"`
+	Asked        string `json:"asked"`
+	Named        string `json:"named"`
+}
+
+// namedInstead is the address that somebody named instead of hers, in full. The reason is kept.
+func (k *call) namedInstead() (string, error) {
+	if err := k.person.Can(auth.ContactUnmask, auth.WithAudit); err != nil {
+		return "", err
+	}
+	if err := k.mayUnmask(); err != nil {
+		return "", err
+	}
+	rec, err := k.p.Comms.Task(k.UserContext(), k.Params("id"))
+	if err != nil {
+		return "", err
+	}
+	var of aboutContact
+	if len(rec.Value.Detail) > 0 {
+		if err := json.Unmarshal(rec.Value.Detail, &of); err != nil {
+			return "", err
+		}
+	}
+	asked, err := k.p.Comms.Confirmation(k.UserContext(), k.person.ID, of.Confirmation, k.FormValue("reason"))
+	return asked.Value.Proposal, err
+}
+
+// about puts names beside the ids that a task carries, for whoever may read them.
+func (k *call) about(v *taskDesk) error {
+	return k.p.DB.View(k.UserContext(), func(tx *store.Tx) error {
+		if v.Task.Account == "" || !v.May(string(auth.AccountRead)) {
+			return nil
+		}
+		account, err := k.p.Book.Account(tx, v.Task.Account)
+		if err != nil {
+			return ifThere(err)
+		}
+		v.Customer = account.Value.Name
+		var of aboutContact
+		if len(v.Task.Detail) == 0 || json.Unmarshal(v.Task.Detail, &of) != nil || of.Contact == "" || !v.May(string(auth.ContactRead)) {
+			return nil
+		}
+		who, err := k.p.Book.Contact(tx, of.Contact)
+		if err != nil {
+			return ifThere(err)
+		}
+		last, err := k.p.Book.Arrivals(tx, who.Value.Account)
+		v.Who, v.Asked, v.Named = &personPart{Words: v.Words, Person: maskedPerson(who, last)}, of.Asked, of.Named
+		return err
+	})
+}
+
+// ifThere passes over what was deleted since.
+func ifThere(err error) error {
+	if fault.Of(err) == fault.NotFound {
+		return nil
+	}
+	return err
+}
+
+// taskPageWith is the page with the address that was named in full; "": masked.
+func (k *call) taskPageWith(named string, status int, refused error) error {
 	rec, err := k.p.Comms.Task(k.UserContext(), k.Params("id"))
 	if err != nil {
 		return err
 	}
 	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value, Impact: k.FormValue("impact"), Severities: []string{"P0", "P1", "P2", "P3"}, Categories: k.p.Comms.Policy.Categories}
 	v.Title = rec.Value.Title
+	if err := k.about(&v); err != nil {
+		return err
+	}
+	if named != "" {
+		v.Named, v.Shown = named, true
+	}
 	if proposed, ok := rec.Value.Proposed(); ok {
 		v.Propose = &proposed
-	} else if len(rec.Value.Detail) > 0 {
+	} else if len(rec.Value.Detail) > 0 && v.Who == nil {
 		var plain any
 		if err := json.Unmarshal(rec.Value.Detail, &plain); err != nil {
 			return err
