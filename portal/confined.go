@@ -72,7 +72,7 @@ func (k *call) approve() (store.Approval, error) {
 			return store.Approval{}, err
 		}
 	}
-	if err := k.p.Gate.MayApprove(ctx, k.person); err != nil {
+	if err := k.p.Gate.MayApprove(ctx, k.person, auth.SecurityTexts); err != nil {
 		return store.Approval{}, err
 	}
 	if k.person.Can(auth.SecuritySet) == nil {
