@@ -33,6 +33,7 @@ crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 5
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 	PATH=$(CURDIR)/bin:$$PATH $(GO) test -run Bucket ./store/backup ./portal/page
 	LIFELINE_CRASH=1 $(GO) test -timeout 90m -run 'Killed|Crash|PowerCut|MakesLast|Failover|TakesOver|Disk|SyncFails|FailedSync' ./store/...
+	LIFELINE_CRASH=1 $(GO) test -run ThreeShifts ./portal/desk
 	LIFELINE_CRASH=1 $(GO) test -timeout 30m -run 'Outlive|Disk|Image|Stories' ./cmd/lifeline
 	LIFELINE_HOSTILE=10000 $(GO) test -timeout 30m -run HostileTexts ./portal
 

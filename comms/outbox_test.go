@@ -505,10 +505,10 @@ func TestExpansionIsInOrderAndGoesOnWhereItEnded(t *testing.T) {
 // TestKilled ends an outbox as kill -9 does, twice: nothing that is under way is recorded, leases run out, and another one goes on.
 func TestKilled(t *testing.T) {
 	towns(t, func(w *town) {
-		w.people(300)
+		w.people(200)
 		update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		mail := mails()
-		for _, at := range []int{100, 350} {
+		for _, at := range []int{100, 250} {
 			dies := &shutter{Engine: w.engine.Engine}
 			mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
 				if n, _ := mail.counts(); n >= at {
@@ -524,11 +524,11 @@ func TestKilled(t *testing.T) {
 		mail.answer = nil
 		w.start(outbox(w.Room, mail))
 		reach := w.done(update)
-		if reach.States[Sent] != 600 {
+		if reach.States[Sent] != 400 {
 			w.Errorf("states %v", reach.States)
 		}
 		n, of := mail.counts()
-		if of != 600 || n-of > 2*Window {
+		if of != 400 || n-of > 2*Window {
 			w.Errorf("%d messages to %d people after two deaths", n, of)
 		}
 		w.Logf("%d of %d were told twice after two deaths", n-of, of)

@@ -45,7 +45,7 @@ func (w *town) release() (older *atomic.Int64) {
 // way, and every count is right, those of the indexes that are new as well.
 func TestAnUpgradeInTheMiddleOfABroadcast(t *testing.T) {
 	towns(t, func(w *town) {
-		const people, killedAt, putOff = 600, 350, 60
+		const people, killedAt, putOff = 400, 300, 40
 		w.people(people / 2)
 		update, notice := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		mail := mails()

@@ -114,6 +114,7 @@ func (h *house) accountID(any string) string {
 
 // One page says all that is known of a customer, in an incident as well, and never an address in full or a stranger's markup.
 func TestAnAccountIsOnePage(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	const evil = `<script>alert(1)</script>`
 	h.bring("billing", `account,account_id,site,site_id,site_url,name,role,email,phone,locale,confirmed_at,domain,tier,former_names

@@ -16,6 +16,7 @@ import (
 // Two people check a site by keyboard, the second on a phone; what is typed survives a reload without a save, and the customer says from her mail, with one tap,
 // that it works.
 func TestASiteIsCheckedByKeyboardAndHandedBack(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	w.room.Follow = w.desk.FollowMove
 	in, err := w.room.Declare(t.Context(), "person:test", comms.Declare{Title: "Customer sites cannot be opened", Severity: "P0", Category: w.room.Policy.Categories[0], Impact: "Sites answer with an error"})

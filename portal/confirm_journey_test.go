@@ -19,6 +19,7 @@ import (
 // Somebody whom nobody has heard of for long gets a mail over SMTP, opens its link on a phone without touching anything, and presses the
 // button. The card behind it fits the phone too.
 func TestSomebodyConfirmsHerAddressFromTheMail(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	w.room.Asking = comms.Asking{Sign: func(subject string) string { return w.gate.Key.SignLink(portal.LinkConfirm, subject) },
 		Live: func(channel string) bool { return channel == comms.ChannelEmail }, From: "status@vendor.example"}

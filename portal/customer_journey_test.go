@@ -157,6 +157,7 @@ var axe = flag.Bool("axe", false, "hold the pages of the customer's journeys aga
 
 // A customer on a phone whose browser runs no scripts.
 func TestACustomerIsHelpedOnAPhoneWithoutScript(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	r := w.arrives(390, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
@@ -171,6 +172,7 @@ func TestACustomerIsHelpedOnAPhoneWithoutScript(t *testing.T) {
 
 // A customer who uses no mouse and no touch, at the narrowest window that has to do.
 func TestACustomerIsHelpedByKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	r := w.arrives(320)
 	w.isHelped(r, helped{

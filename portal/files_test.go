@@ -318,6 +318,7 @@ func TestFilesComeBackWithAFormThatIsMended(t *testing.T) {
 
 // A form that is too large, or breaks off, is answered with what was typed, and nothing of its files is left.
 func TestAFormThatIsTooLargeKeepsItsWords(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	media, body := multipartOf(t, map[string]string{"message": "what I typed", "email": "ann@acme.example"}, upload{"a.txt", bytes.Repeat([]byte("a"), 9<<20)}, upload{"b.txt", bytes.Repeat([]byte("b"), 9<<20)}, upload{"c.txt", bytes.Repeat([]byte("c"), 9<<20)})
 	h.do(ask{method: "POST", path: "/support", media: media, body: body}).want(413).says("what I typed", "20 MiB")

@@ -23,6 +23,7 @@ import (
 // The comms lead writes an update with findings as she types, loses her window, finds her words again, and publishes after somebody
 // else approved. The room counts who is told while the mails go out; the status page says it at once, and asks nobody else.
 func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	in := w.incident()
 	room := "/desk/incidents/" + in.ID
@@ -112,6 +113,7 @@ func TestAnUpdateGoesOutUnderTwoPairsOfEyes(t *testing.T) {
 // The editor saves whoever types from magic words and stale figures: a tick stands in place of a number, a change against the last update shows at once, a row is
 // taken over as a whole, and only the inputs that a kind uses are there.
 func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	in := w.incident()
 	w.say(in.ID, "First sites are back")
@@ -149,6 +151,7 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 
 // Every page can be walked with the keyboard, says its language, names its fields, has one first heading and no gap below it.
 func TestEveryPageHoldsUpWithoutAMouse(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	in := w.incident()
 	w.say(in.ID, "First sites are back")
@@ -202,6 +205,7 @@ func bookPages(incident, change string) []string {
 
 // Somebody brings a file, looks at what it would do, imports it, and decides what it disputes, with the keyboard alone.
 func TestAFileIsBroughtAndItsConflictsDecidedByKeyboard(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	file := filepath.Join(t.TempDir(), "crm.csv")
 	const rows = "account_id,account,name,email,role,confirmed_at\nA-3,Customer Three,Person 3,person3@customer3.example,owner,2026-01-02\n,,nobody,not an address,owner,\n"

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -330,9 +331,11 @@ func (r *reader) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 // press clicks what a selector names, once it is there, can be used and is what a pointer in its middle would meet. Looking and clicking are one step
-// of the page, so that a line which moves in between, as when findings arrive while somebody types, cannot be missed.
+// of the page, so that a line which moves in between, as when findings arrive while somebody types, cannot be missed. The tab remembers that it was done: when
+// the page goes away so soon that nobody hears of it, it is not done again on the next one.
 func press(sel string) chromedp.Action[chromedp.Void] {
-	script := fmt.Sprintf(`(sel => {
+	script := fmt.Sprintf(`((sel, done) => {
+		if (sessionStorage.getItem(done)) return '';
 		const e = document.querySelector(sel);
 		if (!e) return 'is not there';
 		e.scrollIntoView({block: 'center', behavior: 'instant'});
@@ -340,9 +343,10 @@ func press(sel string) chromedp.Action[chromedp.Void] {
 		if (!met || !e.contains(met) && met.closest('label')?.control !== e) return 'lies under ' + (met?.outerHTML ?? 'nothing');
 		if (e.disabled) return 'cannot be used';
 		e.focus({preventScroll: true});
+		sessionStorage.setItem(done, 'yes');
 		e.click();
 		return '';
-	})(%q)`, sel)
+	})(%q, %q)`, sel, "pressed "+rand.Text())
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()

@@ -366,6 +366,7 @@ var backLink = regexp.MustCompile(`/b/[^\s?]+`)
 // The night of one incident, from the first ticket to the last hand-back: who is called, what is said and when, what falls due and is caught by whom, every
 // site under two pairs of eyes, and a customer's own word at the end of each.
 func TestTheNightOfAnIncident(t *testing.T) {
+	t.Parallel()
 	n := nightfall(t)
 	for _, who := range []string{"Sam", "Kim"} {
 		n.says(who, "POST", "/api/v1/first-notice/approve", nil).want(200)

@@ -14,6 +14,7 @@ import (
 
 // Staff see the public pages as they would be: with the draft, and word for word as they are once it is said. Nothing of it is public, kept, or written to the directory.
 func TestAPageIsSeenBeforeItIsSaid(t *testing.T) {
+	t.Parallel()
 	var press *page.Press
 	server, dir := &page.Server{}, filepath.Join(t.TempDir(), "page")
 	h := open(t, func(p *Portal) {

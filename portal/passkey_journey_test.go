@@ -17,6 +17,7 @@ import (
 // An approver adds a passkey, signs out, comes back by it alone, gives it where her second factor is asked for, and takes it off; the browser's own
 // authenticator answers. One that did not look at its owner opens nothing, and the page says what to do.
 func TestAPasskeyInABrowser(t *testing.T) {
+	t.Parallel()
 	w := settle(t, func(w *town) {
 		w.url = strings.Replace(w.url, "127.0.0.1", "localhost", 1) // an address by number has no passkeys
 		w.gate.URL, w.gate.Cost = w.url, auth.Cost{Passes: 1, KiB: 64, Lanes: 1}

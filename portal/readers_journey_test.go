@@ -307,6 +307,7 @@ const defect = "breaks"
 // Every page that anybody may see can be read by everybody: axe-core finds nothing, nothing is wider than the narrowest window, not from right to left and not in letters twice as
 // large, and a first visit takes less than 30 KB. The pages take turns in languages, and in light and dark; how wide they are is looked at in the language with the longest words.
 func TestEveryPublicPageIsForEveryReader(t *testing.T) {
+	t.Parallel()
 	w := settle(t, func(w *town) {
 		w.room.Policy.Components = []comms.ComponentPolicy{{Name: "Website", Kind: "website"}, {Name: "Wiki", Group: "Products", Description: "Pages, search and attachments"}, {Name: "Issue tracker", Group: "Products"}, {Name: "Sign-in", Group: "Platform", Kind: "supplier_software"}}
 		read := w.desk.Signing.Read

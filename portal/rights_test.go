@@ -467,6 +467,7 @@ const (
 )
 
 func TestEveryRouteByEveryRole(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	cookies := map[auth.Role]*http.Cookie{}
 	tokens := map[auth.Role]string{}

@@ -13,6 +13,7 @@ import (
 // While many write, the form asks to confirm. A browser that runs scripts works the wait off, the button is reached by keyboard, and what was typed is filed with
 // its photo.
 func TestTheFormIsConfirmedInABrowser(t *testing.T) {
+	t.Parallel()
 	w := settle(t)
 	w.desk.Policy.Flood = desk.FloodPolicy{Source: 1, Confirmed: 5, Busy: 1000}
 	if _, err := w.desk.File(t.Context(), "public:web", desk.Intake{Message: "help", Email: "first@customer.example", Fare: desk.Fare{Source: "127.0.0.1"}}); err != nil {
