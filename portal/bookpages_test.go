@@ -151,7 +151,7 @@ func TestAnAccountIsOnePage(t *testing.T) {
 	// The owner was named with S-1 alone: nobody speaks for the others.
 	page.says("1 of 3 sites", "nobody may speak for it: 2 sites")
 	h.sits(auth.Engineer).page("/desk/accounts/A-1").want(403)
-	lead.page("/desk/accounts/nobody").want(404)
+	lead.page("/desk/accounts/nobody").want(404).says(`<a href="/desk">Desk</a>`) // the way back leads to the desk, not to the public page
 	h.sits(auth.Auditor).page("/desk/accounts/A-1").want(200).silent("/delete", "/roles")
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -239,6 +240,11 @@ func (p *Portal) render(c *fiber.Ctx, status int, name string, view any) error {
 // languages.
 func (p *Portal) errorPage(c *fiber.Ctx, pr problem) error {
 	b := p.base(p.locale(c), "/", "error.title")
+	home, back := "/"+b.Words.Locale()+"/", "page.current"
+	if strings.HasPrefix(c.Path(), "/desk") {
+		b = p.base(p.staffLocale(c), "/", "error.title")
+		home, back = "/desk", "desk.title"
+	}
 	heading := "error.is." + strconv.Itoa(pr.Status)
 	if !b.Words.Has(heading) {
 		heading = "error.is.404"
@@ -248,7 +254,8 @@ func (p *Portal) errorPage(c *fiber.Ctx, pr problem) error {
 	}
 	return p.render(c, pr.Status, "error", struct {
 		base
-		Heading string
-		Problem problem
-	}{b, b.Words.T(heading), pr})
+		Heading    string
+		Problem    problem
+		Home, Back string // where the way on leads, and what it is called
+	}{b, b.Words.T(heading), pr, home, b.Words.T(back)})
 }
