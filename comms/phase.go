@@ -32,10 +32,7 @@ type PhaseForecast struct {
 
 // Total is how many sites the forecast is of.
 func (f Forecast) Total() int {
-	n := f.Waiting
-	for _, p := range f.Phases {
-		n += p.Sites
-	}
+	n := f.Waiting + f.Under()
 	if len(f.Phases) > 0 {
 		n += f.Phases[len(f.Phases)-1].Through
 	}
@@ -44,6 +41,14 @@ func (f Forecast) Total() int {
 
 // Begun is how many of its sites somebody works on, or has.
 func (f Forecast) Begun() int { return f.Total() - f.Waiting }
+
+// Under is how many sites are in one of its phases.
+func (f Forecast) Under() (n int) {
+	for _, p := range f.Phases {
+		n += p.Sites
+	}
+	return n
+}
 
 // headway is the little of a row that says how far its site has come, and when.
 type headway struct {
