@@ -561,6 +561,17 @@ func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie str
 
 // admit opens a session for who knew the password, if the second factor holds too; else it says why not.
 func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, cookie, why string, err error) {
+	return g.letIn(ctx, id, c.Source, func(tx *store.Tx, has *login, now time.Time) (*login, string, error) {
+		next, ok, err := has.prove(tx, id, c.Code, now)
+		if err != nil || !ok {
+			return nil, "wrong second factor", err
+		}
+		return next, "", nil
+	})
+}
+
+// letIn opens a session for whom proof convinces, in one transaction with what the proof uses up; else it says why not.
+func (g *Gate) letIn(ctx context.Context, id, source string, proof func(*store.Tx, *login, time.Time) (next *login, why string, err error)) (s Session, cookie, why string, err error) {
 	now := g.now()
 	err = retry(func() error {
 		return g.DB.Update(ctx, store.Act{By: "system:sign-in", Verb: "session.open"}, func(tx *store.Tx) error {
@@ -571,12 +582,11 @@ func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, 
 			if why = st.closed(now); why != "" {
 				return store.ErrNothing
 			}
-			has, ok, err := st.Login.prove(tx, id, c.Code, now)
-			if err != nil || !ok {
-				why = "wrong second factor"
+			var has *login
+			if has, why, err = proof(tx, st.Login, now); err != nil || why != "" {
 				return cmp.Or(err, store.ErrNothing)
 			}
-			has.came(c.Source, now)
+			has.came(source, now)
 			s, cookie, err = g.openFor(tx, store.Rec[Staff]{Meta: m, Value: st}, has, &now, now)
 			return err
 		})

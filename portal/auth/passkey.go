@@ -271,30 +271,16 @@ func (g *Gate) SignInByPasskey(ctx context.Context, r Answered) (s Session, cook
 
 // admitPasskey opens a session for whose passkey answered rightly, if it may; else it says why not.
 func (g *Gate) admitPasskey(ctx context.Context, id, challenge string, said *protocol.ParsedCredentialAssertionData, source string) (s Session, cookie, why string, err error) {
-	now := g.now()
-	err = retry(func() error {
-		return g.DB.Update(ctx, store.Act{By: "system:sign-in", Verb: "session.open"}, func(tx *store.Tx) error {
-			st, m, err := staff.Get(tx, id)
-			if err != nil {
-				return err
-			}
-			if why = st.closed(now); why != "" {
-				return store.ErrNothing
-			}
-			var has *login
-			if has, why = st.Login.signed(said, now); why != "" {
-				return store.ErrNothing
-			}
-			if err := answerOnce(tx, challenge); fault.Of(err) == fault.TooMany {
-				why = "passkey: answered already"
-				return store.ErrNothing
-			} else if err != nil {
-				return err
-			}
-			has.came(source, now)
-			s, cookie, err = g.openFor(tx, store.Rec[Staff]{Meta: m, Value: st}, has, &now, now)
-			return err
-		})
+	s, cookie, why, err = g.letIn(ctx, id, source, func(tx *store.Tx, has *login, now time.Time) (*login, string, error) {
+		next, why := has.signed(said, now)
+		if why != "" {
+			return nil, why, nil
+		}
+		err := answerOnce(tx, challenge)
+		if fault.Of(err) == fault.TooMany {
+			return nil, "passkey: answered already", nil
+		}
+		return next, "", err
 	})
 	if err == nil && why == wentBack {
 		err = g.bar(ctx, id, said.RawID)
