@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"mime"
 	"net/mail"
 	"net/url"
 	"slices"
@@ -312,6 +313,9 @@ func named(name, path string) string {
 	}
 	if plain {
 		return `"` + name + `" ` + path
+	}
+	if strings.Contains(name, `\`) && !ascii(name) { // net/mail leaves it bare, and no encoded word of a name may hold one (RFC 2047, section 5)
+		return mime.BEncoding.Encode("utf-8", name) + " " + path
 	}
 	return (&mail.Address{Name: name, Address: unquoted(path)}).String()
 }

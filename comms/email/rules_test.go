@@ -148,6 +148,11 @@ func TestTheShortWayMakesWhatTheRulesMake(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{`\été`, `站点\`, strings.Repeat(`ü\`, 60)} { // what the rules leave bare is encoded whole
+		if got, err := mail.ParseAddress(named(name, "<ann@example.org>")); err != nil || got.Name != name || got.Address != "ann@example.org" {
+			t.Errorf("%q is read as %v: %v", name, got, err)
+		}
+	}
 	for in, want := range map[string]string{
 		"": "", "plain words": "plain words", " a  b ": "a b", "a\r\nBcc: x": "a Bcc: x", "a\u202eb": "ab", "twelve chars": "twelve char…", "Zoë": "Zoë",
 	} {
