@@ -1,9 +1,10 @@
 package contacts
 
 import (
+	"cmp"
 	_ "embed"
-	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed freemail.txt
@@ -24,11 +25,18 @@ func mailProvider(domain string) string {
 	if !ok {
 		whole = domain
 	}
+	kinds := mailKinds()
+	return cmp.Or(kinds[whole], kinds[domain])
+}
+
+// mailKinds is the list, by domain.
+var mailKinds = sync.OnceValue(func() map[string]string {
+	kinds := map[string]string{}
 	for line := range strings.Lines(mailForAnyone) {
 		kind, domains, _ := strings.Cut(line, ":")
-		if names := strings.Fields(domains); slices.Contains(names, whole) || slices.Contains(names, domain) {
-			return kind
+		for _, domain := range strings.Fields(domains) {
+			kinds[domain] = kind
 		}
 	}
-	return ""
-}
+	return kinds
+})
