@@ -99,6 +99,12 @@ func stageRefusal(in Incident, to string) string {
 // MayBecome says whether a record can go to a stage.
 func (in Incident) MayBecome(stage string) bool { return stageRefusal(in, stage) == "" }
 
+// step adds one to the steps that are kept.
+func (in *Incident) step(m StageMove) {
+	in.Stages = append(slices.Clone(in.Stages), m)
+	in.Stages = in.Stages[max(0, len(in.Stages)-keptStages):]
+}
+
 // watch writes down an event or an alert.
 func (r *Room) watch(tx *store.Tx, id, by string, in Incident, reason string) (store.Rec[Incident], error) {
 	in.State, in.Commander, in.DeclaredBy = Watched, "", by
@@ -111,9 +117,8 @@ func (r *Room) comesToStage(tx *store.Tx, rec store.Rec[Incident], by, to, reaso
 	if rec.Version > 0 {
 		was = in.AtStage()
 	}
-	in.Stages = append(slices.Clone(in.Stages), StageMove{Stage: to, At: tx.Now(), By: by, Reason: strings.TrimSpace(reason)})
-	in.Stages = in.Stages[max(0, len(in.Stages)-keptStages):]
 	in.Stage = to
+	in.step(StageMove{Stage: to, At: tx.Now(), By: by, Reason: strings.TrimSpace(reason)})
 	now, err := put(tx, incidents, rec.ID, in, rec.Version)
 	if err != nil {
 		return now, err
@@ -324,8 +329,7 @@ func (r *Room) recovered(tx *store.Tx, by string, have store.Rec[Incident], at t
 	at = at.UTC()
 	lasted := max(0, at.Sub(in.DetectedAt))
 	in.State, in.RecoveredAt = Recovered, &at
-	in.Stages = append(slices.Clone(in.Stages), StageMove{Stage: Recovered, At: at, By: by, Reason: reason, Lasted: lasted.Seconds()})
-	in.Stages = in.Stages[max(0, len(in.Stages)-keptStages):]
+	in.step(StageMove{Stage: Recovered, At: at, By: by, Reason: reason, Lasted: lasted.Seconds()})
 	tx.On(have.ID)
 	rec, err := put(tx, incidents, have.ID, in, have.Version)
 	if err != nil {

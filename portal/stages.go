@@ -31,24 +31,27 @@ func (p *Portal) stageRoutes() []route {
 			if err != nil {
 				return err
 			}
-			if err := k.moveStage(version, in); err != nil {
+			rec, err := k.moveStage(version, in)
+			if err != nil {
 				return err
 			}
-			return k.sendIncident()
+			return send(k.Ctx, fiber.StatusOK, p.incident(rec))
 		}},
 		{method: "POST", path: api + "/recovered", right: auth.IncidentDeclare, tag: "incidents", summary: "close an event or an alert that passed before anybody confirmed it; how long it lasted is measured", needs: []string{"reason"}, body: recoveredBody{}, answer: incidentAnswer{}, do: func(k *call) error {
 			var in recoveredBody
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			if _, err := p.Comms.Recover(k.UserContext(), k.person.ID, k.Params("id"), in.At, in.Reason); err != nil {
+			rec, err := p.Comms.Recover(k.UserContext(), k.person.ID, k.Params("id"), in.At, in.Reason)
+			if err != nil {
 				return err
 			}
-			return k.sendIncident()
+			return send(k.Ctx, fiber.StatusOK, p.incident(rec))
 		}},
 		{method: "POST", path: page + "/stage", page: true, right: auth.IncidentDeclare, do: func(k *call) error {
-			return k.backToRoom(k.moveStage(0, comms.StageForm{Stage: k.FormValue("stage"), Reason: k.FormValue("reason"), Severity: k.FormValue("severity"), Category: k.FormValue("category"),
-				Impact: k.FormValue("impact"), Incidents: splitList(k.FormValue("incidents"), ",")}))
+			_, err := k.moveStage(0, comms.StageForm{Stage: k.FormValue("stage"), Reason: k.FormValue("reason"), Severity: k.FormValue("severity"), Category: k.FormValue("category"),
+				Impact: k.FormValue("impact"), Incidents: splitList(k.FormValue("incidents"), ",")})
+			return k.backToRoom(err)
 		}},
 		{method: "POST", path: page + "/recovered", page: true, right: auth.IncidentDeclare, do: func(k *call) error {
 			_, err := p.Comms.Recover(k.UserContext(), k.person.ID, k.Params("id"), time.Time{}, k.FormValue("reason"))
@@ -58,26 +61,16 @@ func (p *Portal) stageRoutes() []route {
 }
 
 // moveStage moves a record on. What is over is the commander's to reopen as a problem.
-func (k *call) moveStage(version int64, in comms.StageForm) error {
-	rec, err := k.p.Comms.Incident(k.UserContext(), k.Params("id"))
-	if err != nil {
-		return err
+func (k *call) moveStage(version int64, in comms.StageForm) (rec store.Rec[comms.Incident], err error) {
+	if rec, err = k.p.Comms.Incident(k.UserContext(), k.Params("id")); err != nil {
+		return rec, err
 	}
 	if !rec.Value.Undeclared() {
 		if err := k.person.Can(auth.IncidentEdit); err != nil {
-			return err
+			return rec, err
 		}
 	}
-	_, err = k.p.Comms.MoveStage(k.UserContext(), k.person.ID, rec.ID, version, in)
-	return err
-}
-
-func (k *call) sendIncident() error {
-	rec, err := k.p.Comms.Incident(k.UserContext(), k.Params("id"))
-	if err != nil {
-		return err
-	}
-	return send(k.Ctx, fiber.StatusOK, k.p.incident(rec))
+	return k.p.Comms.MoveStage(k.UserContext(), k.person.ID, rec.ID, version, in)
 }
 
 // watchedView is the page of an event or an alert.
