@@ -351,7 +351,9 @@ func press(sel string) chromedp.Action[chromedp.Void] {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			why, err := chromedp.Run(ctx, chromedp.Evaluate[string](script))
+			try, done := context.WithTimeout(ctx, 5*time.Second) // the answer to a click that leaves the page is lost now and then
+			why, err := chromedp.Run(try, chromedp.Evaluate[string](script))
+			done()
 			if err == nil && why == "" {
 				return nil
 			}
