@@ -203,6 +203,21 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
+// The program takes what its own words come to from a file, for the digest that approvals name: it would wait for its rehearsal at each start.
+func TestOurWordsAreRehearsed(t *testing.T) {
+	got, err := loaded.rehearse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("rehearsed.txt", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if got != rehearsed {
+		t.Errorf("rehearsed.txt differs; first difference:\n%s\nrun go test ./templates -update", difference(rehearsed, got))
+	}
+}
+
 func keep(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name)

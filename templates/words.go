@@ -15,7 +15,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"text/template"
 	"time"
 
@@ -53,7 +52,7 @@ const maxFile = 1 << 20
 // Set is all the words in force: ours, with the operator's own in their place. Nothing in it is written after [Load], so any number of
 // goroutines may render from it in any mix of languages.
 type Set struct {
-	version  func() string
+	version  string
 	matcher  language.Matcher
 	staff    language.Matcher // among the languages of the desk
 	catalogs map[string]Catalog
@@ -93,37 +92,26 @@ func Load(operatorDir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	version := sync.OnceValues(func() (string, error) {
-		sum := sha256.New()
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			for _, f := range files[name] {
-				fmt.Fprintf(sum, "%s %d\n%s\n", name, len(f.data), f.data)
-			}
-		}
-		if err := s.rehearse(sum); err != nil {
-			return "", err
-		}
-		return hex.EncodeToString(sum.Sum(nil)), nil
-	})
-	if operatorDir != "" { // ours are rehearsed by the tests, and a command that says nothing need not wait for it
-		if _, err := version(); err != nil {
+	samples := rehearsed // ours are rehearsed by a test
+	if operatorDir != "" {
+		if samples, err = s.rehearse(); err != nil {
 			return nil, err
 		}
 	}
-	s.version = func() string {
-		v, err := version()
-		if err != nil {
-			panic(fmt.Sprintf("our own templates do not render: %v", err))
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		for _, f := range files[name] {
+			fmt.Fprintf(sum, "%s %d\n%s\n", name, len(f.data), f.data)
 		}
-		return v
 	}
+	io.WriteString(sum, samples)
+	s.version = hex.EncodeToString(sum.Sum(nil))
 	return s, nil
 }
 
 // Version is a digest of everything in force: all files, and what the program makes of them with sample data, so that a change
 // of the program's own composing moves it too. An approval that names another version no longer holds.
-// The first caller waits for half a second.
-func (s *Set) Version() string { return s.version() }
+func (s *Set) Version() string { return s.version }
 
 // Match is the best of our languages for a BCP 47 tag or an Accept-Language header; anything that is neither gets the first.
 func (s *Set) Match(accept string) string { return match(s.matcher, locales, accept) }

@@ -171,7 +171,6 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 			fn()
 		})
 	}
-	run("words", func() { h.words.Version() }) // so that the first who publishes need not wait for it
 	run("page", func() { _ = keeper.Run(work) })
 	run("open pages", func() { h.page.Live.Run(work) })
 	run("search index", func() { _ = h.book.Follow(work) })
