@@ -112,6 +112,9 @@ type Act struct {
 	// Turn names what acts that read one queue have in common: on an engine that would let them run at once, find that they had met and begin anew,
 	// those of one process go one after the other. It is about speed only, and promises nothing.
 	Turn string
+	// Ahead says that the act's function reads nothing as a rule, and so means the same whenever it runs: it runs before the engine's turn for it has
+	// come, beside those of others. If it does read it gets an error, which it must return, and runs anew in its turn. It too is about speed only.
+	Ahead bool
 }
 
 type turnKey struct{}
@@ -244,7 +247,7 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 	if act.Turn != "" {
 		ctx = context.WithValue(ctx, turnKey{}, act.Turn)
 	}
-	err := db.engine.Update(ctx, func(s Snapshot) (Writes, error) {
+	run := func(s Snapshot) (Writes, error) {
 		tx := &Tx{db: db, snap: s, now: db.Now(), oldest: oldest, act: act}
 		if err := fn(tx); err != nil {
 			return nil, err
@@ -259,7 +262,14 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 		}
 		after = tx.after
 		return tx.writes(), nil
-	})
+	}
+	if act.Ahead && once == nil { // under a key it reads whether that was used
+		var s unread
+		if writes, err := run(&s); !s.asked {
+			run = func(Snapshot) (Writes, error) { return writes, err }
+		}
+	}
+	err := db.engine.Update(ctx, run)
 	if errors.Is(err, ErrNothing) {
 		return nil
 	}
@@ -273,6 +283,23 @@ func (db *DB) Update(ctx context.Context, act Act, fn func(*Tx) error) error {
 		f()
 	}
 	return nil
+}
+
+// unread is the snapshot of a function that runs ahead: it refuses every question, and notes that there was one.
+type unread struct{ asked bool }
+
+var errUnread = errors.New("nothing can be read ahead of the transaction")
+
+func (u *unread) refuse() error {
+	u.asked = true
+	return errUnread
+}
+
+func (u *unread) Get(string, string) (Raw, error)        { return Raw{}, u.refuse() }
+func (u *unread) GetAll(string, []string) ([]Raw, error) { return nil, u.refuse() }
+func (u *unread) Count(Range) (int, error)               { return 0, u.refuse() }
+func (u *unread) Scan(Range) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) { yield(Raw{}, u.refuse()) }
 }
 
 // Claim leases due records to l.Holder, oldest due first, in a short transaction of its own; each claim adds one to

@@ -83,9 +83,22 @@ func sounding(sound string, from time.Time) store.Query {
 	return store.Query{Index: "sound", Equal: []any{sound}, From: from}
 }
 
+// attended is the sound whose alarm somebody was last seen to have open, and until when that is taken as known. While a burst comes in, thousands of tickets in a
+// second sound alike, and each would read the alarms again.
+type attended struct {
+	sound string
+	until time.Time
+}
+
+// attendedFor is short: so much later a burst that begins as soon as its alarm was done with is told of.
+const attendedFor = time.Second
+
 // bursts says whether one more ticket of a sound makes a burst that nobody has been alarmed of. It looks at as few tickets as a burst needs, however many there are.
 func (d *Desk) bursts(tx *store.Tx, sound string, more int) (bool, error) {
 	if sound == "" {
+		return false, nil
+	}
+	if a := d.attended.Load(); a != nil && a.sound == sound && tx.Now().Before(a.until) {
 		return false, nil
 	}
 	p := d.Policy.Cases
@@ -99,7 +112,10 @@ func (d *Desk) bursts(tx *store.Tx, sound string, more int) (bool, error) {
 		return false, err
 	}
 	open, ended, err := d.burstsBefore(tx, sound)
-	if err != nil || open { // somebody looks already
+	if open { // somebody looks already
+		d.attended.Store(&attended{sound, tx.Now().Add(attendedFor)})
+	}
+	if err != nil || open {
 		return false, err
 	}
 	if !ended.After(from) {

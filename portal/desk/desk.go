@@ -51,6 +51,7 @@ type Desk struct {
 	followed atomic.Bool // somebody keeps the board all the time
 	sent     limit.Lots  // of what strangers may send in files
 	waits    waits
+	attended atomic.Pointer[attended]
 	marks    store.Kept[checkMark]
 }
 

@@ -127,7 +127,7 @@ func (d *Desk) write(ctx context.Context, by string, in Intake, seen seen) (rece
 	plain, hash := secret.New()
 	number := secret.Number()
 	phrase := secret.Phrase()
-	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file"}, func(tx *store.Tx) error {
+	err = d.DB.Update(ctx, store.Act{By: by, Verb: "ticket.file", Ahead: true}, func(tx *store.Tx) error {
 		if in.once != nil {
 			if err := in.once.In(tx); err != nil {
 				return err

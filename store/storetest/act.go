@@ -134,6 +134,50 @@ var actTests = []test{
 			t.Errorf("%v; woken %d times; %+v", err, woken, rows)
 		}
 	}},
+	{"what runs ahead acts once, whether it reads or not", func(t *testing.T, fresh func(testing.TB) store.Engine) {
+		db := open(t, twice{fresh(t)}, kinds(), nil)
+		id, woken, tries := scraps.Prefix+"_1", 0, 0
+		act := store.Act{By: "system:test", Verb: "scrap.count", Ahead: true}
+		blind := func(tx *store.Tx) error {
+			tries++
+			tx.After(func() { woken++ })
+			tx.On(id)
+			return scraps.PutKnown(tx, store.Meta{ID: id}, scrap{1})
+		}
+		if err := db.Update(t.Context(), act, blind); err != nil || tries != 1 {
+			t.Errorf("tried %d times: %v", tries, err)
+		}
+		wantKind(t, db.Update(t.Context(), act, blind), fault.Exists)
+		if err := db.Update(t.Context(), act, func(*store.Tx) error { return store.ErrNothing }); err != nil {
+			t.Errorf("what writes nothing: %v", err)
+		}
+		reads := func(tx *store.Tx) error {
+			tx.After(func() { woken++ })
+			v, m, err := scraps.Get(tx, id)
+			if err != nil {
+				return err
+			}
+			tx.On(id)
+			return scraps.Put(tx, id, scrap{v.N + 1}, m.Version)
+		}
+		if err := db.Update(t.Context(), act, reads); err != nil {
+			t.Errorf("what reads: %v", err)
+		}
+		once := store.WithOnce(t.Context(), store.NewOnce("tok", "POST /", "key", nil))
+		if err := db.Update(once, act, reads); err != nil {
+			t.Errorf("under a key: %v", err)
+		}
+		err := db.View(t.Context(), func(tx *store.Tx) error {
+			v, m, err := scraps.Get(tx, id)
+			if v.N != 3 || m.Version != 3 {
+				t.Errorf("%+v %+v", v, m)
+			}
+			return err
+		})
+		if rows := auditRows(t, db); err != nil || len(rows) != 3 || woken != 3 {
+			t.Errorf("%v; woken %d times; %+v", err, woken, rows)
+		}
+	}},
 	{"wake-ups come after the commit, or not at all", func(t *testing.T, fresh func(testing.TB) store.Engine) {
 		r := openRoom(t, fresh)
 		woken := false
