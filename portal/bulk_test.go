@@ -70,7 +70,7 @@ func TestManyTicketsAreHandledAtOnceAndThatIsTakenBack(t *testing.T) {
 			t.Errorf("%d: %+v", i, got)
 		}
 	}
-	h.staffPage(auth.Support, "/desk/changes/"+change.ID).want(200).says(numbers[3], "would have more than 20 labels")
+	h.staffPage(auth.Support, "/desk/changes/"+change.ID).want(200).says(`href="/desk/tickets/`+numbers[3], "would have more than 20 labels")
 	eve := "stf_eve"
 	if _, err := h.Desk.Handle(context.Background(), eve, numbers[0], desk.Handling{Owner: &eve}); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestOneAnswerGoesToManyTickets(t *testing.T) {
 	// The same on the page: marked tickets, and what was typed stays when it is refused.
 	marked := url.Values{"which": {"marked"}, "number": {filed[""].Number, filed["Cid"].Number}, "text": {"We have looked at it: {number}."}, "reason": {"by hand"}}
 	got := h.form(auth.Support, "/desk/tickets/bulk?queue=general", marked).want(303)
-	h.staffPage(auth.Support, got.Header.Get("Location")).want(200).says("We have looked at it: "+filed["Cid"].Number, "Carry it out")
+	h.staffPage(auth.Support, got.Header.Get("Location")).want(200).says("We have looked at it: "+filed["Cid"].Number, "Waits to be carried out", "Carry it out").silent("Waits for approval")
 	h.form(auth.Support, "/desk/tickets/bulk", url.Values{"which": {"marked"}, "text": {"my long answer"}, "reason": {"r"}}).want(422).says("my long answer", "marks no ticket")
 	h.form(auth.Support, "/desk/tickets/bulk?queue=general", url.Values{"which": {"all"}, "set_owner": {"nobody"}, "label_on": {"night"}, "reason": {"r"}}).want(303)
 }

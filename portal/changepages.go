@@ -104,6 +104,17 @@ func (c changeDesk) Busy() bool {
 	return c.State == contacts.ChangeRunning || c.State == contacts.ChangeUndoing
 }
 
+// Stands is its state in words: one that needs no second person waits for nobody's approval.
+func (c changeDesk) Stands() string {
+	if c.State == contacts.ChangeProposed && c.Alone {
+		return "alone"
+	}
+	return string(c.State)
+}
+
+// Tickets says that its steps are named by the numbers of tickets.
+func (c changeDesk) Tickets() bool { return c.Verb == desk.VerbHandle || c.Verb == desk.VerbReply }
+
 // Tone is the colour of its state.
 func (c changeDesk) Tone() string { return changeTones[c.State] }
 

@@ -810,30 +810,49 @@ func (k *call) ticketPage(status int, refused error) error {
 	}
 	if refused != nil {
 		v.refused(refused)
-		v.Text, v.Explanation = k.FormValue("text"), k.FormValue("explanation")
+		v.Stale = fault.Of(refused) == fault.Stale
+	}
+	if k.Method() == fiber.MethodPost { // refused, or not sent yet
+		v.Text, v.Explanation, v.Internal = k.FormValue("text"), k.FormValue("explanation"), k.FormValue("internal") != ""
+	}
+	if k.FormValue("act") == "macro" {
+		for field, typed := range map[string]*string{"macro": &v.Text, "solution": &v.Explanation} {
+			if err := k.addMacro(typed, k.FormValue(field), open); err != nil {
+				return err
+			}
+		}
 	}
 	if v.Work, err = k.ticketWork(open, v.shell); err != nil {
 		return err
 	}
 	v.Files = k.filesView(v.Words.Locale(), refused)
 	v.Files.Label = v.Words.T("desk.files")
-	if v.Text == "" {
-		v.Text = v.Work.Macro
-	}
 	return k.p.render(k.Ctx, status, "desk_ticket", v)
+}
+
+// addMacro puts a macro, filled, below what is typed.
+func (k *call) addMacro(typed *string, name string, open desk.View) error {
+	if name == "" {
+		return nil
+	}
+	filled, err := k.p.Desk.Macro(k.UserContext(), name, open)
+	*typed = strings.TrimLeft(strings.TrimRight(*typed, "\r\n")+"\n\n"+filled, "\n")
+	return err
 }
 
 type ticketDesk struct {
 	shell
-	Open    desk.View
-	Text    string
-	Belongs belongs
+	Open     desk.View
+	Text     string
+	Internal bool // what is typed is for staff only
+	Stale    bool // it was refused because the ticket was changed meanwhile
+	Belongs  belongs
 
 	Identity identityDesk
 	CodeID   string // of a code that was just sent, to be given back
 	Work     ticketWork
 
-	Explanation string // what was typed and is refused
+	Explanation string // as typed
 	Files       filesView
 }
 

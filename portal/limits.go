@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -172,7 +173,7 @@ func decodeJSON(body []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return badJSON(err)
+		return badJSON(err, body, into)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return fault.New(fault.Invalid, "there is something behind the JSON object")
@@ -180,18 +181,29 @@ func decodeJSON(body []byte, into any) error {
 	return nil
 }
 
-func badJSON(err error) error {
-	var typed *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &typed) && typed.Field != "":
-		return fault.BadField(typed.Field, "must be %s, not %s", typeName(typed.Type.Kind().String()), typed.Value)
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return fault.BadField(strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`), "is not a field of this request")
-	case errors.Is(err, io.EOF):
+// badJSON names every field that could not be read, or says what is wrong with the text where it is no JSON at all.
+func badJSON(err error, body []byte, into any) error {
+	if errors.Is(err, io.EOF) {
 		return fault.New(fault.Invalid, "the body is empty; it must be a JSON object")
 	}
-	return fault.New(fault.Invalid, "the body is not valid JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+	var raw json.RawMessage
+	if json.NewDecoder(bytes.NewReader(body)).Decode(&raw) != nil {
+		return fault.New(fault.Invalid, "the body is not valid JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	found := misfits("", raw, reflect.TypeOf(into))
+	switch {
+	case len(found) == 0: // such as a name that is there twice
+		return fault.New(fault.Invalid, "the body is not what this request takes")
+	case found[0].Field == "":
+		return fault.New(fault.Invalid, "the body %s", found[0].Reason)
+	case len(found) == 1:
+		return fault.BadField(found[0].Field, "%s", found[0].Reason)
+	}
+	return fault.BadFields(found[:min(len(found), mostMisfits)]...)
 }
+
+// mostMisfits bounds how many fields one answer names.
+const mostMisfits = 20
 
 func typeName(kind string) string {
 	switch {

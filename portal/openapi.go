@@ -198,18 +198,13 @@ func (d *openAPI) object(t reflect.Type) map[string]any {
 func (d *openAPI) fields(t reflect.Type, props map[string]any, required *[]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		tag, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Struct:
+		switch name, flat := jsonName(f); {
+		case flat:
 			d.fields(f.Type, props, required)
-		case !f.IsExported() || tag == "-":
-		default:
-			if tag == "" {
-				tag = f.Name
-			}
-			props[tag] = d.schema(f.Type)
-			if !strings.Contains(opts, "omit") && f.Type.Kind() != reflect.Pointer {
-				*required = append(*required, tag)
+		case name != "":
+			props[name] = d.schema(f.Type)
+			if _, opts, _ := strings.Cut(f.Tag.Get("json"), ","); !strings.Contains(opts, "omit") && f.Type.Kind() != reflect.Pointer {
+				*required = append(*required, name)
 			}
 		}
 	}

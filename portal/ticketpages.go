@@ -292,7 +292,6 @@ type ticketWork struct {
 	Alike      []desk.Alike
 	Zones      []zoneOption
 	Day, Hour  string // of a call, as typed
-	Macro      string // the macro that was asked for, filled
 	Names      func(string) string
 	Priorities []string
 	Ended      bool
@@ -328,11 +327,6 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	for _, m := range k.p.Desk.Policy.Macros {
 		w.Macros = append(w.Macros, m.Name)
 	}
-	if name := k.Query("macro"); name != "" {
-		if w.Macro, err = k.p.Desk.Macro(k.UserContext(), name, open); err != nil {
-			return w, err
-		}
-	}
 	return w, nil
 }
 
@@ -367,6 +361,12 @@ func (k *call) workTicket() error {
 		to = v.Ticket.Number
 	case "call":
 		err = k.bookCall()
+	case "macro": // to be read before it is sent; whatever came meanwhile is said all the same
+		if v, err = k.p.Desk.Ticket(ctx, number); err == nil && version == v.Version {
+			return k.ticketPage(200, nil)
+		} else if err == nil {
+			err = fault.New(fault.Stale, "ticket %s was changed meanwhile", number)
+		}
 	case "release":
 		v, err = k.p.Desk.Release(ctx, by, number, k.FormValue("message"), version)
 	default:
@@ -439,6 +439,18 @@ func (k *call) attendPage() error {
 
 // labelLine is labels as one types them.
 func labelLine(all []string) string { return strings.Join(all, ", ") }
+
+// macroChoice is the list from which a macro goes into what is typed.
+type macroChoice struct {
+	Words templates.Catalog
+	Field string
+	Names []string
+}
+
+// MacrosFor are the macros for one of the page's two texts.
+func (v ticketDesk) MacrosFor(field string) macroChoice {
+	return macroChoice{v.Words, field, v.Work.Macros}
+}
 
 // File is a file of the ticket as its page names it.
 func (v ticketDesk) File(a desk.Attachment) attachedFile {

@@ -80,10 +80,11 @@
   // Says every few seconds that the ticket is open here, and shows who else has it open and whether something new was said.
   var present = document.getElementById('present');
   if (present) {
-    var words = document.getElementById('text');
+    var words = document.getElementById('text'), types = false;
     var say = function (leaves) {
       var body = new URLSearchParams({ csrf: present.getAttribute('data-csrf') });
-      if (words && words.value.trim() && document.activeElement === words) body.set('types', 'yes');
+      types = !!words && !!words.value.trim() && document.activeElement === words;
+      if (types) body.set('types', 'yes');
       if (leaves) body.set('leaves', 'yes');
       return fetch(present.getAttribute('data-presence'), { method: 'POST', body: body, credentials: 'same-origin', keepalive: !!leaves });
     };
@@ -100,6 +101,7 @@
     };
     attend();
     setInterval(attend, 8000);
+    if (words) words.addEventListener('input', function () { if (!types) attend(); }); // whoever begins to write says so at once
     window.addEventListener('pagehide', function () { say(true).catch(function () {}); });
   }
 
