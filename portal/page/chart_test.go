@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"encoding/xml"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,10 @@ func TestAnEntryWithoutWordsIsSound(t *testing.T) {
 			if got := pageText(t, e, path); !strings.Contains(got, folded(words.T("page.entry.title"))) || !strings.Contains(got, folded(words.T("page.entry.text"))) {
 				t.Errorf("%s does not say what is known", path)
 			}
+		}
+		var feed atomFeed
+		if err := xml.Unmarshal(e.Body("/"+locale+"/history.atom", ""), &feed); err != nil || len(feed.Entries) != 1 || feed.Entries[0].Title != words.T("page.entry.title") || feed.Entries[0].Content.Text != "<p>"+words.T("page.entry.text")+"</p>\n" {
+			t.Errorf("%s: the feed says %+v of it, %v", locale, feed.Entries, err)
 		}
 	}
 	checkIncident(t, parseOrdered(t, e.Body("/api/v2/incidents/unresolved.json", "")).at["incidents"].list[0])

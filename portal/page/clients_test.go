@@ -82,6 +82,7 @@ func TestClientsOfTheCommonAPIReadThePage(t *testing.T) {
 				}
 				checkFeed(t, "gofeed: "+path, got, p.Incidents[0].Updated)
 			}
+			checkTongues(t, press, site.url)
 			if read == nil {
 				return
 			}
@@ -93,6 +94,47 @@ func TestClientsOfTheCommonAPIReadThePage(t *testing.T) {
 			checkFeed(t, "rss-parser: /history.rss", got.RSS, p.Incidents[0].Updated)
 			checkStatusClient(t, got)
 		})
+	}
+}
+
+// checkTongues reads the feeds of a site in another language, from the links in those of the first.
+func checkTongues(t *testing.T, press *Press, site string) {
+	t.Helper()
+	read := func(path string) *gofeed.Feed {
+		t.Helper()
+		feed, err := gofeed.NewParser().ParseURLWithContext(site+path, t.Context())
+		if err != nil {
+			t.Fatalf("gofeed: %s: %v", path, err)
+		}
+		return feed
+	}
+	base, words := sampleVendor().URL, press.Words.Catalog("ja")
+	for suffix, first := range map[string]*gofeed.Feed{".atom": read("/history.atom"), ".rss": read("/history.rss")} {
+		feed := read("/ja/history" + suffix)
+		if feed.Language != "ja" || feed.Title != words.T("page.feed_title", "Example Cloud") || feed.Link != base+"/ja/history" || feed.FeedLink != base+"/ja/history"+suffix {
+			t.Errorf("%s: %q in %s at %s, itself at %s", suffix, feed.Title, feed.Language, feed.Link, feed.FeedLink)
+		}
+		if suffix == ".atom" && (!slices.Contains(first.Links, base+"/ja/history.atom") || !slices.Contains(feed.Links, base+"/history.atom")) {
+			t.Errorf("the feeds do not lead to each other: %q, %q", first.Links, feed.Links)
+		}
+		if len(feed.Items) != len(first.Items) {
+			t.Fatalf("%s: %d entries, and %d in the first language", suffix, len(feed.Items), len(first.Items))
+		}
+		for i, item := range feed.Items {
+			if was := first.Items[i]; item.GUID == was.GUID || item.Link != strings.Replace(was.Link, base, base+"/ja", 1) {
+				t.Errorf("%s: entry %d is %s at %s, and in the first language %s at %s", suffix, i, item.GUID, item.Link, was.GUID, was.Link)
+			}
+		}
+		said := feed.Items[0].Content + feed.Items[0].Description
+		for _, want := range []string{words.T("update.number", 7), words.T("phase.identified"), words.T("update.unknown")} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s lacks %q: %.400s", suffix, want, said)
+			}
+		}
+		plan := feed.Items[slices.IndexFunc(feed.Items, func(i *gofeed.Item) bool { return strings.Contains(i.Title, "証明書の更新") })]
+		if said = plan.Content + plan.Description; !strings.Contains(said, "<p>数分間編集できません。</p>") {
+			t.Errorf("%s: planned work reads %s", suffix, said)
+		}
 	}
 }
 

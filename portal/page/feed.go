@@ -10,8 +10,39 @@ import (
 	"time"
 )
 
-// This file writes the feeds: Atom (RFC 4287) and RSS 2.0, one entry per incident with every update, newest first, and one per planned work. A reader that
-// knows an entry by its id alone would miss later updates, so each update moves the entry's own time.
+// This file writes the feeds, Atom (RFC 4287) and RSS 2.0 in each language: one entry per incident with every update, newest first, and one per planned work. A
+// reader that knows an entry by its id alone would miss later updates, so each update moves the entry's own time. An entry has another id in each language, so that
+// whoever reads two feeds gets both.
+
+// mostTold is how many incidents the feeds hold. Readers fetch them over and over, and keep what they had.
+const mostTold = 25
+
+const (
+	atomType = "application/atom+xml"
+	rssType  = "application/rss+xml"
+)
+
+// branch is what stands in front of a path in a language's feeds: nothing in the first, whose feeds stand where readers of status pages look for them.
+func (r *printing) branch(t tongue) string {
+	if t.locale == r.press.tongues[0].locale {
+		return ""
+	}
+	return "/" + t.locale
+}
+
+// base is the address of the page, without a slash at its end.
+func (r *printing) base() string { return strings.TrimSuffix(r.press.Vendor.URL, "/") }
+
+// feedLinks lead from a feed to itself and to the same in the other languages.
+func (r *printing) feedLinks(t tongue, kind, name string) []atomLink {
+	links := []atomLink{{Rel: "self", Type: kind, Lang: t.locale, Href: r.base() + r.branch(t) + name}}
+	for _, other := range r.press.tongues {
+		if other.locale != t.locale {
+			links = append(links, atomLink{Rel: "alternate", Type: kind, Lang: other.locale, Href: r.base() + r.branch(other) + name})
+		}
+	}
+	return links
+}
 
 type atomFeed struct {
 	XMLName xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
@@ -27,6 +58,7 @@ type atomFeed struct {
 type atomLink struct {
 	Rel  string `xml:"rel,attr"`
 	Type string `xml:"type,attr"`
+	Lang string `xml:"hreflang,attr,omitempty"`
 	Href string `xml:"href,attr"`
 }
 
@@ -49,16 +81,15 @@ type atomText struct {
 }
 
 func (r *printing) atom(t tongue) ([]byte, error) {
-	base := strings.TrimSuffix(r.press.Vendor.URL, "/")
+	tag, at := "tag:"+host(r.press.Vendor)+",2005:", r.base()+r.branch(t)
 	feed := atomFeed{
-		Lang: t.locale, ID: "tag:" + host(r.press.Vendor) + ",2005:/history", Title: t.words.T("page.feed_title", r.press.Vendor.Name),
-		Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
-		Links: []atomLink{{Rel: "alternate", Type: "text/html", Href: base + "/history"}, {Rel: "self", Type: "application/atom+xml", Href: base + "/history.atom"}},
+		Lang: t.locale, ID: tag + r.branch(t) + "/history", Title: t.words.T("page.feed_title", r.press.Vendor.Name), Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
+		Links: append([]atomLink{{Rel: "alternate", Type: "text/html", Lang: t.locale, Href: at + "/history"}}, r.feedLinks(t, atomType, "/history.atom")...),
 	}
 	for _, f := range r.told(t) {
 		feed.Entries = append(feed.Entries, atomEntry{
-			ID: "tag:" + host(r.press.Vendor) + ",2005:" + f.id, Published: stamp(f.published), Updated: stamp(f.updated),
-			Link: atomLink{Rel: "alternate", Type: "text/html", Href: base + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
+			ID: tag + strings.TrimPrefix(r.branch(t)+"/"+f.id, "/"), Published: stamp(f.published), Updated: stamp(f.updated),
+			Link: atomLink{Rel: "alternate", Type: "text/html", Href: at + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
 		})
 	}
 	return encodeXML(feed)
@@ -67,16 +98,18 @@ func (r *printing) atom(t tongue) ([]byte, error) {
 type rssFeed struct {
 	XMLName xml.Name   `xml:"rss"`
 	Version string     `xml:"version,attr"`
+	Atom    string     `xml:"xmlns:atom,attr"` // RSS has no links of its own to other versions of a feed
 	Channel rssChannel `xml:"channel"`
 }
 
 type rssChannel struct {
-	Title       string    `xml:"title"`
-	Link        string    `xml:"link"`
-	Description string    `xml:"description"`
-	Language    string    `xml:"language"`
-	PubDate     string    `xml:"pubDate"`
-	Items       []rssItem `xml:"item"`
+	Title       string     `xml:"title"`
+	Link        string     `xml:"link"`
+	Links       []atomLink `xml:"atom:link"`
+	Description string     `xml:"description"`
+	Language    string     `xml:"language"`
+	PubDate     string     `xml:"pubDate"`
+	Items       []rssItem  `xml:"item"`
 }
 
 type rssItem struct {
@@ -88,13 +121,12 @@ type rssItem struct {
 }
 
 func (r *printing) rss(t tongue) ([]byte, error) {
-	base := strings.TrimSuffix(r.press.Vendor.URL, "/")
-	title := t.words.T("page.feed_title", r.press.Vendor.Name)
-	feed := rssFeed{Version: "2.0", Channel: rssChannel{
-		Title: title, Link: base + "/history", Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
+	at, title := r.base()+r.branch(t), t.words.T("page.feed_title", r.press.Vendor.Name)
+	feed := rssFeed{Version: "2.0", Atom: "http://www.w3.org/2005/Atom", Channel: rssChannel{
+		Title: title, Link: at + "/history", Links: r.feedLinks(t, rssType, "/history.rss"), Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}
 	for _, f := range r.told(t) {
-		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: f.content, PubDate: rssTime(f.updated), Link: base + f.path, GUID: base + f.path})
+		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: f.content, PubDate: rssTime(f.updated), Link: at + f.path, GUID: at + f.path})
 	}
 	return encodeXML(feed)
 }
@@ -109,8 +141,8 @@ type feedEntry struct {
 
 // told are the entries of the feeds: the incidents, the newest first, and the planned work where it last changed among them.
 func (r *printing) told(t tongue) (all []feedEntry) {
-	for _, in := range r.public.Incidents[:min(len(r.public.Incidents), mostIncidents)] {
-		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: in.Title, content: r.story(t, in), published: in.Created, updated: in.Updated})
+	for _, in := range r.public.Incidents[:min(len(r.public.Incidents), mostTold)] {
+		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: t.title(in), content: r.story(t, in), published: in.Created, updated: in.Updated})
 	}
 	for _, m := range r.public.Plans {
 		v := t.planned(m)
@@ -124,11 +156,20 @@ func (r *printing) told(t tongue) (all []feedEntry) {
 func (t tongue) planStory(v planView) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<p><strong>%s</strong> %s – %s · %s</p>\n", template.HTMLEscapeString(v.State), t.moment(v.From), t.moment(v.Until), template.HTMLEscapeString(v.Components))
-	for _, line := range append([]string{v.Reason}, append(v.Lines, v.Note)...) {
-		if line != "" {
-			fmt.Fprintf(&b, "<p>%s</p>\n", template.HTMLEscapeString(line))
+	say := func(in string, lines ...string) {
+		for _, line := range lines {
+			switch text := template.HTMLEscapeString(line); {
+			case line == "":
+			case in == "":
+				fmt.Fprintf(&b, "<p>%s</p>\n", text)
+			default:
+				fmt.Fprintf(&b, "<p lang=%q>%s</p>\n", in, text)
+			}
 		}
 	}
+	say(v.ReasonIn, v.Reason)
+	say(v.In, v.Lines...)
+	say("", v.Note)
 	return b.String()
 }
 

@@ -44,7 +44,7 @@ func (p *Press) Payload(public comms.Public, u templates.Update, locale string) 
 				return nil, err
 			}
 		}
-		row := statusIncidentOf(public.Incidents[i], public.Components, statusComponents(public, out.Page.ID), out.Page.ID, bodies)
+		row := statusIncidentOf(public.Incidents[i], public.Components, statusComponents(public, out.Page.ID), out.Page.ID, func(update string) string { return bodies[update] })
 		out.Incident = &row
 	}
 	return encodeJSON(out)

@@ -44,7 +44,7 @@ type Press struct {
 	coders    sync.Pool           // the same
 	contents  map[string]*encoded // of the last edition, by hash
 	leaves    map[string]*leaf    // its pages, by path behind the language
-	plains    map[string]string   // its updates as plain text, by id
+	plains    map[string][]string // its updates as plain text, by id, in the order of the tongues
 	gone      *leaf               // what a file server says where it has no file; it never changes
 	public    comms.Public        // what it was made of
 
@@ -63,7 +63,7 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 	}
 	run := &printing{
 		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")),
-		contents: map[string]*encoded{}, leaves: map[string]*leaf{}, plains: map[string]string{}, known: knownOf(p.public, public),
+		contents: map[string]*encoded{}, leaves: map[string]*leaf{}, plains: map[string][]string{}, known: knownOf(p.public, public),
 		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
 	}
 	run.edition.security = run.security
@@ -187,7 +187,7 @@ type printing struct {
 	mu       sync.Mutex // of contents
 	contents map[string]*encoded
 	leaves   map[string]*leaf
-	plains   map[string]string
+	plains   map[string][]string
 	known    known
 	own      Own
 	preview  *Preview // nil: it is for readers
@@ -371,7 +371,7 @@ func spellings(locale, rest string) []string {
 
 func (r *printing) statusAPI() error {
 	first := r.press.tongues[0]
-	answers := r.statusAnswers(first, r.plains)
+	answers := r.statusAnswers(first)
 	for _, path := range slices.Sorted(maps.Keys(answers)) {
 		v := answers[path]
 		body, err := encodeJSON(v)
@@ -447,24 +447,41 @@ func (r *printing) json(v any, name string, paths ...string) error {
 	return nil
 }
 
+// feeds makes those of every language, several at a time. Those of the first stand under its name as well, so that the address can be made from any language's.
 func (r *printing) feeds() error {
-	first := r.press.tongues[0]
-	for _, f := range []struct {
-		path, contentType string
+	type feed struct {
+		name, contentType string
 		make              func(tongue) ([]byte, error)
-	}{
-		{"/history.atom", "application/atom+xml; charset=utf-8", r.atom},
-		{"/history.rss", "application/rss+xml; charset=utf-8", r.rss},
-	} {
-		body, err := f.make(first)
-		if err != nil {
-			return fmt.Errorf("render %s: %w", f.path, err)
+		in                tongue
+		enc               *encoded
+	}
+	var all []*feed
+	for _, t := range r.press.tongues {
+		all = append(all, &feed{name: "/history.atom", contentType: atomType, make: r.atom, in: t}, &feed{name: "/history.rss", contentType: rssType, make: r.rss, in: t})
+	}
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range all {
+		g.Go(func() error {
+			body, err := f.make(f.in)
+			if err == nil {
+				f.enc, err = r.content(body)
+			}
+			if err != nil {
+				return fmt.Errorf("render %s in %s: %w", f.name, f.in.locale, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, f := range all {
+		a := answer{contentType: f.contentType + "; charset=utf-8", cache: cachePage, locale: f.in.locale, cors: true}
+		path := "/" + f.in.locale + f.name
+		if r.add(f.enc, a, path[1:], path); r.branch(f.in) == "" {
+			r.add(f.enc, a, f.name[1:], f.name)
 		}
-		enc, err := r.content(body)
-		if err != nil {
-			return err
-		}
-		r.add(enc, answer{contentType: f.contentType, cache: cachePage, locale: first.locale, cors: true}, f.path[1:], f.path)
 	}
 	return nil
 }

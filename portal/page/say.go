@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,16 +118,25 @@ func (t tongue) plain(u templates.Update) (string, error) {
 	return strings.TrimSpace(said.Text), nil
 }
 
-// texts words every update as plain text in the first language, for the status API and the feeds.
+// texts words every update as plain text: in the first language for the status API, and those that the feeds tell in every one.
 func (r *printing) texts() error {
-	for _, in := range r.public.Incidents {
+	for i, in := range r.public.Incidents {
+		tongues := r.press.tongues
+		if i >= mostTold {
+			tongues = tongues[:1]
+		}
 		for _, u := range in.Updates {
-			said, had := r.press.plains[u.ID]
-			if !had || !r.known.updates[u.ID] {
-				var err error
-				if said, err = r.press.tongues[0].plain(u); err != nil {
+			said := r.press.plains[u.ID]
+			if !r.known.updates[u.ID] {
+				said = nil
+			}
+			said = slices.Clip(said[:min(len(said), len(tongues))])
+			for _, t := range tongues[len(said):] {
+				text, err := t.plain(u)
+				if err != nil {
 					return fmt.Errorf("incident %s: %w", in.ID, err)
 				}
+				said = append(said, text)
 			}
 			r.plains[u.ID] = said
 		}
@@ -137,10 +147,14 @@ func (r *printing) texts() error {
 // story is an incident's updates as HTML, newest first, for feed readers: paragraphs and nothing that a reader might strip.
 func (r *printing) story(t tongue, in comms.PublicIncident) string {
 	var b strings.Builder
+	if len(in.Updates) == 0 {
+		fmt.Fprintf(&b, "<p>%s</p>\n", template.HTMLEscapeString(t.words.T("page.entry.text")))
+	}
+	language := slices.IndexFunc(r.press.tongues, func(other tongue) bool { return other.locale == t.locale })
 	for _, u := range in.Updates {
 		fmt.Fprintf(&b, "<p><strong>%s · %s</strong> %s</p>\n", template.HTMLEscapeString(t.words.T("update.number", u.Number)),
 			template.HTMLEscapeString(t.words.T("phase."+phase(u.Statement.Phase))), t.moment(u.At))
-		for paragraph := range strings.SplitSeq(r.plains[u.ID], "\n\n") {
+		for paragraph := range strings.SplitSeq(r.plains[u.ID][language], "\n\n") {
 			lines := strings.Split(strings.TrimSpace(paragraph), "\n")
 			for i := range lines {
 				lines[i] = template.HTMLEscapeString(lines[i])

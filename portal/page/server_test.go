@@ -99,7 +99,7 @@ var publicPaths = []string{
 	"/", "/en/", "/zh-CN/", "/ja/", "/en", "/history", "/en/history", "/ja/history/", "/incidents/" + sampleID, "/ja/incidents/" + sampleID,
 	"/en/verify", "/ja/verify/" + templates.CheckCode(firstNotice().ID), "/en/incidents/" + sampleID + "/", "/api/v2/summary.json", "/api/v2/status.json", "/api/v2/components.json", "/api/v2/incidents.json",
 	"/api/v2/incidents/unresolved.json", "/api/v2/scheduled-maintenances.json", "/api/v2/scheduled-maintenances/upcoming.json",
-	"/api/v2/scheduled-maintenances/active.json", "/history.atom", "/history.rss", "/api/v1/public/incidents/" + sampleID,
+	"/api/v2/scheduled-maintenances/active.json", "/history.atom", "/history.rss", "/en/history.atom", "/ja/history.rss", "/api/v1/public/incidents/" + sampleID,
 	"/api/v1/public/incidents.json", "/questions", "/en/questions", "/ja/questions/", "/api/v1/public/questions", "/api/v1/public/questions.json", SchemaPath, "/favicon.svg", "/robots.txt",
 }
 
@@ -132,7 +132,7 @@ func TestEveryPublicPathIsServedInEveryCoding(t *testing.T) {
 		if weak := strings.HasPrefix(path, "/api/v2/"); weak != strings.HasPrefix(plain.header.Get("ETag"), "W/") || weak && len(seen) != 1 || !weak && len(seen) != 3 && len(plain.body) >= smallestWorthCoding {
 			t.Errorf("%s: tags %v", path, seen)
 		}
-		if cors := plain.header.Get("Access-Control-Allow-Origin"); (cors == "*") != (strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/history.")) {
+		if cors := plain.header.Get("Access-Control-Allow-Origin"); (cors == "*") != (strings.HasPrefix(path, "/api/") || strings.Contains(path, "/history.")) {
 			t.Errorf("%s: Access-Control-Allow-Origin %q", path, cors)
 		}
 		for _, h := range SecurityHeaders(true) {

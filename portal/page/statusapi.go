@@ -134,18 +134,18 @@ type (
 	}
 )
 
-// mostIncidents is how many the lists of the status API, the feeds and the history show.
+// mostIncidents is how many the lists of the status API and the history show.
 const mostIncidents = 50
 
-// statusAnswers makes every /api/v2/ document by its path. bodies are the updates' texts by id, in the default language.
-func (r *printing) statusAnswers(t tongue, bodies map[string]string) map[string]any {
+// statusAnswers makes every /api/v2/ document by its path, in the first language.
+func (r *printing) statusAnswers(t tongue) map[string]any {
 	p, v := r.public, r.press.Vendor
 	page := statusPage{ID: pageIDOf(v), Name: v.Name, URL: strings.TrimSuffix(v.URL, "/"), TimeZone: "Etc/UTC", UpdatedAt: statusTime(lastWord(p))}
 	components := statusComponents(p, page.ID)
 	incidents := make([]statusIncident, 0, len(p.Incidents))
 	unresolved := []statusIncident{}
 	for _, in := range p.Incidents {
-		row := statusIncidentOf(in, p.Components, components, page.ID, bodies)
+		row := statusIncidentOf(in, p.Components, components, page.ID, func(update string) string { return r.plains[update][0] })
 		if len(incidents) < mostIncidents {
 			incidents = append(incidents, row)
 		}
@@ -216,7 +216,7 @@ func statusComponents(p comms.Public, pageID string) []statusComponent {
 	return out
 }
 
-func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []statusComponent, pageID string, bodies map[string]string) statusIncident {
+func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []statusComponent, pageID string, body func(update string) string) statusIncident {
 	out := statusIncident{
 		ID: in.ID, Name: in.Title, Status: phase(in.Phase), CreatedAt: statusTime(in.Created), UpdatedAt: statusTime(in.Updated),
 		MonitoringAt: statusTimeOf(in.Monitoring), ResolvedAt: statusTimeOf(in.Resolved), Impact: impact(in.Severity),
@@ -226,7 +226,7 @@ func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []sta
 	before := map[string]string{}
 	for _, u := range slices.Backward(in.Updates) { // oldest first, to know what each one changed
 		row := statusUpdate{
-			ID: shortID("update", u.ID), Status: phase(u.Statement.Phase), Body: bodies[u.ID], IncidentID: in.ID,
+			ID: shortID("update", u.ID), Status: phase(u.Statement.Phase), Body: body(u.ID), IncidentID: in.ID,
 			CreatedAt: statusTime(u.At), UpdatedAt: statusTime(u.At), DisplayAt: statusTime(u.At),
 			AffectedComponents: affectedComponents(u, scopeAt(in, u), in.SeverityAt(u.At), all, before), DeliverNotifications: true,
 		}

@@ -416,7 +416,7 @@ func TestFeedsStandHostileText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range []string{"/history.atom", "/history.rss"} {
+		for _, path := range []string{"/history.atom", "/history.rss", "/ja/history.atom", "/ja/history.rss"} {
 			d := xml.NewDecoder(bytes.NewReader(e.Body(path, "")))
 			d.Strict = true
 			for {
