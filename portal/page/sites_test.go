@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/valyala/fasthttp"
 
@@ -163,6 +164,19 @@ func TestACopySaysHowOldItIs(t *testing.T) {
 		got, err := chromedp.Run(tab, chromedp.Evaluate[string]("document.querySelector('[data-since]').textContent"))
 		if err != nil || got != want {
 			t.Errorf("%s: %q, want %q: %v", locale, got, want, err)
+		}
+	}
+	for _, zone := range []string{"Asia/Kolkata", "America/St_Johns", "UTC"} { // as a page writes a zone that its vendor has set
+		want := press.Words.Time("ja", then, zone)
+		if _, err := chromedp.Call(tab, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone}); err != nil {
+			t.Fatal(err)
+		}
+		if err := chromedp.Do(tab, chromedp.Navigate(srv.URL+"/ja/"), chromedp.WaitReady("footer time")); err != nil {
+			t.Fatal(err)
+		}
+		got, err := chromedp.Run(tab, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q).textContent", "time[datetime='"+stamp(then)+"']")))
+		if err != nil || got != want {
+			t.Errorf("a reader in %s: %q, want %q: %v", zone, got, want, err)
 		}
 	}
 	if len(missed) > 0 {
