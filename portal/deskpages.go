@@ -128,6 +128,7 @@ func (p *Portal) deskRoutes() []route {
 				return err
 			}
 			k.setCookie("", time.Unix(0, 0))
+			k.Set("Clear-Site-Data", `"cache", "storage"`) // not its cookies: those are cleared for the whole domain, which others use too
 			return k.Redirect("/desk/sign-in", fiber.StatusSeeOther)
 		}},
 		{method: "GET", path: "/desk", page: true, right: auth.PageRead, do: func(k *call) error {

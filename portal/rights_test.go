@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -524,6 +525,8 @@ func TestEveryRouteByEveryRole(t *testing.T) {
 				t.Errorf("%s may not %s\n%s", role, name, got.body)
 			case !may && !refused:
 				t.Errorf("%s may %s: %d", role, name, got.StatusCode)
+			case staffPage && got.StatusCode == 200 && bytes.Contains(got.body, []byte("<html")) && !bytes.Contains(got.body, []byte(`action="/desk/sign-out"`)):
+				t.Errorf("%s cannot sign out at %s", role, name)
 			}
 		}
 	}

@@ -68,6 +68,7 @@ func (p *Portal) serve(r route) fiber.Handler {
 			}
 			if r.right != "" {
 				if err := k.person.Can(r.right, r.seenTo...); err != nil {
+					p.Log.Warn("refused", "person", k.person.ID, "right", r.right, "method", r.method, "route", r.path)
 					return err
 				}
 			}
@@ -104,6 +105,7 @@ func (p *Portal) serve(r route) fiber.Handler {
 		}
 		if k.csrf != "" {
 			if err := k.sameSite(r); err != nil {
+				p.Log.Warn("a form that is not ours, or too old", "person", k.person.ID, "method", r.method, "route", r.path)
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -360,7 +361,11 @@ func TestASignInLinkIsGoodOnceAndByPostOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := ask{method: "POST", path: "/desk/sign-out", media: "application/x-www-form-urlencoded", body: "csrf=" + csrf, header: in}
-	gone := h.do(out).want(303).Cookies()[0]
+	left := h.do(out).want(303)
+	if said := left.Header.Get("Clear-Site-Data"); said != `"cache", "storage"` {
+		t.Errorf("the browser is told to forget %s", said)
+	}
+	gone := left.Cookies()[0]
 	if gone.Name != c.Name || gone.Value != "" || !gone.Expires.Before(time.Now()) {
 		t.Errorf("signed out with %+v", gone)
 	}
@@ -405,6 +410,12 @@ func TestAnotherSiteCannotWriteWithOurCookie(t *testing.T) {
 	try(201, "POST", "/api/v1/incidents", declared, map[string]string{"X-CSRF-Token": csrf})
 	if n := len(h.items("/api/v1/incidents")); n != 4 {
 		t.Errorf("%d incidents, want the four that were meant", n)
+	}
+	try(403, "DELETE", "/api/v1/tokens/tok_x", "", map[string]string{"X-CSRF-Token": csrf})
+	said := h.logs.String()
+	pairs := regexp.MustCompile(`(?m)^time=\S+ level=WARN msg=("[^"\n]+"|\S+) person=stf_\w+( right=\S+)? method=\S+ route=\S+$`)
+	if n, lines := len(pairs.FindAllString(said, -1)), strings.Count(said, "\n"); n != 8 || lines != 8 || !strings.Contains(said, " right="+string(auth.TokenIssue)+" ") {
+		t.Errorf("%d of %d lines say who was refused what:\n%s", n, lines, said)
 	}
 }
 

@@ -83,3 +83,25 @@ func TestTheDoctorCountsWhoHasNoPasswordHere(t *testing.T) {
 		t.Errorf("%+v", d.found)
 	}
 }
+
+func TestTheDoctorNamesWhatIsNotEncrypted(t *testing.T) {
+	for _, c := range []struct{ url, smtp, store, level, says string }{
+		{"http://127.0.0.1:8080", "smtp://127.0.0.1:25?tls=none", "bolt:", "ok", "on this machine"},
+		{"https://status.example.com", "smtp://user:pass@relay.example.net smtps://relay2.example.net", "postgres://db.example.net/lifeline?sslmode=verify-full", "ok", "with encryption"},
+		{"https://status.example.com", "", "postgres:///lifeline?host=/var/run/postgresql", "ok", "on this machine"},
+		{"http://status.example.com", "", "bolt:", "bad", "http://status.example.com is not encrypted"},
+		{"https://status.example.com", "smtp://relay.example.net:25?tls=none", "bolt:", "warning", "relay.example.net:25 is given mail"},
+		{"https://status.example.com", "", "postgres://db.example.net/lifeline", "warning", "database at db.example.net"},
+		{"https://status.example.com", "", "postgres://db.example.net/lifeline?sslmode=require", "warning", "database at db.example.net"},
+		{"https://status.example.com", "", "postgres:///lifeline?host=10.0.0.1,10.0.0.2&sslmode=disable", "warning", "database at 10.0.0.1"},
+	} {
+		cfg, err := from(map[string]string{"LIFELINE_URL": c.url, "LIFELINE_SMTP": c.smtp, "LIFELINE_STORE": c.store, "LIFELINE_MAIL_FROM": "status@example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &doctor{cfg: cfg}
+		if d.encryption(); len(d.found) == 0 || d.found[0].Level != c.level || !strings.Contains(d.found[0].Says, c.says) || (c.level == "ok") != (d.found[0].Do == "") {
+			t.Errorf("%s %s %s: %+v", c.url, c.smtp, c.store, d.found)
+		}
+	}
+}

@@ -22,15 +22,17 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"lifeline/comms"
+	"lifeline/comms/email"
 	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/backup"
+	"lifeline/store/postgres"
 )
 
 func doctorCommand() command {
 	return command{
 		name: "doctor", args: "[--product DOMAIN] [--mail-to ADDRESS] | --watch URL --page-key KEY", short: "say what would fail on the worst day, and what to do about it",
-		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, and at what shares fate with the
+		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, what is not encrypted, and at what shares fate with the
 product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
 With --mail-to ADDRESS it sends that address one mail through each relay by itself, and holds SPF, DMARC and the published DKIM keys against
 what we send with: run it before the day, and read what the receiver made of the mail.
@@ -47,7 +49,8 @@ machine elsewhere do it every few minutes; lifeline doctor beside the server say
 			fs.String("page-key", "", "public `key` that signs the page, in base 64; without it the one in LIFELINE_KEYS")
 			fs.String("seen", "", "`file` that keeps the number of the newest page seen")
 		},
-		run: runDoctor,
+		bare: true,
+		run:  runDoctor,
 	}
 }
 
@@ -94,6 +97,7 @@ func (d *doctor) all(ctx context.Context, e env, product string) {
 	d.drills()
 	d.disk()
 	d.sending()
+	d.encryption()
 	d.inbound(ctx)
 	d.heartbeat()
 	d.pageKey()
@@ -365,6 +369,25 @@ func (d *doctor) sending() {
 	}
 	if d.cfg.get("LIFELINE_SMTP") != "" && d.cfg.get("LIFELINE_DKIM_DOMAIN") == "" {
 		d.say("e-mail", "warning", "mail is not signed by us", "set LIFELINE_DKIM_DOMAIN, _SELECTOR and _KEY, unless the relay signs for the domain of LIFELINE_MAIL_FROM")
+	}
+}
+
+// encryption names what would go in clear text over a network that others can read.
+func (d *doctor) encryption() {
+	before := len(d.found)
+	if u, err := url.Parse(d.cfg.url); err == nil && u.Scheme != "https" && !loopback(u.Hostname()) {
+		d.say("encryption", "bad", d.cfg.url+" is not encrypted: passwords, codes and tickets can be read on the way", "put a proxy with a certificate in front, and an https address into LIFELINE_URL")
+	}
+	for _, relay := range strings.Fields(d.cfg.get("LIFELINE_SMTP")) {
+		if r, err := email.ParseRelay(relay); err == nil && r.Security == email.Plain && !loopback(r.Host) {
+			d.say("encryption", "warning", r.String()+" is given mail without encryption", "leave out tls=none, unless the wire to it is yours alone")
+		}
+	}
+	for _, host := range postgres.Readable(d.cfg.get("LIFELINE_STORE")) {
+		d.say("encryption", "warning", "what goes to the database at "+host+" can be read on the way, or that machine can be another", "sslmode=verify-full in LIFELINE_STORE, unless the wire to it is yours alone")
+	}
+	if len(d.found) == before {
+		d.say("encryption", "ok", "the address, the relays and the database are spoken to with encryption, or on this machine", "")
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
@@ -139,6 +140,34 @@ func TestEveryKindIsListed(t *testing.T) {
 	for prefix, name := range listed {
 		if declared[prefix] == "" {
 			t.Errorf("docs/kinds.md lists %s (%s), which nothing declares", name, prefix)
+		}
+	}
+}
+
+// Each kind of record is in one class of data, and each setting that holds a secret is among the connections or the keys.
+func TestTheSecurityPageNamesEveryKindAndSecret(t *testing.T) {
+	classes := map[string]int{}
+	for _, r := range rows(t, "security.md", `^(secret|personal|internal|bookkeeping)$`) {
+		for _, kind := range strings.Split(r[1], ", ") {
+			classes[kind]++
+		}
+	}
+	for _, k := range append(kinds(), store.Kinds()...) {
+		if classes[k.Name] != 1 {
+			t.Errorf("docs/security.md has %s in %d classes of data", k.Name, classes[k.Name])
+		}
+		delete(classes, k.Name)
+	}
+	for kind := range classes {
+		t.Errorf("docs/security.md puts %s into a class, which nothing declares", kind)
+	}
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings {
+		if s.secret && !bytes.Contains(b, []byte("`"+s.name+"`")) {
+			t.Errorf("docs/security.md does not say what %s is for", s.name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -556,7 +557,7 @@ func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie str
 	if err := g.missed(ctx, keys); err != nil {
 		return Session{}, "", err
 	}
-	return Session{}, "", g.refuse(why, "staff", rec.ID)
+	return Session{}, "", g.refuseAt(slog.LevelInfo, why, "staff", rec.ID)
 }
 
 // admit opens a session for who knew the password, if the second factor holds too; else it says why not.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
@@ -106,6 +107,7 @@ func TestAnAccountSignsInWithTwoFactors(t *testing.T) {
 		"one of her name":      {Link: link, Password: "my name is Ann Vendor", Code: a.code()},
 		"the same many times":  {Link: link, Password: "abcabcabcabcabc", Code: a.code()},
 		"one that all try":     {Link: link, Password: "qwertyuiopas", Code: a.code()},
+		"a common one":         {Link: link, Password: "Password-2022", Code: a.code()},
 		"a wrong code":         {Link: link, Password: aPassword, Code: "000000"},
 		"no code":              {Link: link, Password: aPassword},
 		"a link that is wrong": {Link: link + "x", Password: aPassword, Code: a.code()},
@@ -161,8 +163,30 @@ func TestAnAccountSignsInWithTwoFactors(t *testing.T) {
 	}
 	_, _, err = a.signIn(aPassword, a.code(), "192.0.2.1")
 	unauthentic(t, "after the campaign", err)
-	if h.logs.Len() == 0 || strings.Contains(h.logs.String(), aPassword) || strings.Contains(h.logs.String(), "vendor") || strings.Contains(h.logs.String(), codes[0]) {
+	if !strings.Contains(h.logs.String(), `level=INFO msg="sign-in refused" reason="`) || !strings.Contains(h.logs.String(), "staff="+a.id) {
+		t.Errorf("who is turned away is not in the log:\n%s", h.logs)
+	}
+	if strings.Contains(h.logs.String(), aPassword) || strings.Contains(h.logs.String(), "vendor") || strings.Contains(h.logs.String(), codes[0]) {
 		t.Error("the log holds a secret or an address")
+	}
+}
+
+// What everybody tries opens nothing here, with a year behind it or not; words that do not belong together do.
+func TestCommonPasswordsAreRefused(t *testing.T) {
+	for p := range common() {
+		if utf8.RuneCountInString(p) >= shortestPassword && badPassword(p) == "" {
+			t.Errorf("%q is taken, though it is on the list", p)
+		}
+	}
+	for _, p := range []string{"Password1234", "!!dragon-2024!!", "michael.michael", "iloveyou2022!", "SummerWinter99", "Qwertyuiop12", "1Welcome2Monkey3"} {
+		if badPassword(p) == "" {
+			t.Errorf("%q is taken", p)
+		}
+	}
+	for _, p := range []string{aPassword, "correct horse battery staple", "quartz-lantern-seven", "Ein Wal im Gebirge", "k9#vTq2!mZp4"} {
+		if why := badPassword(p); why != "" {
+			t.Errorf("%q %s", p, why)
+		}
 	}
 }
 

@@ -8,8 +8,8 @@
 //
 // Caveats. Tokens, links and sessions live by wall time, not by the domain's clock, so that a replay ends nobody's session. A revoked
 // token may still be taken for [SeenFor] by replicas that have just seen it; sessions are read afresh at each request. Every refusal
-// has the same words; the reason is in the log, at level debug, and at level warn where it means that our key signed what we never
-// issued.
+// has the same words; the reason is in the log, at level debug, at level info where somebody tried to sign in to an account, and at level
+// warn where it means that our key signed what we never issued.
 //
 // # One person
 //
@@ -209,7 +209,12 @@ func (g *Gate) log() *slog.Logger {
 
 // refuse is the one answer to everything that does not hold. A stranger learns nothing from it; the log has the reason.
 func (g *Gate) refuse(reason string, args ...any) error {
-	g.log().Debug("sign-in refused", append([]any{"reason", reason}, args...)...)
+	return g.refuseAt(slog.LevelDebug, reason, args...)
+}
+
+// refuseAt is refuse where the log is to say it even when nobody looks for it. What strangers can repeat without an end is no such place.
+func (g *Gate) refuseAt(level slog.Level, reason string, args ...any) error {
+	g.log().Log(context.Background(), level, "sign-in refused", append([]any{"reason", reason}, args...)...)
 	return fault.New(fault.Unauthentic, "what you sent does not hold, or no longer; sign in or get a new token")
 }
 

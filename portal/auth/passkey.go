@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strconv"
@@ -266,7 +267,7 @@ func (g *Gate) SignInByPasskey(ctx context.Context, r Answered) (s Session, cook
 	if err := g.missed(ctx, keys); err != nil {
 		return Session{}, "", err
 	}
-	return Session{}, "", g.refuse(why, "staff", id)
+	return Session{}, "", g.refuseAt(slog.LevelInfo, why, "staff", who.id)
 }
 
 // admitPasskey opens a session for whose passkey answered rightly, if it may; else it says why not.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -60,10 +63,40 @@ func badPassword(password string, own ...string) string {
 			}
 		}
 	}
-	if strings.Contains("12345678901234567890 qwertyuiopasdfghjklzxcvbnm abcdefghijklmnopqrstuvwxyz passwordpasswordpassword", folded) {
+	if strings.Contains("12345678901234567890 qwertyuiopasdfghjklzxcvbnm abcdefghijklmnopqrstuvwxyz", folded) || triedFirst(folded) {
 		return "is one of the first that everybody tries"
 	}
 	return ""
+}
+
+//go:embed common.txt
+var commonList string
+
+// common are the passwords of the list. It is read when somebody first chooses one.
+var common = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(commonList) {
+		if line = strings.TrimSuffix(line, "\n"); !strings.HasPrefix(line, "#") {
+			all[line] = true
+		}
+	}
+	return all
+})
+
+// triedFirst says whether a password is a common one, or one or two of them with digits and marks around: most who must add something add that.
+func triedFirst(folded string) bool {
+	bare := func(s string) string {
+		return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+	}
+	if all := common(); all[folded] || all[bare(folded)] {
+		return true
+	}
+	for i := range folded {
+		if common()[bare(folded[:i])] && common()[bare(folded[i:])] {
+			return true
+		}
+	}
+	return false
 }
 
 // seat waits for a place among those who hash; the answer gives it back.

@@ -3,8 +3,12 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Unsafe names each setting of the server that would let an acknowledged write be lost, and says when it takes none; empty when all is
@@ -66,4 +70,23 @@ func several(c *pgx.ConnConfig) bool {
 		}
 	}
 	return false
+}
+
+// Readable names the machines of a database's URL to which it may be spoken in clear text, or without knowing that it is they; not this machine itself. Of
+// anything else that LIFELINE_STORE may hold it names none.
+func Readable(url string) (hosts []string) {
+	c, err := pgconn.ParseConfig(url)
+	if err != nil || !strings.HasPrefix(url, "postgres") {
+		return nil
+	}
+	tried := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
+	for _, f := range append(tried, c.Fallbacks...) {
+		ip := net.ParseIP(f.Host)
+		here := strings.HasPrefix(f.Host, "/") || f.Host == "localhost" || ip != nil && ip.IsLoopback()
+		sure := f.TLSConfig != nil && (!f.TLSConfig.InsecureSkipVerify || f.TLSConfig.VerifyPeerCertificate != nil)
+		if !here && !sure && !slices.Contains(hosts, f.Host) {
+			hosts = append(hosts, f.Host)
+		}
+	}
+	return hosts
 }
