@@ -531,12 +531,9 @@ func (r *Room) SetSecurity(ctx context.Context, by, incident, cause, reason stri
 // change reads an incident, lets decide change it, and writes it with the page's edition.
 func (r *Room) change(ctx context.Context, act store.Act, incident string, was int64, decide func(*store.Tx, string, Incident) (Incident, error)) (rec store.Rec[Incident], err error) {
 	err = r.DB.Update(ctx, act, func(tx *store.Tx) error {
-		have, err := findIncident(tx, incident)
+		have, err := seenIncident(tx, incident, was)
 		if err != nil {
 			return err
-		}
-		if was != 0 && was != have.Version {
-			return fault.New(fault.Stale, "incident %s was changed meanwhile: version %d, not %d", have.ID, have.Version, was)
 		}
 		if err := have.Value.declared(); err != nil {
 			return err
@@ -568,6 +565,15 @@ func findIncident(tx *store.Tx, id string) (store.Rec[Incident], error) {
 	}
 	in, m, err := incidents.Get(tx, id)
 	return store.Rec[Incident]{Meta: m, Value: in}, err
+}
+
+// seenIncident reads an incident that somebody is about to change, and refuses when the version that she saw is not the one that stands; 0 is any.
+func seenIncident(tx *store.Tx, id string, saw int64) (store.Rec[Incident], error) {
+	have, err := findIncident(tx, id)
+	if err == nil && saw != 0 && saw != have.Version {
+		err = fault.New(fault.Stale, "record %s was changed meanwhile: version %d, not %d", have.ID, have.Version, saw)
+	}
+	return have, err
 }
 
 // Incident reads an incident by its id or by its short public one.

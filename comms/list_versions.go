@@ -85,29 +85,36 @@ func (it Item) since(was Item) (what []string) {
 // NewestLists are all lists in their newest version, by name.
 func (r *Room) NewestLists(ctx context.Context) (all []ListVersion, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		newest := map[string]ListVersion{}
-		for _, name := range slices.AppendSeq(shippedPlaybooks(), maps.Keys(r.Policy.Checklists)) {
-			l, is, err := r.unpublished(name)
-			if err != nil {
-				return err
-			}
-			if is {
-				newest[name] = ListVersion{Checklist: l}
-			}
-		}
-		for rec, err := range checklists.Scan(tx, store.Query{Index: "name"}) {
-			if err != nil {
-				return err
-			}
-			newest[rec.Value.Name] = ListVersion{ID: rec.ID, Checklist: rec.Value}
-		}
-		all = nil
-		for _, name := range slices.Sorted(maps.Keys(newest)) {
-			all = append(all, newest[name])
+		if all, err = r.newestLists(tx); err != nil {
+			return err
 		}
 		return countRuns(tx, &r.went, all)
 	})
 	return all, err
+}
+
+// newestLists are those lists with no run counted. One that nobody has published yet has neither id nor number.
+func (r *Room) newestLists(tx *store.Tx) (all []ListVersion, err error) {
+	newest := map[string]ListVersion{}
+	for _, name := range slices.AppendSeq(shippedPlaybooks(), maps.Keys(r.Policy.Checklists)) {
+		l, is, err := r.unpublished(name)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			newest[name] = ListVersion{Checklist: l}
+		}
+	}
+	for rec, err := range checklists.Scan(tx, store.Query{Index: "name"}) {
+		if err != nil {
+			return nil, err
+		}
+		newest[rec.Value.Name] = ListVersion{ID: rec.ID, Checklist: rec.Value}
+	}
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		all = append(all, newest[name])
+	}
+	return all, nil
 }
 
 // ListVersions are the versions of one list, the newest first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -175,28 +174,23 @@ func (r *Room) PlaybooksOf(ctx context.Context, incident string) (all []Playbook
 // Playbooks are all playbooks in their newest version, by name; one that nobody has published yet has the number 0 and stands as it came with the program.
 func (r *Room) Playbooks(ctx context.Context) (all []Checklist, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		newest := map[string]Checklist{}
-		for _, name := range shippedPlaybooks() {
-			l, err := shippedPlaybook(name)
-			if err != nil {
-				return err
-			}
-			newest[name] = l
-		}
-		for rec, err := range checklists.Scan(tx, store.Query{Index: "name"}) {
-			if err != nil {
-				return err
-			}
-			if l := rec.Value; strings.HasPrefix(l.Name, PlaybookPrefix) {
-				if l.By == byPolicy { // it is begun in the languages that the program has by now
-					l = l.after(newest[l.Name])
-				}
-				newest[l.Name] = l
-			}
+		lists, err := r.newestLists(tx)
+		if err != nil {
+			return err
 		}
 		all = nil
-		for _, name := range slices.Sorted(maps.Keys(newest)) {
-			all = append(all, newest[name])
+		for _, l := range lists {
+			if !strings.HasPrefix(l.Name, PlaybookPrefix) {
+				continue
+			}
+			if l.By == byPolicy { // it is begun in the languages that the program has by now
+				ours, _, err := r.unpublished(l.Name)
+				if err != nil {
+					return err
+				}
+				l.Checklist = l.after(ours)
+			}
+			all = append(all, l.Checklist)
 		}
 		return nil
 	})

@@ -180,12 +180,9 @@ func (r *Room) MoveStage(ctx context.Context, by, incident string, version int64
 // staged reads a record that is to move, refuses what cannot be, and lets do move it.
 func (r *Room) staged(ctx context.Context, by, incident string, version int64, to, reason string, do func(*store.Tx, store.Rec[Incident]) (store.Rec[Incident], error)) (rec store.Rec[Incident], err error) {
 	err = r.DB.Update(ctx, store.Act{By: by, Verb: "incident.stage", Reason: reason}, func(tx *store.Tx) error {
-		have, err := findIncident(tx, incident)
+		have, err := seenIncident(tx, incident, version)
 		if err != nil {
 			return err
-		}
-		if version != 0 && version != have.Version {
-			return fault.New(fault.Stale, "record %s was changed meanwhile: version %d, not %d", have.ID, have.Version, version)
 		}
 		if f := reasonProse.bad(oneOf(nil, "stage", to, recordStages...), "reason", reason); len(f) > 0 {
 			return fault.BadFields(f...)

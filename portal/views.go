@@ -217,30 +217,34 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 	return strings.TrimSpace(e.What + " " + e.Text)
 }
 
-// wholeLine is the form of a line that is said as it is.
-var wholeLine = regexp.MustCompile(`(?s)^(.*)$`)
-
-// logForms tell figures from words in the lines that have both; a code that is not here matches nothing.
-var logForms = map[string]*regexp.Regexp{
-	"declared": regexp.MustCompile(`^(P\d) (.+)$`), "affected_loaded": regexp.MustCompile(`^(\d+) added, (\d+) in all$`), "drafted": regexp.MustCompile(`^update (\d+)$`),
-	"approved": regexp.MustCompile(`^update (\d+), (\d+) people$`), "published": regexp.MustCompile(`^update (\d+), (\d+) people$`),
-	"published_page_only": regexp.MustCompile(`^update (\d+),`), "read_by_second": regexp.MustCompile(`^update (\d+)$`), "retracted": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
-	"went_on": regexp.MustCompile(`^update (\d+)$`), "stopped": regexp.MustCompile(`(?s)^update (\d+): (.*)$`),
-	"frozen": regexp.MustCompile(`(?s)^(.*)$`), "thawed": regexp.MustCompile(`(?s)^(.*)$`),
-	"covered": regexp.MustCompile(`^(\d+) of (\d+)$`), "uncovered": regexp.MustCompile(`^(\d+) of (\d+)$`),
-	"texts_asked": regexp.MustCompile(`^update (\d+),`), "texts_approved": regexp.MustCompile(`^update (\d+),`),
-	"asked_approval": regexp.MustCompile(`^update (\d+)$`), "cohort": regexp.MustCompile(`^(\S+): (\d+) sites, (\d+) of them new$`), "cohort_closed": regexp.MustCompile(`(?s)^(\S+): (.*)$`), "integrity_passed": regexp.MustCompile(`(?s)^(.+)$`), "integrity_failed": regexp.MustCompile(`(?s)^(.+)$`),
-	"rule_held": regexp.MustCompile(`(?s)^(.+)$`), "rule_stopped": regexp.MustCompile(`(?s)^(.+)$`),
-	"answered": regexp.MustCompile(`^(.+)$`), "answer_corrected": regexp.MustCompile(`^(.+)$`), "answer_withdrawn": regexp.MustCompile(`^(.+)$`),
-	"playbook": regexp.MustCompile(`^(.*), version (\d+)$`), "playbook_missing": regexp.MustCompile(`(?s)^(.*)$`), "step_done": regexp.MustCompile(`(?s)^(.*)$`), "step_skipped": regexp.MustCompile(`(?s)^(.*)$`), "step_reopened": regexp.MustCompile(`(?s)^(.*)$`),
-	"plan": wholeLine, "meeting": regexp.MustCompile(`(?s)^(.*)$`), "meeting_late": regexp.MustCompile(`(?s)^(.*)$`), "severity_confirmed": regexp.MustCompile(`^(P\d)$`),
-	"stream_word": wholeLine, "stream_done": wholeLine, "stream_ended": wholeLine, "stream_opened": wholeLine, "stream_owner": wholeLine, "stream_reopened": wholeLine, "stream_named": wholeLine,
-	"security_process": wholeLine,
-	"recovered":        regexp.MustCompile(`(?s)^(\S+): (.*)$`),
-	"link_added":       wholeLine, "link_removed": wholeLine,
-	"party_named": wholeLine, "party_changed": wholeLine, "party_removed": wholeLine, "party_awaited": wholeLine, "party_answered": wholeLine, "party_unanswered": wholeLine,
-	"deadline": regexp.MustCompile(`^(\w+) was due at (\S+);(?:.* (\d+) told)?`),
-}
+// logForms tell figures from words in the lines that have both, by the code of the line; a code that is not here matches nothing.
+var logForms = func() map[string]*regexp.Regexp {
+	all := map[string]*regexp.Regexp{}
+	for form, codes := range map[string]string{
+		`(?s)^(.*)$`: "frozen thawed integrity_passed integrity_failed rule_held rule_stopped answered answer_corrected answer_withdrawn " +
+			"playbook_missing step_done step_skipped step_reopened plan meeting meeting_late stream_word stream_done stream_ended " +
+			"stream_opened stream_owner stream_reopened stream_named security_process link_added link_removed party_named " +
+			"party_changed party_removed party_awaited party_answered party_unanswered",
+		`^(P\d) (.+)$`:                               "declared",
+		`^(\d+) added, (\d+) in all$`:                "affected_loaded",
+		`^update (\d+)$`:                             "drafted read_by_second went_on asked_approval",
+		`^update (\d+), (\d+) people$`:               "approved published",
+		`^update (\d+),`:                             "published_page_only texts_asked texts_approved",
+		`(?s)^update (\d+): (.*)$`:                   "retracted stopped",
+		`^(\d+) of (\d+)$`:                           "covered uncovered",
+		`^(\S+): (\d+) sites, (\d+) of them new$`:    "cohort",
+		`(?s)^(\S+): (.*)$`:                          "cohort_closed recovered",
+		`^(.*), version (\d+)$`:                      "playbook",
+		`^(P\d)$`:                                    "severity_confirmed",
+		`^(\w+) was due at (\S+);(?:.* (\d+) told)?`: "deadline",
+	} {
+		re := regexp.MustCompile(form)
+		for code := range strings.FieldsSeq(codes) {
+			all[code] = re
+		}
+	}
+	return all
+}()
 
 // logChanges name what a line says to have changed.
 var logChanges = map[string]string{
