@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"lifeline/portal"
@@ -36,23 +37,33 @@ func connect(ctx context.Context, e env, cfg config) (*client, error) {
 		return &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, close: func() {}}, nil
 	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	stood := cfg.haveStore()
 	h, err := build(ctx, cfg, log, nil)
 	if err != nil {
 		return nil, err
 	}
+	if !stood { // a command that is run in the wrong place would answer as if there were nothing
+		fmt.Fprintf(e.stderr, "lifeline: there was no store, so an empty one was made in %s, with its keys in %s; LIFELINE_DATA and LIFELINE_KEYS name other places\n",
+			absolute(cfg.get("LIFELINE_DATA")), absolute(cfg.get("LIFELINE_KEYS")))
+	}
+	here, stop := serveHere(portal.Server(h.portal.Control(), log), log)
+	return &client{http: here, close: func() {
+		stop()
+		h.seal(ctx)
+		h.close()
+	}}, nil
+}
+
+// serveHere serves one client in this process, until stop.
+func serveHere(server *fasthttp.Server, log *slog.Logger) (here *http.Client, stop func()) {
 	listener := fasthttputil.NewInmemoryListener()
-	server := portal.Server(h.portal.Control(), log)
 	done := make(chan error, 1)
 	fault.Go(log, "control", func() { done <- server.Serve(listener) })
-	return &client{
-		http: &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return listener.Dial() }}},
-		close: func() {
-			_ = server.Shutdown() // nothing is under way: the command has its answer
-			<-done
-			h.seal(ctx)
-			h.close()
-		},
-	}, nil
+	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return listener.Dial() }}}, func() {
+		_ = server.Shutdown() // nothing is under way: the command has its answer
+		_ = listener.Close()  // a server that was stopped before it began has closed nothing, and would begin
+		<-done
+	}
 }
 
 // reach is connect with the configuration that a command names.

@@ -28,6 +28,7 @@ Everything lies in ./demo, which each run makes anew.`,
 			fs.Bool("exit", false, "leave when the replay is over")
 			fs.String("dir", "demo", "`directory` of the demo's data")
 		},
+		bare: true,
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
 			return runDemo(ctx, e, text(fs, "dir"), text(fs, "exit") == "true")
 		},
@@ -43,6 +44,7 @@ func replayCommand() command {
 			fs.Bool("hindsight", false, "with the final counts from the first day, which nobody knew")
 			fs.Bool("json", false, "print the table as JSON")
 		},
+		bare: true,
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
 			dir, err := os.MkdirTemp("", "lifeline-replay-")
 			if err != nil {
@@ -97,7 +99,7 @@ func runDemo(ctx context.Context, e env, dir string, exit bool) error {
 	select {
 	case <-up:
 	case err := <-served:
-		return fmt.Errorf("%w (is another server running? LIFELINE_LISTEN chooses another address)", err)
+		return fmt.Errorf("%w (is another server running? LIFELINE_LISTEN and LIFELINE_OPS_LISTEN choose other addresses)", err)
 	}
 	fmt.Fprintf(e.stdout, "Status page: %s   Messages: %s\n\n", h.cfg.url, filepath.Join(dir, "outbox"))
 
@@ -114,8 +116,9 @@ func runDemo(ctx context.Context, e env, dir string, exit bool) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.stdout, "\nThe server stays up for looking around; Ctrl-C stops it.\n  status page   %s\n  support form  %s/support\n  staff pages   %s  (works once, 15 min)\n",
-			h.cfg.url, h.cfg.url, link)
+		fmt.Fprintf(e.stdout, "\nThe server stays up for looking around; Ctrl-C stops it.\n  status page   %s\n  support form  %s/support\n  staff pages   %s  (works once, 15 min)\n"+
+			"  another link  LIFELINE_DATA=%s LIFELINE_KEYS=%s lifeline token issue --role commander --name YOU --link\n",
+			h.cfg.url, h.cfg.url, link, h.cfg.get("LIFELINE_DATA"), h.cfg.get("LIFELINE_KEYS"))
 		select {
 		case <-ctx.Done():
 		case err := <-served:

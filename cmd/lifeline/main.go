@@ -52,11 +52,19 @@ type env struct {
 type command struct {
 	name, args, short, long string
 	flags                   func(*flag.FlagSet)
+	bare                    bool // it takes flags and no arguments
 	run                     func(context.Context, env, *flag.FlagSet) error
 }
 
+// commands are all of them, in the order in which help lists them: to look at it, to serve, the contacts, the staff, and what keeps it whole.
 func commands() []command {
-	return []command{serveCommand(), demoCommand(), importCommand(), exportCommand(), purgeCommand(), replayCommand(), tokenCommand(), userCommand(), backupCommand(), keyCommand(), migrateCommand(), doctorCommand(), reportCommand(), versionCommand()}
+	return []command{
+		demoCommand(), replayCommand(),
+		serveCommand(), doctorCommand(),
+		importCommand(), exportCommand(), reportCommand(), purgeCommand(),
+		userCommand(), tokenCommand(),
+		keyCommand(), backupCommand(), migrateCommand(), versionCommand(),
+	}
 }
 
 // run is the whole program: arguments in, an error out.
@@ -69,15 +77,17 @@ func runIn(ctx context.Context, args []string, e env) error {
 		printHelp(e.stderr)
 		return usage{"name a command"}
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	name := args[0]
+	switch name {
+	case "help", "-h", "-help", "--help":
 		return help(args[1:], e.stdout)
+	case "-version", "--version":
+		name = "version"
 	}
-	all := commands()
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
-	if i < 0 {
-		return usage{fmt.Sprintf("there is no command %q; `lifeline help` lists them", args[0])}
+	c, err := commandNamed(name)
+	if err != nil {
+		return err
 	}
-	c := all[i]
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.String("config", "", "`file` of NAME=value settings")
@@ -90,7 +100,19 @@ func runIn(ctx context.Context, args []string, e env) error {
 		}
 		return usage{fmt.Sprintf("%s: %v; see `lifeline help %s`", c.name, err, c.name)}
 	}
+	if c.bare && fs.NArg() > 0 {
+		return usage{fmt.Sprintf("%s: it takes no %q; see `lifeline help %s`", c.name, fs.Arg(0), c.name)}
+	}
 	return c.run(ctx, e, fs)
+}
+
+func commandNamed(name string) (command, error) {
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return command{}, usage{fmt.Sprintf("there is no command %q; `lifeline help` lists them", name)}
+	}
+	return all[i], nil
 }
 
 // text is a flag's value as it was written.
@@ -129,12 +151,10 @@ func help(args []string, w io.Writer) error {
 		printHelp(w)
 		return nil
 	}
-	all := commands()
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
-	if i < 0 {
-		return usage{fmt.Sprintf("there is no command %q; `lifeline help` lists them", args[0])}
+	c, err := commandNamed(args[0])
+	if err != nil {
+		return err
 	}
-	c := all[i]
 	fmt.Fprintf(w, "lifeline %s\n\n%s\n", strings.TrimSpace(c.name+" "+c.args), strings.TrimSpace(c.long))
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.String("config", "", "`file` of NAME=value settings; the environment goes first")
@@ -150,10 +170,22 @@ func help(args []string, w io.Writer) error {
 }
 
 func versionCommand() command {
-	return command{name: "version", short: "say which build this is", long: "Prints the version, the commit and the Go release it was built with.",
-		run: func(_ context.Context, e env, _ *flag.FlagSet) error {
-			_, err := fmt.Fprintln(e.stdout, version())
-			return err
+	return command{name: "version", args: "[--components]", short: "say which build this is", bare: true,
+		long: `Prints the version, the commit and the Go release it was built with. With --components also each module that is in it, with version and checksum
+(go.sum's), one a line: hold that list against what is known to be vulnerable.`,
+		flags: func(fs *flag.FlagSet) { fs.Bool("components", false, "list the modules that are in it") },
+		run: func(_ context.Context, e env, fs *flag.FlagSet) error {
+			if _, err := fmt.Fprintln(e.stdout, version()); err != nil || text(fs, "components") != "true" {
+				return err
+			}
+			info, ok := debug.ReadBuildInfo()
+			if !ok {
+				return errors.New("this build does not say what is in it")
+			}
+			for _, m := range info.Deps {
+				fmt.Fprintln(e.stdout, m.Path, m.Version, m.Sum)
+			}
+			return nil
 		}}
 }
 

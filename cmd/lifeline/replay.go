@@ -159,11 +159,14 @@ func (r *replay) run(ctx context.Context) error {
 	r.clock.set(points[0].At)
 	r.progress("incident declared")
 	rec, err := r.house.comms.Declare(ctx, r.author, comms.Declare{Title: "Customer sites cannot be opened", Severity: "P0", Category: "availability",
-		Impact: "total loss of access for the affected customers", Summary: "as recorded", DetectedBy: "a customer's ticket", DetectedAt: r.start.Add(8 * time.Minute), ScopeEstimate: "not known"})
+		Impact: "total loss of access for the affected customers", Summary: "as recorded", DetectedBy: "a customer's ticket", FoundBy: comms.FoundByCustomer, DetectedAt: r.start.Add(8 * time.Minute), ScopeEstimate: "not known"})
 	if err != nil {
 		return err
 	}
 	r.incident, r.declared = rec.ID, rec.Value.DeclaredAt
+	if _, err := r.house.comms.TakeCommand(ctx, r.author, r.incident, ""); err != nil {
+		return err
+	}
 	if r.hindsight {
 		if err := r.load(ctx, 0, finalSites, false); err != nil {
 			return err
@@ -572,7 +575,11 @@ func (r *replay) print(w io.Writer) error {
 			customers = fmt.Sprintf("%d of %d (%s %%)", f.Customers.Restored, f.Customers.Total, f.Customers.Percent)
 			hindsight = l.Hindsight
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%.44s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", l.At.Format("2 Jan 15:04"), l.Number, l.Headline, restored, hindsight, customers, l.People, l.Mails, l.Texts, l.Untold)
+		said := []rune(l.Headline)
+		if len(said) > 44 {
+			said = append(said[:43], '…')
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", l.At.Format("2 Jan 15:04"), l.Number, string(said), restored, hindsight, customers, l.People, l.Mails, l.Texts, l.Untold)
 	}
 	if err := tw.Flush(); err != nil {
 		return err

@@ -46,6 +46,7 @@ The first start on an empty store makes the keys in LIFELINE_KEYS. Keep a copy o
 			fs.Bool("print-policy", false, "print the policy in force and leave")
 			fs.Bool("check", false, "ask the running server whether it is ready, and leave")
 		},
+		bare: true,
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
 			cfg, err := readConfig(text(fs, "config"), e.environ)
 			if err != nil {

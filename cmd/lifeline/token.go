@@ -23,17 +23,17 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
 			role, name := text(fs, "role"), text(fs, "name")
 			if fs.NArg() != 1 || fs.Arg(0) != "issue" || role == "" || name == "" {
-				return usage{"token: write `lifeline token issue --role ROLE --name NAME`"}
+				return usage{"token: write `lifeline token issue --role ROLE --name NAME`; `lifeline help token` names the roles"}
+			}
+			ttl, err := time.ParseDuration(text(fs, "ttl"))
+			if err != nil {
+				return usage{"token: --ttl " + err.Error()}
 			}
 			c, err := reach(ctx, e, fs)
 			if err != nil {
 				return err
 			}
 			defer c.close()
-			ttl, err := time.ParseDuration(text(fs, "ttl"))
-			if err != nil {
-				return usage{"token: --ttl " + err.Error()}
-			}
 			in := map[string]any{"role": role, "name": name, "ttl_seconds": int(ttl.Seconds()), "link": text(fs, "link") == "true"}
 			var out struct{ Token, Link string }
 			if err := c.post(ctx, "/api/v1/tokens", in, &out); err != nil {

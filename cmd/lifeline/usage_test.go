@@ -3,14 +3,20 @@ package main
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
+	"github.com/valyala/fasthttp"
+
 	"lifeline/contacts"
+	"lifeline/portal"
 )
 
 // Whoever calls a command wrongly is told what to do, with exit status 2, before anything is opened or made.
@@ -19,6 +25,14 @@ func TestWrongUseSaysWhatToDo(t *testing.T) {
 	for _, c := range []struct{ line, says string }{
 		{"exprot", "`lifeline help` lists them"},
 		{"help exprot", "`lifeline help` lists them"},
+		{"serve now", "`lifeline help serve`"},
+		{"demo --exit fast", "it takes no \"fast\""},
+		{"replay 2022", "`lifeline help replay`"},
+		{"doctor mail", "`lifeline help doctor`"},
+		{"--version now", "`lifeline help version`"},
+		{"token issue", "`lifeline help token` names the roles"},
+		{"user add", "needs --name, --email and --role"},
+		{"user add --name Ann --email ann@vendor.example", "needs --name, --email and --role"},
 		{"export contacts.csv", "--out names the file"},
 		{"export --format xlsx", "--format is csv or jsonl"},
 		{"export --fromat csv", "`lifeline help export`"},
@@ -52,6 +66,25 @@ func TestWrongUseSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// A command that is run in the wrong place says that there was nothing, instead of answering as if nobody had an account.
+func TestAStoreThatACommandMakesIsSaid(t *testing.T) {
+	m := newMachine(t)
+	first, again := m.must("user list"), m.must("user list")
+	if !strings.Contains(first, "lifeline user add") || !strings.Contains(first, m.env["LIFELINE_DATA"]) || !strings.Contains(first, "LIFELINE_KEYS") {
+		t.Error(first)
+	}
+	if strings.Contains(again, m.env["LIFELINE_DATA"]) {
+		t.Errorf("said of a store that was there: %s", again)
+	}
+}
+
+func TestTheProgramListsItsComponents(t *testing.T) {
+	out := newMachine(t).must("version --components")
+	if !regexp.MustCompile(`(?m)^go\.etcd\.io/bbolt v1\.\S+ h1:\S+=$`).MatchString(out) || strings.Count(out, " h1:") < 30 {
+		t.Error(out)
+	}
+}
+
 // The help of a command names what it takes.
 func TestTheHelpOfImportNamesEveryColumn(t *testing.T) {
 	words := strings.FieldsFunc(importCommand().long, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) })
@@ -59,5 +92,23 @@ func TestTheHelpOfImportNamesEveryColumn(t *testing.T) {
 		if !slices.Contains(words, column) {
 			t.Errorf("the help of import does not name %s", column)
 		}
+	}
+}
+
+// A command that has nothing to ask, because a file of its was missing, ends all the same.
+func TestACommandThatAsksNothingEnds(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 200 {
+			_, stop := serveHere(portal.Server(func(*fasthttp.RequestCtx) {}, log), log)
+			stop()
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it goes on waiting")
 	}
 }

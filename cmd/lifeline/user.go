@@ -80,6 +80,9 @@ func runUser(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if named && fs.NArg() != 2 || !named && (fs.NArg() != 1 || what != "add" && what != "list") {
 		return usage{userUsage}
 	}
+	if what == "add" && text(fs, "csv") == "" && (text(fs, "name") == "" || text(fs, "email") == "" || text(fs, "role") == "") {
+		return usage{"user: add needs --name, --email and --role, or a --csv; `lifeline help user` says more"}
+	}
 	c, err := reach(ctx, e, fs)
 	if err != nil {
 		return err
@@ -212,6 +215,10 @@ func (c *client) listUsers(ctx context.Context, w io.Writer, asJSON bool) error 
 	}
 	if asJSON {
 		return json.NewEncoder(w).Encode(all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "Nobody has an account. `lifeline user add` makes one; so does the link that `lifeline serve` prints at its first start.")
+		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, u := range all {
