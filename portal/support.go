@@ -138,6 +138,7 @@ func (p *Portal) publicFacts(ctx context.Context, locale string) []fact {
 // known is what was public at an edition of the page.
 type known struct {
 	mu      sync.Mutex
+	held    bool // the edition is what public says; before the first word it is 0
 	edition int64
 	public  comms.Public
 }
@@ -150,12 +151,12 @@ func (p *Portal) publicly(ctx context.Context) (comms.Public, error) {
 	}
 	p.known.mu.Lock()
 	defer p.known.mu.Unlock()
-	if p.known.edition == edition && edition != 0 {
+	if p.known.held && p.known.edition == edition {
 		return p.known.public, nil
 	}
 	public, err := p.Comms.Public(ctx)
 	if err == nil {
-		p.known.edition, p.known.public = public.Edition, public
+		p.known.held, p.known.edition, p.known.public = true, public.Edition, public
 	}
 	return public, err
 }
