@@ -111,7 +111,7 @@ func (t Task) sort() string {
 }
 
 // CountFamily counts the open tasks of a family, of one incident (our id) or of all.
-func (r *Room) CountFamily(ctx context.Context, family, incident string) (c Tally, err error) {
+func (r *Room) CountFamily(ctx context.Context, family, incident string, closed map[string]bool) (c Tally, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		c = Tally{BySort: map[string]int{}, ByOwner: map[string]int{}}
 		for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{family, Open}, Limit: mostTallied}) {
@@ -119,7 +119,7 @@ func (r *Room) CountFamily(ctx context.Context, family, incident string) (c Tall
 				return err
 			}
 			t := rec.Value
-			if incident != "" && t.Incident != incident {
+			if closed[t.Incident] || incident != "" && t.Incident != incident {
 				continue
 			}
 			c.All++

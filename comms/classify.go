@@ -128,7 +128,7 @@ type Found struct {
 }
 
 // FoundReport counts how the incidents that were declared in a span of time were found; drills do not count. Zero times are open ends.
-func (r *Room) FoundReport(ctx context.Context, from, to time.Time) (f Found, err error) {
+func (r *Room) FoundReport(ctx context.Context, from, to time.Time, closed map[string]bool) (f Found, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		f = Found{ByWay: map[string]int{}}
 		for rec, err := range incidents.Scan(tx, store.Query{Index: "number"}) {
@@ -136,7 +136,7 @@ func (r *Room) FoundReport(ctx context.Context, from, to time.Time) (f Found, er
 				return err
 			}
 			in := rec.Value
-			if in.Drill || in.Undeclared() || in.DeclaredAt.Before(from) || !to.IsZero() && !in.DeclaredAt.Before(to) {
+			if closed[rec.ID] || in.Drill || in.Undeclared() || in.DeclaredAt.Before(from) || !to.IsZero() && !in.DeclaredAt.Before(to) {
 				continue
 			}
 			f.Incidents++

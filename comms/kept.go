@@ -31,7 +31,7 @@ type PromiseReport struct {
 
 // KeptReport counts the promises that were due in a span of time, by month and year in UTC. One that is open counts as late once its time has passed, and not at
 // all before; of drills none counts. Zero times are open ends. It counts entries of an index, and reads one deadline for each month of a sort.
-func (r *Room) KeptReport(ctx context.Context, from, to time.Time) (report PromiseReport, err error) {
+func (r *Room) KeptReport(ctx context.Context, from, to time.Time, closed map[string]bool) (report PromiseReport, err error) {
 	months, years := tallyOf{}, tallyOf{}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		clear(months)
@@ -41,7 +41,7 @@ func (r *Room) KeptReport(ctx context.Context, from, to time.Time) (report Promi
 			if err != nil {
 				return err
 			}
-			if !rec.Value.Drill {
+			if !rec.Value.Drill && !closed[rec.ID] {
 				of = append(of, rec.ID)
 			}
 		}
@@ -144,7 +144,7 @@ func (t tallyOf) spans() (all []PromiseSpan) {
 }
 
 // Routed counts the tasks of a family that were opened in a span of time, ended or not, by their sort. Zero times are open ends.
-func (r *Room) Routed(ctx context.Context, family string, from, to time.Time) (by map[string]int, err error) {
+func (r *Room) Routed(ctx context.Context, family string, from, to time.Time, closed map[string]bool) (by map[string]int, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		by = map[string]int{}
 		for _, state := range []string{Open, TaskDone, TaskDropped} {
@@ -152,7 +152,7 @@ func (r *Room) Routed(ctx context.Context, family string, from, to time.Time) (b
 				if err != nil {
 					return err
 				}
-				if at := rec.Value.OpenedAt; at.Before(from) || !to.IsZero() && !at.Before(to) {
+				if at := rec.Value.OpenedAt; closed[rec.Value.Incident] || at.Before(from) || !to.IsZero() && !at.Before(to) {
 					continue
 				}
 				by[rec.Value.sort()]++

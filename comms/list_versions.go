@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
+	"unique"
 
 	"lifeline/store"
 )
@@ -83,12 +85,12 @@ func (it Item) since(was Item) (what []string) {
 }
 
 // NewestLists are all lists in their newest version, by name.
-func (r *Room) NewestLists(ctx context.Context) (all []ListVersion, err error) {
+func (r *Room) NewestLists(ctx context.Context, closed map[string]bool) (all []ListVersion, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		if all, err = r.newestLists(tx); err != nil {
 			return err
 		}
-		return countRuns(tx, &r.went, all)
+		return countRuns(tx, &r.went, all, closed)
 	})
 	return all, err
 }
@@ -118,7 +120,7 @@ func (r *Room) newestLists(tx *store.Tx) (all []ListVersion, err error) {
 }
 
 // ListVersions are the versions of one list, the newest first.
-func (r *Room) ListVersions(ctx context.Context, name string) (all []ListVersion, err error) {
+func (r *Room) ListVersions(ctx context.Context, name string, closed map[string]bool) (all []ListVersion, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		all = nil
 		for rec, err := range checklists.Scan(tx, store.Query{Index: "name", Equal: []any{name}, Reverse: true}) {
@@ -128,7 +130,7 @@ func (r *Room) ListVersions(ctx context.Context, name string) (all []ListVersion
 			all = append(all, ListVersion{ID: rec.ID, Checklist: rec.Value})
 		}
 		if len(all) > 0 {
-			return countRuns(tx, &r.went, all)
+			return countRuns(tx, &r.went, all, closed)
 		}
 		l, is, err := r.unpublished(name)
 		if err == nil && !is {
@@ -143,13 +145,17 @@ func (r *Room) ListVersions(ctx context.Context, name string) (all []ListVersion
 // wentBy is the little of a run that is counted.
 type wentBy struct {
 	list         string
+	incident     unique.Handle[string]
 	draft, ended bool
 }
 
-func (v Run) wentBy() wentBy { return wentBy{v.List, v.Draft, !v.EndedAt.IsZero()} }
+func (v Run) wentBy() wentBy {
+	of, _, _ := strings.Cut(suffix(v.Of), ".") // an incident, or a row or check of one, whose id begins with the incident's
+	return wentBy{v.List, unique.Make(incidents.Prefix + "_" + of), v.Draft, !v.EndedAt.IsZero()}
+}
 
 // countRuns fills in how many runs went by each version. It walks over all runs, of which it keeps the little that it needs.
-func countRuns(tx *store.Tx, kept *store.Kept[wentBy], all []ListVersion) error {
+func countRuns(tx *store.Tx, kept *store.Kept[wentBy], all []ListVersion, closed map[string]bool) error {
 	at := map[string]*ListVersion{}
 	for i := range all {
 		at[all[i].ID] = &all[i]
@@ -159,7 +165,7 @@ func countRuns(tx *store.Tx, kept *store.Kept[wentBy], all []ListVersion) error 
 			return err
 		}
 		l := at[rec.Value.list]
-		if l == nil || rec.Value.draft {
+		if l == nil || rec.Value.draft || closed[rec.Value.incident.Value()] {
 			continue
 		}
 		l.Runs++

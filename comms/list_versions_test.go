@@ -33,7 +33,7 @@ func TestVersionsOfAListCanBeTold(t *testing.T) {
 	}
 	h.refused(publish("stf_bo", 2, one), fault.Conflict, "version 2 stands")
 
-	all, err := h.ListVersions(ctx, name)
+	all, err := h.ListVersions(ctx, name, nil)
 	if err != nil || len(all) != 2 || all[0].Number != 2 || all[0].Runs != 0 || all[1].Runs != 1 || all[1].Open != 1 {
 		h.Fatalf("%+v: %v", all, err)
 	}
@@ -50,11 +50,11 @@ func TestVersionsOfAListCanBeTold(t *testing.T) {
 
 	// What nobody has published is there all the same, and nothing is kept by looking at it.
 	for range 2 {
-		if all, err := h.ListVersions(ctx, SiteCheckList); err != nil || len(all) != 1 || all[0].Number != 0 || all[0].ID != "" || len(all[0].Items) == 0 {
+		if all, err := h.ListVersions(ctx, SiteCheckList, nil); err != nil || len(all) != 1 || all[0].Number != 0 || all[0].ID != "" || len(all[0].Items) == 0 {
 			h.Errorf("%+v: %v", all, err)
 		}
 	}
-	newest, err := h.NewestLists(ctx)
+	newest, err := h.NewestLists(ctx, nil)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -65,6 +65,6 @@ func TestVersionsOfAListCanBeTold(t *testing.T) {
 	if n, is := numbers[SiteCheckList]; !is || n != 0 || numbers[name] != 2 {
 		h.Errorf("%v", numbers)
 	}
-	_, err = h.ListVersions(ctx, "method:none")
+	_, err = h.ListVersions(ctx, "method:none", nil)
 	h.refused(err, fault.NotFound, "method:none")
 }

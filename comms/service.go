@@ -57,7 +57,7 @@ func (c ComponentPolicy) duties() []Charge {
 const mostMeasured = MostListed
 
 // Services are the components of the policy, in its order. Those of an incident are what its newest update names.
-func (r *Room) Services(ctx context.Context) (all []Service, err error) {
+func (r *Room) Services(ctx context.Context, closed map[string]bool) (all []Service, err error) {
 	last := make([]store.Rec[Incident], len(r.Policy.Components))
 	over, _, err := r.Incidents(ctx, "", "", mostMeasured)
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *Room) Services(ctx context.Context) (all []Service, err error) {
 	}
 	if err := r.DB.View(ctx, func(tx *store.Tx) error {
 		for _, in := range over {
-			if in.Value.State == Open || !slices.ContainsFunc(last, func(had store.Rec[Incident]) bool { return had.ID == "" }) {
+			if in.Value.State == Open || closed[in.ID] || !slices.ContainsFunc(last, func(had store.Rec[Incident]) bool { return had.ID == "" }) {
 				continue
 			}
 			products, err := productsOf(tx, in.ID)

@@ -19,7 +19,7 @@ func TestServicesAndWhoAnswersForThem(t *testing.T) {
 	h.say(in.ID, s)
 	measured := func() *Measured {
 		t.Helper()
-		all, err := h.Services(ctx)
+		all, err := h.Services(ctx, nil)
 		if err != nil || len(all) != 2 || all[0].Tier != "T0" || all[0].RTO != (4*time.Hour).Seconds() || all[0].Owner != "Platform" || all[1].Owner != "" || all[1].Measured != nil {
 			t.Fatalf("%+v, %v", all, err)
 		}

@@ -78,7 +78,7 @@ func TestARecordMovesThroughItsStages(t *testing.T) {
 	if p, err := h.Public(ctx); err != nil || len(p.Incidents) > 0 || listed(RecordQuery{}) > 0 || listed(RecordQuery{Stage: RecordAlert}) != 1 || listed(RecordQuery{State: Watched}) != 1 {
 		t.Errorf("an alert stands where incidents do: %+v, %v", p.Incidents, err)
 	}
-	if found, err := h.FoundReport(ctx, time.Time{}, time.Time{}); err != nil || found.Incidents != 0 {
+	if found, err := h.FoundReport(ctx, time.Time{}, time.Time{}, nil); err != nil || found.Incidents != 0 {
 		t.Errorf("%+v, %v", found, err)
 	}
 

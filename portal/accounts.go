@@ -145,7 +145,7 @@ func (k *call) searchPage() error {
 		}
 		v.Found = found
 		if k.person.Can(auth.TicketRead) == nil {
-			if open, err := k.p.Desk.Ticket(k.UserContext(), v.Q); err == nil {
+			if open, err := k.p.Desk.Ticket(k.UserContext(), v.Q); err == nil && k.open(v.Q) == nil {
 				v.Ticket = open.Ticket.Number
 			}
 		}

@@ -152,7 +152,7 @@ func (k *call) bookAccountWith(shown string, status int, refused error) error {
 	if v.Title == "" {
 		v.Title = v.ID
 	}
-	known, err := k.p.Comms.Customer(ctx, v.ID)
+	known, err := k.customer(v.ID)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (k *call) bookAccountWith(shown string, status int, refused error) error {
 	v.fill(view, known, kept, k.p.Book.Policy, v.Now)
 	v.page(k)
 	if v.May(string(auth.TaskRead)) {
-		if v.Work, err = k.p.Desk.WorkOf(ctx, v.ID, ""); err != nil {
+		if v.Work, err = k.workOn(v.ID, ""); err != nil {
 			return err
 		}
 		v.Tasks = v.Work.Tasks
@@ -473,7 +473,7 @@ func (k *call) changesOf(view contacts.View) (all []store.Rec[contacts.Change], 
 		ids = append(ids, c.ID)
 	}
 	for _, state := range []contacts.ChangeState{contacts.ChangeProposed, contacts.ChangeApproved, contacts.ChangeRunning, contacts.ChangePaused, contacts.ChangeStopped} {
-		page, _, err := k.p.Changes.List(k.UserContext(), state, store.Query{Limit: maxList})
+		page, _, err := k.changes(state, store.Query{Limit: maxList})
 		if err != nil {
 			return nil, err
 		}

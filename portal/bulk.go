@@ -91,6 +91,9 @@ func (k *call) bulk(in bulkBody, chosen *desk.Choice) (contacts.Proposal, error)
 		return none, err
 	}
 	input, err := json.Marshal(b)
+	if err == nil {
+		err = k.openAll(b.Verb(), input)
+	}
 	return contacts.Proposal{Verb: b.Verb(), Input: input, Reason: in.Reason}, err
 }
 
@@ -108,7 +111,11 @@ func (k *call) proposeBulk() error {
 		if c.Owner == "me" {
 			c.Owner = k.person.ID
 		}
-		chosen = &desk.Choice{Queue: c.Queue, State: cmp.Or(c.State, desk.AnyOpen), Priority: c.Priority, Owner: c.Owner, Category: c.Category, Step: c.Step, Label: c.Label, Overdue: c.Overdue,
+		closed, err := k.closedTo()
+		if err != nil {
+			return err
+		}
+		chosen = &desk.Choice{Closed: closed, Queue: c.Queue, State: cmp.Or(c.State, desk.AnyOpen), Priority: c.Priority, Owner: c.Owner, Category: c.Category, Step: c.Step, Label: c.Label, Overdue: c.Overdue,
 			Held: c.Held, Words: c.Words}
 	}
 	proposal, err := k.bulk(in, chosen)

@@ -67,11 +67,11 @@ type workAnswer struct {
 // workOf reads an account's work, as far as the person who asks may see it.
 func (k *call) workOf(account, after string) (workAnswer, error) {
 	a := workAnswer{Tickets: []ticketAnswer{}, Tasks: []taskAnswer{}, Escalations: []taskAnswer{}, Calls: []taskAnswer{}, CallNotes: []noteAnswer{}, Places: []placeAnswer{}, Messages: []wordAnswer{}}
-	w, err := k.p.Desk.WorkOf(k.UserContext(), account, after)
+	w, err := k.workOn(account, after)
 	if err != nil {
 		return a, err
 	}
-	known, err := k.p.Comms.Customer(k.UserContext(), account)
+	known, err := k.customer(account)
 	if err != nil {
 		return a, err
 	}
@@ -290,6 +290,9 @@ func (k *call) tasksOf(read func(context.Context, string, string, int) ([]store.
 		return err
 	}
 	page, next, err := read(k.UserContext(), k.Query("state"), k.Query("after"), limit)
+	if err == nil {
+		page, err = openTo(k, page, ofTask)
+	}
 	if err != nil {
 		return err
 	}
@@ -306,7 +309,11 @@ func (k *call) tally() (comms.Tally, error) {
 		}
 		id = in.ID
 	}
-	return k.p.Comms.CountFamily(k.UserContext(), comms.Escalation, id)
+	closed, err := k.closedTo()
+	if err != nil {
+		return comms.Tally{}, err
+	}
+	return k.p.Comms.CountFamily(k.UserContext(), comms.Escalation, id, closed)
 }
 
 func (k *call) foundReport() error {
@@ -318,7 +325,11 @@ func (k *call) foundReport() error {
 	if err != nil {
 		return err
 	}
-	found, err := k.p.Comms.FoundReport(k.UserContext(), from, to)
+	closed, err := k.closedTo()
+	if err != nil {
+		return err
+	}
+	found, err := k.p.Comms.FoundReport(k.UserContext(), from, to, closed)
 	if err != nil {
 		return err
 	}
@@ -327,13 +338,13 @@ func (k *call) foundReport() error {
 		return err
 	}
 	a := IncidentsReport{Found: found, Signals: signals}
-	if a.Answers, err = k.p.Desk.Answered(k.UserContext(), from, to); err != nil {
+	if a.Answers, err = k.p.Desk.Answered(k.UserContext(), from, to, closed); err != nil {
 		return err
 	}
-	if a.Escalations, err = k.p.Comms.Routed(k.UserContext(), comms.Escalation, from, to); err != nil {
+	if a.Escalations, err = k.p.Comms.Routed(k.UserContext(), comms.Escalation, from, to, closed); err != nil {
 		return err
 	}
-	if a.Promises, err = k.p.Comms.KeptReport(k.UserContext(), from, to); err != nil {
+	if a.Promises, err = k.p.Comms.KeptReport(k.UserContext(), from, to, closed); err != nil {
 		return err
 	}
 	return send(k.Ctx, 200, a)
@@ -382,7 +393,7 @@ func (k *call) dashboard() error {
 		return err
 	}
 	v.Affected = ledger.Sites.Total
-	if v.Tally, err = k.p.Comms.CountFamily(ctx, comms.Escalation, rec.ID); err != nil {
+	if v.Tally, err = k.p.Comms.CountFamily(ctx, comms.Escalation, rec.ID, nil); err != nil {
 		return err
 	}
 	if v.Signals, err = k.p.Desk.Signals(ctx, rec.Value.DetectedAt.Add(-24*time.Hour), time.Time{}); err != nil {
@@ -427,16 +438,20 @@ type escalationsView struct {
 func (k *call) escalations(status int, form desk.Heard, refused error) error {
 	ctx := k.UserContext()
 	v := escalationsView{shell: k.shell("desk.esc.title"), Routes: desk.EscalationRoutes(), Form: form, Done: k.Query("done"), Signal: k.Query("signal") != "", Impacts: []string{desk.LostAccess, desk.Degraded, desk.Question}}
-	var err error
+	closed, err := k.closedTo()
+	if err != nil {
+		return err
+	}
 	if v.Open, v.Next, err = k.p.Desk.Escalations(ctx, comms.Open, k.Query("after"), 100); err != nil {
 		return err
 	}
-	if v.Tally, err = k.p.Comms.CountFamily(ctx, comms.Escalation, ""); err != nil {
+	if v.Tally, err = k.p.Comms.CountFamily(ctx, comms.Escalation, "", closed); err != nil {
 		return err
 	}
 	if v.Calls, _, err = k.p.Desk.Calls(ctx, comms.Open, "", 50); err != nil {
 		return err
 	}
+	v.Open, v.Calls = leaveOut(closed, v.Open, ofTask), leaveOut(closed, v.Calls, ofTask)
 	if refused != nil {
 		v.refused(refused)
 	}

@@ -164,7 +164,7 @@ func (k *call) changeListWith(status int, refused error) error {
 	if state == "all" {
 		state = ""
 	}
-	page, next, err := k.p.Changes.List(k.UserContext(), state, store.Query{After: k.Query("after"), Limit: shownAtOnce})
+	page, next, err := k.changes(state, store.Query{After: k.Query("after"), Limit: shownAtOnce})
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (p *Portal) changeRoutes() []route {
 			if err != nil {
 				return err
 			}
-			page, next, err := p.Changes.List(k.UserContext(), contacts.ChangeState(k.Query("state")), store.Query{After: k.Query("after"), Limit: limit})
+			page, next, err := k.changes(contacts.ChangeState(k.Query("state")), store.Query{After: k.Query("after"), Limit: limit})
 			if err != nil {
 				return err
 			}
@@ -205,6 +205,9 @@ func (p *Portal) propose(k *call) error {
 		err = p.may(k, in.Verb)
 	}
 	if err != nil {
+		return err
+	}
+	if err := k.openAll(in.Verb, in.Input); err != nil {
 		return err
 	}
 	proposal := contacts.Proposal{Verb: in.Verb, Input: in.Input, Reason: in.Reason, Rehearse: in.Rehearse}

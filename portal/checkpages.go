@@ -103,7 +103,7 @@ func (k *call) checkQueue(status int, refused error) error {
 	if v.crew, err = k.crew(); err != nil {
 		return err
 	}
-	all, _, err := k.p.Comms.Incidents(ctx, comms.Open, "", 20)
+	all, _, err := k.incidents(comms.Open, "", 20)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (k *call) claimForm() desk.Claim {
 
 // claimNext takes the next check and opens it.
 func (k *call) claimNext() error {
-	got, err := k.p.Desk.ClaimChecks(k.UserContext(), k.checker(), k.claimForm())
+	got, err := k.claim(k.claimForm())
 	switch {
 	case err != nil:
 		return k.checkQueue(problemOf(err).Status, err)

@@ -182,6 +182,15 @@ func handoffOf(rec store.Rec[desk.Handoff]) handoffAnswer {
 // checker is the person who asks, as one who checks.
 func (k *call) checker() desk.Checker { return desk.Checker{ID: k.person.ID, Name: k.person.Name} }
 
+// claim gives her the next checks that she may have: of no incident that she may not read.
+func (k *call) claim(in desk.Claim) (got []store.Rec[desk.Check], err error) {
+	who := k.checker()
+	if who.Closed, err = k.closedTo(); err != nil {
+		return nil, err
+	}
+	return k.p.Desk.ClaimChecks(k.UserContext(), who, in)
+}
+
 // sendCheck answers with a check.
 func (k *call) sendCheck(rec store.Rec[desk.Check], err error) error {
 	if err != nil {
@@ -204,7 +213,11 @@ func (p *Portal) checkRoutes() []route {
 				if err != nil {
 					return err
 				}
-				page, next, err := p.Desk.ListChecks(k.UserContext(), desk.CheckFilter{Incident: k.Query("incident"), State: k.Query("state"), Holder: k.Query("holder"), After: k.Query("after"), Limit: limit})
+				closed, err := k.closedTo()
+				if err != nil {
+					return err
+				}
+				page, next, err := p.Desk.ListChecks(k.UserContext(), desk.CheckFilter{Closed: closed, Incident: k.Query("incident"), State: k.Query("state"), Holder: k.Query("holder"), After: k.Query("after"), Limit: limit})
 				if err != nil {
 					return err
 				}
@@ -215,7 +228,7 @@ func (p *Portal) checkRoutes() []route {
 			if err := k.optional(&in); err != nil {
 				return err
 			}
-			got, err := p.Desk.ClaimChecks(k.UserContext(), k.checker(), in)
+			got, err := k.claim(in)
 			if err != nil {
 				return err
 			}

@@ -1,12 +1,15 @@
 package portal
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
 	"lifeline/comms"
+	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
@@ -20,21 +23,77 @@ func (k *call) letIn(r route) error {
 	if k.person.Can(auth.SecurityRead) == nil || k.person.Role == auth.Automation && r.method != fiber.MethodGet {
 		return nil
 	}
-	id := k.Params("id")
-	if number := k.Params("number"); number != "" && strings.Contains(r.path, "/tickets/") {
-		var err error
-		if id, err = k.p.Desk.IncidentOf(k.UserContext(), number); err != nil {
+	named := []string{k.Query("incident")}
+	switch {
+	case strings.Contains(r.path, "/tickets/:number"):
+		named = append(named, k.Params("number"))
+	case strings.Contains(r.path, "/changes/:id"):
+		return k.letIntoChange()
+	case k.Params("id") != "":
+		named = append(named, k.Params("id"))
+	}
+	for _, id := range named {
+		if err := k.open(id); err != nil {
 			return err
 		}
 	}
-	if id == "" {
+	return nil
+}
+
+// open refuses what an id is of, when that is a security incident, or belongs to one, that she may not read: a ticket by its number, and the rest by their ids.
+func (k *call) open(id string) error {
+	if id == "" || k.person.Can(auth.SecurityRead) == nil {
 		return nil
 	}
-	open, err := k.p.Comms.Opens(k.UserContext(), id, k.person.ID)
+	incident, err := k.p.Desk.IncidentOf(k.UserContext(), id)
+	if err != nil {
+		return err
+	}
+	open, err := k.p.Comms.Opens(k.UserContext(), cmp.Or(incident, id), k.person.ID)
 	if err != nil || open {
 		return err
 	}
-	return fault.New(fault.Forbidden, "this belongs to a security incident: it is read by the security role and by whoever is named in it")
+	return errConfined
+}
+
+var errConfined = fault.New(fault.Forbidden, "this belongs to a security incident: it is read by the security role and by whoever is named in it")
+
+// letIntoChange keeps her out of a change of tickets of which she may not read one: its dry run shows what is in them.
+func (k *call) letIntoChange() error {
+	rec, err := k.p.Changes.Change(k.UserContext(), k.Params("id"))
+	if fault.Of(err) == fault.NotFound || fault.Of(err) == fault.Invalid {
+		return nil // which is said by whoever reads it
+	}
+	if err != nil {
+		return err
+	}
+	return k.openAll(rec.Value.Verb, rec.Value.Input)
+}
+
+// openAll refuses a change, or a proposal of one, that is of tickets of which she may not read one.
+func (k *call) openAll(verb string, input json.RawMessage) error {
+	closed, err := k.closedTo()
+	if err != nil || len(closed) == 0 {
+		return err
+	}
+	is, err := k.p.Desk.ChangesAny(k.UserContext(), closed, verb, input)
+	if err == nil && is {
+		err = errConfined
+	}
+	return err
+}
+
+// changes is a page of the changes that she may read, the newest first.
+func (k *call) changes(state contacts.ChangeState, q store.Query) (page []store.Rec[contacts.Change], next string, err error) {
+	page, next, err = k.p.Changes.List(k.UserContext(), state, q)
+	page = slices.DeleteFunc(page, func(rec store.Rec[contacts.Change]) bool {
+		refused := k.openAll(rec.Value.Verb, rec.Value.Input)
+		if refused != nil && refused != errConfined && err == nil {
+			err = refused
+		}
+		return refused != nil
+	})
+	return page, next, err
 }
 
 // closedTo are the incidents that she may not read.
@@ -46,12 +105,51 @@ func (k *call) closedTo() (map[string]bool, error) {
 }
 
 // openTo leaves out of a page of a list what belongs to an incident that she may not read.
-func openTo[T any](k *call, page []store.Rec[T], incident func(store.Rec[T]) string) ([]store.Rec[T], error) {
+func openTo[T any](k *call, page []T, incident func(T) string) ([]T, error) {
 	closed, err := k.closedTo()
-	if err != nil || len(closed) == 0 {
-		return page, err
+	if err != nil {
+		return nil, err
 	}
-	return slices.DeleteFunc(page, func(rec store.Rec[T]) bool { return closed[incident(rec)] }), nil
+	return leaveOut(closed, page, incident), nil
+}
+
+// leaveOut leaves out what belongs to closed incidents.
+func leaveOut[T any](closed map[string]bool, page []T, incident func(T) string) []T {
+	if len(closed) == 0 {
+		return page
+	}
+	return slices.DeleteFunc(page, func(one T) bool { return closed[incident(one)] })
+}
+
+// incidents is a page of the incidents that she may read, the newest first.
+func (k *call) incidents(state, after string, limit int) (page []store.Rec[comms.Incident], next string, err error) {
+	page, next, err = k.p.Comms.Incidents(k.UserContext(), state, after, limit)
+	if err == nil {
+		page, err = openTo(k, page, itself)
+	}
+	return page, next, err
+}
+
+// customer is what is known of an account (our id), and workOn what is done for it, as far as she may read the incidents that it is of.
+func (k *call) customer(account string) (c comms.Customer, err error) {
+	closed, err := k.closedTo()
+	if err == nil {
+		c, err = k.p.Comms.Customer(k.UserContext(), account)
+	}
+	c.Places = leaveOut(closed, c.Places, func(p comms.Place) string { return p.Incident })
+	c.Said = leaveOut(closed, c.Said, func(w comms.Word) string { return w.Incident })
+	c.Tasks = leaveOut(closed, c.Tasks, ofTask)
+	return c, err
+}
+
+func (k *call) workOn(account, after string) (w desk.Work, err error) {
+	closed, err := k.closedTo()
+	if err == nil {
+		w, err = k.p.Desk.WorkOf(k.UserContext(), account, after)
+	}
+	w.Tickets = leaveOut(closed, w.Tickets, ofTicket)
+	w.Tasks, w.Escalations, w.Calls = leaveOut(closed, w.Tasks, ofTask), leaveOut(closed, w.Escalations, ofTask), leaveOut(closed, w.Calls, ofTask)
+	return w, err
 }
 
 func itself(rec store.Rec[comms.Incident]) string { return rec.ID }

@@ -4,7 +4,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"lifeline/comms"
 	"lifeline/portal/auth"
 )
 
@@ -53,4 +55,97 @@ func TestASecurityIncidentIsReadByItsOwnPeople(t *testing.T) {
 	h.do(ask{as: auth.Commander, method: "PATCH", path: at, body: map[string]any{"category": "data"}}).want(403)
 	h.form(auth.Security, "/desk/incidents/"+id+"/security-process", url.Values{"reference": {"SEC-17"}, "url": {"https://tracker.vendor.example/17"}}).want(303)
 	h.staffPage(auth.Security, "/desk/incidents/"+id).want(200).says("A security incident", `href="https://tracker.vendor.example/17"`, "SEC-17")
+}
+
+// What belongs to a security incident is closed to whoever lacks the right and is not named in it, by every route that names it; and whatever else she may read, she
+// reads exactly what she read before it was there.
+func TestNothingTellsOfASecurityIncident(t *testing.T) {
+	h := open(t)
+	h.loadContacts()
+	h.Comms.Policy.Components = []comms.ComponentPolicy{{Name: "Wiki"}}
+	var accounts list[accountAnswer]
+	h.get(auth.Support, "/api/v1/accounts?q=Acme").want(200).into(&accounts)
+	// one makes an incident with all that can belong to one, and gives the ids by the place in a path where they stand.
+	one := func(category, site string) map[string]string {
+		id := h.post(auth.Commander, "/api/v1/incidents", map[string]any{"title": "It is " + category, "severity": "P1", "category": category, "impact": "Tokens", "detected_by": "staff"}).want(201).text("id")
+		at := "/api/v1/incidents/" + id
+		h.do(ask{as: auth.Commander, method: "PUT", path: at + "/affected", media: "text/csv", body: "site_id\n" + site + "\n"}).want(200)
+		h.rebuild(id, site)
+		ids := map[string]string{"incidents": id, "updates": h.post(auth.Commander, at+"/updates", h.statement()).want(201).text("id")}
+		ids["tickets"] = h.post(auth.Support, "/api/v1/tickets", map[string]any{"message": "Who reads our tokens?", "email": "ann@acme.example", "site_url": "https://one.example"}).want(201).text("number")
+		in := "/api/v1/tickets/" + ids["tickets"]
+		h.do(ask{as: auth.Commander, method: "PATCH", path: in, body: map[string]any{"queue": id, "label": []string{"of " + category}}}).want(200)
+		h.post(auth.Commander, in+"/account", map[string]any{"account_id": accounts.Items[0].ID}).want(200)
+		h.post(auth.Commander, in+"/messages", map[string]any{"text": "We are looking."}).want(201)
+		h.post(auth.Commander, "/api/v1/escalations", map[string]any{"route": "ticket", "words": "She calls the board.", "ticket": ids["tickets"]}).want(201)
+		ids["calls"] = h.post(auth.Commander, in+"/calls", map[string]any{"at": h.clock.Now().Add(24 * time.Hour), "zone": "UTC"}).want(201).text("id")
+		ids["changes"] = h.post(auth.Commander, "/api/v1/tickets/bulk", map[string]any{"numbers": []string{ids["tickets"]}, "text": "It was them.", "reason": "they ask"}).want(201).text("id")
+		var tasks list[taskAnswer]
+		h.get(auth.Security, "/api/v1/tasks?incident="+id).want(200).into(&tasks)
+		ids["tasks"] = tasks.Items[0].ID
+		var checks list[checkAnswer]
+		h.get(auth.Security, "/api/v1/checks?incident="+id).want(200).into(&checks)
+		ids["checks"] = checks.Items[0].ID
+		ids["handoffs"] = h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": h.clock.Now().Add(4 * time.Hour), "lead": h.id(auth.Support), "next_lead": h.id(auth.Engineer)}).want(201).text("id")
+		return ids
+	}
+	into := func(path string, ids map[string]string) string {
+		for at, id := range ids {
+			path = strings.NewReplacer("/"+at+"/:id", "/"+at+"/"+id, "/"+at+"/:number", "/"+at+"/"+id).Replace(path)
+		}
+		return path
+	}
+	plain := one("data", "S-1")
+	one("security", "S-3") // whatever list it goes by stands from now on
+	cookie, _ := h.signIn(auth.Support)
+	read := func(r route, path string) answer {
+		if r.page {
+			return h.do(ask{method: r.method, path: path, header: map[string]string{"Cookie": cookie.String()}})
+		}
+		return h.do(ask{as: auth.Support, method: r.method, path: path})
+	}
+	plain["accounts"], plain["sites"] = accounts.Items[0].ID, "S-2"
+	look := func() map[string]string {
+		seen := map[string]string{}
+		for _, r := range h.routes() {
+			path := into(r.path, plain)
+			if r.method != "GET" || r.right == "" && !r.page || strings.Contains(path, ":") || strings.HasPrefix(path, "/desk/account/") { // a passkey is asked for anew each time
+				continue
+			}
+			if got := read(r, path); got.StatusCode == 200 {
+				seen[path] = string(got.body)
+			}
+		}
+		return seen
+	}
+	before := look()
+	secret := one("security", "S-2")
+	now := look()
+	for path, was := range before {
+		if now[path] != was {
+			t.Errorf("GET %s is\n%s\nand was\n%s", path, now[path], was)
+		}
+	}
+	if len(before) < 90 {
+		t.Errorf("only %d routes could be read", len(before))
+	}
+	for _, r := range h.routes() {
+		path := into(r.path, secret)
+		if path == r.path || r.right == "" && !r.page {
+			continue
+		}
+		if got := read(r, path); got.StatusCode != 403 {
+			t.Errorf("%s %s: %d", r.method, path, got.StatusCode)
+		}
+	}
+	h.get(auth.Support, "/api/v1/escalations/count?incident="+secret["incidents"]).want(403)
+	h.post(auth.Support, "/api/v1/tickets/"+plain["tickets"]+"/merge", map[string]any{"into": secret["tickets"]}).want(403)
+	h.post(auth.Support, "/api/v1/tickets/bulk", map[string]any{"numbers": []string{secret["tickets"]}, "label": []string{"x"}, "reason": "mine"}).want(403)
+	h.post(auth.Support, "/api/v1/tickets/bulk", map[string]any{"choose": map[string]any{"queue": secret["incidents"]}, "label": []string{"x"}, "reason": "mine"}).want(409)
+	h.post(auth.Support, "/api/v1/changes", map[string]any{"verb": "ticket.delete", "input": map[string]any{"ids": []string{secret["tickets"]}}, "reason": "mine"}).want(403)
+	var had list[checkAnswer]
+	h.post(auth.Support, "/api/v1/checks/claim", map[string]any{"most": 2}).want(200).into(&had)
+	if len(had.Items) != 1 || had.Items[0].Incident != plain["incidents"] {
+		t.Errorf("she was given %+v", had.Items)
+	}
 }

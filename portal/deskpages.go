@@ -303,7 +303,7 @@ type dueLine struct {
 }
 
 func (k *call) home(status int, form comms.Declare, refused error) error {
-	page, _, err := k.p.Comms.Incidents(k.UserContext(), "", "", 50)
+	page, _, err := k.incidents("", "", 50)
 	if err != nil {
 		return err
 	}
@@ -314,9 +314,6 @@ func (k *call) home(status int, form comms.Declare, refused error) error {
 	}
 	watched, _, err := k.p.Comms.Records(k.UserContext(), comms.RecordQuery{State: comms.Watched, Limit: 20})
 	if err != nil {
-		return err
-	}
-	if page, err = openTo(k, page, itself); err != nil {
 		return err
 	}
 	if watched, err = openTo(k, watched, itself); err != nil {

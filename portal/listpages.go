@@ -29,7 +29,7 @@ func (p *Portal) listRoutes() []route {
 				return send(k.Ctx, 200, list[comms.ListVersion]{Items: all})
 			}},
 		{method: "GET", path: api + "/difference", right: auth.IncidentRead, tag: "checks", summary: "what one version of a list has otherwise than another: items added, removed, changed; without from and to what the newest changed", query: []string{"name", "from", "to"}, answer: comms.ListDifference{}, do: func(k *call) error {
-			all, err := p.Comms.ListVersions(k.UserContext(), k.Query("name"))
+			all, err := p.Comms.ListVersions(k.UserContext(), k.Query("name"), nil)
 			if err != nil {
 				return err
 			}
@@ -44,11 +44,16 @@ func (p *Portal) listRoutes() []route {
 	}
 }
 
+// listVersions are the versions of a list, or all lists in their newest; runs in incidents that she may not read are not counted.
 func (k *call) listVersions(name string) ([]comms.ListVersion, error) {
-	if name == "" {
-		return k.p.Comms.NewestLists(k.UserContext())
+	closed, err := k.closedTo()
+	switch {
+	case err != nil:
+		return nil, err
+	case name == "":
+		return k.p.Comms.NewestLists(k.UserContext(), closed)
 	}
-	return k.p.Comms.ListVersions(k.UserContext(), name)
+	return k.p.Comms.ListVersions(k.UserContext(), name, closed)
 }
 
 // twoVersions are the two that the address asks to be compared: the newest and the one before it when it names none. The first version is compared
@@ -215,7 +220,7 @@ func (k *call) listPage(status int, typed *comms.Checklist, refused error) error
 		name = typed.Name
 	}
 	if name != "" {
-		v.Versions, err = k.p.Comms.ListVersions(k.UserContext(), name)
+		v.Versions, err = k.listVersions(name)
 		if typed != nil && fault.Of(err) == fault.NotFound { // it is to be the first
 			err = nil
 		}
@@ -231,7 +236,7 @@ func (k *call) listPage(status int, typed *comms.Checklist, refused error) error
 		v.Difference = v.To.Since(v.From.Checklist)
 		stands = v.Versions[0].Checklist
 		v.Title = stands.In(v.Words.Locale()).Title
-	} else if v.Lists, err = k.p.Comms.NewestLists(k.UserContext()); err != nil {
+	} else if v.Lists, err = k.listVersions(""); err != nil {
 		return err
 	}
 	v.Form.Checklist = stands

@@ -31,9 +31,9 @@ type serviceAnswer struct {
 	Ready  bool         `json:"ready"` // it has an owner, and each duty somebody of her own
 }
 
-// Services are the services of the policy with who answers for each.
-func (p *Portal) Services(ctx context.Context) ([]serviceAnswer, error) {
-	services, err := p.Comms.Services(ctx)
+// Services are the services of the policy with who answers for each. How an incident of those that are closed went is not said.
+func (p *Portal) Services(ctx context.Context, closed map[string]bool) ([]serviceAnswer, error) {
+	services, err := p.Comms.Services(ctx, closed)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,11 @@ func (p *Portal) Nobodies(ctx context.Context) ([]comms.Named, error) {
 func (p *Portal) serviceRoutes() []route {
 	return []route{
 		{method: "GET", path: "/api/v1/services", right: auth.IncidentRead, tag: "incidents", summary: "the services of the policy: tier, targets, owner, who champions the recovery of each, keeps it running and leads, and how the last incident went", answer: list[serviceAnswer]{}, do: func(k *call) error {
-			all, err := p.Services(k.UserContext())
+			closed, err := k.closedTo()
+			if err != nil {
+				return err
+			}
+			all, err := p.Services(k.UserContext(), closed)
 			if err != nil {
 				return err
 			}
@@ -113,8 +117,11 @@ func (p *Portal) serviceRoutes() []route {
 		}},
 		{method: "GET", path: "/desk/services", page: true, right: auth.IncidentRead, do: func(k *call) error {
 			v := servicesView{shell: k.shell("desk.services")}
-			var err error
-			if v.Services, err = p.Services(k.UserContext()); err != nil {
+			closed, err := k.closedTo()
+			if err != nil {
+				return err
+			}
+			if v.Services, err = p.Services(k.UserContext(), closed); err != nil {
 				return err
 			}
 			return p.render(k.Ctx, 200, "desk_services", v)

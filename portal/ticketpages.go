@@ -116,9 +116,6 @@ func (k *call) ticketListWith(status int, refused error) error {
 	if err != nil {
 		return err
 	}
-	if page.Items, err = openTo(k, page.Items, ofTicket); err != nil {
-		return err
-	}
 	v.Next, v.Whole = page.Next, page.Whole
 	levels, err := k.p.Desk.Levels(k.UserContext(), page.Items)
 	if err != nil {
@@ -154,7 +151,7 @@ func (k *call) ticketListWith(status int, refused error) error {
 		}
 	}
 	v.Step = k.p.stepOf(v.Words)
-	if v.Labels, err = k.p.Desk.Labels(k.UserContext()); err != nil {
+	if v.Labels, err = k.p.Desk.Labels(k.UserContext(), c.Closed); err != nil {
 		return err
 	}
 	if v.May(string(auth.TicketWrite)) && v.May(string(auth.ChangePropose)) {
@@ -321,7 +318,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 		return w, err
 	}
 	w.Zones, w.Day, w.Hour = zonesAt(s.Now, cmp.Or(k.FormValue("zone"), homeZone(t.Locale, ""))), k.FormValue("day"), k.FormValue("hour")
-	if w.Alike, err = k.p.Desk.Alikes(k.UserContext(), open); err != nil {
+	if w.Alike, err = k.alikes(open); err != nil {
 		return w, err
 	}
 	for _, m := range k.p.Desk.Policy.Macros {
@@ -349,7 +346,7 @@ func (k *call) workTicket() error {
 	case "solve":
 		v, err = k.p.Desk.Solve(ctx, by, number, k.FormValue("explanation"), version)
 	case "merge":
-		v, err = k.p.Desk.Merge(ctx, by, desk.Joining{From: number, Into: k.FormValue("into"), Reason: k.FormValue("why"), Version: version})
+		v, err = k.merge(desk.Joining{From: number, Into: k.FormValue("into"), Reason: k.FormValue("why"), Version: version})
 		to = v.Ticket.Number
 	case "unmerge":
 		v, err = k.p.Desk.Unmerge(ctx, by, number, version)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
@@ -181,7 +182,7 @@ func (p *Portal) ticketWorkRoutes() []route {
 			if err != nil {
 				return err
 			}
-			v, err := p.Desk.Merge(k.UserContext(), k.person.ID, desk.Joining{From: k.Params("number"), Into: in.Into, Reason: in.Reason, Version: version})
+			v, err := k.merge(desk.Joining{From: k.Params("number"), Into: in.Into, Reason: in.Reason, Version: version})
 			return shown(k, v, err)
 		}},
 		{method: "DELETE", path: base + "/merge", right: auth.TicketWrite, tag: "tickets", summary: "take it out of the one that it was merged into", answer: ticketAnswer{}, do: func(k *call) error {
@@ -240,7 +241,7 @@ func (p *Portal) ticketWorkRoutes() []route {
 			if err != nil {
 				return err
 			}
-			found, err := p.Desk.Alikes(k.UserContext(), v)
+			found, err := k.alikes(v)
 			if err != nil {
 				return err
 			}
@@ -285,6 +286,9 @@ func (k *call) member(id string) (string, error) {
 // queues are General and the queues of open incidents, and any other in which a ticket is open.
 func (k *call) queues() (all []tallyAnswer, err error) {
 	tallies, err := k.p.Desk.Tallies(k.UserContext(), k.person.ID)
+	if err == nil {
+		tallies, err = openTo(k, tallies, func(t desk.Tally) string { return t.Queue })
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +296,7 @@ func (k *call) queues() (all []tallyAnswer, err error) {
 	for _, t := range tallies {
 		by[t.Queue] = t
 	}
-	open, _, err := k.p.Comms.Incidents(k.UserContext(), "open", "", maxList)
+	open, _, err := k.incidents(comms.Open, "", maxList)
 	if err != nil {
 		return nil, err
 	}
@@ -354,6 +358,23 @@ func (k *call) others(present []desk.Present) (all []presentAnswer, err error) {
 	return all, nil
 }
 
+// alikes are the open tickets that are likely about what a ticket is about, of those that she may read.
+func (k *call) alikes(v desk.View) ([]desk.Alike, error) {
+	all, err := k.p.Desk.Alikes(k.UserContext(), v)
+	if err != nil {
+		return nil, err
+	}
+	return openTo(k, all, func(a desk.Alike) string { return a.Rec.Value.Incident })
+}
+
+// merge makes a ticket part of another that she may read as well.
+func (k *call) merge(j desk.Joining) (desk.View, error) {
+	if err := k.open(j.Into); err != nil {
+		return desk.View{}, err
+	}
+	return k.p.Desk.Merge(k.UserContext(), k.person.ID, j)
+}
+
 // choice reads what a list of tickets is to hold.
 func (k *call) choice() (desk.Choice, error) {
 	c := desk.Choice{Queue: k.Query("queue"), State: k.Query("state"), Priority: k.Query("priority"), Owner: k.Query("owner"), Category: k.Query("category"), Step: k.Query("step"), Site: k.Query("site"),
@@ -361,8 +382,10 @@ func (k *call) choice() (desk.Choice, error) {
 	if c.Owner == "me" {
 		c.Owner = k.person.ID
 	}
-	limit, err := limitParam(k.Ctx)
-	c.Limit = limit
+	var err error
+	if c.Limit, err = limitParam(k.Ctx); err == nil {
+		c.Closed, err = k.closedTo()
+	}
 	return c, err
 }
 
@@ -379,9 +402,6 @@ func (k *call) ticketsAnswer() error {
 	}
 	page, err := k.p.Desk.List(k.UserContext(), c)
 	if err != nil {
-		return err
-	}
-	if page.Items, err = openTo(k, page.Items, ofTicket); err != nil {
 		return err
 	}
 	levels, err := k.p.Desk.Levels(k.UserContext(), page.Items)

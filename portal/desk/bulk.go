@@ -104,6 +104,30 @@ func (d *Desk) Seen(ctx context.Context, ids []string) (named contacts.Named, er
 	return named, err
 }
 
+// ChangesAny says whether a change of tickets is of one that belongs to any of these incidents.
+func (d *Desk) ChangesAny(ctx context.Context, incidents map[string]bool, verb string, input json.RawMessage) (is bool, err error) {
+	var named contacts.Named
+	if !strings.HasPrefix(verb, "ticket.") || json.Unmarshal(input, &named) != nil {
+		return false, nil
+	}
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		is = false
+		for _, id := range named.IDs {
+			found, err := aTicket(tx, id)
+			if err == nil {
+				var t Ticket
+				t, _, err = tickets.GetDeleted(tx, found.ID)
+				is = is || incidents[t.Incident]
+			}
+			if kind := fault.Of(err); err != nil && kind != fault.NotFound && kind != fault.Invalid {
+				return err
+			}
+		}
+		return nil
+	})
+	return is, err
+}
+
 // readBulk reads and checks what is to be done. The tickets themselves are looked at by whoever does it.
 func (d *Desk) readBulk(input json.RawMessage, verb string) (b Bulk, err error) {
 	if err := contacts.ReadInput(input, &b); err != nil {

@@ -308,7 +308,7 @@ func TestEscalationsFromEveryRouteAreInOneList(t *testing.T) {
 		for _, rec := range page {
 			delete(seen, rec.ID)
 		}
-		tally, err := c.Comms.CountFamily(ctx, comms.Escalation, "")
+		tally, err := c.Comms.CountFamily(ctx, comms.Escalation, "", nil)
 		if err != nil || len(seen) != 0 || tally.All != len(page) || tally.ByOwner["stf_ann"] != 4 || tally.ByOwner[""] != 3 || tally.BySort["linkedin"] != 1 || tally.BySort["executive"] != 1 {
 			c.Errorf("%+v, lost %v, %v", tally, seen, err)
 		}

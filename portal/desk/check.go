@@ -330,15 +330,18 @@ func (d *Desk) endRun(tx *store.Tx, c *Check, verdict string) error {
 }
 
 // Checker is somebody who checks: who she is, and by what name those who rebuild may have called her.
-type Checker struct{ ID, Name string }
+type Checker struct {
+	ID, Name string
+	Closed   map[string]bool // incidents that she may not read
+}
 
 func (p Checker) among(all []string) bool {
 	return slices.Contains(all, p.ID) || p.Name != "" && slices.Contains(all, p.Name)
 }
 
-// mayCheck says whether somebody may look at a site: she has not rebuilt it, and the second look is not by anybody who had the first.
+// mayCheck says whether somebody may look at a site: she may read its incident, she has not rebuilt it, and the second look is not by anybody who had the first.
 func (c Check) mayCheck(p Checker) bool {
-	return !p.among(c.RebuiltBy) && !(c.Pass == 2 && p.among(c.First))
+	return !p.Closed[c.Incident] && !p.among(c.RebuiltBy) && !(c.Pass == 2 && p.among(c.First))
 }
 
 // Claim is what somebody asks for.
@@ -1109,6 +1112,7 @@ func (d *Desk) Check(ctx context.Context, id string) (o Opened, err error) {
 // CheckFilter chooses checks; what is "" is any.
 type CheckFilter struct {
 	Incident, State, Holder string
+	Closed                  map[string]bool // incidents of which none are shown
 	After                   string
 	Limit                   int
 }
@@ -1139,7 +1143,7 @@ func (d *Desk) ListChecks(ctx context.Context, f CheckFilter) (page []store.Rec[
 			q.Prefix = checkPrefix(incident)
 		}
 		page, next, err = checks.ListOf(tx, q, func(c Check) bool {
-			return (incident == "" || c.Incident == incident) && (f.State == "" || c.State == f.State) && (f.Holder == "" || c.Holder == f.Holder)
+			return !f.Closed[c.Incident] && (incident == "" || c.Incident == incident) && (f.State == "" || c.State == f.State) && (f.Holder == "" || c.Holder == f.Holder)
 		})
 		return err
 	})

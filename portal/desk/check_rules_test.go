@@ -49,7 +49,7 @@ func TestNobodyChecksHerOwnWork(t *testing.T) {
 	for _, p := range []struct {
 		who           Checker
 		first, second bool
-	}{{Checker{"stf_ann", "Ann"}, true, false}, {Checker{"stf_bob", "Bob"}, true, true}, {Checker{"tok_robot", "robot"}, false, false}, {Checker{"stf_rob", "Rob Builder"}, false, false}} {
+	}{{Checker{ID: "stf_ann", Name: "Ann"}, true, false}, {Checker{ID: "stf_bob", Name: "Bob"}, true, true}, {Checker{ID: "tok_robot", Name: "robot"}, false, false}, {Checker{ID: "stf_rob", Name: "Rob Builder"}, false, false}} {
 		c.Pass = 1
 		if got := c.mayCheck(p.who); got != p.first {
 			t.Errorf("%s first: %t", p.who.ID, got)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"lifeline/comms"
 	"lifeline/store"
@@ -51,6 +52,7 @@ const hoursShown = 24
 // brief is the little of a ticket that a dashboard counts.
 type brief struct {
 	Number, State, Priority, Locale string
+	Incident                        unique.Handle[string]
 	Step                            string
 	Owned, Site, Twin, Made, Gone   bool
 	Filed, AnswerBy, AnswerAt       time.Time
@@ -58,7 +60,7 @@ type brief struct {
 }
 
 func (t Ticket) brief() brief {
-	return brief{Number: t.Number, State: t.State, Priority: t.Priority, Locale: t.Locale, Step: t.Step, Owned: t.Owner != "", Site: t.Site != "", Twin: t.Twin != "", Made: t.silent(),
+	return brief{Number: t.Number, Incident: unique.Make(t.Incident), State: t.State, Priority: t.Priority, Locale: t.Locale, Step: t.Step, Owned: t.Owner != "", Site: t.Site != "", Twin: t.Twin != "", Made: t.silent(),
 		Gone: t.Into != "" || t.Route == byIncident && t.Twin != "", Filed: t.FiledAt, AnswerBy: t.AnswerBy, AnswerAt: t.AnswerAt, AskedAt: t.AskedAt, NextBy: t.NextBy}
 }
 
@@ -166,7 +168,7 @@ type FirstAnswers struct {
 }
 
 // Answered counts the first answers to tickets that were filed in a span of time. Zero times are open ends.
-func (d *Desk) Answered(ctx context.Context, from, to time.Time) (a FirstAnswers, err error) {
+func (d *Desk) Answered(ctx context.Context, from, to time.Time, closed map[string]bool) (a FirstAnswers, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		a = FirstAnswers{}
 		var took []time.Duration
@@ -175,7 +177,7 @@ func (d *Desk) Answered(ctx context.Context, from, to time.Time) (a FirstAnswers
 				return err
 			}
 			b := rec.Value
-			if b.Gone || b.Filed.Before(from) || !to.IsZero() && !b.Filed.Before(to) {
+			if closed[b.Incident.Value()] || b.Gone || b.Filed.Before(from) || !to.IsZero() && !b.Filed.Before(to) {
 				continue
 			}
 			took = append(took, b.AnswerAt.Sub(b.Filed))

@@ -34,10 +34,11 @@ type Choice struct {
 	Category string
 	Step     string // of its workflow
 	Label    string
-	Overdue  bool   // a clock's time has passed
-	Held     bool   // a message waits for a person to release it
-	Words    string // number, phrase, address, name, company, site, invoice; all of them, whole words
-	Order    string // ByDue, ByFiled, ByChanged; "": ByDue
+	Overdue  bool            // a clock's time has passed
+	Held     bool            // a message waits for a person to release it
+	Closed   map[string]bool // incidents of which none are shown
+	Words    string          // number, phrase, address, name, company, site, invoice; all of them, whole words
+	Order    string          // ByDue, ByFiled, ByChanged; "": ByDue
 	After    string
 	Limit    int
 }
@@ -77,7 +78,7 @@ func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
 		return page, err
 	}
 	if c.Site != "" {
-		return d.ofSite(ctx, c.Site)
+		return d.ofSite(ctx, c)
 	}
 	closed := c.Words != "" || c.State == Closed || c.State == ""
 	if err := d.current(ctx, closed && !d.followed.Load()); err != nil {
@@ -120,10 +121,10 @@ func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
 }
 
 // ofSite lists the tickets that stand for a site, one for each incident that took it, by whichever of its ids somebody knows.
-func (d *Desk) ofSite(ctx context.Context, id string) (page Chosen, err error) {
+func (d *Desk) ofSite(ctx context.Context, c Choice) (page Chosen, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		page = Chosen{Whole: true}
-		site, err := d.Book.Site(tx, id)
+		site, err := d.Book.Site(tx, c.Site)
 		if err != nil {
 			return err
 		}
@@ -131,7 +132,9 @@ func (d *Desk) ofSite(ctx context.Context, id string) (page Chosen, err error) {
 			if err != nil {
 				return err
 			}
-			page.Items = append(page.Items, rec)
+			if !c.Closed[rec.Value.Incident] {
+				page.Items = append(page.Items, rec)
+			}
 		}
 		return nil
 	})
@@ -198,6 +201,7 @@ type sieve struct {
 	queue, owner, account, category, label, step uint32
 	state, priority                              int
 	open, overdue, held                          bool
+	closed                                       []uint32 // queues
 	terms                                        []uint32
 	now                                          int64
 }
@@ -221,6 +225,11 @@ func (b *board) sieve(c Choice, words []string, now time.Time) (s sieve, ok bool
 		}
 		*at = n
 	}
+	for incident := range c.Closed {
+		if n, known := b.number[incident]; known {
+			s.closed = append(s.closed, n)
+		}
+	}
 	for _, w := range words {
 		s.terms = append(s.terms, term(w))
 	}
@@ -231,6 +240,7 @@ func (s sieve) takes(b *board, c *card, nobody bool) bool {
 	switch {
 	case c.id == "",
 		s.queue != 0 && c.queue != s.queue,
+		slices.Contains(s.closed, c.queue),
 		s.owner != 0 && c.owner != s.owner,
 		nobody && c.owner != 0,
 		s.account != 0 && c.account != s.account,
@@ -312,8 +322,8 @@ type Tally struct {
 type tallied struct {
 	queues []Tally
 	mine   map[string]map[string]int // by queue and owner
-	labels []string
-	until  time.Time // by wall time
+	labels map[string][]string       // by queue
+	until  time.Time                 // by wall time
 }
 
 // talliedFor is how long the counts of a board with at least easedFrom open tickets stand; a smaller one is counted anew.
@@ -341,11 +351,11 @@ func (d *Desk) tallied(ctx context.Context) (t tallied, err error) {
 
 // count counts what is open; b.mu is held.
 func (b *board) count(now int64) tallied {
-	by, mine, labels := map[uint32]*Tally{}, map[string]map[string]int{}, map[uint32]bool{}
+	by, mine, labels := map[uint32]*Tally{}, map[string]map[string]int{}, map[uint32]map[uint32]bool{}
 	tally := func(queue uint32, name string) *Tally {
 		if by[queue] == nil {
 			by[queue] = &Tally{Queue: name, State: map[string]int{}, Priority: map[string]int{}, Step: map[string]int{}}
-			mine[name] = map[string]int{}
+			mine[name], labels[queue] = map[string]int{}, map[uint32]bool{}
 		}
 		return by[queue]
 	}
@@ -382,18 +392,19 @@ func (b *board) count(now int64) tallied {
 			t.DueNext = due
 		}
 		for _, l := range c.labels {
-			labels[l] = true
+			labels[c.queue][l] = true
 		}
 	}
 	for _, t := range by {
 		all = append(all, *t)
 	}
 	slices.SortFunc(all, func(a, b Tally) int { return strings.Compare(a.Queue, b.Queue) })
-	t := tallied{queues: all, mine: mine}
-	for l := range labels {
-		t.labels = append(t.labels, strings.TrimPrefix(b.names[l], "label "))
+	t := tallied{queues: all, mine: mine, labels: map[string][]string{}}
+	for queue, on := range labels {
+		for l := range on {
+			t.labels[b.names[queue]] = append(t.labels[b.names[queue]], strings.TrimPrefix(b.names[l], "label "))
+		}
 	}
-	slices.Sort(t.labels)
 	return t
 }
 
@@ -408,8 +419,14 @@ func (d *Desk) Tallies(ctx context.Context, mine string) ([]Tally, error) {
 	return all, err
 }
 
-// Labels are the labels that any open ticket has, sorted.
-func (d *Desk) Labels(ctx context.Context) ([]string, error) {
+// Labels are the labels that any open ticket has, sorted; those of closed incidents are not looked at.
+func (d *Desk) Labels(ctx context.Context, closed map[string]bool) (all []string, err error) {
 	t, err := d.tallied(ctx)
-	return slices.Clone(t.labels), err
+	for queue, some := range t.labels {
+		if !closed[queue] {
+			all = append(all, some...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), err
 }

@@ -202,7 +202,7 @@ func TestALateFirstAnswerIsEscalated(t *testing.T) {
 			c.Errorf("%d rungs told again", n)
 		}
 		// Of the month's two promises one was kept; what is not due yet counts for nothing.
-		report, err := c.Comms.KeptReport(ctx, time.Time{}, time.Time{})
+		report, err := c.Comms.KeptReport(ctx, time.Time{}, time.Time{}, nil)
 		if err != nil || len(report.Months) != 1 || len(report.Years) != 1 {
 			c.Fatalf("%+v %v", report, err)
 		}
@@ -225,7 +225,7 @@ func TestALateFirstAnswerIsEscalated(t *testing.T) {
 			}
 		}
 		var got []string
-		report, err = c.Comms.KeptReport(ctx, begin.AddDate(-2, 0, 0).Add(time.Second), begin.AddDate(-1, 1, 0))
+		report, err = c.Comms.KeptReport(ctx, begin.AddDate(-2, 0, 0).Add(time.Second), begin.AddDate(-1, 1, 0), nil)
 		for _, span := range append(report.Months, report.Years...) {
 			for _, what := range slices.Sorted(maps.Keys(span.By)) {
 				got = append(got, fmt.Sprintf("%s %s %d/%d", span.Span, what, span.By[what].Kept, span.By[what].Late))
@@ -236,10 +236,10 @@ func TestALateFirstAnswerIsEscalated(t *testing.T) {
 			first.Format("2006") + " review 0/1", second.Format("2006") + " review 0/1", second.Format("2006") + " review.late 0/1"}; err != nil || !slices.Equal(got, want) {
 			c.Errorf("%q %v", got, err)
 		}
-		if later, err := c.Comms.KeptReport(ctx, c.DB.Now(), time.Time{}); err != nil || len(later.Months) != 0 {
+		if later, err := c.Comms.KeptReport(ctx, c.DB.Now(), time.Time{}, nil); err != nil || len(later.Months) != 0 {
 			c.Errorf("%+v %v", later, err)
 		}
-		if a, err := c.Answered(ctx, time.Time{}, time.Time{}); err != nil || a.Answered != 1 || a.Percent != "100.0" || a.Median != (45*time.Minute-time.Second).Seconds() {
+		if a, err := c.Answered(ctx, time.Time{}, time.Time{}, nil); err != nil || a.Answered != 1 || a.Percent != "100.0" || a.Median != (45*time.Minute-time.Second).Seconds() {
 			c.Errorf("%+v %v", a, err)
 		}
 	})

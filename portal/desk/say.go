@@ -70,10 +70,20 @@ func worded(m Message) (Message, error) {
 	return m, nil
 }
 
-// IncidentOf is the id of the incident of a ticket; "": it has none, or there is no such ticket.
-func (d *Desk) IncidentOf(ctx context.Context, number string) (incident string, err error) {
+// IncidentOf is the id of the incident of a ticket (by its number), a check or a handoff; "": it has none, or there is nothing of that name.
+func (d *Desk) IncidentOf(ctx context.Context, id string) (incident string, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		rec, err := byNumber(tx, secret.NormalNumber(number))
+		switch {
+		case checks.CheckID(id) == nil:
+			c, _, err := checks.Get(tx, id)
+			incident = c.Incident
+			return err
+		case handoffs.CheckID(id) == nil:
+			h, _, err := handoffs.Get(tx, id)
+			incident = h.Incident
+			return err
+		}
+		rec, err := byNumber(tx, secret.NormalNumber(id))
 		incident = rec.Value.Incident
 		return err
 	})
