@@ -43,10 +43,10 @@ func TestTwoWhoAnswerAtOnce(t *testing.T) {
 		if err := say("stf_bob", "Dear {name}", 0); fault.Of(err) != fault.Invalid {
 			c.Fatalf("a blank that nobody filled: %v", err)
 		}
-		if _, err := worded(Message{From: "staff", Text: "he writes {name} in his template", Internal: true}); err != nil {
+		if _, err := c.Answer(ctx, "stf_bob", filed.Number, "he writes {name} in his template", true); err != nil {
 			c.Fatalf("a note, which is no answer: %v", err)
 		}
-		if v, err := c.Ticket(ctx, filed.Number); err != nil || len(v.Messages) != 2 {
+		if v, err := c.Ticket(ctx, filed.Number); err != nil || len(v.Messages) != 3 {
 			c.Fatalf("%+v %v", v.Messages, err)
 		}
 		if _, _, err := c.Attend(ctx, "stf_eve", filed.Number, false, true); err != nil {
