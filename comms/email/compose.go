@@ -49,8 +49,7 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 		return envelope{}, nil, fmt.Errorf("bad message: %w", err)
 	}
 	if m.signer != nil {
-		c.plain()
-		if err := m.signer.sign(&c.buf); err != nil {
+		if err := c.sign(m.signer); err != nil {
 			c.free()
 			return envelope{}, nil, fmt.Errorf("sign the message: %w", err)
 		}

@@ -14,60 +14,68 @@ import (
 	"lifeline/comms"
 )
 
-// content is a rendered message. free gives its memory back: nothing that wire or plain returned may be used after.
+// content is a rendered message. free gives its memory back: nothing that wire returned may be used after.
 type content struct {
-	buf     bytes.Buffer // all of it, or the header fields of the person's own, with the letter behind them
-	letter  letter
-	link    string // the person's own in the letter
-	whole   bool
-	stuffed []byte
-	lines   []byte // those of one body that are the person's own
-	before  []byte // the same, not encoded
+	buf        bytes.Buffer // the header fields of the person's own
+	letter     letter       // comes behind them
+	link       string       // the person's own in the letter
+	signatures []byte       // header fields before all others
+	stuffed    []byte
+	lines      []byte // those of one body that are the person's own
+	before     []byte // the same, not encoded, or as they are signed
 }
 
 var contents = sync.Pool{New: func() any { return new(content) }}
 
 func (c *content) free() {
-	if c.buf.Cap() > 1<<20 {
+	if cap(c.stuffed) > 1<<20 {
 		return
 	}
 	c.buf.Reset()
-	c.letter, c.link, c.whole, c.stuffed = letter{}, "", false, c.stuffed[:0]
+	c.letter, c.link, c.signatures, c.stuffed = letter{}, "", c.signatures[:0], c.stuffed[:0]
 	contents.Put(c)
 }
 
 // plain is the message as RFC 5322 has it.
 func (c *content) plain() []byte {
-	if !c.whole {
-		for i, same := range c.letter.plain {
-			c.buf.Write(same)
-			if i < len(c.letter.own) {
-				c.buf.Write(c.own(i))
-			}
+	out := slices.Concat(c.signatures, c.buf.Bytes())
+	for i, same := range c.letter.plain {
+		out = append(out, same...)
+		if i < len(c.letter.own) {
+			out = append(out, c.own(i)...)
 		}
-		c.whole = true
 	}
-	return c.buf.Bytes()
+	return out
 }
 
 // wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
 func (c *content) wire() []byte {
-	c.stuffed = c.stuffed[:0]
-	if c.whole {
-		c.stuffed = appendStuffed(c.stuffed, c.buf.Bytes())
-	} else {
-		c.stuffed = append(c.stuffed, c.buf.Bytes()...) // no header field begins with a dot
-		for i, same := range c.letter.wire {
-			c.stuffed = append(c.stuffed, same...)
-			if i < len(c.letter.own) {
-				c.stuffed = appendStuffed(c.stuffed, c.own(i))
-			}
+	c.stuffed = append(append(c.stuffed[:0], c.signatures...), c.buf.Bytes()...) // no header field begins with a dot
+	for i, same := range c.letter.wire {
+		c.stuffed = append(c.stuffed, same...)
+		if i < len(c.letter.own) {
+			c.stuffed = appendStuffed(c.stuffed, c.own(i))
 		}
 	}
-	if !bytes.HasSuffix(c.stuffed, []byte("\r\n")) {
-		c.stuffed = append(c.stuffed, "\r\n"...)
+	if !bytes.HasSuffix(c.stuffed, crlf) {
+		c.stuffed = append(c.stuffed, crlf...)
 	}
 	return append(c.stuffed, ".\r\n"...)
+}
+
+// sign signs it.
+func (c *content) sign(s *signer) (err error) {
+	sum := newBodySum()
+	for i, same := range c.letter.relaxed {
+		sum.add(same)
+		if i < len(c.letter.own) {
+			own := appendRelaxed(c.before[:0], c.own(i))
+			sum.add(own)
+			c.before = own.text
+		}
+	}
+	c.signatures, err = s.sign(c.signatures[:0], sum.sum(), c.buf.Bytes(), c.letter.head)
+	return err
 }
 
 // own are the lines behind a piece of the letter; they are gone once the next are asked for.
@@ -114,6 +122,9 @@ const mostLetters = 64
 type letter struct {
 	plain, wire [][]byte
 	own         []own // behind each piece but the last
+
+	head    []byte    // its header fields, the line end before the empty line with them
+	relaxed []relaxed // the pieces of its body as they are signed; none when nothing is
 }
 
 // own is what stands between two pieces of a letter, before it is encoded: it begins a line, and a link to put in is all that it lacks.
@@ -170,7 +181,24 @@ func (m *Mailer) newLetter(msg comms.Message) (l letter, err error) {
 	for _, same := range l.plain {
 		l.wire = append(l.wire, appendStuffed(nil, same))
 	}
+	if m.signer != nil {
+		l.sever()
+	}
 	return l, nil
+}
+
+// sever makes ready what is signed of it.
+func (l *letter) sever() {
+	for i, same := range l.plain {
+		if i == 0 {
+			if at := bytes.Index(same, []byte("\r\n\r\n")); at >= 0 {
+				l.head, same = same[:at+len(crlf)], same[at+2*len(crlf):]
+			} else {
+				l.head, same = same, nil
+			}
+		}
+		l.relaxed = append(l.relaxed, newRelaxed(same))
+	}
 }
 
 // apart takes out of a letter's last piece the lines of a body in which a link stands, with all that comes behind it. Not ok: the link does not stand there once, or

@@ -3,10 +3,16 @@ package email
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"io"
 	"net/textproto"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-msgauth/dkim"
 
 	"lifeline/comms"
 	"lifeline/comms/email/smtptest"
@@ -14,7 +20,19 @@ import (
 
 // TestEverybodyGetsTheLetterWithHerOwnLink: a letter that is made once holds each person's link and nobody else's, and says the same as one made for her alone.
 func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
-	m, err := Open(Config{Relays: []string{"smtp://127.0.0.1:9?tls=none"}, From: "Status <status@vendor.example>"})
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(string) ([]string, error) {
+		return []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public)}, nil
+	}
+	m, err := Open(Config{Relays: []string{"smtp://127.0.0.1:9?tls=none"}, From: "Status <status@vendor.example>",
+		DKIM: DKIM{Domain: "vendor.example", Selector: "s", Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +46,7 @@ func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
 		"base 64":          {strings.Repeat("我们正在恢复您的站点。\n", 30), "<html><main>\n" + strings.Repeat("<p>我们正在恢复您的站点。</p>", 40) + "</main></html>\n", "您的站点的状况"},
 		"short":            {"Word.", "<main></main>", "Yours"},
 		"no HTML":          {"Word.", "", "Yours"},
+		"spaces":           {"  Two  words \n\t\n \n\n\n", "<main> \n\n\n<p>\t\tA  b </p>\n\n</main>\n\n\n", "Yours,  truly"},
 	} {
 		for i, link := range links {
 			msg := comms.Message{To: "ann@acme.example", ID: "a.b@vendor.example", Subject: name, Text: words.text, HTML: words.html, List: "incidents.vendor.example",
@@ -49,6 +68,9 @@ func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
 			arrived, err := io.ReadAll(textproto.NewReader(r).DotReader())
 			if err != nil || r.Buffered() > 0 || !bytes.Equal(arrived, bytes.ReplaceAll(plain, []byte("\r\n"), []byte("\n"))) {
 				t.Fatalf("%s: %v, %d bytes left; arrives as\n%s\nnot\n%s", name, err, r.Buffered(), arrived, plain)
+			}
+			if signed, err := dkim.VerifyWithOptions(bytes.NewReader(plain), &dkim.VerifyOptions{LookupTXT: record}); err != nil || len(signed) != 1 || signed[0].Err != nil {
+				t.Errorf("%s: its signature is no good: %v %+v\n%s", name, err, signed, plain)
 			}
 			got, err := smtptest.Received{Data: plain}.Parse()
 			if err != nil {
