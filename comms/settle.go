@@ -47,7 +47,7 @@ const mostSettled = 2 * Window
 
 // settleWait is how long an outcome waits for others to share its transaction, which costs nearly as much for one as for many. While messages
 // stream out so many gather meanwhile that the rest of the window lasts for those under way.
-const settleWait = 4 * time.Millisecond
+const settleWait = 8 * time.Millisecond
 
 func chance() float64 { return rand.Float64() }
 
