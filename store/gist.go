@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"iter"
 	"log/slog"
 	"maps"
@@ -17,8 +18,25 @@ import (
 // a walk unseals only what is new since the walk before. The zero value is ready, and safe for concurrent use.
 type Kept[S any] struct {
 	mu    sync.Mutex
-	place map[string]int // in gists, by id: a map of what is kept would be a third empty, and that is much
-	gists [][]kept[S]    // keptTogether in each
+	seeds [2]maphash.Seed // of idSum; made with the first place
+	place map[idSum]int32 // in gists: a map of what is kept would be a third empty, and that is much
+	gists [][]kept[S]     // keptTogether in each
+}
+
+// idSum stands for an id, which takes five times as much: 128 bits under seeds of this process, so that no two ids ever meet in one.
+type idSum [2]uint64
+
+func (k *Kept[S]) sum(id string) idSum {
+	return idSum{maphash.String(k.seeds[0], id), maphash.String(k.seeds[1], id)}
+}
+
+// find is where the gist of a record stands.
+func (k *Kept[S]) find(id string) (at int32, ok bool) {
+	if k.place == nil {
+		return 0, false
+	}
+	at, ok = k.place[k.sum(id)]
+	return at, ok
 }
 
 const keptTogether = 512
@@ -154,7 +172,7 @@ func (k *Kept[S]) get(tx *Tx, m Meta) (s S, ok bool) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, ok := k.place[m.ID]
+	at, ok := k.find(m.ID)
 	if !ok {
 		return s, false
 	}
@@ -171,13 +189,13 @@ func (k *Kept[S]) keep(tx *Tx, m Meta, s S) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, ok := k.place[m.ID]
+	at, ok := k.find(m.ID)
 	if !ok {
 		if k.place == nil || len(k.place) >= mostKept {
-			k.place, k.gists = map[string]int{}, nil
+			k.place, k.gists, k.seeds = map[idSum]int32{}, nil, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 		}
-		at = len(k.place)
-		k.place[m.ID] = at
+		at = int32(len(k.place))
+		k.place[k.sum(m.ID)] = at
 		if at%keptTogether == 0 {
 			k.gists = append(k.gists, make([]kept[S], keptTogether))
 		}
