@@ -75,7 +75,7 @@ func findDelivery(tx *store.Tx, key string, page func(id string) (Page, []fate, 
 		return nil, bad
 	}
 	if p.Listed != len(rows) {
-		return nil, notItsRoster(p, rows)
+		return nil, notItsRoster(p, len(rows))
 	}
 	return &boardDelivery{Delivery: fates[at].onto(rows[at].Delivery), meta: store.Meta{ID: key}, row: at + 1}, nil
 }
@@ -200,17 +200,28 @@ type paged struct {
 func ofPage(tx *store.Tx, p Page, fates []fate) (all []paged, err error) {
 	own := p.Listed == 0
 	if p.Listed > 0 {
-		rows, err := p.listed(tx)
+		ro, err := p.roster(tx)
 		if err != nil {
 			return nil, err
 		}
-		all = make([]paged, 0, len(rows))
-		for i, r := range rows {
-			if fates[i].State == apart {
-				own = true
-				continue
+		all = make([]paged, 0, p.Listed)
+		n := 0
+		err = ro.each(func(r row) {
+			if n++; n > len(fates) {
+				return
 			}
-			all = append(all, paged{r.id, boardDelivery{Delivery: fates[i].onto(r.Delivery), meta: store.Meta{ID: r.id}, row: i + 1}})
+			f := fates[n-1]
+			if f.State == apart {
+				own = true
+				return
+			}
+			all = append(all, paged{r.id, boardDelivery{Delivery: f.onto(r.Delivery), meta: store.Meta{ID: r.id}, row: n}})
+		})
+		if err == nil && n != p.Listed {
+			err = notItsRoster(p, n)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	if !own {

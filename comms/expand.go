@@ -211,7 +211,7 @@ func (r *Room) chunk(tx *store.Tx, notice string, n Notice) (c chunk, err error)
 	case n.Pass == passNobody:
 		return r.nobody(tx, notice, n, at)
 	}
-	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}}
+	g := gather{room: r, tx: tx, notice: notice, n: n, at: at, c: chunk{next: at}, sites: map[string]bool{}, before: map[string]bool{}}
 	g.first = beside[store.Rec[Delivery]]{tx: tx, account: func(d store.Rec[Delivery]) string { return accountIn(d.ID) },
 		from: func(tx *store.Tx, account string) iter.Seq2[store.Rec[Delivery], error] {
 			return deliveries.Scan(tx, ofPass(notice, passApproved, account))
@@ -364,6 +364,7 @@ type gather struct {
 	at      cursor
 	c       chunk
 	account string
+	met     bool                        // it is counted
 	sites   map[string]bool             // of the account, counted so far
 	before  map[string]bool             // contacts of the account that pass 1 told
 	first   beside[store.Rec[Delivery]] // what pass 1 made
@@ -379,8 +380,8 @@ func (g *gather) add(rc recipient, channels []string, speak func(string) string)
 	if g.before[who] {
 		return nil
 	}
-	if g.sites == nil {
-		g.sites = map[string]bool{}
+	if !g.met {
+		g.met = true
 		g.c.customers++
 	}
 	for _, s := range rc.Sites {
@@ -389,7 +390,7 @@ func (g *gather) add(rc recipient, channels []string, speak func(string) string)
 			g.c.sites++
 		}
 	}
-	p := person{key: deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(rc.Account), Contact: who}}
+	p := person{key: deliveryKey{Notice: g.notice, Pass: g.n.Pass, Account: suffix(rc.Account), Contact: who}, rows: make([]Delivery, 0, len(channels))}
 	for _, channel := range channels {
 		d := Delivery{Channel: channel, Name: rc.C.Name, Locale: speak(rc.C.Locale), Sites: rc.Sites[:min(len(rc.Sites), mostSites)], State: Queued}
 		if g.n.ByDay && !rc.C.AtNight {
@@ -400,6 +401,9 @@ func (g *gather) add(rc recipient, channels []string, speak func(string) string)
 		if ok := d.address(rc); ok {
 			p.rows = append(p.rows, d)
 		}
+	}
+	if g.c.people == nil {
+		g.c.people = make([]person, 0, g.n.chunkSize())
 	}
 	g.c.people = append(g.c.people, p)
 	return nil
@@ -429,7 +433,9 @@ func (d *Delivery) address(rc recipient) (ok bool) {
 
 // enter learns what an earlier chunk or pass did with the account.
 func (g *gather) enter(account string) error {
-	g.account, g.sites, g.before = account, nil, nil
+	g.account, g.met = account, false
+	clear(g.sites)
+	clear(g.before)
 	note := func(told iter.Seq2[store.Rec[Delivery], error]) error {
 		for rec, err := range told {
 			if err != nil {
@@ -439,9 +445,7 @@ func (g *gather) enter(account string) error {
 			if err != nil {
 				return err
 			}
-			if g.sites == nil {
-				g.sites, g.before = map[string]bool{}, map[string]bool{}
-			}
+			g.met = true
 			g.before[k.Contact] = true
 			for _, s := range rec.Value.Sites {
 				g.sites[s] = true

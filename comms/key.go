@@ -98,8 +98,17 @@ func (r *Room) host() string {
 
 // messageID makes an id that says nothing about the person and is the same at every try. The host is that of the public URL.
 func messageID(host string, parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return idDigits.EncodeToString(sum[:16]) + "@" + host
+	var room [256]byte
+	all := room[:0]
+	for i, p := range parts {
+		if i > 0 {
+			all = append(all, 0)
+		}
+		all = append(all, p...)
+	}
+	sum := sha256.Sum256(all)
+	var id [26]byte
+	return string(idDigits.AppendEncode(id[:0], sum[:16])) + "@" + host
 }
 
 // idDigits are base 32's in lower case.

@@ -36,7 +36,8 @@ func (r Returns) address(k deliveryKey, key string, d Delivery) string {
 	if len(sum) < returnBytes {
 		return ""
 	}
-	return r.Local + "+" + k.Notice + "." + strconv.FormatInt(int64(d.Page), 36) + "." + idDigits.EncodeToString(sum[:returnBytes]) + "@" + r.Domain
+	var proof [16]byte
+	return r.Local + "+" + k.Notice + "." + strconv.FormatInt(int64(d.Page), 36) + "." + string(idDigits.AppendEncode(proof[:0], sum[:returnBytes])) + "@" + r.Domain
 }
 
 // sum is over the address as well: a delivery may go on to another one, and what comes back late is about the one before.

@@ -45,7 +45,9 @@ type row struct {
 
 // encodeRows packs deliveries of one pass and channel: of each the account ("": that of the row before), contact, address number, address, name,
 // locale, state ("": queued), reason and sites, texts behind their length. Deliveries that nobody has worked on are no more than that.
-func encodeRows(rows []row) (out []byte) {
+func encodeRows(rows []row) []byte {
+	const usual = 160 // bytes that a row takes, at most as a rule
+	out := make([]byte, 0, usual*len(rows))
 	before := ""
 	text := func(s string) { out = appendText(out, s) }
 	for _, r := range rows {
@@ -110,13 +112,22 @@ func (u *unpack) text() string {
 
 // rows are the deliveries on a roster as they were when it was written.
 func (ro Roster) rows() ([]row, error) {
-	first, err := parseKey(ro.From)
+	rows := make([]row, 0, PageSize)
+	err := ro.each(func(r row) { rows = append(rows, r) })
 	if err != nil {
 		return nil, err
 	}
+	return rows, nil
+}
+
+// each visits them one by one; what it visited counts only without an error.
+func (ro Roster) each(visit func(row)) error {
+	first, err := parseKey(ro.From)
+	if err != nil {
+		return err
+	}
 	k := deliveryKey{Notice: first.Notice, Pass: first.Pass, Channel: first.Channel}
 	var (
-		rows   = make([]row, 0, PageSize)
 		sites  []string
 		before string
 		u      = unpack{rest: string(ro.Rows)}
@@ -139,12 +150,12 @@ func (ro Roster) rows() ([]row, error) {
 			}
 			d.Sites = sites[from:len(sites):len(sites)]
 		}
-		rows = append(rows, row{k, k.String(), d})
+		visit(row{k, k.String(), d})
 	}
 	if u.bad {
-		return nil, fault.New(fault.Internal, "the roster of page %d of %s is damaged", ro.Page, k.Notice)
+		return fault.New(fault.Internal, "the roster of page %d of %s is damaged", ro.Page, k.Notice)
 	}
-	return rows, nil
+	return nil
 }
 
 // rosterOf finds the roster that a delivery is on; fault.NotFound when it is on none.
@@ -248,28 +259,25 @@ func (p Page) fates() ([]fate, error) {
 	return all, nil
 }
 
-// listed reads the roster of a page.
-func (p Page) listed(tx *store.Tx) ([]row, error) {
+// roster reads the roster of a page.
+func (p Page) roster(tx *store.Tx) (Roster, error) {
 	k, err := parseKey(p.To)
 	if err != nil {
-		return nil, err
+		return Roster{}, err
 	}
 	ro, _, err := rosters.Get(tx, k.roster())
-	if err != nil {
-		return nil, err
-	}
-	return p.on(ro)
+	return ro, err
 }
 
 // on reads the roster that is a page's.
 func (p Page) on(ro Roster) ([]row, error) {
 	rows, err := ro.rows()
 	if err == nil && len(rows) != p.Listed {
-		err = notItsRoster(p, rows)
+		err = notItsRoster(p, len(rows))
 	}
 	return rows, err
 }
 
-func notItsRoster(p Page, rows []row) error {
-	return fault.New(fault.Internal, "the roster of page %d of %s has %d rows, not %d", p.Number, p.Notice, len(rows), p.Listed)
+func notItsRoster(p Page, rows int) error {
+	return fault.New(fault.Internal, "the roster of page %d of %s has %d rows, not %d", p.Number, p.Notice, rows, p.Listed)
 }

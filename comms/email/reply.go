@@ -43,8 +43,12 @@ func (r reply) String() string {
 
 func (r reply) class() int { return r.code / 100 }
 
-// readReply reads one answer, of several lines perhaps, and no more of it than the bounds allow.
-func readReply(br *bufio.Reader) (reply, error) {
+// mostKnown bounds how many answers of one line a session knows by heart.
+const mostKnown = 16
+
+// readReply reads one answer, of several lines perhaps, and no more of it than the bounds allow. What a relay answers to everybody's commands is taken apart once and then
+// known by its line; known nil: it is this message's own.
+func readReply(br *bufio.Reader, known map[string]reply) (reply, error) {
 	var (
 		r    reply
 		text strings.Builder
@@ -60,6 +64,9 @@ func readReply(br *bufio.Reader) (reply, error) {
 			}
 			return reply{}, err
 		}
+		if was, ok := known[string(line)]; ok && r.code == 0 {
+			return was, nil
+		}
 		s := string(bytes.TrimRight(line, "\r\n"))
 		code, more, rest, ok := splitReply(s)
 		if !ok || r.code != 0 && code != r.code {
@@ -68,6 +75,9 @@ func readReply(br *bufio.Reader) (reply, error) {
 		r.code = code
 		if !more && text.Len() == 0 {
 			r.enhanced, r.text = splitEnhanced(rest, code)
+			if known != nil && len(known) < mostKnown {
+				known[string(line)] = r
+			}
 			return r, nil
 		}
 		if text.Len() > 0 {

@@ -65,7 +65,11 @@ func FuzzReply(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r, err := readReply(bufio.NewReader(bytes.NewReader(in)))
+		known := map[string]reply{}
+		r, err := readReply(bufio.NewReader(bytes.NewReader(in)), known)
+		if again, err2 := readReply(bufio.NewReader(bytes.NewReader(in)), known); again != r || (err == nil) != (err2 == nil) {
+			t.Errorf("%q is read as %+v at first and then as %+v", in, r, again)
+		}
 		if err != nil {
 			return
 		}

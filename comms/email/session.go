@@ -33,6 +33,8 @@ type session struct {
 	unfinished bool // a transaction was begun and not ended: RSET before the next
 	used       int  // exchanges that left it in order
 	idle       time.Time
+	known      map[string]reply
+	room       [4]step // where the steps of one transaction stand: those of the next are made once these are answered
 }
 
 // envelope is what the relay is told beside the content. The addresses carry their angle brackets.
@@ -87,7 +89,7 @@ func (m *Mailer) dial(ctx context.Context, r Relay) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{raw: raw, client: c}
+	s := &session{raw: raw, client: c, known: map[string]reply{}}
 	s.pipelining, _ = c.Extension("PIPELINING")
 	s.size, _ = c.Extension("SIZE")
 	s.utf8, _ = c.Extension("SMTPUTF8")
@@ -212,7 +214,7 @@ func (s *session) steps(env envelope, size int, reset bool) []step {
 		}
 		mail += " SMTPUTF8"
 	}
-	steps := make([]step, 0, 4)
+	steps := s.room[:0]
 	if reset {
 		steps = append(steps, step{phase: phaseReset, line: "RSET"})
 	}
@@ -253,7 +255,7 @@ func (s *session) talk(m *Mailer, steps []step, given bool) error {
 			timeout = m.t.Data
 		}
 		var err error
-		if st.reply, err = s.answer(m.early(timeout)); err != nil {
+		if st.reply, err = s.answer(m.early(timeout), s.known); err != nil {
 			return fmt.Errorf("%s: %w", st.phase, err)
 		}
 		if st.reply.code == 421 || !s.pipelining && !st.accepted() {
@@ -270,14 +272,14 @@ func (s *session) flush(timeout time.Duration) error {
 	return s.client.Text.W.Flush()
 }
 
-func (s *session) answer(timeout time.Duration) (reply, error) {
+func (s *session) answer(timeout time.Duration, known map[string]reply) (reply, error) {
 	in := s.client.Text.R
 	if come, _ := in.Peek(in.Buffered()); !wholeReply(come) { // else nothing is waited for, and a deadline costs as much as reading it
 		if err := s.raw.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return reply{}, err
 		}
 	}
-	return readReply(in)
+	return readReply(in, known)
 }
 
 // lost is the result when the session broke before any content was given: nothing can have been taken.
@@ -315,7 +317,7 @@ func (s *session) refused(m *Mailer, steps []step, at int) result {
 			res.broken = true
 			return res
 		}
-		end, err := s.answer(m.t.Command)
+		end, err := s.answer(m.t.Command, nil)
 		res.broken = err != nil || end.class() == 2 || end.code == 421
 	}
 	if res.blame == blameRelay {
@@ -348,7 +350,7 @@ func (s *session) content(m *Mailer, of *slot, wire []byte) result {
 			return s.unknown(err)
 		}
 	}
-	verdict, err := s.answer(m.t.End)
+	verdict, err := s.answer(m.t.End, nil)
 	if err != nil {
 		return s.unknown(err)
 	}

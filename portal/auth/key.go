@@ -25,7 +25,7 @@ const KeyFile = "token.ed25519"
 type SigningKey struct {
 	ID      string
 	private ed25519.PrivateKey
-	links   *sync.Pool // of hash.Hash: HMAC under which links are signed
+	links   *sync.Pool // of *linkMAC
 }
 
 // Public is the key that checks what this one signed.
@@ -81,7 +81,7 @@ func newSigningKey(key ed25519.PrivateKey) SigningKey {
 	derive := hmac.New(sha256.New, key.Seed())
 	derive.Write([]byte("lifeline link v1"))
 	under := derive.Sum(nil)
-	links := &sync.Pool{New: func() any { return hmac.New(sha256.New, under) }}
+	links := &sync.Pool{New: func() any { return &linkMAC{Hash: hmac.New(sha256.New, under)} }}
 	return SigningKey{ID: base64.RawURLEncoding.EncodeToString(sum[:]), private: key, links: links}
 }
 

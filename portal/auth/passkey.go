@@ -145,7 +145,10 @@ func (h holder) WebAuthnCredentials() (all []webauthn.Credential) {
 
 // challenge is what an authenticator has to sign: made from the cookie by a key of this machine, so that nothing is kept until it comes back, and who knows
 // the one does not know the other.
-func (g *Gate) challenge(cookie string) []byte { return g.Key.whole("passkey challenge", cookie) }
+func (g *Gate) challenge(cookie string) []byte {
+	sum := g.Key.whole("passkey challenge", cookie)
+	return sum[:]
+}
 
 // AskPasskey begins: it gives the question for who signs in, or for who is signed in. Asking for a new passkey takes a fresh second factor.
 func (g *Gate) AskPasskey(ctx context.Context, what Asking, p Person) (a Asked, err error) {

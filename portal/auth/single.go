@@ -167,7 +167,8 @@ func (g *Gate) SingleLeave(ctx context.Context, source, session string) (l Leavi
 
 // singleSecret is one of the three secrets of a way to the provider.
 func (g *Gate) singleSecret(purpose, cookie string) string {
-	return base64.RawURLEncoding.EncodeToString(g.Key.whole("single sign-on "+purpose, cookie))
+	sum := g.Key.whole("single sign-on "+purpose, cookie)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // single is the provider as it describes itself, and our side of it. It fails with fault.Unavailable when it does not answer.
