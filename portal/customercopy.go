@@ -47,7 +47,7 @@ func (k *call) staffCopy() error {
 
 func (k *call) sendCopy(c desk.Copy, v copyView) error {
 	v.Vendor, v.Copy = k.p.Comms.Vendor, c
-	page, err := k.p.views.render("copy", v)
+	page, err := renderView("copy", v)
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	for _, role := range auth.Roles() {
 		h.tokens[role] = h.issue(role, "The "+string(role))
 	}
-	h.doc = readDocument(h)
+	h.doc = documentOf(h)
 	return h
 }
 

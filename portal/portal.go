@@ -52,7 +52,6 @@ type Portal struct {
 	Operator Operator
 
 	requests *prometheus.CounterVec
-	views    views
 	imports  imports
 	known    known
 }

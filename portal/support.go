@@ -229,7 +229,7 @@ func sayErrors(words templates.Catalog, err error) map[string]string {
 
 // render answers with a page of portal/web.
 func (p *Portal) render(c *fiber.Ctx, status int, name string, view any) error {
-	body, err := p.views.render(name, view)
+	body, err := renderView(name, view)
 	if err != nil {
 		return err
 	}

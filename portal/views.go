@@ -18,13 +18,6 @@ import (
 	"lifeline/templates"
 )
 
-// Views are parsed once, all of them, at the first page; a broken one is found by the first test that renders anything.
-type views struct {
-	once sync.Once
-	set  *template.Template
-	err  error
-}
-
 var viewFiles = []string{
 	"form_layout.html", "form_support.html", "form_confirm.html", "form_receipt.html", "form_ticket.html", "form_copy.html", "form_shared.html", "own.html", "form_error.html",
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "desk_audit.html", "confirm.html",
@@ -36,72 +29,75 @@ var viewFiles = []string{
 	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html",
 }
 
-func (v *views) render(name string, view any) ([]byte, error) {
-	v.once.Do(func() {
-		v.set, v.err = web.Parse(template.FuncMap{
-			"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-			"clock":   clock,
-			"field":   supportView.Field,
-			"ed":      editorView.Input,
-			"row":     editorView.Row,
-			"wasNots": templates.WasNots,
-			"pictures": func() []string {
-				return []string{"picture.site_list", "picture.contacts", "picture.restore_scope"}
-			},
-			"batch_people":   func() []string { return []string{"lead", "stand_in"} },
-			"labelled_batch": func(words templates.Catalog, b comms.BatchStand) batchShown { return batchShown{words, b} },
-			"back_fields":    func() []string { return []string{"back_from", "back_to"} },
-			"site_fields":    func() []string { return siteFields },
-			"plan_fields":    func() []string { return planFields },
-			"due":            func(words templates.Catalog, now time.Time, line dueLine) dueShown { return dueShown{line, words, now} },
-			"until":          func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
-			"tone":           func(severity string) string { return tones[severity] },
-			"told":           func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
-			"settled":        settled,
-			"people": func(all []previewAnswer) int {
-				if len(all) == 0 {
-					return 0
-				}
-				return all[0].People
-			},
-			"count":      count,
-			"holder":     holder,
-			"add":        func(a, b int) int { return a + b },
-			"minutes":    func(seconds float64) int { return int(seconds/60 + 0.5) },
-			"share":      share,
-			"percent":    func(share float64) float64 { return 100 * share },
-			"paragraphs": paragraphs,
-			"said":       desk.Fold,
-			"reasons":    reasons,
-			"logline":    logLine,
-			"day":        day,
-			"mask":       maskAddress,
-			"labelled":   func(words templates.Catalog, id string) labelled { return labelled{words, id} },
-			"person":     customerDesk.part,
-			"side":       func(words templates.Catalog, s sideDesk) sided { return sided{words, s} },
-			"counted":    counted,
-			"labels":     labelLine,
-			"lasting":    lasting,
-			"objective":  func(words templates.Catalog, o comms.Objective) objective { return objective{o, words} },
-			"resulted":   resulted,
-			"differs":    func(v listView, c comms.ListDifference) listChange { return listChange{v, c} },
-			"heldSays":   heldSays,
-			"changesays": changeSays,
-			"who":        func(words templates.Catalog, id, name string) whoever { return whoever{words, id, name} },
-			"seated":     func(words templates.Catalog, s seatAnswer, now time.Time) seated { return seated{s, words, now} },
-			"awaited":    func(words templates.Catalog, now time.Time, p comms.Party) awaited { return awaited{words, now, p} },
-			"linked":     func(words templates.Catalog, l comms.Link) linked { return linked{words, l} },
-			"sides":      workView.choice,
-			"planned":    func(words templates.Catalog, p planAnswer) planned { return planned{words, p} },
-			"drawn":      func(code auth.QR, says string) drawn { return drawn{code, says} },
-			"app":        func(link string) template.URL { return template.URL(link) }, // otpauth, made by us out of escaped parts
-		}, viewFiles...)
-	})
-	if v.err != nil {
-		return nil, fmt.Errorf("parse the pages: %w", v.err)
+// theViews are parsed once, all of them, at the first page; a broken one is found by the first test that renders anything.
+var theViews = sync.OnceValues(func() (*template.Template, error) {
+	return web.Parse(template.FuncMap{
+		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":   clock,
+		"field":   supportView.Field,
+		"ed":      editorView.Input,
+		"row":     editorView.Row,
+		"wasNots": templates.WasNots,
+		"pictures": func() []string {
+			return []string{"picture.site_list", "picture.contacts", "picture.restore_scope"}
+		},
+		"batch_people":   func() []string { return []string{"lead", "stand_in"} },
+		"labelled_batch": func(words templates.Catalog, b comms.BatchStand) batchShown { return batchShown{words, b} },
+		"back_fields":    func() []string { return []string{"back_from", "back_to"} },
+		"site_fields":    func() []string { return siteFields },
+		"plan_fields":    func() []string { return planFields },
+		"due":            func(words templates.Catalog, now time.Time, line dueLine) dueShown { return dueShown{line, words, now} },
+		"until":          func(now, t time.Time) time.Duration { return t.Sub(now).Abs().Round(time.Minute) },
+		"tone":           func(severity string) string { return tones[severity] },
+		"told":           func(r *comms.Reach) int { return r.States[comms.Sent] + r.States[comms.Delivered] },
+		"settled":        settled,
+		"people": func(all []previewAnswer) int {
+			if len(all) == 0 {
+				return 0
+			}
+			return all[0].People
+		},
+		"count":      count,
+		"holder":     holder,
+		"add":        func(a, b int) int { return a + b },
+		"minutes":    func(seconds float64) int { return int(seconds/60 + 0.5) },
+		"share":      share,
+		"percent":    func(share float64) float64 { return 100 * share },
+		"paragraphs": paragraphs,
+		"said":       desk.Fold,
+		"reasons":    reasons,
+		"logline":    logLine,
+		"day":        day,
+		"mask":       maskAddress,
+		"labelled":   func(words templates.Catalog, id string) labelled { return labelled{words, id} },
+		"person":     customerDesk.part,
+		"side":       func(words templates.Catalog, s sideDesk) sided { return sided{words, s} },
+		"counted":    counted,
+		"labels":     labelLine,
+		"lasting":    lasting,
+		"objective":  func(words templates.Catalog, o comms.Objective) objective { return objective{o, words} },
+		"resulted":   resulted,
+		"differs":    func(v listView, c comms.ListDifference) listChange { return listChange{v, c} },
+		"heldSays":   heldSays,
+		"changesays": changeSays,
+		"who":        func(words templates.Catalog, id, name string) whoever { return whoever{words, id, name} },
+		"seated":     func(words templates.Catalog, s seatAnswer, now time.Time) seated { return seated{s, words, now} },
+		"awaited":    func(words templates.Catalog, now time.Time, p comms.Party) awaited { return awaited{words, now, p} },
+		"linked":     func(words templates.Catalog, l comms.Link) linked { return linked{words, l} },
+		"sides":      workView.choice,
+		"planned":    func(words templates.Catalog, p planAnswer) planned { return planned{words, p} },
+		"drawn":      func(code auth.QR, says string) drawn { return drawn{code, says} },
+		"app":        func(link string) template.URL { return template.URL(link) }, // otpauth, made by us out of escaped parts
+	}, viewFiles...)
+})
+
+func renderView(name string, view any) ([]byte, error) {
+	set, err := theViews()
+	if err != nil {
+		return nil, fmt.Errorf("parse the pages: %w", err)
 	}
 	var b bytes.Buffer
-	if err := v.set.ExecuteTemplate(&b, name, view); err != nil {
+	if err := set.ExecuteTemplate(&b, name, view); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return b.Bytes(), nil
