@@ -152,6 +152,8 @@ func (tx *Tx) writes() Writes {
 }
 
 // scan walks what a query chooses.
+//
+//go:noinline
 func (tx *Tx) scan(k Kind, q Query) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
 		ranges, err := tx.toRanges(k, q)
@@ -190,6 +192,8 @@ func (tx *Tx) foresee(k Kind, q Query, count bool) {
 }
 
 // scanRange walks the engine's rows and the buffered ones together.
+//
+//go:noinline
 func (tx *Tx) scanRange(k Kind, r Range) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
 		at := slices.IndexFunc(k.Indexes, func(ix Index) bool { return ix.Name == r.Index })
