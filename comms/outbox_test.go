@@ -240,7 +240,8 @@ func (w *town) start(o *Outbox) (kill func()) {
 // patience is how long a test waits for what must come: long, since it costs nothing where all is well.
 const patience = 2 * time.Minute
 
-// await looks until ok.
+// await looks until ok, and rests between two looks for four times as long as one took: a look at a large board takes the machine from the very
+// work that it waits for.
 func (w *town) await(what string, ok func() bool) {
 	w.Helper()
 	await(w.TB, what, ok)
@@ -248,12 +249,10 @@ func (w *town) await(what string, ok func() bool) {
 
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
 	late := time.After(patience)
-	for !ok() {
+	for asked := time.Now(); !ok(); asked = time.Now() {
 		select {
-		case <-tick.C:
+		case <-time.After(max(2*time.Millisecond, min(4*time.Since(asked), 500*time.Millisecond))):
 		case <-late:
 			t.Fatalf("waited in vain for: %s", what)
 		}

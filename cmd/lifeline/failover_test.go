@@ -101,11 +101,9 @@ func within(t *testing.T, what string, ok func() bool) time.Duration {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
+	for asked := time.Now(); !ok(); asked = time.Now() {
 		select {
-		case <-tick.C:
+		case <-time.After(pause(time.Since(asked))):
 		case <-ctx.Done():
 			t.Fatalf("waited %s in vain until %s", patience, what)
 		}
@@ -141,7 +139,7 @@ func (r *replica) id(answer []byte) string {
 	return id
 }
 
-// customers file tickets, ten a second each, at any replica, and ask again with the same key until they know.
+// customers file tickets, three a second each, at any replica, and ask again with the same key until they know.
 type customers struct {
 	t        *testing.T
 	replicas []*replica
@@ -158,7 +156,7 @@ func crowd(t *testing.T, people int, replicas ...*replica) *customers {
 	c := &customers{t: t, replicas: replicas, halt: make(chan struct{}), filed: map[string]time.Time{}, again: map[int]int{}}
 	for n := range people {
 		c.wg.Go(func() {
-			tick := time.NewTicker(100 * time.Millisecond)
+			tick := time.NewTicker(300 * time.Millisecond)
 			defer tick.Stop()
 			for i := 0; ; i++ {
 				select {
@@ -201,7 +199,7 @@ func (c *customers) file(n, i int) {
 			c.again[got]++
 			c.mu.Unlock()
 			select {
-			case <-time.After(50 * time.Millisecond): // a person would take Retry-After's 2 s
+			case <-time.After(200 * time.Millisecond): // a person would take Retry-After's 2 s
 				continue
 			case <-c.t.Context().Done():
 				return
@@ -284,7 +282,7 @@ func watchPage(replicas ...*replica) (stop func() (asked int, wrong []string)) {
 	)
 	for _, r := range replicas {
 		done.Go(func() {
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				select {

@@ -71,6 +71,7 @@ func stories(t *testing.T, files []string, engine, other func(testing.TB) string
 				return err
 			}
 			e.Setenv("GORACE", os.Getenv("GORACE"))
+			e.Setenv("GOGC", os.Getenv("GOGC"))
 			e.Setenv("LIFELINE_STORE", engine(e.T().(testing.TB)))
 			e.Setenv("OTHER_STORE", other(e.T().(testing.TB)))
 			e.Values[worldKey{}] = w
@@ -140,14 +141,17 @@ func the(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world
 // patience is how long a story waits for anything; under the race detector on a busy machine much takes long.
 const patience = 90 * time.Second
 
-// eventually tries again until ok or patience runs out, pacing itself by a ticker.
+// pause is for how long nobody asks again after a question that took so long: who asks at once takes the machine from what she waits for.
+func pause(took time.Duration) time.Duration {
+	return max(20*time.Millisecond, min(4*took, time.Second))
+}
+
+// eventually tries again until ok or patience runs out.
 func eventually(ts *testscript.TestScript, what string, ok func() bool) {
 	deadline := time.After(patience)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
+	for asked := time.Now(); !ok(); asked = time.Now() {
 		select {
-		case <-tick.C:
+		case <-time.After(pause(time.Since(asked))):
 		case <-deadline:
 			ts.Fatalf("waited %s in vain for %s", patience, what)
 		}

@@ -10,8 +10,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,7 +60,7 @@ func Open(t testing.TB, kinds []store.Kind, opts ...Option) *store.DB {
 // Bolt opens a fresh embedded engine, closed when the test ends.
 func Bolt(t testing.TB) store.Engine {
 	t.Helper()
-	engine, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), bolt.Options{})
+	engine, err := bolt.Open(filepath.Join(scratch(t), "store.db"), bolt.Options{})
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}
@@ -68,6 +70,26 @@ func Bolt(t testing.TB) store.Engine {
 		}
 	})
 	return engine
+}
+
+// scratch is a directory of the test's own: in memory, where nobody waits for a disk to sync, if there is plenty of it.
+func scratch(t testing.TB) string {
+	t.Helper()
+	const memory, plenty = "/dev/shm", 2 << 30
+	var at syscall.Statfs_t
+	if err := syscall.Statfs(memory, &at); err != nil || at.Bavail*uint64(at.Bsize) < plenty {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "lifeline-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove the store: %v", err)
+		}
+	})
+	return dir
 }
 
 // Postgres opens an engine on a fresh PostgreSQL database, closed when the test ends. See package pgtest for where the
