@@ -146,7 +146,9 @@ func (b *board) put(key string, next Delivery) error {
 	if err != nil {
 		return err
 	}
-	next.At = b.tx.Now()
+	if next.At = b.tx.Now(); next.reading() != d.reading() {
+		next.At = d.At // what became of it is as it was
+	}
 	k, err := parseKey(key)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ type callback struct {
 	key, ref string
 	state    State
 	reason   string
+	read     string // not a provider's, but how far the person came: see [board.noteRead]
 
 	turn chan bool // of one: true, to write those that wait; false, err is the answer
 	err  error
@@ -47,7 +48,12 @@ func (r *Room) Callback(ctx context.Context, key, ref string, state State, reaso
 	if state != Sending && state != Sent && state != Delivered && state != Failed && state != Suppressed {
 		return fault.BadField("state", "%.40q is not what a provider can report", string(state))
 	}
-	one := &callback{key: key, ref: ref, state: state, reason: reason, turn: make(chan bool, 1)}
+	return r.take(ctx, &callback{key: key, ref: ref, state: state, reason: reason})
+}
+
+// take has one report written, with those that came meanwhile.
+func (r *Room) take(ctx context.Context, one *callback) error {
+	one.turn = make(chan bool, 1)
 	if !r.callbacks.join(one) && !<-one.turn {
 		return one.err
 	}
@@ -150,6 +156,9 @@ func (b *board) ahead(key string, about map[string]int) error {
 
 // report takes one report.
 func (b *board) report(r *Room, one callback) error {
+	if one.read != "" {
+		return b.noteRead(r, one.key, one.read)
+	}
 	d, err := b.delivery(one.key)
 	if err != nil {
 		return err

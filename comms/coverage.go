@@ -102,7 +102,7 @@ func (r *Room) untold(tx *store.Tx, incident string) (map[string]bool, error) {
 
 // missedBy are the contacts whom a notice did not reach and will not.
 func missedBy(tx *store.Tx, notice string) (map[string]bool, error) {
-	spans, err := lostSpans(tx, notice, func(string, State, int) {})
+	spans, err := lostSpans(tx, notice, func(Page, string, State, int) {})
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,8 @@ var notices = store.Table[Notice]{
 // relay that hangs holds up nobody's SMS.
 //
 // Counts are the states of its deliveries by channel ("email/sent") and, on the page that Board names, the best state of each
-// of its people ("people/sent"). They move in the transactions that move the deliveries, so a board is the sum of pages.
+// of its people ("people/sent"); beside them, how many of its deliveries say that their person has opened or acknowledged it
+// ("read/opened"). They move in the transactions that move the deliveries, so a board is the sum of pages.
 type Page struct {
 	Notice  string         `json:"notice"`
 	Number  int            `json:"number"`
@@ -144,6 +145,9 @@ type Delivery struct {
 	Ref      string    `json:"ref,omitempty"`
 	Past     []string  `json:"past,omitempty"` // refs of messages to addresses of hers that have opted out since
 	At       time.Time `json:"at"`             // of the last change
+
+	Opened       time.Time `json:"opened,omitzero"`       // when the page behind her link was opened; kept in the first of a person's deliveries, as is
+	Acknowledged time.Time `json:"acknowledged,omitzero"` // when she said that she has read it
 }
 
 // records are the deliveries that have a record of their own; all of them are found by deliveries.

@@ -21,6 +21,8 @@ type Reach struct {
 	ByChannel      map[string]map[State]int `json:"by_channel"`
 	Unreached      []Unreached              `json:"unreached"`
 	UnreachedTotal int                      `json:"unreached_total"` // people not told who will not be, and customers with nobody to tell
+	Read           Readers                  `json:"read"`            // how far they came; adds up to Audience.People as well
+	ReadApproved   Readers                  `json:"read_approved"`   // of those who may speak for a customer
 	Expanding      bool                     `json:"expanding"`       // the audience is still being written down
 	Stage          *ReachStage              `json:"stage,omitempty"` // behind which it waits before it goes to more people
 	Stopped        string                   `json:"stopped"`         // why the rest is not told; "" when it is
@@ -90,7 +92,13 @@ func (r *Room) Reach(ctx context.Context, updateID string) (reach Reach, err err
 
 // add sums up the pages of a notice and lists the unreached.
 func (reach *Reach) add(tx *store.Tx, notice string) error {
-	bad, err := lostSpans(tx, notice, func(what string, state State, n int) {
+	bad, err := lostSpans(tx, notice, func(p Page, what string, state State, n int) {
+		if what == "read" || what == "people" {
+			reach.readers(p, what, string(state), n)
+		}
+		if what == "read" {
+			return
+		}
 		if what == "people" {
 			reach.States[state] += n
 			if unreached(state) {
@@ -126,11 +134,32 @@ func (reach *Reach) add(tx *store.Tx, notice string) error {
 	return nil
 }
 
+// readers counts on a page of people how far they came: all have done neither, and then those of whom more is known have not.
+func (reach *Reach) readers(p Page, what, reading string, n int) {
+	have, approved := p.readers()
+	if !have {
+		reach.Read.NoLink += n
+		return
+	}
+	counts := []*Readers{&reach.Read, &reach.ReadApproved}
+	if !approved {
+		counts = counts[:1]
+	}
+	for _, c := range counts {
+		if what == "read" {
+			c.Neither -= n
+			c.add(reading, n)
+		} else {
+			c.Neither += n
+		}
+	}
+}
+
 // span is a range of delivery keys, the second end excluded.
 type span struct{ from, to string }
 
 // lostSpans are the pages of a notice, in the order of their keys, with people who were not reached and will not be. It tells each count of every page.
-func lostSpans(tx *store.Tx, notice string, tell func(what string, state State, n int)) (bad []span, err error) {
+func lostSpans(tx *store.Tx, notice string, tell func(p Page, what string, state State, n int)) (bad []span, err error) {
 	for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + notice + "."}) {
 		if err != nil {
 			return nil, err
@@ -138,7 +167,7 @@ func lostSpans(tx *store.Tx, notice string, tell func(what string, state State, 
 		lost := false
 		for name, n := range rec.Value.Counts {
 			what, state := countName(name)
-			tell(what, state, n)
+			tell(rec.Value, what, state, n)
 			lost = lost || what == "people" && unreached(state)
 		}
 		if !lost {
@@ -228,6 +257,7 @@ type Told struct {
 	ID       string     `json:"id"`
 	Account  string     `json:"account_id"` // "" for an address that the policy names
 	Contact  string     `json:"contact_id"`
+	Approved bool       `json:"approved"` // she may speak for the customer
 	Channel  string     `json:"channel"`
 	Address  string     `json:"address"` // in full: mask it for whoever may not see it
 	Locale   string     `json:"locale"`
@@ -236,6 +266,11 @@ type Told struct {
 	Attempts int        `json:"attempts"`
 	Next     *time.Time `json:"next_attempt_at"`
 	At       time.Time  `json:"at"`
+
+	Opened       *time.Time `json:"opened_at"`       // in the first of a person's deliveries: when the page behind her link was opened
+	Acknowledged *time.Time `json:"acknowledged_at"` // and when she said that she has read it
+
+	Sites []string `json:"-"` // why the person is told: at most ten of them
 }
 
 // mostWalked bounds how many deliveries one page of a filtered list may look at.
@@ -291,15 +326,31 @@ func asTold(id string, d Delivery) (Told, error) {
 	if err != nil {
 		return Told{}, err
 	}
-	t := Told{ID: id, Channel: d.Channel, Address: d.Address, Locale: d.Locale, State: d.State, Reason: d.Reason, Attempts: d.Attempts, At: d.At}
+	t := Told{ID: id, Channel: d.Channel, Address: d.Address, Locale: d.Locale, State: d.State, Reason: d.Reason, Attempts: d.Attempts, At: d.At,
+		Opened: given(d.Opened), Acknowledged: given(d.Acknowledged), Sites: d.Sites}
 	if k.Account != "0" {
 		t.Account = "acc_" + k.Account
 		if k.Contact != "0" {
-			t.Contact = "con_" + k.Contact
+			t.Contact, t.Approved = "con_"+k.Contact, k.Pass == passApproved
 		}
 	}
-	if !d.Next.IsZero() {
-		t.Next = &d.Next
-	}
+	t.Next = given(d.Next)
 	return t, nil
+}
+
+// NoteTable writes down who takes the deliveries of an update away as a table.
+func (r *Room) NoteTable(ctx context.Context, by, updateID string) error {
+	return r.DB.Update(ctx, store.Act{By: by, Verb: "update.reach.fetch"}, func(tx *store.Tx) error {
+		tx.On(updateID)
+		_, _, err := updates.Get(tx, updateID)
+		return err
+	})
+}
+
+// given is a time, or nil when there is none.
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }

@@ -189,7 +189,7 @@ func (f fate) onto(d Delivery) Delivery {
 
 // fateOf is what a page can say of a delivery; not ok: it says more than that, or is not done with, and needs a record of its own.
 func fateOf(d Delivery) (f fate, ok bool) {
-	plain := !d.open() && d.Starts == 0 && d.Unknowns == 0 && d.Next.IsZero() && len(d.Past) == 0
+	plain := !d.open() && d.Starts == 0 && d.Unknowns == 0 && d.Next.IsZero() && len(d.Past) == 0 && d.Opened.IsZero() && d.Acknowledged.IsZero()
 	return fate{d.State, d.Reason, d.Attempts, d.Ref, d.At}, plain
 }
 

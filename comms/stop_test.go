@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/storetest"
@@ -50,7 +51,12 @@ func TestOneWordStopsBothReplicas(t *testing.T) {
 		if err := w.DB.Update(context.Background(), store.Act{}, func(tx *store.Tx) error { return w.stop(tx, notice) }); err != nil {
 			w.Fatal(err)
 		}
+		said := time.Now()
 		w.await("the word to reach each page", func() bool { return heard[0].n.Load() == 2 && heard[1].n.Load() == 2 })
+		w.Logf("both replicas were halted after %v", time.Since(said).Round(time.Millisecond))
+		if stopHeard > time.Second { // of two seconds, the other is for reading the store while everybody writes
+			w.Errorf("a worker asks every %v whether it is to stop", stopHeard)
+		}
 		for _, kill := range kills {
 			kill()
 		}

@@ -437,10 +437,13 @@ func (r *run) mark(ctx context.Context, t task) error {
 	})
 }
 
+// stopHeard is how often a worker asks whether what it sends was stopped, each replica for itself: one person's word halts them all within it, but for the messages under way.
+const stopHeard = 500 * time.Millisecond
+
 // watch looks after a page while it is worked on: it renews the lease, and halts the run when the notice is stopped or the lease lost.
 func (r *run) watch(ctx context.Context, ending <-chan struct{}) {
 	lease := r.o.lease()
-	tick := time.NewTicker(min(500*time.Millisecond, lease/4))
+	tick := time.NewTicker(min(stopHeard, lease/4))
 	defer tick.Stop()
 	renewed := time.Now()
 	for {

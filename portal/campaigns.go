@@ -37,7 +37,7 @@ func (p *Portal) campaignRoutes() []route {
 				if err != nil {
 					return err
 				}
-				table := k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv"
+				table := k.wantsTable()
 				if table && k.Query("limit") == "" {
 					limit = -1 // a table has no next page to ask for
 				}
@@ -73,16 +73,26 @@ func cellTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// sendCSV answers with a table. A cell that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection).
+// writeCells writes a row of a table. A cell that a spreadsheet would run as a formula begins with an apostrophe (OWASP, CSV injection).
+func writeCells(w *csv.Writer, row []string) error {
+	safe := make([]string, len(row))
+	for i, cell := range row {
+		safe[i] = contacts.Guarded(cell)
+	}
+	return w.Write(safe)
+}
+
+// wantsTable says whether a list is asked for as a table.
+func (k *call) wantsTable() bool {
+	return k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv"
+}
+
+// sendCSV answers with a table.
 func (k *call) sendCSV(name string, rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	for _, row := range rows {
-		safe := make([]string, len(row))
-		for i, cell := range row {
-			safe[i] = contacts.Guarded(cell)
-		}
-		if err := w.Write(safe); err != nil {
+		if err := writeCells(w, row); err != nil {
 			return err
 		}
 	}

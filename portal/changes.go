@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -276,8 +277,7 @@ func missing(err error) error {
 	return fault.New(fault.NotFound, "%s", e.Fields[0].Reason)
 }
 
-// export streams the book. That it began is in the audit log before the first byte; one that breaks off ends the connection, so that nobody
-// takes it for whole.
+// export streams the book. That it began is in the audit log before the first byte.
 func (p *Portal) export(k *call) error {
 	format := k.Query("format", contacts.FormatCSV)
 	media := map[string]string{contacts.FormatCSV: "text/csv; charset=utf-8", contacts.FormatJSONLines: "application/x-ndjson"}[format]
@@ -287,19 +287,27 @@ func (p *Portal) export(k *call) error {
 	if err := p.Book.MayExport(k.UserContext(), k.person.ID, k.Query("change"), k.person.ID == auth.OperatorID); err != nil {
 		return err
 	}
+	return k.stream(media, "contacts."+format, func(ctx context.Context, w io.Writer) error {
+		_, err := p.Book.Export(ctx, w, format, nil)
+		return err
+	})
+}
+
+// stream answers with a file as it is written. One that breaks off ends the connection, so that nobody takes it for whole.
+func (k *call) stream(media, name string, write func(context.Context, io.Writer) error) error {
 	k.Set(fiber.HeaderContentType, media)
-	k.Set(fiber.HeaderContentDisposition, `attachment; filename="contacts.`+format+`"`)
-	ctx := context.WithoutCancel(k.UserContext())
-	broken := k.Context().Conn() // closed when the export breaks off
+	k.Set(fiber.HeaderContentDisposition, `attachment; filename="`+name+`"`)
+	ctx, log := context.WithoutCancel(k.UserContext()), k.p.Log
+	broken := k.Context().Conn() // closed when the file breaks off
 	k.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer func() { // a panic here would end the process
 			if r := recover(); r != nil {
-				p.Log.Error("an export panicked", "panic", fmt.Sprint(r))
+				log.Error("an export panicked", "file", name, "panic", fmt.Sprint(r))
 				_ = broken.Close()
 			}
 		}()
-		if _, err := p.Book.Export(ctx, w, format, nil); err != nil {
-			p.Log.Warn("an export broke off", "err", err)
+		if err := write(ctx, w); err != nil {
+			log.Warn("an export broke off", "file", name, "err", err)
 			_ = broken.Close()
 		}
 	})

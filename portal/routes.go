@@ -186,7 +186,7 @@ func (p *Portal) routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		p.contactRoutes(), p.accountRoutes(), p.conflictRoutes(), p.changeRoutes(), p.confirmRoutes(), p.campaignRoutes(), p.staleRoutes(), p.bookPages(),
-		p.incidentRoutes(), p.updateRoutes(), p.ruleRoutes(), p.verifyRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.yoursRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.judgeRoutes(), p.docRoutes(),
+		p.incidentRoutes(), p.updateRoutes(), p.readerRoutes(), p.ruleRoutes(), p.verifyRoutes(), p.ticketRoutes(), p.bulkRoutes(), p.ticketWorkRoutes(), p.ticketPages(), p.identityRoutes(), p.fileRoutes(), p.supportRoutes(), p.customerRoutes(), p.meRoutes(), p.yoursRoutes(), p.hookRoutes(), p.deskRoutes(), p.taskRoutes(), p.caseRoutes(), p.judgeRoutes(), p.docRoutes(),
 		p.crewRoutes(), p.playbookRoutes(), p.workRoutes(),
 		p.stageRoutes(), p.serviceRoutes(), p.confinedRoutes(),
 		p.staffRoutes(), p.rotaRoutes(), p.auditRoutes(),

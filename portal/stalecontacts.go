@@ -105,7 +105,7 @@ func (k *call) staleContacts() error {
 	if err != nil {
 		return err
 	}
-	if k.Query("format") == "csv" || k.Query("format") == "" && k.Accepts(fiber.MIMEApplicationJSON, "text/csv") == "text/csv" {
+	if k.wantsTable() {
 		return k.staleTable(q)
 	}
 	page, next, err := k.p.Comms.StaleContacts(k.UserContext(), q)

@@ -301,13 +301,16 @@ func (p *Portal) updateRoutes() []route {
 			}
 			return send(k.Ctx, 200, o)
 		}},
-		{method: "GET", path: base + "/:id/deliveries", right: auth.UpdateRead, tag: "updates", summary: "each delivery with its outcome", query: []string{"state", "channel", "after", "limit"}, answer: list[comms.Told]{}, do: func(k *call) error {
+		{method: "GET", path: base + "/:id/deliveries", right: auth.UpdateRead, tag: "updates", summary: "each delivery with its outcome; format=csv for a table of all of them, each with at most ten sites", query: []string{"state", "channel", "after", "limit", "format"}, answer: list[comms.Told]{}, gives: "text/csv", do: func(k *call) error {
 			limit, err := limitParam(k.Ctx)
 			if err != nil {
 				return err
 			}
-			page, next, err := p.Comms.Deliveries(k.UserContext(), k.Params("id"), comms.DeliveryQuery{
-				State: comms.State(k.Query("state")), Channel: k.Query("channel"), After: k.Query("after"), Limit: limit})
+			q := comms.DeliveryQuery{State: comms.State(k.Query("state")), Channel: k.Query("channel"), After: k.Query("after"), Limit: limit}
+			if k.wantsTable() {
+				return k.deliveryTable(q)
+			}
+			page, next, err := p.Comms.Deliveries(k.UserContext(), k.Params("id"), q)
 			if err != nil {
 				return err
 			}

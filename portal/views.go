@@ -189,7 +189,7 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 		for _, part := range parts[1:] {
 			args = append(args, part)
 		}
-		if e.What == "approved" || e.What == "published" { // the number of people comes first, since it chooses the form
+		if e.What == "approved" || e.What == "published" || e.What == "outreach_read" { // the number of people comes first, since it chooses the form
 			people, _ := strconv.Atoi(parts[2])
 			args = []any{people, parts[1]}
 		}
@@ -224,7 +224,7 @@ var logForms = func() map[string]*regexp.Regexp {
 		`^(P\d) (.+)$`:                               "declared",
 		`^(\d+) added, (\d+) in all$`:                "affected_loaded",
 		`^update (\d+)$`:                             "drafted read_by_second went_on asked_approval",
-		`^update (\d+), (\d+) people$`:               "approved published",
+		`^update (\d+), (\d+) people$`:               "approved published outreach_read",
 		`^update (\d+),`:                             "published_page_only texts_asked texts_approved",
 		`(?s)^update (\d+): (.*)$`:                   "retracted stopped",
 		`^(\d+) of (\d+)$`:                           "covered uncovered",

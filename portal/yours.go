@@ -36,14 +36,50 @@ func (yoursView) Tone(state string) string {
 
 func (p *Portal) yoursRoutes() []route {
 	return []route{
-		{method: "GET", path: "/y/:token", do: func(k *call) error { return k.showYours(200, k.Cookies(p.visitCookie()), yoursView{}) }},
+		{method: "GET", path: "/y/:token", do: (*call).lookAtYours},
+		{method: "POST", path: "/y/:token/read", form: true, do: (*call).readYours},
 		{method: "POST", path: "/y/:token/code", form: true, do: (*call).askForYours},
 		{method: "POST", path: "/y/:token", form: true, do: (*call).openYours},
 	}
 }
 
-// showYours shows the page. It changes nothing: programs follow the links of mails.
+// lookAtYours shows the page to whoever follows the link, and keeps that a browser did.
+func (k *call) lookAtYours() error {
+	v, err := k.yours(200, k.Cookies(k.p.visitCookie()), yoursView{})
+	if err != nil {
+		return err
+	}
+	if v.Yours.ToRead != nil && k.goneThere() {
+		if err := k.p.Comms.NoteOpened(k.UserContext(), *v.Yours.ToRead); err != nil {
+			k.p.Log.Warn("that a link was opened is not kept", "update", v.Yours.ToRead.Update, "err", err) // what she came for is worth more
+		}
+	}
+	return nil
+}
+
+// goneThere says whether a browser asks because somebody went to the page, and not a program, or a browser ahead of need (Fetch Metadata, "Sec-Fetch-Mode" and
+// "Sec-Purpose"). What names neither is taken for a program: to count one browser too few sends somebody a call, to count a program keeps it from her.
+func (k *call) goneThere() bool {
+	return k.Method() == fiber.MethodGet && k.Get("Sec-Fetch-Mode") == "navigate" && k.Get("Sec-Fetch-Dest") == "document" && k.Get("Sec-Purpose") == ""
+}
+
+// readYours takes it that she has read the update that the page showed. A program that posts to every link that it finds names no update, and says nothing by that.
+func (k *call) readYours() error {
+	err := k.p.Desk.HasRead(k.UserContext(), k.Params("token"), k.FormValue("update"))
+	if err != nil && fault.Of(err) != fault.NotFound {
+		return err
+	}
+	return k.Redirect("/y/"+k.Params("token")+"?lang="+k.p.locale(k.Ctx)+"#read", fiber.StatusSeeOther)
+}
+
+// showYours shows the page.
 func (k *call) showYours(status int, visit string, v yoursView) error {
+	_, err := k.yours(status, visit, v)
+	return err
+}
+
+// yours shows the page, and says what it showed.
+func (k *call) yours(status int, visit string, v yoursView) (yoursView, error) {
 	v.Token = k.Params("token")
 	path, locale := "/y/"+v.Token, k.p.locale(k.Ctx)
 	var err error
@@ -52,7 +88,7 @@ func (k *call) showYours(status int, visit string, v yoursView) error {
 	case fault.Of(err) == fault.NotFound:
 		v.Old, v.Weak, path, status = true, false, "/me", fiber.StatusNotFound
 	case err != nil:
-		return err
+		return v, err
 	default:
 		if k.Query("lang") == "" && k.Get(fiber.HeaderAcceptLanguage) == "" && v.Yours.Locale != "" {
 			locale = k.p.Words.Match(v.Yours.Locale)
@@ -64,7 +100,7 @@ func (k *call) showYours(status int, visit string, v yoursView) error {
 		v.Said = k.nextWords(v.Yours)
 	}
 	v.base = k.p.base(locale, path, "sites.title")
-	return k.p.render(k.Ctx, status, "yours", v)
+	return v, k.p.render(k.Ctx, status, "yours", v)
 }
 
 // nextWords are the incidents that everybody may read of, with when more is said.

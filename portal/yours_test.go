@@ -1,9 +1,12 @@
 package portal
 
 import (
+	"bytes"
+	"encoding/csv"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,4 +188,101 @@ func TestTheLinkToHerSitesSaysNothingAheadOfTheNews(t *testing.T) {
 		t.Fatal(err)
 	}
 	look().want(404).silent("Acme")
+}
+
+// She says by a button that she has read an update. Programs that follow her link, or post to it, say nothing for her; the board, the lists and the table of the staff agree.
+func TestSheAloneSaysThatSheHasRead(t *testing.T) {
+	h := open(t)
+	incident := h.world()
+	out := h.send()
+	link := h.announced(out, incident, h.statement(), "ann@acme.example", "bo@acme.example", "dai@bolt.example")["ann@acme.example"]
+	said := h.items("/api/v1/incidents/" + incident + "/updates")[0]["id"].(string)
+	path := "/api/v1/updates/" + said
+	h.settled(path, func(r comms.Reach) bool { return r.Done })
+	read := func() (r comms.Reach) {
+		t.Helper()
+		h.get(auth.Auditor, path+"/reach").want(200).into(&r)
+		if sum := r.Read.Acknowledged + r.Read.Opened + r.Read.Neither + r.Read.NoLink; sum != r.Audience.People {
+			t.Errorf("%+v of %d people", r.Read, r.Audience.People)
+		}
+		return r
+	}
+	look := func(header ...string) answer {
+		t.Helper()
+		a := ask{method: "GET", path: link + "?lang=en", header: map[string]string{}}
+		for i := 0; i < len(header); i += 2 {
+			a.header[header[i]] = header[i+1]
+		}
+		return h.do(a).want(200)
+	}
+	press := func(body string) answer {
+		t.Helper()
+		return h.do(ask{method: "POST", path: link + "/read?lang=en", media: form, body: body}).want(303)
+	}
+	look().says("I have read this", "Update 1,", "A script deleted sites").silent("You told us")
+	look("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Purpose", "prefetch")
+	press("")
+	press("update=upd_x")
+	h.do(ask{method: "POST", path: link + "/read", media: form, body: "update=" + said, header: map[string]string{"Sec-Fetch-Site": "cross-site"}}).want(403)
+	if r := read().Read; r != (comms.Readers{Neither: 3}) {
+		t.Errorf("programs read for people: %+v", r)
+	}
+	look("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
+	if r := read().Read; r != (comms.Readers{Opened: 1, Neither: 2}) {
+		t.Errorf("%+v", r)
+	}
+	h.post(auth.Support, path+"/outreach", map[string]any{}).want(422)
+	silent := h.items(path + "/readers?approved=true&read=opened")
+	if len(silent) != 1 {
+		t.Fatalf("%v", silent)
+	}
+	listed := "/desk/updates/" + said + "/readers?approved=true&read=opened"
+	h.staffPage(auth.Support, listed).want(200).says("Ann Lee", "Have those ticked called", silent[0]["contact_id"].(string)).silent("⟦")
+	h.form(auth.Support, listed, url.Values{"contacts": {silent[0]["contact_id"].(string)}}).want(303)
+	owed := h.items("/api/v1/tasks?incident=" + incident)
+	calls := slices.IndexFunc(owed, func(task map[string]any) bool { return task["what"] == comms.OutreachRead })
+	if calls < 0 {
+		t.Fatalf("nobody is owed a call: %v", owed)
+	}
+	h.staffPage(auth.Support, "/desk/tasks/"+owed[calls]["id"].(string)).want(200).says("Ann Lee", "a…@acme.example")
+	h.staffPage(auth.Commander, "/desk/incidents/"+incident).want(200).says("1 person to be called who has not said that she read update 1").silent("⟦")
+
+	field := regexp.MustCompile(`name="update" value="([^"]+)"`).FindSubmatch(look().body)
+	if field == nil {
+		t.Fatal("the form names no update")
+	}
+	press("update=" + string(field[1]))
+	press("update=" + string(field[1]))
+	if r := read(); r.Read != (comms.Readers{Acknowledged: 1, Neither: 2}) || r.ReadApproved.Acknowledged != 1 {
+		t.Errorf("%+v", r)
+	}
+	for _, l := range templates.Locales() {
+		h.do(ask{method: "GET", path: link + "?lang=" + l}).want(200).says(h.Portal.Words.Catalog(l).T("yours.read.title")).silent("⟦", "<button class=\"button strong\" type=\"submit\">"+h.Portal.Words.Catalog(l).T("yours.read"))
+	}
+	for _, by := range []string{"person", "customer", "site"} {
+		if n := len(h.items(path + "/readers?read=acknowledged&by=" + by)); n == 0 {
+			t.Errorf("nobody acknowledged by %s", by)
+		}
+		h.staffPage(auth.Comms, "/desk/updates/"+said+"/readers?by="+by).want(200).says("acknowledged", ">Acme</a>").silent("⟦")
+	}
+	h.get(auth.Support, "/api/v1/tasks/"+owed[calls]["id"].(string)).want(200).says(`"done"`)
+
+	table := h.get(auth.Auditor, path+"/deliveries?format=csv").want(200)
+	rows, err := csv.NewReader(bytes.NewReader(table.body)).ReadAll()
+	if err != nil || len(rows) != 1+len(h.items(path+"/deliveries")) {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	told := map[string]int{}
+	for _, row := range rows[1:] {
+		if row[14] != "" {
+			told[row[1]+" "+row[6]+" "+row[9]]++
+		}
+		if strings.Contains(row[7], "ann@") || strings.Contains(row[7], "+1202555") {
+			t.Errorf("%q is not masked", row[7])
+		}
+	}
+	same(t, "who acknowledged, in the table", told, map[string]int{"Acme email sent": 1})
+	if !slices.ContainsFunc(h.items("/api/v1/audit?of="+said), func(row map[string]any) bool { return row["verb"] == "update.reach.fetch" }) {
+		t.Error("who took the table away is not in the audit log")
+	}
 }

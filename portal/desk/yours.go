@@ -22,10 +22,11 @@ type Yours struct {
 	Sites   []YourSite // those that need her most in front
 	More    int        // further ones that are not listed
 	Words   []comms.Fate
-	Fine    bool   // with restore points
-	Visit   string // of whoever gave a code, carried on
+	Fine    bool          // with restore points
+	Visit   string        // of whoever gave a code, carried on
+	ToRead  *comms.ToRead // the newest update that went to her; nil: none did
 
-	contact, account string
+	contact, account, incident string
 }
 
 // YourSite is one of them.
@@ -77,6 +78,10 @@ func (d *Desk) Yours(ctx context.Context, token, visit string) (y Yours, err err
 		if y.Words, err = d.Comms.Fates(tx, incident, y.account); err != nil {
 			return err
 		}
+		y.incident = incident
+		if y.ToRead, err = d.Comms.ToRead(tx, incident, who.ID, ""); err != nil {
+			return err
+		}
 		for site, err := range d.Book.SitesOf(tx, y.account) {
 			if err != nil {
 				return err
@@ -102,6 +107,15 @@ func (d *Desk) Yours(ctx context.Context, token, visit string) (y Yours, err err
 		return nil
 	})
 	return y, err
+}
+
+// HasRead keeps that the contact of a link says she has read an update, which she saw on the link's page.
+func (d *Desk) HasRead(ctx context.Context, token, update string) error {
+	y, err := d.Yours(ctx, token, "")
+	if err != nil {
+		return err
+	}
+	return d.Comms.Acknowledge(ctx, y.incident, y.contact, update)
 }
 
 // whose finds the contact of a link, and the address of hers that it was mailed to.
