@@ -21,6 +21,7 @@ type meView struct {
 	Sent    *desk.Sent
 	Pending string
 	Over    bool
+	Weak    bool // the code or the link was right, and the address shows too little
 
 	Link string // of a mail: a button opens by it
 	Old  bool   // the link opens nothing any more
@@ -152,8 +153,8 @@ func (k *call) openMe() error {
 
 func (k *call) welcomeMe(given desk.Given) error {
 	own, err := k.p.Desk.Own(k.UserContext(), k.p.Desk.BeginOwn(given))
-	if fault.Of(err) == fault.NotFound {
-		return k.meDoor(fiber.StatusNotFound, meView{Over: true})
+	if fault.Of(err) == fault.NotFound { // another code would show no more
+		return k.meDoor(fiber.StatusForbidden, meView{Weak: true})
 	}
 	if err != nil {
 		return err

@@ -159,7 +159,9 @@ func (c *chatter) phrase(p Phrase) string {
 		text := c.escape(piece.Text)
 		if strings.HasPrefix(piece.Link, "https://") || strings.HasPrefix(piece.Link, "http://") {
 			link := strings.NewReplacer("|", "%7C", ">", "%3E", "<", "%3C", ")", "%29", " ", "%20").Replace(piece.Link)
-			if c.slack {
+			if c.slack && piece.Text == piece.Link { // Slack shows the address as it is; beside a word joiner it could not be copied
+				text = "<" + link + ">"
+			} else if c.slack {
 				text = "<" + link + "|" + text + ">"
 			} else {
 				text = "[" + text + "](" + link + ")"
