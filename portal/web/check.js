@@ -43,7 +43,7 @@
     lost.hidden = false;
   }
   function written() {
-    var w = { epoch: Number(form.getAttribute('data-epoch')), results: {}, notes: form.elements.notes.value };
+    var w = { epoch: Number(form.getAttribute('data-epoch')), results: Object.create(null), notes: form.elements.notes.value };
     form.querySelectorAll('.item').forEach(function (item) {
       var key = item.id.slice('results.'.length), value = item.querySelector('[name^="value."]');
       w.results[key] = { state: item.querySelector('[type=radio]:checked').value, value: value ? value.value : '', why: item.querySelector('[name^="why."]').value };

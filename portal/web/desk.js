@@ -5,7 +5,7 @@
   // Puts new parts in place of old ones, and leaves open what was open.
   function replace(box, html) {
     var key = function (d, i) { return d.getAttribute('data-key') || String(i); };
-    var open = {};
+    var open = Object.create(null);
     box.querySelectorAll('details').forEach(function (d, i) { open[key(d, i)] = d.open; });
     var scrolled = Array.prototype.map.call(box.querySelectorAll('.log, pre'), function (e) { return e.scrollTop; });
     box.innerHTML = html;
@@ -124,7 +124,7 @@
     timer = setTimeout(save, 5000);
   }
   function written() {
-    var typed = {};
+    var typed = Object.create(null);
     new FormData(form).forEach(function (value, name) {
       if (name === 'csrf' || name === 'version') return;
       typed[name] = name in typed ? typed[name] + '\n' + value : value;
