@@ -13,7 +13,7 @@
 //	backup restore  Shelf.Find, Shelf.Prove, then Shelf.Restore into an engine that nobody opened yet, or Shelf.Pick and Apply into a store.DB
 //	backup drill    Shelf.Drill, then Report.Write
 //	key rotate      store.DB.Rotate, then store.DB.Reseal
-//	key escrow      Escrow, and ProveEscrow by each custodian
+//	key escrow      Escrow; each custodian proves hers by OpenEscrow and store.DB.ProveEscrow
 //
 // Caveats:
 //

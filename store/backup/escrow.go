@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +16,7 @@ import (
 )
 
 // Escrow copies the key directory for its custodians: one file each, age-encrypted to that custodian's public key, so that each can open it
-// alone. It says where the files are. Give each file to its custodian, keep none beside the server, and let each prove it (ProveEscrow).
+// alone. It says where the files are. Give each file to its custodian, keep none beside the server, and let each prove it (store.DB.ProveEscrow).
 // Readiness wants two proofs that are current (store.Custodians).
 func Escrow(keyDir, out string, custodians map[string]age.Recipient) (paths []string, err error) {
 	var all []age.Recipient
@@ -118,14 +117,4 @@ func RestoreKeys(files map[string][]byte, dir string) error {
 		}
 	}
 	return nil
-}
-
-// ProveEscrow records that a custodian opened the keys: r is the custodian's file and id what opens it. The copy must hold every key of
-// this store and open what is in it.
-func ProveEscrow(ctx context.Context, db *store.DB, act store.Act, custodian string, r io.Reader, id age.Identity) error {
-	files, err := OpenEscrow(r, id)
-	if err != nil {
-		return err
-	}
-	return db.ProveEscrow(ctx, act, custodian, files)
 }

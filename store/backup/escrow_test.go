@@ -50,10 +50,12 @@ func TestALostMachineIsRestoredFromABackupAndACustodian(t *testing.T) {
 			for i, who := range []string{"founder", "notary"} {
 				file, err := os.ReadFile(paths[i])
 				v.must(err)
-				if err := ProveEscrow(t.Context(), v.DB, act, who, bytes.NewReader(file), v.ids[i]); err == nil {
+				if _, err := OpenEscrow(bytes.NewReader(file), v.ids[i]); err == nil {
 					t.Errorf("%s opened another's file", who)
 				}
-				v.must(ProveEscrow(t.Context(), v.DB, act, who, bytes.NewReader(file), v.ids[1-i]))
+				files, err := OpenEscrow(bytes.NewReader(file), v.ids[1-i])
+				v.must(err)
+				v.must(v.DB.ProveEscrow(t.Context(), act, who, files))
 			}
 			v.must(v.DB.View(t.Context(), func(tx *store.Tx) error {
 				all, err := store.Custodians(tx)

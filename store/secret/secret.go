@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"math/big"
-	"slices"
 	"strings"
 )
 
@@ -111,9 +110,7 @@ func Phrase() string {
 	return first + " " + second
 }
 
-// Words is the list that phrases are drawn from, in alphabetical order: short, friendly, and no two that one wrong letter confuses.
-func Words() []string { return slices.Clone(words) }
-
+// words are what phrases are drawn from, in alphabetical order: short, friendly, and no two that one wrong letter confuses.
 var words = strings.Fields(list)
 
 func pick() string {

@@ -65,7 +65,6 @@ func TestNumber(t *testing.T) {
 }
 
 func TestWordsCannotBeConfused(t *testing.T) {
-	words := Words()
 	if len(words) < 1024 {
 		t.Fatalf("only %d words", len(words))
 	}
@@ -109,7 +108,7 @@ func TestPhraseIsTwoWords(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
 		two := strings.Fields(Phrase())
-		if len(two) != 2 || two[0] == two[1] || !slices.Contains(Words(), two[0]) || !slices.Contains(Words(), two[1]) {
+		if len(two) != 2 || two[0] == two[1] || !slices.Contains(words, two[0]) || !slices.Contains(words, two[1]) {
 			t.Fatalf("phrase %q", two)
 		}
 		seen[strings.Join(two, " ")] = true
