@@ -164,9 +164,6 @@ func (r *replay) run(ctx context.Context) error {
 		return err
 	}
 	r.incident, r.declared = rec.ID, rec.Value.DeclaredAt
-	if _, err := r.house.comms.TakeCommand(ctx, r.author, r.incident, ""); err != nil {
-		return err
-	}
 	if r.hindsight {
 		if err := r.load(ctx, 0, finalSites, false); err != nil {
 			return err
