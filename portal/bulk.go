@@ -189,9 +189,7 @@ func (k *call) bulkTyped() map[string]string {
 // marked are the tickets whose boxes were ticked.
 func (k *call) marked() (numbers []string) {
 	if k.Method() == fiber.MethodPost {
-		for _, number := range k.Request().PostArgs().PeekMulti("number") {
-			numbers = append(numbers, string(number))
-		}
+		numbers = k.ticked("number")
 	}
 	return numbers
 }

@@ -812,6 +812,7 @@ func (k *call) ticketPage(status int, refused error) error {
 	}
 	if k.Method() == fiber.MethodPost { // refused, or not sent yet
 		v.Text, v.Explanation, v.Internal = k.FormValue("text"), k.FormValue("explanation"), k.FormValue("internal") != ""
+		v.Also = k.also()
 	}
 	if k.FormValue("act") == "macro" {
 		for field, typed := range map[string]*string{"macro": &v.Text, "solution": &v.Explanation} {
@@ -842,8 +843,9 @@ type ticketDesk struct {
 	shell
 	Open     desk.View
 	Text     string
-	Internal bool // what is typed is for staff only
-	Stale    bool // it was refused because the ticket was changed meanwhile
+	Internal bool      // what is typed is for staff only
+	Also     *[]string // numbers of the merged tickets that were ticked
+	Stale    bool      // it was refused because the ticket was changed meanwhile
 	Belongs  belongs
 
 	Identity identityDesk

@@ -371,7 +371,7 @@ func (k *call) workTicket() error {
 		if internal || k.FormValue("again") != "" { // a note collides with nobody; and she was told, and sends it all the same
 			version = 0
 		}
-		_, err = k.p.Desk.Say(ctx, desk.Entry{By: by, Number: number, Version: version, Message: desk.Message{From: "staff", By: by, Text: k.FormValue("text"), Internal: internal, Via: "web", Attached: k.files}})
+		_, err = k.p.Desk.Say(ctx, desk.Entry{By: by, Number: number, Version: version, Also: k.also(), Message: desk.Message{From: "staff", By: by, Text: k.FormValue("text"), Internal: internal, Via: "web", Attached: k.files}})
 	}
 	if fault.Of(err) == fault.Stale {
 		err = fault.New(fault.Stale, "%s", k.p.Words.Catalog(k.p.staffLocale(k.Ctx)).T("desk.stale"))
@@ -447,6 +447,23 @@ type macroChoice struct {
 // MacrosFor are the macros for one of the page's two texts.
 func (v ticketDesk) MacrosFor(field string) macroChoice {
 	return macroChoice{v.Words, field, v.Work.Macros}
+}
+
+// also are the merged tickets whose boxes were ticked; nil where there were none to tick.
+func (k *call) also() *[]string {
+	if k.Method() != fiber.MethodPost || k.FormValue("joined") == "" {
+		return nil
+	}
+	all := k.ticked("also")
+	return &all
+}
+
+// Tells says whether the box of a merged ticket is ticked.
+func (v ticketDesk) Tells(j desk.Joined) bool {
+	if v.Also != nil {
+		return slices.Contains(*v.Also, j.Number)
+	}
+	return j.Same
 }
 
 // File is a file of the ticket as its page names it.

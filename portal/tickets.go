@@ -75,6 +75,7 @@ type messageAnswer struct {
 	Sender   string    `json:"sender,omitempty"` // when it came from another address than the ticket's
 	Untold   string    `json:"not_texted,omitempty"`
 	Number   string    `json:"number,omitempty"` // of the ticket that it was written to, when that was merged into this one
+	Also     []string  `json:"also,omitempty"`   // numbers of merged tickets whose writers were told the same
 
 	Files  []attachmentAnswer `json:"attachments"`
 	Unkept []unkeptAnswer     `json:"attachments_not_kept"`
@@ -83,6 +84,8 @@ type messageAnswer struct {
 type messageBody struct {
 	Text     string `json:"text"`
 	Internal bool   `json:"internal,omitempty"`
+
+	Also *[]string `json:"also,omitempty"` // numbers of the merged tickets whose writers are told this answer; without it, those of the same customer
 }
 
 func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticket, level desk.Level, said []desk.Message) ticketAnswer {
@@ -94,7 +97,7 @@ func ticketOf(id string, version int64, created, updated time.Time, t desk.Ticke
 		a.AnswerAt = &t.AnswerAt
 	}
 	for _, m := range said {
-		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Sender: m.Sender, Untold: m.Untold, Number: m.Number, Unkept: unkeptOf(m.Unkept)})
+		a.Messages = append(a.Messages, messageAnswer{ID: m.ID, From: m.From, By: m.By, Text: m.Text, At: m.At, Internal: m.Internal, Via: m.Via, Held: m.Held, Sender: m.Sender, Untold: m.Untold, Number: m.Number, Also: m.Also, Unkept: unkeptOf(m.Unkept)})
 	}
 	return a
 }
@@ -168,7 +171,7 @@ func (p *Portal) ticketRoutes() []route {
 				if err != nil {
 					return err
 				}
-				v, err := p.Desk.Say(k.UserContext(), desk.Entry{By: k.person.ID, Number: k.Params("number"), Version: version,
+				v, err := p.Desk.Say(k.UserContext(), desk.Entry{By: k.person.ID, Number: k.Params("number"), Version: version, Also: in.Also,
 					Message: desk.Message{From: "staff", By: k.person.ID, Text: in.Text, Internal: in.Internal, Via: "api", Attached: k.files}})
 				if err != nil {
 					return err

@@ -234,7 +234,13 @@ func TestTicketsAreMergedSplitAndReleasedByRequest(t *testing.T) {
 	if now.Number != one.Number || len(now.Messages) != 4 || len(now.Merged) != 1 || read(two.Number).Into != one.Number {
 		t.Fatalf("%+v", now)
 	}
-	h.comes(two.Number, url.Values{"secret": {two.Secret}}).page.says("it is still gone").silent("pay here instead")
+	// An answer goes to her by both, unless staff take the box away.
+	h.staffPage(auth.Support, "/desk/tickets/"+one.Number).want(200).says(`name="also" value="`+two.Number+`" checked`, "has no answer yet")
+	send(one.Number, url.Values{"text": {"we know nothing yet"}, "joined": {"yes"}}).want(303)
+	send(one.Number, url.Values{"text": {"we restore it tonight"}, "joined": {"yes"}, "also": {two.Number}}).want(303)
+	h.staffPage(auth.Support, "/desk/tickets/"+one.Number).want(200).says("Sent also in").silent("has no answer yet")
+	act("POST", path(one.Number)+"/messages", map[string]any{"text": "hello", "also": []string{"ZZZ-ZZZ-ZZZ"}}, 0).want(422).says("also[0]")
+	h.comes(two.Number, url.Values{"secret": {two.Secret}}).page.says("it is still gone", "we restore it tonight").silent("pay here instead", "we know nothing yet", `id="text-hint"`)
 	act("POST", path(two.Number)+"/messages", map[string]any{"text": "hello"}, 0).want(409)
 	act("DELETE", path(two.Number)+"/merge", nil, 0).want(200).into(&now)
 	if now.Number != two.Number || now.State != desk.New || now.Into != "" {

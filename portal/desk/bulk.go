@@ -404,8 +404,7 @@ func (d *Desk) runReply(tx *store.Tx, c store.Rec[contacts.Change], s contacts.S
 	if b.Solve {
 		return nil, d.ask(tx, m.By, rec, m, Solution{By: m.By, Text: m.Text, At: tx.Now()})
 	}
-	_, err = d.say(tx, m.By, rec.ID, m)
-	return nil, err
+	return nil, d.answer(tx, m.By, rec, m, nil)
 }
 
 // parts are what handling changes of a ticket.

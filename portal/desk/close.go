@@ -123,6 +123,17 @@ func (d *Desk) ask(tx *store.Tx, by string, rec store.Rec[Ticket], m Message, s 
 	if !s.Next.IsZero() && s.Asked >= d.Policy.Silence.Asks {
 		question = words.T("ticket.solved.last", s.Next.UTC().Format(time.DateOnly))
 	}
+	var also []Joined // they are told once what solved it; the question is for who can close the ticket
+	if s.Asked == 1 {
+		var err error
+		if also, err = tellsAlso(tx, rec, nil); err != nil {
+			return err
+		}
+		if err := d.sayAlso(tx, by, rec.Value, m, also); err != nil {
+			return err
+		}
+	}
+	m.Also = numbersOf(also)
 	m.Text += "\n\n" + question
 	id, err := d.say(tx, by, rec.ID, m)
 	if err != nil {

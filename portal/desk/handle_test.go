@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"lifeline/comms"
 	"lifeline/portal/desk"
+	"lifeline/store"
 	"lifeline/store/fault"
 )
 
@@ -127,6 +129,104 @@ func TestTicketsAreHandledListedAndCounted(t *testing.T) {
 	})
 }
 
+// Whoever wrote a ticket that goes on in another is told the answers there: of the same customer unless staff say otherwise, of anybody else only when they say so. It
+// stands in her own conversation, and nothing of the other's does; the one who is told already gets it once.
+func TestAnAnswerReachesWhoeverWroteAMergedTicket(t *testing.T) {
+	onBolt(t, func(c counter) {
+		ctx := context.Background()
+		file := func(address string) desk.Receipt {
+			r, err := c.File(ctx, "public:web", desk.Intake{Message: "gone, says " + address, Email: address})
+			if err != nil {
+				c.Fatal(err)
+			}
+			return r
+		}
+		lead, again, other := file("ann@acme.example"), file("ANN@acme.example"), file("eve@other.example")
+		for _, from := range []desk.Receipt{again, other} {
+			if _, err := c.Merge(ctx, "stf_eve", desk.Joining{From: from.Number, Into: lead.Number}); err != nil {
+				c.Fatal(err)
+			}
+		}
+		reads := func(r desk.Receipt, words string) (n int) {
+			c.Helper()
+			v, err := c.Open(ctx, r.Number, r.Secret)
+			if err != nil {
+				c.Fatal(err)
+			}
+			for _, m := range v.Messages {
+				if strings.Contains(m.Text, words) {
+					n++
+				}
+			}
+			return n
+		}
+		letters := func() (n int) {
+			c.Helper()
+			if err := c.DB.View(ctx, func(tx *store.Tx) error {
+				for range tx.Stored("notice") {
+					n++
+				}
+				return nil
+			}); err != nil {
+				c.Fatal(err)
+			}
+			return n
+		}
+		joined := func() (all []string) {
+			c.Helper()
+			v, err := c.Ticket(ctx, lead.Number)
+			if err != nil {
+				c.Fatal(err)
+			}
+			for _, j := range v.Joined {
+				all = append(all, fmt.Sprint(j.Number, j.Same, j.Waits))
+			}
+			return all
+		}
+		if got := joined(); !slices.Equal(got, []string{again.Number + "true true", other.Number + "false true"}) && !slices.Equal(got, []string{other.Number + "false true", again.Number + "true true"}) {
+			c.Errorf("beside the ticket: %q", got)
+		}
+		answer := func(words string, also *[]string) error {
+			_, err := c.Say(ctx, desk.Entry{By: "stf_eve", Number: lead.Number, Also: also, Message: desk.Message{From: "staff", By: "stf_eve", Text: words}})
+			return err
+		}
+		both, none, stranger := []string{again.Number, other.Number}, []string{}, []string{"ZZZ-ZZZ-ZZZ"}
+		for _, said := range []struct {
+			words                 string
+			also                  *[]string
+			again, other, letters int
+		}{
+			{"to who is the same", nil, 1, 0, 1},
+			{"to everybody", &both, 1, 1, 2},
+			{"to her alone", &none, 0, 0, 1},
+		} {
+			was := letters()
+			if err := answer(said.words, said.also); err != nil {
+				c.Fatal(err)
+			}
+			if n := letters() - was; n != said.letters {
+				c.Errorf("%s: %d letters", said.words, n)
+			}
+			if n, m := reads(again, said.words), reads(other, said.words); reads(lead, said.words) != 1 || n != said.again || m != said.other {
+				c.Errorf("%s: %d and %d", said.words, n, m)
+			}
+		}
+		if err := answer("to nobody", &stranger); fault.Of(err) != fault.Invalid || reads(lead, "to nobody") != 0 {
+			c.Errorf("one that is not merged: %v", err)
+		}
+		if reads(other, "ann@") != 0 || reads(lead, "eve@") != 0 {
+			c.Error("one reads the other's words")
+		}
+		v, err := c.Solve(ctx, "stf_eve", lead.Number, "We restored your wiki from the backup of Sunday 03:00 UTC and compared its pages with it.", 0)
+		if err != nil || reads(again, "from the backup of Sunday") != 1 || reads(other, "from the backup of Sunday") != 0 {
+			c.Fatalf("solved: %v", err)
+		}
+		if n := slices.IndexFunc(v.Messages, func(m desk.Message) bool { return m.Copied }); n >= 0 || len(v.Messages) != 3+4 {
+			c.Errorf("staff read an answer twice: %+v", v.Messages)
+		}
+	})
+}
+
 // Duplicates become one for staff and stay apart for their customers, who may be two people; and it can be taken back. So can a split.
 func TestTicketsAreMergedAndSplitAndThatIsTakenBack(t *testing.T) {
 	onBolt(t, func(c counter) {
@@ -153,7 +253,7 @@ func TestTicketsAreMergedAndSplitAndThatIsTakenBack(t *testing.T) {
 			c.Errorf("nobody is told that she waits: %+v", now)
 		}
 		own, err := c.Open(ctx, twin.Number, twin.Secret)
-		if err != nil || len(own.Messages) != 2 || own.Ticket.State != desk.Closed {
+		if err != nil || len(own.Messages) != 3 || own.Ticket.State != desk.Closed {
 			c.Errorf("its own customer sees %+v %v", own.Messages, err)
 		}
 		if other, err := c.Open(ctx, main.Number, main.Secret); err != nil || len(other.Messages) != 2 || slices.ContainsFunc(other.Messages, func(m desk.Message) bool { return strings.Contains(m.Text, "news") }) {
@@ -172,7 +272,7 @@ func TestTicketsAreMergedAndSplitAndThatIsTakenBack(t *testing.T) {
 		news := v.Messages[len(v.Messages)-1]
 		if part, err := c.Split(ctx, "stf_eve", twin.Number, news.ID, "another matter", 0); err != nil || part.Ticket.Email != "ann@acme.example" || len(part.Messages) != 1 || part.Ticket.State != desk.New {
 			c.Fatalf("%+v %v", part, err)
-		} else if back, err := c.Unsplit(ctx, "stf_eve", part.Ticket.Number, 0); err != nil || back.Ticket.Number != twin.Number || len(back.Messages) != 2 {
+		} else if back, err := c.Unsplit(ctx, "stf_eve", part.Ticket.Number, 0); err != nil || back.Ticket.Number != twin.Number || len(back.Messages) != 3 {
 			c.Fatalf("%+v %v", back, err)
 		}
 

@@ -21,7 +21,7 @@ type Joining struct {
 }
 
 // Merge makes a ticket part of another: it is closed, staff see both conversations as one and answer in the other. Its own customer still sees hers and no
-// other, since the two may be two people; what she writes waits for an answer in the other.
+// other, since the two may be two people; what she writes waits for an answer in the other, and see [Joined] for who is told that one.
 func (d *Desk) Merge(ctx context.Context, by string, j Joining) (View, error) {
 	into := secret.NormalNumber(j.Into)
 	_, err := d.act(ctx, store.Act{By: by, Verb: "ticket.merge", Reason: line(j.Reason)}, j.From, j.Version, func(tx *store.Tx, from store.Rec[Ticket]) error {
@@ -119,12 +119,17 @@ func (d *Desk) together(tx *store.Tx, v *View) error {
 		if err != nil {
 			return err
 		}
+		j := joins(v.Ticket, rec)
 		for _, m := range own.Messages {
-			if m.From != "update" { // each of these stands in the other as well
+			if !m.Internal && m.Held == "" && (m.From == "customer" || m.From == "staff") {
+				j.Waits = m.From == "customer"
+			}
+			if m.From != "update" && !m.Copied { // each of these stands in the other as well
 				m.Number = rec.Value.Number
 				v.Messages = append(v.Messages, m)
 			}
 		}
+		v.Joined = append(v.Joined, j)
 		for id, file := range own.Files {
 			if v.Files == nil {
 				v.Files = map[string]Attachment{}

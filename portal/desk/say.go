@@ -15,6 +15,7 @@ type Entry struct {
 	Number  string // of the ticket
 	Version int64  // of the ticket that she saw; 0: whatever stands
 	Message Message
+	Also    *[]string // numbers of the merged tickets whose writers are told an answer; nil: those of the same customer
 }
 
 // Say puts a message into a conversation. Of the message it takes all but where and when it is kept. When the ticket is no longer what the writer saw it fails
@@ -31,7 +32,7 @@ func (d *Desk) Say(ctx context.Context, e Entry) (View, error) {
 			err = unchanged(rec, e.Version)
 		}
 		if err == nil {
-			_, err = d.say(tx, e.By, rec.ID, m)
+			err = d.answer(tx, e.By, rec, m, e.Also)
 		}
 		return err
 	})

@@ -378,8 +378,12 @@ func (t Ticket) silent() bool {
 	return t.Route == byIncident && t.ChangedAt.Equal(t.FiledAt) && t.State == Waiting
 }
 
-// Stands is how a ticket stands in words for its customer: its state, but that one which we opened for her site is not called answered before anybody has said a word.
+// Stands is how a ticket stands in words for its customer: its state, but that one which we opened for her site is not called answered before anybody has said a word,
+// and one that goes on in another is not called closed.
 func (t Ticket) Stands() string {
+	if t.Into != "" {
+		return "joined"
+	}
 	if t.Route == byIncident && t.State == Waiting && t.AnswerAt.IsZero() {
 		return "opened"
 	}

@@ -186,6 +186,9 @@ type Message struct {
 	WasHeld  string    `json:"was_held,omitempty"`
 	Number   string    `json:"-"` // of the ticket that it was written to, where staff read it in another
 
+	Also   []string `json:"also,omitempty"`   // numbers of the merged tickets whose writers were told the same
+	Copied bool     `json:"copied,omitempty"` // it is such an answer, and stands in the ticket that was answered as well
+
 	Unkept   []Unkept  `json:"unkept,omitempty"` // files that came with it and were not kept
 	Attached *Attached `json:"-"`                // files that come with it: say keeps them
 }

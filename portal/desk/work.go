@@ -20,6 +20,7 @@ type View struct {
 	Standing Standing              // who its person is taken to be
 	Files    map[string]Attachment // that came with the messages, by id: see FilesOf
 	Merged   []string              // for staff: numbers of the tickets whose conversations are in this one
+	Joined   []Joined              // for staff: the same, with whose they are
 	Into     string                // number of the ticket in which it goes on
 }
 
