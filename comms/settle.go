@@ -55,6 +55,7 @@ func chance() float64 { return rand.Float64() }
 // takes no writes the places stay taken, so that sending stops within the window.
 func (o *Outbox) settle(ctx context.Context) {
 	batch := make([]item, 0, mostSettled)
+	room := make([]boardDelivery, mostSettled)
 	late := time.NewTimer(0)
 	defer late.Stop()
 	for first := range o.items {
@@ -77,7 +78,7 @@ func (o *Outbox) settle(ctx context.Context) {
 				break gather
 			}
 		}
-		dropped, ok := o.recordAll(ctx, batch)
+		dropped, ok := o.recordAll(ctx, batch, room)
 		for i, it := range batch {
 			if it.token != nil {
 				<-it.token
@@ -97,12 +98,12 @@ func (o *Outbox) settle(ctx context.Context) {
 
 // recordAll writes a batch, and tries again for as long as the store refuses. It gives up only when ctx has ended: what it then leaves is what a
 // crash would leave.
-func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, ok bool) {
+func (o *Outbox) recordAll(ctx context.Context, batch []item, room []boardDelivery) (dropped []bool, ok bool) {
 	pause := 50 * time.Millisecond
 	for try := 1; ; try++ {
 		write, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		err := o.Room.DB.Update(write, store.Act{}, func(tx *store.Tx) (err error) {
-			dropped, err = apply(tx, batch, try == 1)
+			dropped, err = apply(tx, batch, room, try == 1)
 			return err
 		})
 		cancel()
@@ -133,16 +134,16 @@ func (o *Outbox) recordAll(ctx context.Context, batch []item) (dropped []bool, o
 }
 
 // apply records a batch and says which items came too late: their page is somebody else's by now. With trusting it takes what the
-// items know of their deliveries for what stands: the versions tell when that is wrong.
-func apply(tx *store.Tx, batch []item, trusting bool) (dropped []bool, err error) {
+// items know of their deliveries for what stands: the versions tell when that is wrong. room is memory for as many deliveries as there are items, whose content nobody needs
+// afterwards.
+func apply(tx *store.Tx, batch []item, room []boardDelivery, trusting bool) (dropped []bool, err error) {
 	dropped = make([]bool, len(batch))
 	b := newBoard(tx)
 	b.deliveries = make(map[string]*boardDelivery, len(batch))
-	knowns := make([]boardDelivery, len(batch))
 	unread := map[*run]int{}
 	for i, it := range batch {
 		if trusting && it.known != nil {
-			known := &knowns[i]
+			known := &room[i]
 			*known = *it.known
 			if p, err := b.page(it.run.id); err != nil {
 				return nil, err
