@@ -125,6 +125,11 @@ var mayUse = map[string]string{
 	"POST /desk/escalations":              "commander support",
 	"POST /desk/tasks/:id/incident":       writers,
 
+	"POST /api/v1/rotas/:id/changes":   "commander",
+	"DELETE /api/v1/rotas/:id/changes": "commander",
+	"GET /desk/rota/:id":               pages,
+	"POST /desk/rota/:id":              "commander",
+
 	"GET /api/v1/audit":           "security auditor",
 	"GET /desk/audit":             "security auditor",
 	"GET /api/v1/tasks":           pages,

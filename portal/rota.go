@@ -114,7 +114,7 @@ func (p *Portal) rotaRoutes() []route {
 			return send(k.Ctx, status, rotaOf(rec))
 		}
 	}
-	return []route{
+	return append([]route{
 		{method: "GET", path: base, right: auth.RotaRead, tag: "rota", summary: "all rotas", answer: list[rotaAnswer]{}, do: func(k *call) error {
 			all, err := p.Desk.Rotas(k.UserContext())
 			if err != nil {
@@ -123,7 +123,7 @@ func (p *Portal) rotaRoutes() []route {
 			return sendList(k, all, "", rotaOf)
 		}},
 		{method: "POST", path: base, right: auth.RotaManage, tag: "rota", summary: "a new rota; crews are ids of staff", status: 201, body: desk.Rota{}, needs: []string{"name", "role", "zone", "from", "shifts"}, answer: rotaAnswer{}, do: put(201)},
-		{method: "PUT", path: base + "/:id", right: auth.RotaManage, tag: "rota", summary: "replace a rota", body: desk.Rota{}, needs: []string{"name", "role", "zone", "from", "shifts"}, answer: rotaAnswer{}, do: put(200)},
+		{method: "PUT", path: base + "/:id", right: auth.RotaManage, tag: "rota", summary: "replace a rota, and what was changed in it, as if it had always been so; to change it from a day on there are its changes", body: desk.Rota{}, needs: []string{"name", "role", "zone", "from", "shifts"}, answer: rotaAnswer{}, do: put(200)},
 		{method: "DELETE", path: base + "/:id", right: auth.RotaManage, tag: "rota", summary: "remove a rota with its covers", status: 204, do: func(k *call) error {
 			if err := p.Desk.DeleteRota(k.UserContext(), k.person.ID, k.Params("id")); err != nil {
 				return err
@@ -197,7 +197,7 @@ func (p *Portal) rotaRoutes() []route {
 		{method: "GET", path: auth.FeedPath + "/:token", do: (*call).calendar},
 		{method: "GET", path: "/desk/rota", page: true, right: auth.RotaRead, do: func(k *call) error { return k.rotaPage(200, "", nil) }},
 		{method: "POST", path: "/desk/rota", page: true, right: auth.RotaRead, do: (*call).changeRota},
-	}
+	}, p.rotaChangeRoutes()...)
 }
 
 // momentParam reads a time of a query; without one it is otherwise.
@@ -227,16 +227,8 @@ func (k *call) putRota(id string, in desk.Rota) (rec store.Rec[desk.Rota], err e
 		return rec, err
 	}
 	in.Role = string(role)
-	names, err := k.p.Gate.Names(k.UserContext())
-	if err != nil {
+	if err := k.crewed(in.Shifts); err != nil {
 		return rec, err
-	}
-	for i, s := range in.Shifts {
-		for _, id := range s.Crew {
-			if names[id] == "" {
-				return rec, fault.BadField(fmt.Sprintf("shifts[%d].crew", i), "names %.60q, who is none of the staff", id)
-			}
-		}
 	}
 	version, err := k.ifMatch()
 	if err != nil {
@@ -361,6 +353,7 @@ type rotaDay struct {
 type rotaRow struct {
 	ID string
 	desk.Rota
+	Holds  desk.RotaPhase // now
 	Covers []coverRow
 }
 
@@ -428,7 +421,7 @@ func (k *call) rotaPage(status int, feed string, refused error) error {
 		return err
 	}
 	for _, rec := range all {
-		row := rotaRow{ID: rec.ID, Rota: rec.Value}
+		row := rotaRow{ID: rec.ID, Rota: rec.Value, Holds: rec.Value.On(rec.Value.Last().Today(now))}
 		covers, err := k.p.Desk.Covers(ctx, rec.ID)
 		if err != nil {
 			return err

@@ -116,6 +116,37 @@ func TestWhoIsOnDutyIsTold(t *testing.T) {
 		t.Errorf("%v %+v", err, covers)
 	}
 	b.post("/desk/rota", url.Values{"act": {"feed"}}).want(200).says("/rota/tok_")
+
+	// From a day on the two change places and the evening is nobody's: that is shown before it is said, and can be taken back before its day.
+	change := map[string]any{"from": "2022-04-07", "zone": "Europe/Berlin", "shifts": []any{
+		map[string]any{"name": "day", "from": "08:00", "to": "18:00", "crew": []string{lee}}, map[string]any{"name": "night", "from": "20:00", "to": "08:00", "crew": []string{kim}}}}
+	changes := "/api/v1/rotas/" + id + "/changes"
+	var means rotaChangeAnswer
+	h.post(auth.Commander, changes+"?dry_run=true", change).want(200).into(&means)
+	if m := means.Means; len(m.Moves) != 2 || m.Moves[0].Gains != 27 || m.Moves[0].Loses != 27 || len(m.Gaps) != 27 || m.Gaps[0].To.Sub(m.Gaps[0].From) != 2*time.Hour || len(m.Closed) > 0 {
+		t.Errorf("%+v", m)
+	}
+	same(t, "a trial", told(comms.Post{Role: "commander"}, 72*time.Hour), []string{"+12025550111", "kim@vendor.example"})
+	same(t, "a day that has begun", h.post(auth.Commander, changes, map[string]any{"from": "2022-04-05", "zone": "UTC", "shifts": change["shifts"]}).want(422).named(), []string{"from"})
+	typed := url.Values{"act": {"look"}, "from": {"2022-04-07"}, "zone": {"Europe/Berlin"}, "rows": {"3"}, "0.name": {"day"}, "0.from": {"08:00"}, "0.to": {"18:00"}, "0.crew": {lee}, "0.days": {"mon", "thu"},
+		"1.name": {"night"}, "1.from": {"20:00"}, "1.to": {"8"}, "1.crew": {kim}}
+	b.post("/desk/rota/"+id, typed).want(422).says("must be a time of day", `value="mon" checked`, `selected>Kim`)
+	typed.Set("1.to", "08:00")
+	b.post("/desk/rota/"+id, typed).want(200).says("Nobody would be on duty", `value="change"`)
+	typed.Set("act", "change")
+	b.post("/desk/rota/"+id, typed).want(303)
+	same(t, "on a Friday by day", told(comms.Post{Role: "commander"}, 72*time.Hour), []string{"+12025550111", "kim@vendor.example", "lee@vendor.example"})
+	same(t, "before its day", told(comms.Post{Role: "commander"}, 24*time.Hour), []string{"+12025550111", "kim@vendor.example"})
+	h.do(ask{as: auth.Commander, method: "PUT", path: "/api/v1/rotas/" + id, body: means.Rota.Rota}).want(422)
+	b.get("/desk/rota/"+id).want(200).says("2022-04-07", "Take the last change back")
+	h.do(ask{as: auth.Support, method: "DELETE", path: changes}).want(403)
+	h.do(ask{as: auth.Commander, method: "DELETE", path: changes}).want(200).silent("2022-04-07")
+	h.do(ask{as: auth.Commander, method: "DELETE", path: changes}).want(409)
+	h.post(auth.Commander, changes, change).want(200)
+	same(t, "they changed places", told(comms.Post{Role: "commander"}, 72*time.Hour), []string{"lee@vendor.example"})
+	h.clock.Turn(72 * time.Hour)
+	h.do(ask{as: auth.Commander, method: "DELETE", path: changes}).want(409).says("goes by this change")
+	h.clock.Turn(-72 * time.Hour)
 	h.do(ask{as: auth.Commander, method: "DELETE", path: "/api/v1/rotas/" + id}).want(204)
 	same(t, "without the rota", told(comms.Post{Role: "commander"}, 0), []string{"+12025550111", "kim@vendor.example", "lee@vendor.example"})
 }

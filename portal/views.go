@@ -23,7 +23,7 @@ var viewFiles = []string{
 	"desk_layout.html", "desk_signin.html", "desk_home.html", "desk_room.html", "desk_live.html", "desk_editor.html", "desk_tickets.html", "desk_ticket.html", "desk_ticketwork.html", "desk_identity.html", "form_reach.html", "desk_accounts.html", "desk_lists.html", "desk_tasks.html", "desk_audit.html", "confirm.html",
 	"desk_book_account.html", "desk_book_import.html", "desk_book_conflicts.html", "desk_book_changes.html", "desk_book_coverage.html", "desk_book_stale.html",
 	"desk_watched.html", "desk_services.html",
-	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rules.html",
+	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rota_one.html", "desk_rules.html",
 	"desk_check.html", "desk_checklists.html", "back.html", "desk_questions.html", "desk_plans.html", "desk_cohorts.html",
 	"desk_team.html", "desk_playbooks.html", "desk_work.html", "desk_batches.html",
 	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html",

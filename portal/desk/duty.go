@@ -64,7 +64,11 @@ const mostRotas = 500
 
 // PutRota writes a rota: a new one when id is "", else the successor of that version (0: of any). Whether its people are staff is the caller's to see.
 func (d *Desk) PutRota(ctx context.Context, by, id string, version int64, r Rota) (rec store.Rec[Rota], err error) {
-	if f := r.bad(); len(f) > 0 {
+	f := r.bad()
+	if len(r.Changes) > 0 {
+		f = append(f, fault.Field{Field: "changes", Code: "invalid", Reason: "are made one by one, from a day on"})
+	}
+	if len(f) > 0 {
 		return rec, fault.BadFields(f...)
 	}
 	act := store.Act{By: by, Verb: "rota.put"}
@@ -83,13 +87,11 @@ func (d *Desk) PutRota(ctx context.Context, by, id string, version int64, r Rota
 				return fault.New(fault.Conflict, "there are %d rotas, and no more are kept; delete one that is over", n)
 			}
 		} else {
-			_, m, err := rotas.Get(tx, id)
+			_, m, err := currentRota(tx, id, version)
 			if err != nil {
 				return err
 			}
-			if was = m.Version; version != 0 && version != was {
-				return fault.New(fault.Stale, "rota %s was changed meanwhile: version %d, not %d", id, was, version)
-			}
+			was = m.Version
 		}
 		tx.On(id)
 		if err := rotas.Put(tx, id, r, was); err != nil {

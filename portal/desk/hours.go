@@ -20,6 +20,9 @@ type Hours struct {
 	Priorities []string `yaml:"priorities" json:"priorities"` // P2 and P3 when none is named
 }
 
+// Weekdays are the days of a week, as policies and rotas name them.
+func Weekdays() []string { return append(slices.Clone(weekdays[1:]), weekdays[0]) }
+
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} // as time.Weekday counts
 
 // mostIdle bounds the search for working time: holidays may fill a long while, and no promise lies further away.

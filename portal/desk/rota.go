@@ -22,6 +22,8 @@ type Rota struct {
 	From   string  `json:"from"`             // the first day, 2022-04-05; turns are counted from it
 	Until  string  `json:"until,omitempty"`  // the last day; "": it goes on
 	Shifts []Shift `json:"shifts"`
+
+	Changes []RotaPhase `json:"changes,omitempty"` // how it goes on from a day, in the order of the days; see [Desk.ChangeRota]
 }
 
 // Shift is one stretch of the day and whose it is.
@@ -62,7 +64,7 @@ type Slot struct {
 
 // Bounds of what is planned.
 const (
-	mostShifts  = 24
+	MostShifts  = 24
 	mostCrew    = 500
 	longestPlan = 60 * 24 * time.Hour // of a look at a plan, and of a cover
 )
@@ -90,8 +92,8 @@ func (r Rota) bad() (f []fault.Field) {
 	if until, err := time.Parse(time.DateOnly, r.Until); r.Until != "" && (err != nil || until.Before(from)) {
 		bad("until", "must be a day not before from")
 	}
-	if n := len(r.Shifts); n == 0 || n > mostShifts {
-		bad("shifts", "must be 1 to %d", mostShifts)
+	if n := len(r.Shifts); n == 0 || n > MostShifts {
+		bad("shifts", "must be 1 to %d", MostShifts)
 	}
 	for i, s := range r.Shifts {
 		at := fmt.Sprintf("shifts[%d].", i)
@@ -150,22 +152,23 @@ func (s Shift) crew(days int) []string {
 
 // slots is who is on duty between two moments, in the order of beginning. Covers that nobody agreed to are left out.
 func (r Rota) slots(id string, covers []Cover, from, to time.Time) (all []Slot) {
-	zone, err := time.LoadLocation(r.Zone)
-	first, wrong := time.Parse(time.DateOnly, r.From)
-	if err != nil || wrong != nil {
-		return nil
-	}
-	last := to.Add(48 * time.Hour)
-	if until, err := time.Parse(time.DateOnly, r.Until); err == nil {
-		last = until
-	}
 	slot := Slot{Rota: id, Role: r.Role, Region: r.Region}
+	var zone *time.Location
 	y, m, d := from.Add(-48 * time.Hour).UTC().Date() // a shift that began before may still last; dates are days here, not moments
-	for day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC); !day.After(last) && day.Before(to.Add(48*time.Hour)); day = day.AddDate(0, 0, 1) {
-		if day.Before(first) {
+	for day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC); day.Before(to.Add(48 * time.Hour)); day = day.AddDate(0, 0, 1) {
+		date := day.Format(time.DateOnly)
+		phase := r.On(date)
+		if zone == nil || zone.String() != phase.Zone { // it is read from a file
+			var err error
+			if zone, err = time.LoadLocation(phase.Zone); err != nil {
+				return nil
+			}
+		}
+		first, err := time.Parse(time.DateOnly, phase.From)
+		if err != nil || day.Before(first) || phase.Until != "" && date > phase.Until {
 			continue
 		}
-		for _, s := range r.Shifts {
+		for _, s := range phase.Shifts {
 			if len(s.Days) > 0 && !slices.Contains(s.Days, weekdays[day.Weekday()]) {
 				continue
 			}
