@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"lifeline/comms"
-	"lifeline/contacts"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
 	"lifeline/store"
@@ -24,7 +22,7 @@ import (
 const pageWithin = 100 * time.Millisecond
 
 // fillAtOnce is how many tickets one transaction writes while the house is filled.
-const fillAtOnce = 500
+const fillAtOnce = 2000
 
 // lists fills a house, signs somebody in, and asks for the pages of the desk one after the other while tickets go on coming in.
 func (b bench) lists(ctx context.Context, engine string, e store.Engine) (err error) {
@@ -34,11 +32,12 @@ func (b bench) lists(ctx context.Context, engine string, e store.Engine) (err er
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	began := time.Now()
-	f, err := b.fill(ctx, d)
+	d.Comms.Follow, d.Chance, d.Comms.Policy.Components = d.FollowMove, func() float64 { return 1 }, []comms.ComponentPolicy{{Name: "Wiki"}}
+	f, err := b.filled(ctx, engine, d)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "lists      %-9s %d open and %d closed tickets, %d sites in an incident, filled in %.0f s\n", engine, b.open, b.closed, b.sites, time.Since(began).Seconds())
+	fmt.Fprintf(b.out, "lists      %-9s %d open and %d closed tickets, %d sites in an incident, filled in %.0f s\n", engine, f.Open, f.Closed, f.Sites, time.Since(began).Seconds())
 	cookie, err := b.session(ctx, engine, d, client)
 	if err != nil {
 		return err
@@ -50,14 +49,38 @@ func (b bench) lists(ctx context.Context, engine string, e store.Engine) (err er
 		leave()
 		err = errors.Join(err, <-left)
 	}()
-	in := "/desk/incidents/" + f.incident
+	if err := b.asked(ctx, engine, "open, at the start", func(int) error { return look(client, cookie, "/desk/tickets") }); err != nil {
+		return err
+	}
+	began = time.Now()
+	for whole := false; !whole; time.Sleep(100 * time.Millisecond) {
+		page, err := d.List(ctx, desk.Choice{State: desk.Closed, Limit: 1})
+		if err != nil && fault.Of(err) != fault.Unavailable {
+			return err
+		}
+		whole = page.Whole
+	}
+	fmt.Fprintf(b.out, "lists      %-9s all tickets are on the board %.0f s later\n", engine, time.Since(began).Seconds())
+	in := "/desk/incidents/" + f.Incident
+	site, ticket, err := deep(ctx, d, f)
+	if err != nil {
+		return err
+	}
 	for _, p := range []struct{ what, path string }{
 		{"home", "/desk"},
 		{"tickets, open", "/desk/tickets"},
-		{"of a queue", "/desk/tickets?queue=" + f.incident},
+		{"of a queue", "/desk/tickets?queue=" + f.Incident},
+		{"open, far behind", "/desk/tickets?after=" + ticket},
+		{"by the day filed", "/desk/tickets?sort=filed"},
+		{"overdue", "/desk/tickets?overdue=true"},
+		{"nobody's, P1", "/desk/tickets?owner=nobody&priority=P1"},
+		{"with a label", "/desk/tickets?label=board"},
+		{"of a customer", "/desk/tickets?account=" + f.Accounts[0]},
+		{"chosen by nothing", "/desk/tickets?owner=" + auth.OperatorID},
 		{"closed", "/desk/tickets?state=closed"},
 		{"found by a word", "/desk/tickets?q=writer7"},
-		{"a ticket", "/desk/tickets/" + f.number},
+		{"found by nothing", "/desk/tickets?q=nobody-of-that-name"},
+		{"a ticket", "/desk/tickets/" + f.Number},
 		{"an account", "/desk/accounts/A-1"},
 		{"an account of many", "/desk/accounts/A-0"},
 		{"search", "/desk/search?q=" + url.QueryEscape("Customer 7")},
@@ -65,16 +88,40 @@ func (b bench) lists(ctx context.Context, engine string, e store.Engine) (err er
 		{"room, live", in + "/live"},
 		{"dashboard", in + "/tickets"},
 		{"sites", in + "/sites"},
+		{"sites, far behind", in + "/sites?after=" + site},
+		{"sites, of a state", in + "/sites?state=rebuilt"},
+		{"sites, of no state", in + "/sites?state=failed"},
+		{"batches", in + "/batches"},
+		{"cohorts", in + "/cohorts"},
+		{"team", in + "/team"},
+		{"editor", in + "/editor"},
 		{"coverage", in + "/coverage"},
-		{"what is due", "/desk/tasks"},
+		{"delivery board", "/desk/updates/" + f.Update + "/deliveries"},
+		{"its mails unread", "/desk/updates/" + f.Update + "/deliveries?state=failed"},
+		{"tasks", "/desk/tasks"},
+		{"tasks, done", "/desk/tasks?state=done"},
+		{"a task", "/desk/tasks/" + f.Task},
 		{"escalations", "/desk/escalations"},
 		{"verify queue", "/desk/checks"},
+		{"a check", "/desk/checks/" + f.Check},
 		{"rota", "/desk/rota"},
+		{"changes", "/desk/changes"},
+		{"conflicts", "/desk/conflicts"},
+		{"stale contacts", "/desk/stale"},
+		{"audit log", "/desk/audit"},
+		{"audit, of a record", "/desk/audit?of=" + f.Task},
+		{"audit, of nothing", "/desk/audit?of=stf_nobody"},
+		{"questions", "/desk/questions"},
+		{"maintenance", "/desk/maintenances"},
+		{"services", "/desk/services"},
+		{"rules", "/desk/rules"},
+		{"staff", "/desk/staff"},
+		{"own account", "/desk/account"},
 		{"report", "/api/v1/reports/incidents"},
 	} {
 		if err := b.asked(ctx, engine, p.what, func(i int) error {
 			if i%10 == 5 { // others go on filing
-				if _, err := d.Fill(ctx, "system:bench", []desk.Filled{f.ticket(b.open+i, d.DB.Now(), false)}); err != nil {
+				if _, err := d.Fill(ctx, "system:bench", []desk.Filled{f.ticket(f.Open+i, d.DB.Now(), false)}); err != nil {
 					return err
 				}
 			}
@@ -83,13 +130,42 @@ func (b bench) lists(ctx context.Context, engine string, e store.Engine) (err er
 			return err
 		}
 	}
-	return nil
+	fmt.Fprintf(b.out, "lists      %-9s %d MiB of memory\n", engine, own())
+	return b.asked(ctx, engine, "claim, give back", func(i int) error {
+		who := desk.Checker{ID: fmt.Sprintf("stf_claims_%d_%d", time.Now().UnixNano(), i)}
+		got, err := d.ClaimChecks(ctx, who, desk.Claim{Incident: f.Incident})
+		for _, c := range got {
+			_, back := d.Return(ctx, who, c.ID, desk.Written{Epoch: c.Value.Epoch})
+			err = errors.Join(err, back)
+		}
+		return err
+	})
+}
+
+// deep are cursors of pages far behind the first: of the affected sites in the middle, of open tickets behind some thousands.
+func deep(ctx context.Context, d *desk.Desk, f full) (site, ticket string, err error) {
+	in, err := d.Comms.Ledger(ctx, f.Incident)
+	for n := 0; err == nil && n < in.Sites.Total/2; n += 200 {
+		_, site, err = d.Comms.Sites(ctx, f.Incident, comms.SiteQuery{After: site, Limit: 200})
+	}
+	for range 20 {
+		var page desk.Chosen
+		for page, err = d.List(ctx, desk.Choice{State: desk.AnyOpen, After: ticket, Limit: 200}); fault.Of(err) == fault.Unavailable; { // they are still being read
+			page, err = d.List(ctx, desk.Choice{State: desk.AnyOpen, After: ticket, Limit: 200})
+		}
+		if err != nil || page.Next == "" {
+			break
+		}
+		ticket = page.Next
+	}
+	return site, ticket, err
 }
 
 // asked asks again and again, for as long as a rate is measured or thirty times, and says how long an answer took; the first, which may have to read the house, apart.
 func (b bench) asked(ctx context.Context, engine, what string, once func(i int) error) error {
 	var first time.Duration
 	var took []time.Duration
+	used := worked()
 	for i, end := 0, time.Now().Add(b.each); (time.Now().Before(end) || len(took) < 30) && ctx.Err() == nil; i++ {
 		began := time.Now()
 		err := once(i)
@@ -107,13 +183,14 @@ func (b bench) asked(ctx context.Context, engine, what string, once func(i int) 
 			took = append(took, time.Since(began))
 		}
 	}
+	each := (worked() - used) / time.Duration(len(took))
 	slices.Sort(took)
 	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100] }
 	over := ""
 	if at(95) > pageWithin {
 		over = "  OVER THE LIMIT"
 	}
-	fmt.Fprintf(b.out, "lists      %-9s %-20s p50 %6.1f ms  p95 %6.1f ms (limit %.0f)  the first %6.1f ms%s\n", engine, what, ms(at(50)), ms(at(95)), ms(pageWithin), ms(first), over)
+	fmt.Fprintf(b.out, "lists      %-9s %-20s p50 %6.1f ms  p95 %6.1f ms (limit %.0f)  processor %5.1f ms  the first %6.1f ms%s\n", engine, what, ms(at(50)), ms(at(95)), ms(pageWithin), ms(each), ms(first), over)
 	return ctx.Err()
 }
 
@@ -153,97 +230,4 @@ func (b bench) session(ctx context.Context, engine string, d *desk.Desk, client 
 	}
 	_, value, err := gate.Open(ctx, u.Query().Get(auth.LinkParam))
 	return "lifeline=" + value, err
-}
-
-// full is a house that was filled.
-type full struct {
-	incident string
-	number   string // of an open ticket
-	accounts []string
-}
-
-// ticket is the i-th of the house: two in three hang on an account, a tenth of those on one that writes a great deal; one in three waits in the incident's queue.
-func (f full) ticket(i int, at time.Time, closed bool) desk.Filled {
-	t := desk.Ticket{Name: fmt.Sprintf("Writer%d", i%1000), Email: fmt.Sprintf("p@mail-%d.example", i), Company: fmt.Sprintf("Customer %d", i%5000), Impact: desk.LostAccess, Locale: "en", Route: "web",
-		Priority: []string{"P0", "P1", "P2", "P3"}[i%4], State: desk.New, FiledAt: at}
-	switch {
-	case i%3 == 0:
-		t.Incident = f.incident
-	case i%10 == 1:
-		t.Account = f.accounts[0]
-	default:
-		t.Account = f.accounts[i%len(f.accounts)]
-	}
-	if i%2 == 0 {
-		t.AnswerAt = at.Add(time.Duration(1+i%180) * time.Minute)
-	}
-	if closed {
-		t.State, t.AnswerAt = desk.Closed, at.Add(time.Duration(1+i%180)*time.Minute)
-	}
-	return desk.Filled{Ticket: t, Words: "Our site is gone and we have a release on Thursday."}
-}
-
-// fill fills a house: a book of customers, an incident that has sites of theirs in every state, and tickets of the last days and, closed, of the last two years.
-func (b bench) fill(ctx context.Context, d *desk.Desk) (f full, err error) {
-	d.Comms.Follow, d.Chance = d.FollowMove, func() float64 { return 1 }
-	var book, set, moves bytes.Buffer
-	fmt.Fprintln(&book, "account,account_id,site,site_id,name,role,email")
-	fmt.Fprintln(&set, "site_id")
-	for i := range b.sites {
-		fmt.Fprintf(&book, "Customer %d,A-%d,Site %d,S-%d,Owner,owner,owner@c%d.example\n", i, i, i, i, i)
-		fmt.Fprintf(&set, "S-%d\n", i)
-		if i%2 == 0 {
-			fmt.Fprintf(&moves, "{\"site_id\":\"S-%d\",\"state\":\"rebuilt\",\"batch\":\"%d\"}\n", i, i/60)
-		}
-	}
-	if _, err := d.Book.Import(ctx, "system:bench", &book, contacts.ImportOptions{Source: "product", Format: contacts.FormatCSV}); err != nil {
-		return f, err
-	}
-	in, err := d.Comms.Declare(ctx, "system:bench", comms.Declare{Title: "Sites deleted", Severity: "P0", Category: "data", Impact: "Customers cannot open their sites."})
-	if err != nil {
-		return f, err
-	}
-	f.incident = in.ID
-	if _, err := d.Comms.LoadAffected(ctx, "system:bench", in.ID, comms.CSV, &set, false); err != nil {
-		return f, err
-	}
-	if _, err := d.Comms.MoveSites(ctx, comms.Mover{By: "system:bench"}, in.ID, &moves); err != nil {
-		return f, err
-	}
-	if err := d.FollowSites(ctx); err != nil {
-		return f, err
-	}
-	if err := d.DB.View(ctx, func(tx *store.Tx) error {
-		f.accounts = nil
-		for i := range min(b.sites, 5000) {
-			a, err := d.Book.Account(tx, fmt.Sprintf("A-%d", i))
-			if err != nil {
-				return err
-			}
-			f.accounts = append(f.accounts, a.ID)
-		}
-		return nil
-	}); err != nil {
-		return f, err
-	}
-	now := d.DB.Now()
-	for _, part := range []struct {
-		n      int
-		closed bool
-		over   time.Duration
-	}{{b.closed, true, 2 * 365 * 24 * time.Hour}, {b.open, false, 3 * 24 * time.Hour}} {
-		for from := 0; from < part.n; from += fillAtOnce {
-			var all []desk.Filled
-			for i := from; i < min(from+fillAtOnce, part.n); i++ {
-				back := time.Duration(float64(part.over) * float64(part.n-i) / float64(part.n))
-				all = append(all, f.ticket(i, now.Add(-back-4*time.Hour), part.closed))
-			}
-			numbers, err := d.Fill(ctx, "system:bench", all)
-			if err != nil {
-				return f, err
-			}
-			f.number = numbers[0]
-		}
-	}
-	return f, nil
 }

@@ -43,6 +43,8 @@ func main() {
 	closedTickets := flag.Int("closed", 20_000, "closed ones")
 	sites := flag.Int("sites", 1000, "sites of its incident")
 	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, lists, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
+	house := flag.String("house", "", "`directory` that keeps the filled house of -only lists, to ask it again: the embedded store, the keys; with -postgres the database as well")
+	server := flag.String("postgres", "", "`URL` of an empty database for -house")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
 	profile := flag.String("profile", "", "`file` that gets a CPU profile; with -only deliveries of the broadcast alone")
 	asks := flag.Bool("hammer", false, "ask for the page as standard input says: what this program starts of itself")
@@ -72,7 +74,7 @@ func main() {
 		begin = nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, open: *openTickets, closed: *closedTickets, sites: *sites, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, open: *openTickets, closed: *closedTickets, sites: *sites, house: *house, server: *server, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -89,6 +91,8 @@ type bench struct {
 	open        int
 	closed      int
 	sites       int
+	house       string // keeps what was filled; "": nothing does
+	server      string // a database that is there after us; "": one of our own
 	only        string
 	engines     string
 	dir         string
@@ -106,10 +110,17 @@ func (b bench) wants(what string) bool {
 
 func run(ctx context.Context, out io.Writer, b bench) (err error) {
 	b.out = out
-	if b.dir, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
+	if b.house != "" && b.only != "lists" || b.server != "" && b.house == "" {
+		return errors.New("-house goes with -only lists, and -postgres with -house")
+	}
+	if b.dir = b.house; b.dir == "" {
+		if b.dir, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(b.dir)
+	} else if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
 	if b.keys, err = store.OpenKeys(filepath.Join(b.dir, "keys"), true); err != nil {
 		return err
 	}
@@ -183,17 +194,25 @@ func (b bench) stored(engine, what string) {
 }
 
 func (b bench) bolt(context.Context) (store.Engine, func(), error) {
-	dir, err := os.MkdirTemp(b.dir, "bolt-")
+	dir, away := filepath.Join(b.dir, "bolt-kept"), func() {}
+	err := os.MkdirAll(dir, 0o700)
+	if b.house == "" {
+		dir, err = os.MkdirTemp(b.dir, "bolt-")
+		away = func() { os.RemoveAll(dir) }
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	e, err := bolt.Open(filepath.Join(dir, "lifeline.db"), bolt.Options{Log: slog.New(slog.DiscardHandler), Solo: b.solo})
-	return e, func() { os.RemoveAll(dir) }, err
+	return e, away, err
 }
 
 // postgres starts a server that syncs every commit.
 func (b bench) postgres(ctx context.Context) (store.Engine, func(), error) {
-	server, stop, err := pgtest.Start("", pgtest.Durable)
+	server, stop, err := b.server, func() {}, error(nil)
+	if server == "" {
+		server, stop, err = pgtest.Start("", pgtest.Durable)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -210,7 +210,7 @@ func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, update string
 	if _, err := room.LoadAffected(ctx, "stf_ann", in.ID, comms.CSV, b.lines("site_id", func(w io.Writer, i int) { fmt.Fprintf(w, "S-%d\n", i) }), false); err != nil {
 		return nil, "", err
 	}
-	draft, _, err := room.Draft(ctx, "stf_ann", in.ID, b.statement(db.Now()), nil)
+	draft, _, err := room.Draft(ctx, "stf_ann", in.ID, b.Statement(db.Now()), nil)
 	if err != nil {
 		return nil, "", err
 	}
@@ -228,7 +228,8 @@ func (b Broadcast) lines(head string, line func(w io.Writer, i int)) io.Reader {
 	return &file
 }
 
-func (b Broadcast) statement(now time.Time) templates.Statement {
+// Statement is what the people are told.
+func (b Broadcast) Statement(now time.Time) templates.Statement {
 	most := templates.Span(5 * time.Minute)
 	return templates.Statement{
 		Phase: comms.Identified, Headline: "A script deleted sites", WhatHappened: "A maintenance script deleted the sites of some customers.", YourAction: "nothing",
