@@ -100,7 +100,7 @@ func (r *Room) BatchStands(ctx context.Context, incident string) (all []BatchSta
 			at[b.Value.Name] = i
 			all = append(all, BatchStand{Rec: b, ByState: map[string]int{}})
 		}
-		for rec, err := range ledgerRows(tx, in.ID) {
+		for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(in.ID)}) {
 			if err != nil {
 				return err
 			}
@@ -110,13 +110,13 @@ func (r *Room) BatchStands(ctx context.Context, incident string) (all []BatchSta
 				continue
 			}
 			b := &all[i]
-			state, _ := w.place().standing(tx.Now(), r.Policy.NoAnswer)
+			state, _ := w.standing(tx.Now(), r.Policy.NoAnswer)
 			b.ByState[state]++
 			if w.Method != "" && !slices.Contains(b.Methods, w.Method) {
 				b.Methods = append(b.Methods, w.Method)
 				slices.Sort(b.Methods)
 			}
-			if w.Note != "" || w.State == FailedSite {
+			if w.Noted {
 				b.Noted++
 			}
 		}

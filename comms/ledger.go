@@ -84,6 +84,8 @@ type place struct {
 	At       time.Time
 	NoAnswer bool
 	Cohort   string
+	Method   string
+	Noted    bool // something was noted of it, or it failed
 }
 
 func (w Row) place() place {
@@ -91,7 +93,7 @@ func (w Row) place() place {
 	if i := slices.Index(siteStates, state); i >= 0 {
 		state = siteStates[i] // one text for all rows
 	}
-	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer, w.Cohort}
+	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer, w.Cohort, w.Method, w.Note != "" || w.State == FailedSite}
 }
 
 // placesOf walks where the sites of an incident stand.
@@ -236,10 +238,14 @@ func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []
 		if err != nil {
 			return err
 		}
-		page, next, err = rows.ListOf(tx, store.Query{Prefix: rowPrefix(in.ID), After: q.After, Limit: limit(q.Limit)},
-			func(row Row) bool {
-				return (q.State == "" || row.State == q.State) && (q.Batch == "" || row.Batch == q.Batch)
-			})
+		walk := store.Query{Prefix: rowPrefix(in.ID), After: q.After, Limit: limit(q.Limit)}
+		if q.State == "" && q.Batch == "" {
+			page, next, err = rows.List(tx, walk)
+			return err
+		}
+		page, next, err = store.ListKept(tx, rows, &r.places, Row.place, walk, func(w place) bool {
+			return (q.State == "" || w.State == q.State) && (q.Batch == "" || w.Batch == q.Batch)
+		})
 		return err
 	})
 	return page, next, err

@@ -201,8 +201,20 @@ func (r *Room) lostAt(tx *store.Tx, w Row, in Incident) (at time.Time, known boo
 	if w.LostAt != nil {
 		return *w.LostAt, true
 	}
-	if site, err := r.Book.Site(tx, w.Site); err == nil && site.Value.DeletedInProduct != nil {
-		return *site.Value.DeletedInProduct, true
+	site, err := r.Book.Site(tx, w.Site)
+	if err != nil {
+		return in.DetectedAt, false
+	}
+	return w.lost(site.Value.DeletedInProduct, in)
+}
+
+// lost is lostAt where it is known when the product deleted the site; nil: it did not say.
+func (w Row) lost(deleted *time.Time, in Incident) (at time.Time, known bool) {
+	switch {
+	case w.LostAt != nil:
+		return *w.LostAt, true
+	case deleted != nil:
+		return *deleted, true
 	}
 	return in.DetectedAt, false
 }

@@ -73,7 +73,7 @@ type Room struct {
 	counts     counts
 	spoke      store.Kept[wasSaid]
 	went       store.Kept[wentBy]
-	targets    targetsSeen
+	targets    store.Recent[Targets]
 
 	standby standby
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"lifeline/store"
@@ -110,11 +109,15 @@ type TierTargets struct {
 // Targets compares an incident with the targets of the tiers of its sites: how long each was away, from its loss until it was handed back, and
 // how much it lost, from its oldest restore point to its loss. An incident that has no affected set is measured as a whole, from its detection until it
 // was resolved, by the most urgent tier of the components that its newest update names.
-// Of a large affected set the answer may be some seconds old.
-func (r *Room) Targets(ctx context.Context, incident string) (t Targets, err error) {
-	if t, ok := r.targets.get(incident); ok {
-		return t, nil
-	}
+// Of a large affected set the answer may be seconds old, see [store.Recent].
+func (r *Room) Targets(ctx context.Context, incident string) (Targets, error) {
+	return r.targets.Of(ctx, incident, targetsFor, func(ctx context.Context) (Targets, bool, error) {
+		t, err := r.compareTargets(ctx, incident)
+		return t, t.RTO.Met+t.RTO.Missed+t.RTO.Open >= targetsFrom, err
+	})
+}
+
+func (r *Room) compareTargets(ctx context.Context, incident string) (t Targets, err error) {
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
 		if err != nil {
@@ -148,9 +151,6 @@ func (r *Room) Targets(ctx context.Context, incident string) (t Targets, err err
 		t.RPO.judge()
 		return nil
 	})
-	if err == nil && t.RTO.Met+t.RTO.Missed+t.RTO.Open >= targetsFrom {
-		r.targets.set(incident, t)
-	}
 	return t, err
 }
 
@@ -160,48 +160,47 @@ const (
 	targetsFor  = 5 * time.Second
 )
 
-// targetsSeen keeps them, by what their incident was called. The zero value is ready.
-type targetsSeen struct {
-	mu  sync.Mutex
-	all map[string]targetsAt
-}
-
-type targetsAt struct {
-	Targets
-	until time.Time // by wall time
-}
-
-func (s *targetsSeen) get(incident string) (Targets, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, ok := s.all[incident]
-	t.Tiers = slices.Clone(t.Tiers)
-	return t.Targets, ok && time.Now().Before(t.until)
-}
-
-func (s *targetsSeen) set(incident string, t Targets) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all == nil || len(s.all) > 100 {
-		s.all = map[string]targetsAt{}
-	}
-	t.Tiers = slices.Clone(t.Tiers)
-	s.all[incident] = targetsAt{t, time.Now().Add(targetsFor)}
-}
-
 func (r *Room) siteTargets(tx *store.Tx, in store.Rec[Incident], tiers []TierTargets) error {
+	var all []Row
 	for rec, err := range ledgerRows(tx, in.ID) {
 		if err != nil {
 			return err
 		}
-		w := rec.Value
-		tier, err := r.Book.SiteTier(tx, w.Site)
-		if err != nil {
-			return fmt.Errorf("read the tier of %s: %w", w.Site, err)
+		all = append(all, rec.Value)
+	}
+	for some := range slices.Chunk(all, sitesAtOnce) {
+		if err := r.countTargets(tx, in.Value, some, tiers); err != nil {
+			return err
 		}
-		of := &tiers[min(max(tier, 0), tierCount-1)]
+	}
+	return nil
+}
+
+// sitesAtOnce is how many sites are looked up in the book by one question.
+const sitesAtOnce = 500
+
+func (r *Room) countTargets(tx *store.Tx, in Incident, some []Row, tiers []TierTargets) error {
+	var ids []string
+	for _, w := range some {
+		ids = append(ids, w.Site)
+	}
+	found, err := r.Book.Plights(tx, ids)
+	if err != nil {
+		return fmt.Errorf("read the tiers of the sites: %w", err)
+	}
+	for _, w := range some {
+		p, known := found[w.Site]
+		if !known { // it, or its customer, was merged into another
+			if p.Tier, err = r.Book.SiteTier(tx, w.Site); err != nil {
+				return fmt.Errorf("read the tier of %s: %w", w.Site, err)
+			}
+		}
+		of := &tiers[min(max(p.Tier, 0), tierCount-1)]
 		of.Sites++
-		lost, _ := r.lostAt(tx, w, in.Value)
+		lost, _ := w.lost(p.Deleted, in)
+		if !known {
+			lost, _ = r.lostAt(tx, w, in)
+		}
 		back, over := tx.Now(), false
 		switch state, silent := w.place().standing(tx.Now(), r.Policy.NoAnswer); {
 		case state == HandedBack && silent && w.State == Passed:

@@ -123,6 +123,47 @@ func (b *Book) SiteTier(tx *store.Tx, anyID string) (int, error) {
 	return *site.Value.Tier, nil
 }
 
+// Plight is what of a site its targets are measured by.
+type Plight struct {
+	Tier    int        // as SiteTier says
+	Deleted *time.Time // in the product; nil: it said nothing of that
+}
+
+// Plights reads those of many sites by our ids, in few questions. A site that is no longer kept under its id, or whose account is not, is left out.
+func (b *Book) Plights(tx *store.Tx, ids []string) (map[string]Plight, error) {
+	found, err := sites.GetAll(tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var of []string
+	for _, rec := range found {
+		if rec.Value.Tier == nil {
+			of = append(of, rec.Value.Account)
+		}
+	}
+	slices.Sort(of)
+	whose, err := accounts.GetAll(tx, slices.Compact(of))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Plight{}
+	for id, rec := range found {
+		p, tier := Plight{b.Policy.DefaultTier, rec.Value.DeletedInProduct}, rec.Value.Tier
+		if tier == nil {
+			a, known := whose[rec.Value.Account]
+			if !known {
+				continue
+			}
+			tier = a.Value.Tier
+		}
+		if tier != nil {
+			p.Tier = *tier
+		}
+		all[id] = p
+	}
+	return all, nil
+}
+
 // ProductID is the id that the product uses now; "": it never said one.
 func (s Site) ProductID() string {
 	if len(s.ProductIDs) == 0 {

@@ -388,7 +388,7 @@ func (k *call) dashboard() error {
 	for _, a := range first {
 		v.Files = append(v.Files, attachedFile{Attachment: a, Words: v.Words, URL: "/desk/tickets/" + v.Board.First + "/files/" + a.ID})
 	}
-	ledger, err := k.p.Comms.Ledger(ctx, rec.ID)
+	ledger, err := k.p.ledgerLately(ctx, rec.ID)
 	if err != nil {
 		return err
 	}

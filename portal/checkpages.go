@@ -122,7 +122,7 @@ func (k *call) checkQueue(status int, refused error) error {
 			continue
 		}
 		q := queueOf{Incident: k.p.incident(rec)}
-		if q.Figures, err = k.p.Desk.CheckFigures(ctx, rec.ID); err != nil {
+		if q.Figures, err = k.p.checksLately(ctx, rec.ID); err != nil {
 			return err
 		}
 		q.Bars, q.Most = bars(q.Figures.Hours, func(h desk.CheckHour) (time.Time, int, int) { return h.From, h.Rebuilt, h.Passed })

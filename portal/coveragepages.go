@@ -40,7 +40,7 @@ func (k *call) coveragePage() error {
 		return err
 	}
 	v := coverageView{shell: k.shell("desk.book.coverage"), Incident: k.p.incident(rec), Loaded: rec.Value.Loaded}
-	if v.Report, err = k.p.Comms.Coverage(ctx, rec.ID); err != nil {
+	if v.Report, err = k.p.coverageLately(ctx, rec.ID); err != nil {
 		return err
 	}
 	v.Percent = share(v.Report.Covered, v.Report.Sites) / 10

@@ -524,14 +524,14 @@ func (k *call) roomView() (roomView, error) {
 	if v.Due, err = k.due(id, nil); err != nil {
 		return v, err
 	}
-	if v.Ledger, err = k.p.Comms.Ledger(ctx, id); err != nil {
+	if v.Ledger, err = k.p.ledgerLately(ctx, id); err != nil {
 		return v, err
 	}
-	if v.Forecast, err = k.p.Comms.Forecast(ctx, id); err != nil {
+	if v.Forecast, err = k.p.forecastLately(ctx, id); err != nil {
 		return v, err
 	}
 	if v.Ledger.Sites.Total > 0 {
-		if v.Checks, err = k.p.Desk.CheckFigures(ctx, id); err != nil {
+		if v.Checks, err = k.p.checksLately(ctx, id); err != nil {
 			return v, err
 		}
 	}
@@ -578,8 +578,7 @@ func (k *call) roomView() (roomView, error) {
 	if v.Seats, err = k.seats(rec.Value); err != nil {
 		return v, err
 	}
-	waiting, _, err := k.p.Desk.Tickets(ctx, desk.Filter{Queue: id, State: desk.New, Limit: maxList})
-	v.Waiting = len(waiting)
+	v.Waiting, err = k.p.Desk.CountTickets(ctx, desk.Filter{Queue: id, State: desk.New})
 	return v, err
 }
 
@@ -680,10 +679,14 @@ func (k *call) siteList(status int, did siteWork, refused error) error {
 	}
 	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Typed: map[string]string{}, Did: did, Work: map[string]string{},
 		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
-	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
+	ledger, forecast := k.p.ledgerLately, k.p.forecastLately
+	if k.Method() == fiber.MethodPost { // she looks at what she did
+		ledger, forecast = k.p.Comms.Ledger, k.p.Comms.Forecast
+	}
+	if v.Ledger, err = ledger(ctx, rec.ID); err != nil {
 		return err
 	}
-	if v.Forecast, err = k.p.Comms.Forecast(ctx, rec.ID); err != nil {
+	if v.Forecast, err = forecast(ctx, rec.ID); err != nil {
 		return err
 	}
 	if v.Targets, err = k.p.Comms.Targets(ctx, rec.ID); err != nil {

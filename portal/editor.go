@@ -100,7 +100,7 @@ func (k *call) editor(status int, incident, updateID string, form url.Values, re
 		return err
 	}
 	v := editorView{shell: k.shell("desk.editor"), Incident: k.p.incident(rec), Channels: []string{"email", "sms", "page", "ticket", "webhook"}, Locales: tongues(k.p.Words.Catalog("en"), templates.Locales())}
-	if v.Ledger, err = k.p.Comms.Ledger(ctx, rec.ID); err != nil {
+	if v.Ledger, err = k.p.ledgerLately(ctx, rec.ID); err != nil {
 		return err
 	}
 	said, _, err := k.p.Comms.Updates(ctx, rec.ID, "", maxList)

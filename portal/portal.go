@@ -54,6 +54,7 @@ type Portal struct {
 	requests *prometheus.CounterVec
 	imports  imports
 	known    known
+	lately   lately
 }
 
 // Sending says whether people are being told.

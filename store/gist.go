@@ -58,6 +58,7 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 	return func(yield func(Rec[S], error) bool) {
 		ahead := 1
 		q.heads = tx.readonly && k.some()
+		at := t.indexAt(q.Index)
 		var batch []unsealing[S]
 		hand := func() bool {
 			if err := bodies(tx, t.Kind, batch); err != nil {
@@ -85,6 +86,7 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 		for raw, err := range tx.scan(t.Kind, q) {
 			u := unsealing[S]{rec: Rec[S]{Meta: raw.Meta}, err: err}
 			if err == nil {
+				u.rec.cursor = raw.cursor(at)
 				if u.rec.Value, u.known = k.get(tx, raw.Meta); !u.known {
 					u.raw = Raw{Meta: raw.Meta, Body: bytes.Clone(raw.Body)} // a row is valid until the next step
 				}
@@ -97,6 +99,35 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 		}
 		hand()
 	}
+}
+
+// ListKept is ListOf where the gist of a record says whether it is wanted: of what lies between, only what is new since the walk before is read whole.
+func ListKept[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query, wants func(S) bool) (page []Rec[T], next string, err error) {
+	limit := q.Limit
+	q.Limit = 0
+	var chosen []Rec[S]
+	var ids []string
+	for rec, err := range Gists(tx, t, k, of, q) {
+		if err != nil {
+			return nil, "", err
+		}
+		if !wants(rec.Value) {
+			continue
+		}
+		if limit > 0 && len(chosen) == limit {
+			next = chosen[limit-1].cursor
+			break
+		}
+		chosen, ids = append(chosen, rec), append(ids, rec.ID)
+	}
+	whole, err := t.GetAll(tx, ids)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, rec := range chosen {
+		page = append(page, Rec[T]{Meta: rec.Meta, Value: whole[rec.ID].Value, cursor: rec.cursor})
+	}
+	return page, next, nil
 }
 
 // bodies reads what a walk over heads left out of records that are not known.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -87,6 +88,32 @@ func TestAWalkOverGistsUnsealsOnlyWhatIsNew(t *testing.T) {
 		want[1] = "somebody"
 		if got := seen(); !slices.Equal(got, want) || opened.Load() != 1 {
 			h.t.Errorf("after a change: %v, %d opened", got, opened.Load())
+		}
+		for _, index := range []string{"", "phone"} { // all stand at one place of the index, in the order of their ids
+			var pages [][]string
+			opened.Store(0)
+			for after, more := "", true; more; more = after != "" {
+				err := h.View(h.t.Context(), func(tx *store.Tx) error {
+					of := func(g guest) string { opened.Add(1); return g.Name }
+					q := store.Query{Index: index, After: after, Limit: 4}
+					if index != "" {
+						q.Equal = []any{"", true}
+					}
+					page, next, err := store.ListKept(tx, guests, &all, of, q, func(name string) bool { return strings.HasSuffix(name, "7") })
+					var names []string
+					for _, rec := range page {
+						names = append(names, rec.Value.Name+" "+rec.Value.Mail)
+					}
+					pages, after = append(pages, names), next
+					return err
+				})
+				if err != nil {
+					h.t.Fatal(err)
+				}
+			}
+			if got := fmt.Sprint(pages); got != "[[guest 7 7 guest 17 17 guest 27 27 guest 37 37] [guest 47 47 guest 57 57 guest 67 67 guest 77 77] [guest 87 87 guest 97 97]]" || opened.Load() != 0 {
+				h.t.Errorf("chosen by their gists in the order of %q: %v, %d opened", index, got, opened.Load())
+			}
 		}
 	})
 }

@@ -87,6 +87,11 @@ func (k Kind) index(name string) (Index, error) {
 	return Index{}, fmt.Errorf("kind %s has no index %q", k.Name, name)
 }
 
+// indexAt is which of a kind's indexes has a name; -1: none, as for a walk in the order of ids.
+func (k Kind) indexAt(name string) int {
+	return slices.IndexFunc(k.Indexes, func(ix Index) bool { return ix.Name == name })
+}
+
 // Meta is what the store knows of a record besides its value.
 type Meta struct {
 	ID      string

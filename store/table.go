@@ -261,28 +261,26 @@ func (t Table[T]) Purge(tx *Tx, id string) error {
 //go:noinline
 func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
 	return func(yield func(Rec[T], error) bool) {
-		at := -1
-		for i, ix := range t.Indexes {
-			if ix.Name == q.Index {
-				at = i
-			}
-		}
+		at := t.indexAt(q.Index)
 		for raw, err := range tx.scan(t.Kind, q) {
 			var rec Rec[T]
 			if err == nil {
-				rec.Meta = raw.Meta
+				rec.Meta, rec.cursor = raw.Meta, raw.cursor(at)
 				rec.Value, err = t.open(tx, raw)
-				if at >= 0 {
-					rec.cursor = cursor(raw.Tuples[at], raw.ID)
-				} else {
-					rec.cursor = cursor(nil, raw.ID)
-				}
 			}
 			if !yield(rec, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// cursor is behind a record in the order of the index with that number; of ids: -1.
+func (r Raw) cursor(at int) string {
+	if at < 0 {
+		return cursor(nil, r.ID)
+	}
+	return cursor(r.Tuples[at], r.ID)
 }
 
 // ScanMeta is Scan for whoever asks only which records there are: it opens none.

@@ -196,10 +196,7 @@ func (tx *Tx) foresee(k Kind, q Query, count bool) {
 //go:noinline
 func (tx *Tx) scanRange(k Kind, r Range) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
-		at := slices.IndexFunc(k.Indexes, func(ix Index) bool { return ix.Name == r.Index })
-		if r.Index == "" {
-			at = -1
-		}
+		at := k.indexAt(r.Index)
 		limit := r.Limit
 		own, written := tx.own(k, r, at)
 		if limit > 0 {

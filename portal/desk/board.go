@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -61,7 +62,7 @@ type card struct {
 var boardStates = []string{New, Asked, Waiting, Solved, Closed}
 
 const (
-	boardPage  = 2048 // tickets read in one View
+	boardPage  = 256 // tickets read in one View: whoever asks for a list waits for the page that is being read
 	boardLook  = 500 * time.Millisecond
 	boardAgain = 5 * time.Second
 	boardWait  = 10 * time.Second // of a list, until all open tickets are read
@@ -174,7 +175,7 @@ func (d *Desk) FollowTickets(ctx context.Context) error {
 		case <-wait.C:
 		}
 		next := boardLook
-		read, err := d.lookOn(ctx)
+		read, err := d.lookOn(ctx, len(boardStates))
 		switch {
 		case err != nil && ctx.Err() == nil:
 			d.Log.Warn("the list of tickets could not be brought up to date", "err", err)
@@ -186,8 +187,8 @@ func (d *Desk) FollowTickets(ctx context.Context) error {
 	}
 }
 
-// lookOn brings the board up to date, and reads a page more of what is not read yet. It says how many states are read whole.
-func (d *Desk) lookOn(ctx context.Context) (read int, err error) {
+// lookOn brings the board up to date, and reads a page more where fewer states are read whole than are wanted. It says how many are.
+func (d *Desk) lookOn(ctx context.Context, wanted int) (read int, err error) {
 	b := &d.board
 	b.ready()
 	select {
@@ -212,7 +213,7 @@ func (d *Desk) lookOn(ctx context.Context) (read int, err error) {
 		b.mark = "" // what was told is not known: read all anew
 		return 0, err
 	}
-	if b.stage < len(boardStates) {
+	if b.stage < wanted {
 		err = d.readBoard(ctx)
 	}
 	return b.stage, err
@@ -224,18 +225,9 @@ func (d *Desk) renew(ctx context.Context, ids []string) error {
 	for part := range slices.Chunk(ids, boardPage) {
 		var now []store.Rec[Ticket]
 		err := d.DB.View(ctx, func(tx *store.Tx) error {
-			now = nil
-			for _, id := range part {
-				t, meta, err := tickets.Get(tx, id)
-				if fault.Of(err) == fault.NotFound {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				now = append(now, store.Rec[Ticket]{Meta: meta, Value: t})
-			}
-			return nil
+			there, err := tickets.GetAll(tx, part)
+			now = slices.Collect(maps.Values(there))
+			return err
 		})
 		if err != nil {
 			return err
@@ -280,8 +272,12 @@ func (d *Desk) readBoard(ctx context.Context) error {
 // nobody does and she needs them.
 func (d *Desk) current(ctx context.Context, closed bool) error {
 	end := time.Now().Add(boardWait)
+	states := len(boardStates) - 1 // those of open tickets
+	if closed {
+		states++
+	}
 	for {
-		read, err := d.lookOn(ctx)
+		read, err := d.lookOn(ctx, states)
 		open := read >= len(boardStates)-1
 		switch {
 		case err != nil:

@@ -1142,8 +1142,8 @@ func (d *Desk) ListChecks(ctx context.Context, f CheckFilter) (page []store.Rec[
 		case incident != "":
 			q.Prefix = checkPrefix(incident)
 		}
-		page, next, err = checks.ListOf(tx, q, func(c Check) bool {
-			return !f.Closed[c.Incident] && (incident == "" || c.Incident == incident) && (f.State == "" || c.State == f.State) && (f.Holder == "" || c.Holder == f.Holder)
+		page, next, err = store.ListKept(tx, checks, &d.marks, Check.mark, q, func(m checkMark) bool {
+			return !f.Closed[m.Incident] && (incident == "" || m.Incident == incident) && (f.State == "" || m.State == f.State) && (f.Holder == "" || m.Holder == f.Holder)
 		})
 		return err
 	})

@@ -56,8 +56,9 @@ type ItemFigures struct {
 	Failed int        `json:"failed"`
 }
 
-// checkMark is the little of a check that figures ask for.
+// checkMark is the little of a check that figures and lists ask for.
 type checkMark struct {
+	Incident, Holder  string
 	State, Answer     string
 	Attempt, Returned int
 	One, Agreed       bool
@@ -66,7 +67,7 @@ type checkMark struct {
 }
 
 func (c Check) mark() checkMark {
-	m := checkMark{State: c.State, Answer: c.Answer, Attempt: c.Attempt, Returned: c.Returned, One: c.One, Agreed: c.Agreed, Queued: c.QueuedAt, Rebuilt: c.RebuiltAt}
+	m := checkMark{Incident: c.Incident, Holder: c.Holder, State: c.State, Answer: c.Answer, Attempt: c.Attempt, Returned: c.Returned, One: c.One, Agreed: c.Agreed, Queued: c.QueuedAt, Rebuilt: c.RebuiltAt}
 	if c.PassedAt != nil {
 		m.Passed = *c.PassedAt
 	}

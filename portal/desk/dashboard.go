@@ -2,8 +2,8 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 	"unique"
 
@@ -167,15 +167,25 @@ type FirstAnswers struct {
 	Slowest  float64 `json:"p90_s"`
 }
 
-// Answered counts the first answers to tickets that were filed in a span of time. Zero times are open ends.
-func (d *Desk) Answered(ctx context.Context, from, to time.Time, closed map[string]bool) (a FirstAnswers, err error) {
+// Answered counts the first answers to tickets that were filed in a span of time, but for those of the incidents that are closed to whoever asks. Zero times are
+// open ends. Where very many were answered the figures may be seconds old.
+func (d *Desk) Answered(ctx context.Context, from, to time.Time, closed map[string]bool) (FirstAnswers, error) {
+	return d.answers.Of(ctx, fmt.Sprint(from, to, closed), easedFor, func(ctx context.Context) (FirstAnswers, bool, error) {
+		a, all, err := d.countAnswers(ctx, from, to, closed)
+		return a, all >= easedFrom, err
+	})
+}
+
+// countAnswers says besides how many answers it looked at.
+func (d *Desk) countAnswers(ctx context.Context, from, to time.Time, closed map[string]bool) (a FirstAnswers, all int, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		a = FirstAnswers{}
+		a, all = FirstAnswers{}, 0
 		var took []time.Duration
 		for rec, err := range store.Gists(tx, tickets, &d.briefs, Ticket.brief, store.Query{Index: "answered"}) {
 			if err != nil {
 				return err
 			}
+			all++
 			b := rec.Value
 			if closed[b.Incident.Value()] || b.Gone || b.Filed.Before(from) || !to.IsZero() && !b.Filed.Before(to) {
 				continue
@@ -189,31 +199,24 @@ func (d *Desk) Answered(ctx context.Context, from, to time.Time, closed map[stri
 		a.Answered, a.Percent, a.Median, a.Slowest = len(took), comms.Percent(a.InTime, len(took)), quantile(took, 0.5).Seconds(), quantile(took, 0.9).Seconds()
 		return nil
 	})
-	return a, err
-}
-
-// easels keep dashboards for the moment in which many look.
-type easels struct {
-	mu  sync.Mutex
-	all map[string]eased
-}
-
-type eased struct {
-	board Dashboard
-	until time.Time // by wall time
+	return a, all, err
 }
 
 // The eye sees nothing of these seconds, and a queue of 100,000 is walked once in them.
 const easedFor = 3 * time.Second
 
-// easedFrom is how many tickets a queue must have so that its dashboard is kept; a smaller one is counted anew.
+// easedFrom is how many tickets must be counted so that the figures are kept; of fewer they are counted anew.
 const easedFrom = 2000
 
-// Dashboard counts the tickets of a queue: an incident's, by either of its ids, or [General]. Of a large queue it may be three seconds old.
-func (d *Desk) Dashboard(ctx context.Context, queue string) (b Dashboard, err error) {
-	if b, ok := d.easels.get(queue); ok {
-		return b, nil
-	}
+// Dashboard counts the tickets of a queue: an incident's, by either of its ids, or [General]. Of a large queue it may be seconds old, see [store.Recent]; its AsOf says so.
+func (d *Desk) Dashboard(ctx context.Context, queue string) (Dashboard, error) {
+	return d.easels.Of(ctx, queue, easedFor, func(ctx context.Context) (Dashboard, bool, error) {
+		b, err := d.paint(ctx, queue)
+		return b, b.Tickets >= easedFrom, err
+	})
+}
+
+func (d *Desk) paint(ctx context.Context, queue string) (b Dashboard, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		id := queue
 		if queue != General {
@@ -235,9 +238,6 @@ func (d *Desk) Dashboard(ctx context.Context, queue string) (b Dashboard, err er
 		b.Median, b.Slowest = quantile(took, 0.5).Seconds(), quantile(took, 0.9).Seconds()
 		return nil
 	})
-	if err == nil && b.Tickets >= easedFrom {
-		d.easels.set(queue, b)
-	}
 	return b, err
 }
 
@@ -252,20 +252,4 @@ func (d *Desk) FirstFiles(ctx context.Context, b Dashboard) (all []Attachment, e
 		all = append(all, v.FilesOf(m)...)
 	}
 	return all, err
-}
-
-func (e *easels) get(queue string) (Dashboard, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	kept, ok := e.all[queue]
-	return kept.board, ok && time.Now().Before(kept.until)
-}
-
-func (e *easels) set(queue string, b Dashboard) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.all == nil || len(e.all) > 100 {
-		e.all = map[string]eased{}
-	}
-	e.all[queue] = eased{b, time.Now().Add(easedFor)}
 }

@@ -29,9 +29,10 @@ type Desk struct {
 	Policy Policy
 	Log    *slog.Logger
 
-	sites  followed // up to where affected sites have their tickets
-	easels easels   // dashboards
-	briefs store.Kept[brief]
+	sites   followed // up to where affected sites have their tickets
+	easels  store.Recent[Dashboard]
+	answers store.Recent[FirstAnswers]
+	briefs  store.Kept[brief]
 
 	Signing Signing // of links and visits
 	Inbox   Inbox   // of what customers answer

@@ -133,9 +133,11 @@ func void(tx *store.Tx, rec store.Rec[Evidence], by, why string) error {
 	return tx.Journal(factVoided, rec.ID, ended{At: tx.Now(), By: by, Why: why})
 }
 
+func inCase(id string) store.Query { return store.Query{Index: "case", Equal: []any{id}} }
+
 // evidenceOf reads the evidence of a case, oldest first.
 func evidenceOf(tx *store.Tx, id string) (all []store.Rec[Evidence], err error) {
-	for rec, err := range evidence.Scan(tx, store.Query{Index: "case", Equal: []any{id}}) {
+	for rec, err := range evidence.Scan(tx, inCase(id)) {
 		if err != nil {
 			return nil, err
 		}

@@ -544,6 +544,17 @@ func (d *Desk) Levels(ctx context.Context, page []store.Rec[Ticket]) (levels map
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		levels = map[string]Level{}
 		for _, rec := range page {
+			evidence.Foresee(tx, inCase(rec.ID))
+		}
+		for _, rec := range page {
+			shown, err := evidenceOf(tx, rec.ID)
+			if err == nil && len(shown) == 0 { // as of most: then nothing else of her case changes it
+				levels[rec.ID] = L0
+				continue
+			}
+			if err != nil {
+				return err
+			}
 			s, err := d.standing(tx, rec.ID)
 			if fault.Of(err) == fault.NotFound {
 				continue

@@ -100,19 +100,17 @@ func (d *Desk) List(ctx context.Context, c Choice) (page Chosen, err error) {
 	page.Whole = whole
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
 		page.Items = nil
+		var ids []string
 		for _, p := range ranks {
-			t, meta, err := tickets.Get(tx, p.id)
-			if fault.Of(err) == fault.NotFound {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if c.wants(t, words) {
-				page.Items = append(page.Items, store.Rec[Ticket]{Meta: meta, Value: t})
+			ids = append(ids, p.id)
+		}
+		there, err := tickets.GetAll(tx, ids)
+		for _, p := range ranks {
+			if rec, ok := there[p.id]; ok && c.wants(rec.Value, words) {
+				page.Items = append(page.Items, rec)
 			}
 		}
-		return nil
+		return err
 	})
 	if more && len(ranks) > 0 {
 		page.Next = ranks[len(ranks)-1].String()

@@ -174,6 +174,9 @@ func TestNothingOfTheProductDecidesHowSoonSomebodyIsHelped(t *testing.T) {
 		if err != nil || len(queue) != 4 {
 			c.Errorf("%d tickets wait in the incident's queue, %v", len(queue), err)
 		}
+		if n, err := c.CountTickets(ctx, desk.Filter{Queue: in.ID, State: desk.New}); err != nil || n != 4 {
+			c.Errorf("%d of them are counted, %v", n, err)
+		}
 	})
 }
 

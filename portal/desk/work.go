@@ -95,8 +95,8 @@ type Filter struct {
 	Limit   int
 }
 
-// Tickets lists tickets, oldest first, and gives the cursor behind the page.
-func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket], next string, err error) {
+// query chooses them in the order in which they were filed.
+func (f Filter) query() store.Query {
 	q := store.Query{After: f.After, Limit: f.Limit}
 	switch {
 	case f.Account != "":
@@ -108,9 +108,23 @@ func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket],
 	case f.State != "":
 		q.Index, q.Equal = "state", []any{f.State}
 	}
+	return q
+}
+
+// Tickets lists tickets, oldest first, and gives the cursor behind the page.
+func (d *Desk) Tickets(ctx context.Context, f Filter) (page []store.Rec[Ticket], next string, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) (err error) {
-		page, next, err = tickets.List(tx, q)
+		page, next, err = tickets.List(tx, f.query())
 		return err
 	})
 	return page, next, err
+}
+
+// CountTickets counts what Tickets lists, and reads none of it.
+func (d *Desk) CountTickets(ctx context.Context, f Filter) (n int, err error) {
+	err = d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		n, err = tickets.Count(tx, f.query())
+		return err
+	})
+	return n, err
 }
