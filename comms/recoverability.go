@@ -46,9 +46,11 @@ type standby struct {
 
 // The book is walked for it, half a minute or more at a million contacts.
 const (
-	standbyQuick = time.Second      // what took no longer is counted anew each time that it is asked for
-	standbyFor   = 10 * time.Minute // what took longer is shown for so long, with its time
-	standbyWait  = 2 * time.Second  // and a first count is waited for no longer than this
+	standbyFew   = 2000             // so few customers,
+	standbyQuick = time.Second      // where that takes no longer, are counted anew each time that it is asked for
+	standbyPart  = 20               // what others come to is shown for so many times as long as it took, with its time,
+	standbyFor   = 10 * time.Minute // and no longer than this
+	standbyWait  = 2 * time.Second  // a first count is waited for no longer than this
 )
 
 // counted is how every customer could be recovered, as of when it was counted. Where that takes long it goes on in the background, and until it is done the
@@ -56,8 +58,8 @@ const (
 func (r *Room) counted(ctx context.Context) ([]Recoverable, time.Time, error) {
 	s := &r.standby
 	s.mu.Lock()
-	long := s.took > standbyQuick
-	if s.busy == nil && (!long || r.DB.Now().Sub(s.at) >= standbyFor) {
+	long := len(s.all) > standbyFew || s.took > standbyQuick
+	if s.busy == nil && (!long || r.DB.Now().Sub(s.at) >= min(standbyFor, standbyPart*s.took)) {
 		s.busy = make(chan struct{})
 		fault.Go(r.Log, "count who could be recovered", func() { s.count(context.WithoutCancel(ctx), r) })
 	}

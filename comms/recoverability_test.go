@@ -21,7 +21,7 @@ func TestALongCountOfTheRecoverableIsShownWithItsTime(t *testing.T) {
 	h.load("account_id,account,email,role\nA-3,Cork,cy@cork.example,owner\n")
 	ask(3, outbreak.Add(time.Minute))
 
-	h.standby.took = 2 * standbyQuick
+	h.standby.took = standbyFor
 	h.clock.Turn(standbyFor - time.Second)
 	h.load("account_id,account,email,role\nA-4,Dune,di@dune.example,owner\n")
 	ask(3, outbreak.Add(time.Minute))

@@ -295,6 +295,9 @@ func (b *board) choose(c Choice, words []string, after rank, limit int, now time
 		}
 	} else {
 		for at := range b.cards {
+			if c.Order == ByChanged { // what was read last changed last: from the other end each of a million would be the first for a moment
+				at = len(b.cards) - 1 - at
+			}
 			look(int32(at))
 		}
 	}
