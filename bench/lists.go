@@ -176,7 +176,7 @@ func (b bench) asked(ctx context.Context, engine, what string, once func(i int) 
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if i == 0 {
-			first = time.Since(began)
+			first, used = time.Since(began), worked()
 			continue
 		}
 		if i%10 != 5 { // with its ticket
