@@ -173,13 +173,14 @@ func (w *writer) howMany() (out Phrase) {
 	return out
 }
 
-// passed is the first line of a fact of the sheet; recovery and loss, which read as sentences, stand without their label.
+// passed is the first line of a fact of the sheet. Recovery and loss, which read as sentences, stand without their label, unless only a direction is known: two estimates in one
+// passage would not say of what.
 func (w *writer) passed(key string, s *Sheet) Phrase {
 	for _, f := range s.Facts {
 		if f.Key != key || len(f.Lines) == 0 {
 			continue
 		}
-		if key == "restored" {
+		if key == "restored" || key == "recovery" && w.st.Timeline.Kind == "direction" || key == "data_loss" && w.st.DataLoss.Kind == "direction" {
 			return join("", Phrase{{Text: w.T("label.colon", strings.TrimSpace(f.Label))}}, f.Lines[0])
 		}
 		return f.Lines[0]
