@@ -489,7 +489,11 @@ func lasting(s float64) string {
 	if d < 90*time.Second {
 		return d.String()
 	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	said := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	if strings.HasSuffix(said, "h0m") {
+		said = strings.TrimSuffix(said, "0m")
+	}
+	return said
 }
 
 // resultLine is one result of a run that is only read.

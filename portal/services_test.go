@@ -34,7 +34,7 @@ func TestServicesAndTheirPeople(t *testing.T) {
 	if says != "Wiki true: Amy Poe named, Eve Kay named, Lea Roy named,Search false: Zoe Gone nobody,  missing, Lea Roy named," {
 		t.Error(says)
 	}
-	h.staffPage(auth.Auditor, "/desk/services").want(200).says("Services that lack somebody: 1 of 2", "Zoe Gone <span", "has no account", "nobody named", "4h0m / 1h0m")
+	h.staffPage(auth.Auditor, "/desk/services").want(200).says("Services that lack somebody: 1 of 2", "Zoe Gone <span", "has no account", "nobody named", "4h / 1h")
 
 	h.Comms.Policy.Components[1].Champion = ids["Amy Poe"] // of two services, so of neither alone
 	h.get(auth.Auditor, "/api/v1/services").want(200).into(&got)

@@ -36,6 +36,8 @@ var twins = map[string]string{
 	"POST /desk/questions/:id":                  "PUT questions/:id",
 	"POST /desk/staff/:id":                      "PUT staff/:id, POST staff/:id/disable, POST staff/:id/enable, POST staff/:id/invite, POST staff/:id/reset, POST changes, DELETE tokens/:id",
 	"POST /desk/rota":                           "POST rotas, DELETE rotas/:id, POST rota/covers, POST rota/covers/:id/agree, DELETE rota/covers/:id, POST rota/feed",
+	"POST /desk/rota/:id":                       "POST rotas/:id/changes, DELETE rotas/:id/changes",
+	"POST /desk/updates/:id/readers":            "POST updates/:id/outreach",
 	"POST /desk/sign-in":                        "", // these are a person's own browser session, which a program has no part in
 	"POST /desk/sign-in/passkey":                "",
 	"POST /desk/sign-out":                       "",

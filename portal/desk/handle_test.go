@@ -269,6 +269,20 @@ func TestTicketsAreMergedAndSplitAndThatIsTakenBack(t *testing.T) {
 			c.Errorf("its first answer is due again: %+v %v", due, err)
 		}
 
+		late := file("and this as well")
+		if _, err := c.Answer(ctx, "stf_eve", late.Number, "we look at it", false); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Merge(ctx, "stf_eve", desk.Joining{From: late.Number, Into: main.Number}); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Add(ctx, late.Number, late.Secret, "what did you see?"); err != nil {
+			c.Fatal(err)
+		}
+		if apart, err := c.Unmerge(ctx, "stf_eve", late.Number, 0); err != nil || apart.Ticket.State != desk.Asked || apart.Ticket.NextBy.IsZero() {
+			c.Errorf("what she wrote meanwhile waits for nobody: %+v %v", apart.Ticket, err)
+		}
+
 		news := v.Messages[len(v.Messages)-1]
 		if part, err := c.Split(ctx, "stf_eve", twin.Number, news.ID, "another matter", 0); err != nil || part.Ticket.Email != "ann@acme.example" || len(part.Messages) != 1 || part.Ticket.State != desk.New {
 			c.Fatalf("%+v %v", part, err)

@@ -69,7 +69,15 @@ func (d *Desk) Unmerge(ctx context.Context, by, number string, version int64) (V
 			return fault.New(fault.Conflict, "ticket %s is not merged", rec.Value.Number)
 		}
 		tx.On(rec.Value.Into)
-		return d.put(tx, by, rec, d.Policy.unended(rec.Value, tx.Now()))
+		t := d.Policy.unended(rec.Value, tx.Now())
+		own, err := d.read(tx, t.Number)
+		if err != nil {
+			return err
+		}
+		if t.State == Waiting && hersLast(own.Messages) { // she wrote meanwhile
+			t = d.Policy.heard(t, tx.Now())
+		}
+		return d.put(tx, by, rec, t)
 	})
 }
 
@@ -83,6 +91,16 @@ func (p Policy) unended(t Ticket, now time.Time) Ticket {
 		return p.heard(t, now)
 	}
 	return t
+}
+
+// hersLast says whether the customer had the last word in a conversation.
+func hersLast(all []Message) (hers bool) {
+	for _, m := range all {
+		if !m.Internal && m.Held == "" && (m.From == "customer" || m.From == "staff") {
+			hers = m.From == "customer"
+		}
+	}
+	return hers
 }
 
 // merged are the tickets that lead into one, at whatever remove, oldest first.
@@ -120,10 +138,8 @@ func (d *Desk) together(tx *store.Tx, v *View) error {
 			return err
 		}
 		j := joins(v.Ticket, rec)
+		j.Waits = hersLast(own.Messages)
 		for _, m := range own.Messages {
-			if !m.Internal && m.Held == "" && (m.From == "customer" || m.From == "staff") {
-				j.Waits = m.From == "customer"
-			}
 			if m.From != "update" && !m.Copied { // each of these stands in the other as well
 				m.Number = rec.Value.Number
 				v.Messages = append(v.Messages, m)
