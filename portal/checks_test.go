@@ -145,7 +145,7 @@ func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h.post(auth.Commander, at+"/point-audit", map[string]any{"reason": "files of the night"}).want(200).says(`"reopened":["sit_`)
 	h.get(auth.Support, at+"/ledger").want(200).says(`"failed":1`)
 	cookie, _ := h.signIn(auth.Support)
-	h.browse(cookie, "GET", "/desk/incidents/"+incident+"/sites?state=failed", nil).want(200).says("its restore point is older than the standard", "data correction: files of the night", "by hand", "All sites expected back", "Not begun, or failed: 4.", "Integrity check", "Time away (RTO)", "at most 3h0m, target under 8h0m; 1 met, 0 missed, 3 open", `href="/desk/accounts/acc_`, ">Acme<")
+	h.browse(cookie, "GET", "/desk/incidents/"+incident+"/sites?state=failed", nil).want(200).says("its restore point is older than the standard", "data correction: files of the night", "by hand", "All sites expected back", "Not begun, or failed: 4.", "Integrity check", "Time away (RTO)", "at most 3h, target under 8h; 1 met, 0 missed, 3 open", `href="/desk/accounts/acc_`, ">Acme<")
 	h.get(auth.Comms, at+"/forecast").want(200).says(`"method":"by hand"`, `"left":1`, `"back_by":null`, `{"phase":"joint_test","sites":0,`)
 	h.rebuild(incident, "S-1")
 	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"queued"`, `"attempt":2`)

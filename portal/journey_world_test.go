@@ -351,9 +351,7 @@ func press(sel string) chromedp.Action[chromedp.Void] {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			try, done := context.WithTimeout(ctx, 5*time.Second) // the answer to a click that leaves the page is lost now and then
-			why, err := chromedp.Run(try, chromedp.Evaluate[string](script))
-			done()
+			why, err := chromedp.Run(ctx, chromedp.Evaluate[string](script))
 			if err == nil && why == "" {
 				return nil
 			}
@@ -386,10 +384,10 @@ func find[T any](r *reader, script string) T {
 	return v
 }
 
-// sees waits until a part of the page says something.
+// sees waits until a part of the page can be seen and says something: what is hidden has its words before it is shown.
 func (r *reader) sees(sel, want string) {
 	r.Helper()
-	r.until(fmt.Sprintf("(document.querySelector(%q)?.innerText ?? '').includes(%q)", sel, want))
+	r.until(fmt.Sprintf("(e => !!e?.checkVisibility() && e.innerText.includes(%q))(document.querySelector(%q))", want, sel))
 }
 
 // until waits until the page makes a condition true, across navigations.
