@@ -29,12 +29,14 @@ import (
 	"lifeline/store"
 	"lifeline/store/blob"
 	"lifeline/store/bolt"
+	"lifeline/store/heap"
 	"lifeline/store/limit"
 	"lifeline/store/postgres"
 	"lifeline/store/postgres/pgtest"
 )
 
 func main() {
+	heap.KeepFloor() // as the program does
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")

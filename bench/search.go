@@ -50,13 +50,13 @@ func (b bench) search(ctx context.Context, name string, e store.Engine) error {
 	}
 	// What the import left in memory must not be counted.
 	book = &contacts.Book{DB: db, Policy: contacts.DefaultPolicy(), Log: slog.New(slog.DiscardHandler)}
-	before := heap()
+	before := inHeap()
 	began = time.Now()
 	if _, err := book.Search(ctx, "nobody at all", 20); err != nil {
 		return err
 	}
 	built := time.Since(began)
-	index := heap() - before
+	index := inHeap() - before
 	fmt.Fprintf(b.out, "search     %-8s index read in %.1f s, %.0f MB in memory: %.0f bytes a contact (limit 600)\n", name, built.Seconds(), float64(index)/1e6, float64(index)/float64(b.known))
 
 	began = time.Now()
@@ -93,8 +93,8 @@ func (b bench) ask(name, what string, limit time.Duration, once func() error) er
 	return nil
 }
 
-// heap is what is in use once all that is of no use is gone.
-func heap() uint64 {
+// inHeap is what is left once all that is of no use is gone.
+func inHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -14,9 +14,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"lifeline/store/heap"
 )
 
 func main() {
+	heap.KeepFloor()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := exitCode(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr), os.Stderr)
 	stop()
