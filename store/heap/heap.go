@@ -1,4 +1,4 @@
-// Package heap sets how much garbage a small process may make before it is collected.
+// Package heap sets how much garbage a process may make before it is collected.
 package heap
 
 import (
@@ -9,7 +9,8 @@ import (
 )
 
 // Floor is what the heap may grow to before the collector runs, however little of it is in use: a process that holds 10 MiB and files thousands of tickets a second
-// would else collect dozens of times a second, which took a fifth of its time. What holds more than half of it is collected as ever.
+// would else collect dozens of times a second, which took a fifth of its time. What holds more than half of it is collected as ever, and what holds more than all of
+// it sooner.
 const Floor = 64 << 20
 
 // KeepFloor holds the process to Floor from now on, unless GOGC says what its operator wants.
@@ -21,6 +22,7 @@ func KeepFloor() {
 
 const (
 	normal = 100  // Go's own
+	large  = 60   // where garbage of once more what is live would be more than its collection is worth: a broadcast to 100,000 keeps to 150 MB
 	most   = 1600 // of the least heap that Go knows, 4 MiB, this is Floor
 )
 
@@ -41,7 +43,10 @@ func keep(f *floor) {
 
 // percent is how much more than what is live the heap may hold, in tens, since each change stops the process for a moment.
 func percent(live uint64) int {
-	if live == 0 || live >= Floor/2 {
+	switch {
+	case live >= Floor:
+		return large
+	case live == 0 || live >= Floor/2:
 		return normal
 	}
 	return max(normal, int(min((Floor-live)*10/live, most/10))*10)
