@@ -85,13 +85,17 @@ func (k *call) openAll(verb string, input json.RawMessage) error {
 
 // changes is a page of the changes that she may read, the newest first.
 func (k *call) changes(state contacts.ChangeState, q store.Query) (page []store.Rec[contacts.Change], next string, err error) {
-	page, next, err = k.p.Changes.List(k.UserContext(), state, q)
+	closed, err := k.closedTo()
+	if err != nil {
+		return nil, "", err
+	}
+	if page, next, err = k.p.Changes.List(k.UserContext(), state, q); err != nil || len(closed) == 0 {
+		return page, next, err
+	}
 	page = slices.DeleteFunc(page, func(rec store.Rec[contacts.Change]) bool {
-		refused := k.openAll(rec.Value.Verb, rec.Value.Input)
-		if refused != nil && refused != errConfined && err == nil {
-			err = refused
-		}
-		return refused != nil
+		is, failed := k.p.Desk.ChangesAny(k.UserContext(), closed, rec.Value.Verb, rec.Value.Input)
+		err = cmp.Or(err, failed)
+		return is
 	})
 	return page, next, err
 }

@@ -184,17 +184,18 @@ func differ(was, is Watch) (d RotaDifference) {
 		person, rota, shift string
 		start, end          int64
 	}
+	keyOf := func(s Slot) key { return key{s.Person, s.Rota, s.Shift, s.Start.Unix(), s.End.Unix()} }
 	count := func(plan []Slot) map[key]bool {
 		all := map[key]bool{}
 		for _, s := range plan {
-			all[key{s.Person, s.Rota, s.Shift, s.Start.Unix(), s.End.Unix()}] = true
+			all[keyOf(s)] = true
 		}
 		return all
 	}
 	moves := map[string]*RotaMove{}
 	walk := func(plan []Slot, other map[key]bool, note func(*RotaMove, time.Time)) {
 		for _, s := range plan {
-			if s.Person == "" || other[key{s.Person, s.Rota, s.Shift, s.Start.Unix(), s.End.Unix()}] {
+			if s.Person == "" || other[keyOf(s)] {
 				continue
 			}
 			if moves[s.Person] == nil {
