@@ -12,17 +12,14 @@ import (
 
 // RotaPhase is how a rota goes on from a day: its first plan, or what was changed since. What went by an earlier one stays as it was.
 type RotaPhase struct {
-	From   string    `json:"from"`            // the first day; turns are counted from it anew
-	Until  string    `json:"until,omitempty"` // the last day; "": it goes on
-	Zone   string    `json:"zone"`
-	Shifts []Shift   `json:"shifts"`
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
+	RotaForm
+	By string    `json:"by"`
+	At time.Time `json:"at"`
 }
 
 // Phases are the first plan of a rota and its changes, in the order of their days: each holds until the next begins.
 func (r Rota) Phases() []RotaPhase {
-	return append([]RotaPhase{{From: r.From, Until: r.Until, Zone: r.Zone, Shifts: r.Shifts}}, r.Changes...)
+	return append([]RotaPhase{{RotaForm: RotaForm{From: r.From, Until: r.Until, Zone: r.Zone, Shifts: r.Shifts}}}, r.Changes...)
 }
 
 // On is the phase by which a day goes; before the first one it is that.
@@ -56,8 +53,8 @@ const mostPhases = 50
 
 // RotaForm is what a rota becomes from a day on.
 type RotaForm struct {
-	From   string  `json:"from"`
-	Until  string  `json:"until,omitempty"`
+	From   string  `json:"from"`            // the first day; turns are counted from it anew
+	Until  string  `json:"until,omitempty"` // the last day; "": it goes on
 	Zone   string  `json:"zone"`
 	Shifts []Shift `json:"shifts"`
 }
@@ -92,7 +89,7 @@ func (d *Desk) ChangeRota(ctx context.Context, by, id string, version int64, in 
 		if err != nil {
 			return err
 		}
-		next := RotaPhase{From: in.From, Until: in.Until, Zone: in.Zone, Shifts: in.Shifts, By: by, At: tx.Now()}
+		next := RotaPhase{RotaForm: in, By: by, At: tx.Now()}
 		if f := (Rota{Name: r.Name, Role: r.Role, Zone: next.Zone, From: next.From, Until: next.Until, Shifts: next.Shifts}).bad(); len(f) > 0 {
 			return fault.BadFields(f...)
 		}

@@ -137,8 +137,8 @@ func TestAPlanThatAsksTooMuchIsWarnedOf(t *testing.T) {
 // A change counts from its day on and leaves what was before it, also across a change of the zone; turns are counted from its day.
 func TestARotaGoesOnDifferentlyFromADay(t *testing.T) {
 	r := Rota{Zone: "UTC", From: "2022-04-01", Until: "2022-04-06", Shifts: []Shift{{From: "08:00", To: "16:00", Crew: []string{"ann"}}}, Changes: []RotaPhase{
-		{From: "2022-04-03", Zone: "Europe/Berlin", Shifts: []Shift{{From: "08:00", To: "16:00", Turn: 1, Crew: []string{"bo", "cy"}}}},
-		{From: "2022-04-05", Until: "2022-04-05", Zone: "UTC", Shifts: []Shift{{From: "22:00", To: "02:00", Crew: []string{"di"}}}}}}
+		{RotaForm: RotaForm{From: "2022-04-03", Zone: "Europe/Berlin", Shifts: []Shift{{From: "08:00", To: "16:00", Turn: 1, Crew: []string{"bo", "cy"}}}}},
+		{RotaForm: RotaForm{From: "2022-04-05", Until: "2022-04-05", Zone: "UTC", Shifts: []Shift{{From: "22:00", To: "02:00", Crew: []string{"di"}}}}}}}
 	want := "ann 01T08:00 01T16:00\nann 02T08:00 02T16:00\nbo 03T06:00 03T14:00\ncy 04T06:00 04T14:00\ndi 05T22:00 06T02:00\n"
 	if got := written(r.slots("rta_1", nil, moment(t, "2022-04-01T00:00:00Z"), moment(t, "2022-04-20T00:00:00Z"))); got != want {
 		t.Errorf("\n%s, want\n%s", got, want)
