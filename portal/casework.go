@@ -325,6 +325,9 @@ func (k *call) foundReport() error {
 	if err != nil {
 		return err
 	}
+	if !to.IsZero() && !from.Before(to) {
+		return fault.BadField("to", "must be after from")
+	}
 	closed, err := k.closedTo()
 	if err != nil {
 		return err

@@ -94,6 +94,7 @@ func TestAnIncidentIsClassifiedOnSixFacts(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	h.get(auth.Auditor, "/api/v1/reports/incidents?from=soon").want(422)
+	h.get(auth.Auditor, "/api/v1/reports/incidents?from=2022-04-18T00:00:00Z&to=2022-04-05T00:00:00Z").want(422).says("must be after from")
 	if public := h.do(ask{method: "GET", path: "/api/v1/public/incidents/" + in.Short}); strings.Contains(string(public.body), "is Vendor down") {
 		t.Error("a signal was published")
 	}

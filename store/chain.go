@@ -87,6 +87,7 @@ type Sealer struct {
 const (
 	sealPage  = 256 // rows in one transaction
 	sealLease = 10 * time.Second
+	sealBusy  = 5 // turns in which a busy store may refuse before anybody hears of it: the rows wait, and are chained with the next
 )
 
 // Run seals until ctx ends, and once more then, for what was written at the last moment.
@@ -97,8 +98,12 @@ func (s *Sealer) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
-		if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil {
+	for missed := 0; ; missed++ {
+		_, err := s.Seal(ctx)
+		switch {
+		case err == nil:
+			missed = 0
+		case ctx.Err() == nil && (missed >= sealBusy || fault.Of(err) != fault.Unavailable):
 			s.log().Error("the audit log was not sealed; trying again", "err", err)
 		}
 		select {

@@ -54,15 +54,17 @@ section. --identity is a file with a private key, as age-keygen writes it: keep 
 server is opened by this command, and the server never sees the key. A backup is worth nothing without the keys of LIFELINE_KEYS; see
 "lifeline help key". What to do on the day that a machine is lost: docs/restore.md; print it.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.String("identity", "", "`file` with the private key that opens backups")
+			fs.String("identity", "", "verify, restore, drill: `file` with the private key that opens backups")
 			fs.String("at", "", "restore: newest backup not after this `time` (RFC 3339)")
 			fs.String("reason", "", "restore, release, thaw: `why`")
 			fs.String("account", "", "restore: only these accounts, `ids` separated by commas")
 			fs.String("accounts", "", "restore: only the accounts named in this `file`, one a line")
 			fs.Bool("dry-run", false, "restore of accounts: say what would be done, and do nothing")
 			fs.Bool("without-journal", false, "restore: go without what is newer than the backup, when its journal cannot be read")
-			fs.Bool("json", false, "answer as JSON")
+			fs.Bool("json", false, "now, list, verify, restore of accounts, thaw, drill: answer as JSON")
 		},
+		verbs: map[string]string{"now": "json", "list": "json", "verify": "identity json", "drill": "identity json", "release": "reason", "thaw": "reason json",
+			"restore": "account accounts at dry-run identity json reason without-journal"},
 		run: runBackup,
 	}
 }
@@ -341,7 +343,7 @@ func toRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) (shelf 
 	var at time.Time
 	if s := text(fs, "at"); s != "" {
 		if at, err = time.Parse(time.RFC3339, s); err != nil {
-			return shelf, entry, o, usage{"backup: --at " + err.Error()}
+			return shelf, entry, o, usage{fmt.Sprintf("backup: --at is a time such as 2022-04-05T08:00:00Z, not %q", s)}
 		}
 	}
 	if shelf, err = cfg.shelf(); err != nil {
@@ -362,6 +364,9 @@ func backupRestore(ctx context.Context, e env, fs *flag.FlagSet, cfg config) err
 	}
 	if text(fs, "dry-run") == "true" {
 		return usage{"backup: --dry-run goes with --account or --accounts; a whole backup is rehearsed by `lifeline backup drill`"}
+	}
+	if text(fs, "json") == "true" {
+		return usage{"backup: --json of a restore goes with --account or --accounts"}
 	}
 	shelf, entry, o, err := toRestore(ctx, e, fs, cfg)
 	if err != nil {

@@ -32,15 +32,21 @@ func connect(ctx context.Context, e env, cfg config) (*client, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", cfg.socket())
 	}
-	if conn, err := dial(ctx, "", ""); err == nil {
-		conn.Close()
-		return &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, close: func() {}}, nil
-	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	stood := cfg.haveStore()
-	h, err := build(ctx, cfg, log, nil)
-	if err != nil {
-		return nil, err
+	var h *house
+	for tries := 5; h == nil; tries-- { // each waits for the file's lock: a server that begins holds it before it listens, and another command for a while
+		if conn, err := dial(ctx, "", ""); err == nil {
+			conn.Close()
+			return &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, close: func() {}}, nil
+		}
+		built, err := build(ctx, cfg, log, nil)
+		switch {
+		case err == nil:
+			h = built
+		case fault.Of(err) != fault.Unavailable || cfg.get("LIFELINE_STORE") != "bolt:" || tries == 1 || ctx.Err() != nil:
+			return nil, err
+		}
 	}
 	if !stood { // a command that is run in the wrong place would answer as if there were nothing
 		fmt.Fprintf(e.stderr, "lifeline: there was no store, so an empty one was made in %s, with its keys in %s; LIFELINE_DATA and LIFELINE_KEYS name other places\n",

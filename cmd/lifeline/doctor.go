@@ -74,6 +74,9 @@ func (d *doctor) say(what, level, says, do string) {
 }
 
 func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
+	if err := doctorUse(fs); err != nil {
+		return err
+	}
 	cfg, err := readConfig(text(fs, "config"), e.environ)
 	if err != nil {
 		return err
@@ -88,6 +91,22 @@ func runDoctor(ctx context.Context, e env, fs *flag.FlagSet) error {
 		}
 	}
 	return d.tell(e, text(fs, "json") == "true")
+}
+
+// doctorUse refuses flags that would go unheard: --watch is a call of its own.
+func doctorUse(fs *flag.FlagSet) error {
+	at := text(fs, "watch")
+	wrong := func(format string, args ...any) error { return usage{fmt.Sprintf("doctor: "+format, args...)} }
+	if other := given(fs, "product", "mail-to"); at != "" && other != "" {
+		return wrong("--watch looks at the page alone, so leave --%s to another call", other)
+	}
+	if of := given(fs, "page-key", "seen"); at == "" && of != "" {
+		return wrong("--%s goes with --watch", of)
+	}
+	if u, err := url.Parse(at); at != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return wrong("--watch is the address of the page, such as https://status.example.com, not %q", at)
+	}
+	return nil
 }
 
 func (d *doctor) all(ctx context.Context, e env, product string) {

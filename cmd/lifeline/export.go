@@ -22,7 +22,7 @@ empty store, from a source that may say who speaks for a customer, gives the sam
 deleted are not in it: a backup has all that. In CSV a cell that a spreadsheet could take for a formula begins with an apostrophe, which
 import takes off again. The audit log says that an export was taken. Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.String("format", contacts.FormatCSV, "`csv|jsonl`")
+			fs.String("format", contacts.FormatCSV, "`form` of the file: csv or jsonl")
 			fs.String("out", "", "`file` to write")
 		},
 		run: runExport,

@@ -29,7 +29,7 @@ Bad rows are named by line, field and reason, and the good ones kept. Nothing is
 same file again changes nothing. A file that is all its source knows is named so with --snapshot: then what it leaves out is looked at,
 and a person is told when it is much; nothing is ever removed by it. An import that would add addresses to many known customers (over 1 % of
 all addresses, and over 20) writes nothing and names a change: once somebody else has approved and run it the file, which is kept, is imported (or import it again).
-Works whether or not the server is running.`,
+Exit status 1 when a row was not taken. Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.String("source", "", "`name` of where the file comes from: billing, crm, product, outreach ... (required)")
 			fs.Bool("dry-run", false, "say what would change, and change nothing")
@@ -73,15 +73,19 @@ func runImport(ctx context.Context, e env, fs *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	if text(fs, "json") == "true" {
-		_, err := fmt.Fprintf(e.stdout, "%s\n", answer)
-		return err
-	}
 	var report contacts.Report
 	if err := json.Unmarshal(answer, &report); err != nil {
 		return err
 	}
-	return printReport(e, report)
+	if text(fs, "json") == "true" {
+		_, err = fmt.Fprintf(e.stdout, "%s\n", answer)
+	} else {
+		printReport(e, report)
+	}
+	if err == nil && report.RejectedRows > 0 {
+		err = fmt.Errorf("%d of %d rows were not taken; correct them and import the file again: what is in the store already is not taken twice", report.RejectedRows, report.Rows)
+	}
+	return err
 }
 
 func openInput(e env, name string) (io.ReadCloser, int64, error) {
@@ -114,7 +118,7 @@ func mediaOf(name string) string {
 	return "application/octet-stream"
 }
 
-func printReport(e env, r contacts.Report) error {
+func printReport(e env, r contacts.Report) {
 	verb := ""
 	if r.DryRun {
 		verb = "would be "
@@ -151,10 +155,6 @@ func printReport(e env, r contacts.Report) error {
 		}
 		fmt.Fprintf(e.stderr, "line %d: %s %s\n", bad.Line, bad.Field, bad.Reason)
 	}
-	if r.RejectedRows > 0 {
-		return fmt.Errorf("%d of %d rows were not taken; correct them and import the file again: what is in the store already is not taken twice", r.RejectedRows, r.Rows)
-	}
-	return nil
 }
 
 // progress shows how far a long reading is: a bar that moves on a terminal, a plain line now and then elsewhere.

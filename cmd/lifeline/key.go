@@ -34,10 +34,11 @@ The keys are the only thing that opens the store and its backups. Nobody can mak
 			fs.String("reason", "", "rotate: `why`; it is kept in the audit log")
 			fs.Bool("json", false, "status: answer as JSON")
 		},
+		verbs: map[string]string{"escrow": "out", "prove": "custodian file identity", "restore": "file identity", "rotate": "reason", "status": "json"},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
 			acts := map[string]func(context.Context, env, *flag.FlagSet, config) error{"escrow": keyEscrow, "prove": keyProve, "restore": keyRestore, "rotate": keyRotate, "status": keyStatus}
 			act := acts[fs.Arg(0)]
-			if act == nil {
+			if act == nil || fs.Arg(0) != "escrow" && fs.NArg() > 1 {
 				return usage{"key: say one of escrow, prove, restore, rotate, status"}
 			}
 			cfg, err := readConfig(text(fs, "config"), e.environ)
@@ -161,7 +162,7 @@ func keyStatus(ctx context.Context, e env, fs *flag.FlagSet, cfg config) error {
 		return printJSON(e, s)
 	}
 	switch p := s.Rotation; {
-	case p.Started.IsZero():
+	case p.Finished.Equal(p.Started):
 		fmt.Fprintln(e.stdout, "the keys are the first; they were never rotated")
 	case p.Finished.IsZero():
 		fmt.Fprintf(e.stdout, "%s %d of %d records are sealed anew\n", bar(int64(p.Done), int64(p.Total)), p.Done, p.Total)

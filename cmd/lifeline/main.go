@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -55,7 +56,8 @@ type env struct {
 type command struct {
 	name, args, short, long string
 	flags                   func(*flag.FlagSet)
-	bare                    bool // it takes flags and no arguments
+	bare                    bool              // it takes flags and no arguments
+	verbs                   map[string]string // what its first argument may be, each with the flags that go with it
 	run                     func(context.Context, env, *flag.FlagSet) error
 }
 
@@ -101,12 +103,32 @@ func runIn(ctx context.Context, args []string, e env) error {
 		if errors.Is(err, flag.ErrHelp) {
 			return help([]string{c.name}, e.stdout)
 		}
-		return usage{fmt.Sprintf("%s: %v; see `lifeline help %s`", c.name, err, c.name)}
+		return usage{fmt.Sprintf("%s: %s; see `lifeline help %s`", c.name, flagNamed.ReplaceAllString(err.Error(), "$1--$2"), c.name)}
 	}
 	if c.bare && fs.NArg() > 0 {
 		return usage{fmt.Sprintf("%s: it takes no %q; see `lifeline help %s`", c.name, fs.Arg(0), c.name)}
 	}
+	if err := c.fits(fs); err != nil {
+		return err
+	}
 	return c.run(ctx, e, fs)
+}
+
+// flagNamed is a flag as package flag names it; we write two dashes, as help does.
+var flagNamed = regexp.MustCompile(`(defined: |argument: |flag |for )-(\w)`)
+
+// fits refuses a flag that the verb does not go by: whoever wrote `backup now --dry-run` would be given a backup.
+func (c command) fits(fs *flag.FlagSet) (err error) {
+	takes, known := c.verbs[fs.Arg(0)]
+	if !known { // the command says which there are
+		return nil
+	}
+	fs.Visit(func(f *flag.Flag) {
+		if f.Name != "config" && !slices.Contains(strings.Fields(takes), f.Name) {
+			err = usage{fmt.Sprintf("%s: %s takes no --%s; see `lifeline help %s`", c.name, fs.Arg(0), f.Name, c.name)}
+		}
+	})
+	return err
 }
 
 func commandNamed(name string) (command, error) {
@@ -120,6 +142,16 @@ func commandNamed(name string) (command, error) {
 
 // text is a flag's value as it was written.
 func text(fs *flag.FlagSet, name string) string { return fs.Lookup(name).Value.String() }
+
+// given is the first of these flags, by name, that the call gives; "" when it gives none.
+func given(fs *flag.FlagSet, names ...string) (first string) {
+	fs.Visit(func(f *flag.Flag) {
+		if first == "" && slices.Contains(names, f.Name) {
+			first = f.Name
+		}
+	})
+	return first
+}
 
 // parse lets flags stand before, between and behind the arguments, as people type them.
 func parse(fs *flag.FlagSet, args []string) error {
@@ -146,7 +178,11 @@ func printHelp(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.short)
 	}
-	fmt.Fprint(w, "\n`lifeline help COMMAND` says more. First steps: `lifeline demo` on a machine with nothing else.\n")
+	fmt.Fprint(w, `
+"lifeline help COMMAND" says more. First steps: "lifeline demo" on a machine with nothing else.
+Settings come from the environment (LIFELINE_...) or from the file given by --config; "lifeline serve --print-config" shows them.
+Exit status: 0 done, 1 failed, 2 called wrongly.
+`)
 }
 
 func help(args []string, w io.Writer) error {

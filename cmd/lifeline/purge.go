@@ -17,8 +17,8 @@ kept long enough, and prints the change with its digest. Somebody else reads it 
     lifeline purge --kind contact --reason 'she asked to be forgotten' con_0190...
     lifeline purge --run chg_0190...`,
 		flags: func(fs *flag.FlagSet) {
-			fs.String("kind", "", "account, contact or ticket")
-			fs.String("reason", "", "why; kept in the audit log")
+			fs.String("kind", "", "`kind` of the records: account, contact or ticket")
+			fs.String("reason", "", "`why`; it is kept in the audit log")
 			fs.String("run", "", "`change` that was approved, to be carried out")
 			fs.Bool("dry-run", false, "say what would be removed, and propose nothing")
 		},

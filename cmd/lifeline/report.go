@@ -28,10 +28,11 @@ Works whether or not the server is running.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.Bool("json", false, "answer as JSON")
 			fs.Bool("keep", false, "contacts: keep it as the audit")
-			fs.String("from", "", "incidents: from this time on")
-			fs.String("to", "", "incidents: before this time")
+			fs.String("from", "", "incidents: from this `time` on")
+			fs.String("to", "", "incidents: before this `time`")
 		},
-		run: runReport,
+		verbs: map[string]string{"contacts": "json keep", "incidents": "json from to"},
+		run:   runReport,
 	}
 }
 

@@ -17,7 +17,7 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 		flags: func(fs *flag.FlagSet) {
 			fs.String("role", "", "`role` of the holder (required)")
 			fs.String("name", "", "`name` of the holder (required)")
-			fs.Duration("ttl", 0, "how long it holds, such as 8h")
+			fs.Duration("ttl", 0, "how `long` it holds, such as 8h; without it as long as its role may")
 			fs.Bool("link", false, "print a sign-in link instead of a JWT")
 		},
 		run: func(ctx context.Context, e env, fs *flag.FlagSet) error {
@@ -26,8 +26,8 @@ automation for 720 h. The name says who it is for: two tokens of one name are on
 				return usage{"token: write `lifeline token issue --role ROLE --name NAME`; `lifeline help token` names the roles"}
 			}
 			ttl, err := time.ParseDuration(text(fs, "ttl"))
-			if err != nil {
-				return usage{"token: --ttl " + err.Error()}
+			if err != nil || given(fs, "ttl") != "" && ttl < time.Second {
+				return usage{"token: --ttl is a time such as 8h, of a second or more"}
 			}
 			c, err := reach(ctx, e, fs)
 			if err != nil {

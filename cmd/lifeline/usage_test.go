@@ -50,6 +50,21 @@ func TestWrongUseSaysWhatToDo(t *testing.T) {
 		{"backup restore --account", "`lifeline help backup`"},
 		{"backup restore --account A1 --dry-run", "--identity names the file"},
 		{"backup restore --dry-run", "--account or --accounts"},
+		{"backup restore --json", "goes with --account"},
+		{"backup now --dry-run", "now takes no --dry-run"},
+		{"key rotate --reason lost --out escrow", "rotate takes no --out"},
+		{"key rotate all --reason lost", "say one of escrow"},
+		{"user list --role admin", "list takes no --role"},
+		{"user add --csv staff.csv --role admin", "--csv goes without --role"},
+		{"report contacts --from 2022-04-05", "contacts takes no --from"},
+		{"token issue --role admin --name Ann --ttl 0", "--ttl is a time such as 8h"},
+		{"token issue --role admin --name Ann --ttl -5h", "--ttl is a time such as 8h"},
+		{"token issue --role admin --name Ann --tll 5h", "defined: --tll"},
+		{"token issue --role admin --name", "argument: --name"},
+		{"token issue --role admin --name Ann --link=perhaps", "for --link"},
+		{"doctor --seen seen.txt", "--seen goes with --watch"},
+		{"doctor --watch status.example.com", "--watch is the address of the page"},
+		{"doctor --watch https://status.example.com --mail-to ann@example.com", "leave --mail-to to another call"},
 	} {
 		environ := func(name string) (string, bool) {
 			at, ok := map[string]string{"LIFELINE_DATA": filepath.Join(dir, "data"), "LIFELINE_KEYS": filepath.Join(dir, "keys")}[name]

@@ -50,9 +50,11 @@ raises an alarm: nobody else had to agree.`,
 			fs.String("until", "", "`day` to whose end the account lasts, 2022-04-18")
 			fs.Bool("break-glass", false, "each sign-in of this account raises an alarm")
 			fs.String("csv", "", "`file` of many people; - is standard input")
-			fs.String("reason", "", "`reason`, for the audit log")
+			fs.String("reason", "", "disable: `why`; it is kept in the audit log")
 			fs.Bool("json", false, "answer as JSON")
 		},
+		verbs: map[string]string{"add": "name email role phone zone region until break-glass csv json", "list": "json", "enrol": "json", "reset": "json",
+			"disable": "reason", "enable": ""},
 		run: runUser,
 	}
 }
@@ -82,6 +84,9 @@ func runUser(ctx context.Context, e env, fs *flag.FlagSet) error {
 	}
 	if what == "add" && text(fs, "csv") == "" && (text(fs, "name") == "" || text(fs, "email") == "" || text(fs, "role") == "") {
 		return usage{"user: add needs --name, --email and --role, or a --csv; `lifeline help user` says more"}
+	}
+	if one := given(fs, "name", "email", "role", "phone", "zone", "region", "until", "break-glass"); text(fs, "csv") != "" && one != "" {
+		return usage{fmt.Sprintf("user: --csv goes without --%s: the file's columns say it", one)}
 	}
 	c, err := reach(ctx, e, fs)
 	if err != nil {
