@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,14 +129,20 @@ func newWorld(e *testscript.Env) (*world, error) {
 	return w, os.WriteFile(filepath.Join(e.WorkDir, "policy.yaml"), []byte("comms:\n  lease: 5s\n  automatic: {night: {from: 0, to: 0}}\nbackup:\n  journal: 1s\n"), 0o600)
 }
 
+// freeAddress is one that nobody listens at, below those that the system hands out to whoever asks for any: one of these would often be somebody else's
+// by the time that the program listens.
 func freeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+(97*uint32(os.Getpid())+ports.Add(1))%12_000)
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
+
+var ports atomic.Uint32
 
 func the(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
