@@ -115,7 +115,12 @@ func TestABurstIsDeclaredInOneStep(t *testing.T) {
 		t.Fatalf("%+v", tasks.Items)
 	}
 	page := "/desk/tasks/" + tasks.Items[0].ID
-	if got := h.staffPage(auth.Support, page).want(200); !strings.Contains(string(got.body), `action="`+page+`/incident"`) {
+	h.do(ask{method: "POST", path: "/api/v1/tickets", body: map[string]any{"message": "Mine too", "email": "b@nowhere.example", "impact": "lost_access"}}).want(201)
+	h.get(auth.Support, "/api/v1/tasks?state=open").want(200).into(&tasks)
+	if n := tasks.Items[0].Propose.Count; n != 4 {
+		t.Errorf("a fourth came while somebody thought about it, and the list counts %d", n)
+	}
+	if got := h.staffPage(auth.Support, page).want(200); !strings.Contains(string(got.body), `action="`+page+`/incident"`) || !strings.Contains(string(got.body), `<span class="number">4</span>`) {
 		t.Errorf("the page does not offer it:\n%s", got.body)
 	}
 	if got := h.form(auth.Support, page+"/incident", url.Values{"title": {"Sites gone"}, "severity": {"P0"}, "impact": {"x"}}).want(422); !strings.Contains(string(got.body), "category") {
@@ -134,7 +139,7 @@ func TestABurstIsDeclaredInOneStep(t *testing.T) {
 		Files []attachmentAnswer `json:"first_ticket_files"`
 	}
 	h.get(auth.Support, "/api/v1/incidents/"+id+"/tickets").want(200).into(&board)
-	if board.Tickets != 3 || board.Waiting != 3 || board.NoSite != 3 || board.Queue != id {
+	if board.Tickets != 4 || board.Waiting != 4 || board.NoSite != 4 || board.Queue != id {
 		t.Errorf("%+v", board)
 	}
 	if len(board.Files) != 1 || board.Files[0].Name != "what-i-see.txt" { // what the first one sent belongs to the record
@@ -143,7 +148,7 @@ func TestABurstIsDeclaredInOneStep(t *testing.T) {
 	file := "/tickets/" + board.First + "/files/" + board.Files[0].ID
 	h.get(auth.Support, "/api/v1"+file).want(200).says("404")
 	got := h.staffPage(auth.Support, to+"/tickets").want(200)
-	for _, want := range []string{"what-i-see.txt", "/desk" + file, `<svg class="hours"`, "Waits longest", "Without a site", "3"} {
+	for _, want := range []string{"what-i-see.txt", "/desk" + file, `<svg class="hours"`, "Waits longest", "Without a site", "4"} {
 		if !strings.Contains(string(got.body), want) {
 			t.Errorf("the dashboard lacks %q", want)
 		}

@@ -31,6 +31,15 @@ func (p *Portal) task(rec store.Rec[comms.Task]) taskAnswer {
 	return a
 }
 
+// taskNow is a task with what it counts as it is now.
+func (k *call) taskNow(id string) (store.Rec[comms.Task], error) {
+	rec, err := k.p.Comms.Task(k.UserContext(), id)
+	if err != nil {
+		return rec, err
+	}
+	return k.p.Desk.Counted(k.UserContext(), rec)
+}
+
 type taskEnd struct {
 	Reason string `json:"reason"`
 }
@@ -51,10 +60,15 @@ func (p *Portal) taskRoutes() []route {
 				if all, err = openTo(k, all, ofTask); err != nil {
 					return err
 				}
+				for i := range all {
+					if all[i], err = p.Desk.Counted(k.UserContext(), all[i]); err != nil {
+						return err
+					}
+				}
 				return sendList(k, all, next, p.task)
 			}},
 		{method: "GET", path: base + "/:id", right: auth.TaskRead, tag: "tasks", summary: "one task", answer: taskAnswer{}, do: func(k *call) error {
-			rec, err := p.Comms.Task(k.UserContext(), k.Params("id"))
+			rec, err := k.taskNow(k.Params("id"))
 			if err != nil {
 				return err
 			}
@@ -259,7 +273,7 @@ func ifThere(err error) error {
 
 // taskPageWith is the page with the address that was named in full; "": masked.
 func (k *call) taskPageWith(named string, status int, refused error) error {
-	rec, err := k.p.Comms.Task(k.UserContext(), k.Params("id"))
+	rec, err := k.taskNow(k.Params("id"))
 	if err != nil {
 		return err
 	}

@@ -225,7 +225,7 @@ func (d *Desk) behind(tx *store.Tx, t comms.Task, most int) (int, error) {
 		return 0, nil
 	}
 	people := map[string]bool{}
-	q := sounding(burst.Sound, t.OpenedAt.Add(-d.Policy.Cases.BurstIn))
+	q := sounding(burst.Sound, d.burstFrom(t))
 	q.Limit = mostBurst
 	for rec, err := range tickets.Scan(tx, q) {
 		if err != nil {
@@ -238,6 +238,28 @@ func (d *Desk) behind(tx *store.Tx, t comms.Task, most int) (int, error) {
 	}
 	return len(people), nil
 }
+
+// Counted is a task with the tickets of its burst as they are now: while somebody thinks about the alarm more come in. Every other task it leaves as it is.
+func (d *Desk) Counted(ctx context.Context, rec store.Rec[comms.Task]) (store.Rec[comms.Task], error) {
+	var burst raised
+	if rec.Value.What != comms.Burst || rec.Value.State != comms.Open || !burst.read(rec.Value) {
+		return rec, nil
+	}
+	err := d.DB.View(ctx, func(tx *store.Tx) (err error) {
+		q := sounding(burst.Sound, d.burstFrom(rec.Value))
+		q.Limit = mostBurst
+		burst.Propose.Count, err = tickets.Count(tx, q)
+		return err
+	})
+	if err != nil {
+		return rec, fmt.Errorf("count the tickets of task %s: %w", rec.ID, err)
+	}
+	rec.Value.Detail, err = json.Marshal(burst)
+	return rec, err
+}
+
+// burstFrom is from when on tickets belong to the burst of an alarm.
+func (d *Desk) burstFrom(t comms.Task) time.Time { return t.OpenedAt.Add(-d.Policy.Cases.BurstIn) }
 
 // heldAtOnce is how many tickets are moved in one transaction.
 const heldAtOnce = 200
@@ -258,7 +280,7 @@ func (d *Desk) Promote(ctx context.Context, by, task string, in comms.Declare) (
 	}
 	var burst raised
 	if rec.Value.What == comms.Burst && burst.read(rec.Value) {
-		sound, from = burst.Sound, rec.Value.OpenedAt.Add(-d.Policy.Cases.BurstIn)
+		sound, from = burst.Sound, d.burstFrom(rec.Value)
 		in.FoundBy = orElse(in.FoundBy, comms.FoundByCustomer)
 	}
 	in.Title, in.DetectedBy, in.Stage = orElse(in.Title, proposed.Title), orElse(in.DetectedBy, proposed.Source), comms.RecordIncident
