@@ -439,10 +439,11 @@ func TestTicketsWaitInTheQueueOfWhatIsGoingOn(t *testing.T) {
 	before := h.file(map[string]any{"message": "how do I", "email": "a@acme.example", "impact": "question"})
 	incident := h.declare()
 	hit := h.file(map[string]any{"message": "gone", "email": "b@acme.example"})
+	asks := h.file(map[string]any{"message": "May we have an invoice?", "email": "c@acme.example", "impact": "question"})
 	for _, c := range []struct {
 		number, queue, priority string
 		due                     time.Duration
-	}{{before.Number, "general", "P3", 24 * time.Hour}, {hit.Number, incident, "P0", 45 * time.Minute}} {
+	}{{before.Number, "general", "P3", 24 * time.Hour}, {asks.Number, "general", "P3", 24 * time.Hour}, {hit.Number, incident, "P0", 45 * time.Minute}} {
 		var a ticketAnswer
 		h.get(auth.Support, "/api/v1/tickets/"+c.number).want(200).into(&a)
 		if a.Queue != c.queue || a.Priority != c.priority || !a.AnswerBy.Equal(outbreak.Add(c.due)) || a.State != "new" || a.Verified {

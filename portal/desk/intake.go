@@ -142,7 +142,8 @@ type open struct {
 
 // triage decides the queue and priority of a new ticket by what the person says and by what is going on, never by a site
 // address or an account. A total loss of access goes to the top. While a P0 or P1 is open everybody who writes is taken to be hit by the
-// newest of the worst; a person may move her later.
+// newest of the worst, but for whoever says that she only has a question: she waits where questions wait, by the same clock. A person may move each of them
+// later, in or out.
 func triage(impact string, incidents []open) (incident, priority string) {
 	worst := ""
 	for _, i := range incidents { // newest first
@@ -161,7 +162,7 @@ func triage(impact string, incidents []open) (incident, priority string) {
 			worst = "P2"
 		}
 	case Question:
-		return incident, "P3"
+		return "", "P3"
 	}
 	if worst == "" {
 		worst = "P3"
