@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -211,6 +212,42 @@ func TestAnAnswerReachesWhoeverWroteAMergedTicket(t *testing.T) {
 				c.Errorf("%s: %d and %d", said.words, n, m)
 			}
 		}
+		files := c.Receive("")
+		if err := files.Add(ctx, "restored.txt", strings.NewReader("wiki: 412 pages")); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := c.Say(ctx, desk.Entry{By: "stf_eve", Number: lead.Number, Message: desk.Message{From: "staff", By: "stf_eve", Text: "what is back", Attached: files}}); err != nil {
+			c.Fatal(err)
+		}
+		for _, who := range []desk.Receipt{lead, again, other} {
+			v, err := c.Open(ctx, who.Number, who.Secret)
+			if err != nil {
+				c.Fatal(err)
+			}
+			got := ""
+			for id := range v.Files {
+				a, err := v.Attachment(id)
+				if err != nil {
+					c.Fatal(err)
+				}
+				r, err := c.Bytes(ctx, a)
+				if err != nil {
+					c.Fatal(err)
+				}
+				content, err := io.ReadAll(r)
+				if err != nil {
+					c.Fatal(err)
+				}
+				got += a.Name + ": " + string(content)
+			}
+			want := "restored.txt: wiki: 412 pages"
+			if who.Number == other.Number { // hers is of somebody else, and nobody ticked it
+				want = ""
+			}
+			if got != want {
+				c.Errorf("%s has the files %q", who.Number, got)
+			}
+		}
 		if err := answer("to nobody", &stranger); fault.Of(err) != fault.Invalid || reads(lead, "to nobody") != 0 {
 			c.Errorf("one that is not merged: %v", err)
 		}
@@ -221,7 +258,7 @@ func TestAnAnswerReachesWhoeverWroteAMergedTicket(t *testing.T) {
 		if err != nil || reads(again, "from the backup of Sunday") != 1 || reads(other, "from the backup of Sunday") != 0 {
 			c.Fatalf("solved: %v", err)
 		}
-		if n := slices.IndexFunc(v.Messages, func(m desk.Message) bool { return m.Copied }); n >= 0 || len(v.Messages) != 3+4 {
+		if n := slices.IndexFunc(v.Messages, func(m desk.Message) bool { return m.Copied }); n >= 0 || len(v.Messages) != 3+5 {
 			c.Errorf("staff read an answer twice: %+v", v.Messages)
 		}
 	})

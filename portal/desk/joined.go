@@ -62,17 +62,22 @@ func (d *Desk) answer(tx *store.Tx, by string, rec store.Rec[Ticket], m Message,
 		}
 	}
 	m.Also = numbersOf(also)
-	if _, err := d.say(tx, by, rec.ID, m); err != nil || len(also) == 0 {
+	id, err := d.say(tx, by, rec.ID, m)
+	if err != nil || len(also) == 0 {
+		return err
+	}
+	if m, _, err = messages.Get(tx, id); err != nil { // with the files that were kept
 		return err
 	}
 	return d.sayAlso(tx, by, rec.Value, m, also)
 }
 
-// sayAlso writes an answer, without its files, into merged tickets and tells their writers, but for those who were told it already where they are reached.
+// sayAlso writes an answer into merged tickets and tells their writers, but for those who were told it already where they are reached. Its files are the same ones,
+// kept once, with the ticket that was answered, and removed for good with it: whoever may read the answer may have them until then.
 func (d *Desk) sayAlso(tx *store.Tx, by string, lead Ticket, m Message, to []Joined) error {
 	told := []string{strings.ToLower(lead.address(lead.tellOn()))}
 	for _, j := range to {
-		t, copied := j.rec.Value, Message{Ticket: j.rec.ID, From: m.From, By: m.By, Text: m.Text, At: tx.Now(), Via: m.Via, Copied: true}
+		t, copied := j.rec.Value, Message{Ticket: j.rec.ID, From: m.From, By: m.By, Text: m.Text, Files: m.Files, At: tx.Now(), Via: m.Via, Copied: true}
 		if at := strings.ToLower(t.address(t.tellOn())); !slices.Contains(told, at) {
 			told = append(told, at)
 			var err error
