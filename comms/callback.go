@@ -169,10 +169,10 @@ func (b *board) report(r *Room, one callback) error {
 	case one.state == Sending || one.state.Rank() <= d.State.Rank() || other && lost || slices.Contains(d.Past, one.ref):
 		return nil
 	case one.state == Suppressed:
-		b.tx.After(r.bell.ring)
+		b.tx.After(r.bell.Ring)
 		return b.optedOut(r, one.key, reason, d.Attempts, ref)
 	case one.state == Failed:
-		b.tx.After(r.bell.ring)
+		b.tx.After(r.bell.Ring)
 		return b.failed(r, one.key, verdict{State: Failed, Reason: reason}, d.Attempts, ref)
 	}
 	next := d.Delivery

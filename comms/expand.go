@@ -140,7 +140,7 @@ func (o *Outbox) expandSome(ctx context.Context, m store.Meta) (more bool, err e
 		if err := notices.Put(tx, m.ID, now, nm.Version); err != nil {
 			return err
 		}
-		tx.After(r.bell.ring)
+		tx.After(r.bell.Ring)
 		if now.State != Expanding || now.Stage != "" {
 			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
 		}

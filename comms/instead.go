@@ -254,7 +254,7 @@ func (r *Room) sayTexts(ctx context.Context, act store.Act, update, what string,
 		o.Begun = true
 		n.Instead, n.State, n.Pass, n.Cursor = true, Expanding, passInstead, ""
 		n.Due, n.DoneAt = time.Now().UTC(), time.Time{}
-		tx.After(r.bell.ring)
+		tx.After(r.bell.Ring)
 		return notices.Put(tx, u.Notice, n, m.Version)
 	})
 	return o, err
@@ -294,7 +294,7 @@ func (o *Outbox) textSome(ctx context.Context, m store.Meta) (more bool, err err
 		if err := b.write(); err != nil {
 			return err
 		}
-		tx.After(o.Room.bell.ring)
+		tx.After(o.Room.bell.Ring)
 		if n.State != Expanding {
 			return notices.Release(tx, m.ID, m.Holder, m.Epoch)
 		}

@@ -11,7 +11,7 @@ import (
 type peers struct {
 	mu    sync.Mutex
 	busy  map[string]int
-	freed bell
+	freed Bell
 }
 
 // peerOf is the domain that a message is for, as far as one can be slow apart from others; "": none is.
@@ -60,5 +60,5 @@ func (p *peers) free(peer string) {
 		delete(p.busy, peer)
 	}
 	p.mu.Unlock()
-	p.freed.ring()
+	p.freed.Ring()
 }

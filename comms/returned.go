@@ -127,7 +127,7 @@ func (r *Room) takeReport(tx *store.Tx, report Report) (back Returned, err error
 	if err := b.lost(r, key, lose, verdict{State: report.State, Reason: reason}, d.Attempts, d.Ref); err != nil {
 		return back, err
 	}
-	tx.After(r.bell.ring)
+	tx.After(r.bell.Ring)
 	return back, b.write()
 }
 

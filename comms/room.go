@@ -65,7 +65,7 @@ type Room struct {
 
 	callbacks callbacks
 
-	bell       bell
+	bell       Bell
 	relays     relays
 	places     store.Kept[place]
 	headways   store.Kept[headway]

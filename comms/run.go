@@ -204,7 +204,7 @@ func (o *Outbox) rest(ctx context.Context, d time.Duration) {
 func (o *Outbox) claimLoop(ctx context.Context, kind string, queues []string, do func(store.Meta)) {
 	idle := pollFast
 	for !o.leaving() {
-		heard := o.Room.bell.heard()
+		heard := o.Room.bell.Heard()
 		m, ok, err := o.claim(ctx, kind, queues)
 		switch {
 		case ok:

@@ -108,7 +108,7 @@ func (r *Room) GoOn(ctx context.Context, by, id string) error {
 			return err
 		}
 		tx.On(id, u.Incident)
-		tx.After(r.bell.ring)
+		tx.After(r.bell.Ring)
 		return r.note(tx, u.Incident, by, "went_on", fmt.Sprintf("update %d", u.Number))
 	})
 }

@@ -35,7 +35,7 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 	if err := notices.Put(tx, id, n, 0); err != nil {
 		return "", err
 	}
-	tx.After(r.bell.ring)
+	tx.After(r.bell.Ring)
 	return id, nil
 }
 
@@ -49,7 +49,7 @@ func (r *Room) Withhold(tx *store.Tx, n Notice, reason string) error {
 	if err := notices.Put(tx, notices.NewID(), n, 0); err != nil {
 		return err
 	}
-	tx.After(r.bell.ring)
+	tx.After(r.bell.Ring)
 	return nil
 }
 
@@ -109,7 +109,7 @@ func (r *Room) halt(tx *store.Tx, noticeID string, unsent State, reason string) 
 	if err := notices.Put(tx, noticeID, n, m.Version); err != nil {
 		return err
 	}
-	tx.After(r.bell.ring)
+	tx.After(r.bell.Ring)
 	return nil
 }
 
@@ -157,14 +157,14 @@ func covers(n, old Notice) bool {
 	return n.Audience == old.Audience && slices.Equal(n.To, old.To) || n.Audience == AudiencePublic && old.Audience == AudienceAffected
 }
 
-// bell wakes those who wait for work. The zero value is ready.
-type bell struct {
+// Bell wakes those who wait for work. The zero value is ready.
+type Bell struct {
 	mu sync.Mutex
 	ch chan struct{}
 }
 
-// heard is closed by the next ring.
-func (b *bell) heard() <-chan struct{} {
+// Heard is closed by the next ring.
+func (b *Bell) Heard() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ch == nil {
@@ -173,7 +173,8 @@ func (b *bell) heard() <-chan struct{} {
 	return b.ch
 }
 
-func (b *bell) ring() {
+// Ring wakes all who wait now.
+func (b *Bell) Ring() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ch != nil {

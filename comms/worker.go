@@ -257,7 +257,7 @@ func (r *run) pick(tasks []task) (int, bool) {
 	late := time.NewTimer(pollSlow)
 	defer late.Stop()
 	for {
-		heard := r.o.peers.freed.heard()
+		heard := r.o.peers.freed.Heard()
 		if i := r.o.peers.pick(tasks, most); i >= 0 {
 			return i, true
 		}

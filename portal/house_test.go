@@ -400,8 +400,11 @@ func (h *house) send(more ...comms.Channel) *sent {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- outbox.Run(ctx) }()
+	var busy sync.WaitGroup
+	busy.Go(func() { h.Desk.RunCodes(ctx) })
 	h.Cleanup(func() {
 		cancel()
+		busy.Wait()
 		if err := <-done; err != nil && ctx.Err() == nil {
 			h.Errorf("the outbox: %v", err)
 		}

@@ -135,6 +135,7 @@ func settle(t *testing.T, before ...func(w *town)) *town {
 	busy.Go(func() { _ = keeper.Run(work) })
 	busy.Go(func() { server.Live.Run(work) })
 	busy.Go(func() { _ = outbox.Run(work) })
+	busy.Go(func() { w.desk.RunCodes(work) })
 	busy.Go(func() { p.RunImports(work) })
 	t.Cleanup(func() {
 		grace, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -195,6 +195,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 			(&comms.Watch{Room: h.comms, Gather: h.metrics}).Run(work, look.C)
 		})
 	}
+	run("codes", func() { h.desk.RunCodes(work) })
 	run("file checks", func() { h.desk.RunChecks(work, h.outbox.Holder) })
 	run("imports", func() { h.portal.RunImports(work) })
 	run("changes", func() { h.goOn(work) })

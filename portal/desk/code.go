@@ -40,6 +40,7 @@ type question struct {
 	Until   time.Time `json:"until,omitzero"`      // the code, or the challenge, ends
 	LinkEnd time.Time `json:"link_until,omitzero"` // the link ends
 	Used    time.Time `json:"used,omitzero"`       // answered, or taken back
+	Asked   *asked    `json:"asked,omitempty"`     // nobody has looked yet what is known of it: see [Desk.RunCodes]
 
 	// id and code are there only while the question is written: six digits can be guessed from any hash that stands beside them, so they are kept in the
 	// blind index alone, which is keyed.
@@ -54,6 +55,8 @@ const (
 	askOwn      = "own"      // a code to an address on file, for her own page
 	askRecovery = "recovery" // a saved recovery code
 	askZone     = "dns"
+
+	askWaits = "asked" // no sort: under it stands what nobody has looked at yet, in the order in which it was asked
 )
 
 var questions = store.Table[question]{
@@ -78,6 +81,8 @@ var questions = store.Table[question]{
 			t["link"] = []any{hex.EncodeToString(q.Link)}
 		}
 		switch {
+		case q.Asked != nil:
+			t["answer"] = []any{askWaits, askWaits}
 		case q.code != "": // also of one that has no answer, so that writing it is as much work; it was used before it was asked
 			t["answer"] = []any{q.id, q.code}
 		case !q.Used.IsZero():
@@ -132,21 +137,29 @@ type ask struct {
 	link   string
 }
 
-// AskCode sends a code. To an address that she typed it goes whatever is known of it, and where nothing is, the message says so: the answer and the work
-// are the same. How often is bounded by the address, by the network that asks, and in all (see [Identity]).
+// AskCode sends a code. To an address that a stranger typed it goes whatever is known of it, and where nothing is, the message says so; what is known is looked up
+// behind her answer (see [Desk.RunCodes]). How often is bounded by the address, by the network that asks, and in all (see [Identity]).
 func (d *Desk) AskCode(ctx context.Context, in Ask) (Sent, error) {
 	for try := 0; ; try++ {
-		sent, err := d.askCode(ctx, in)
+		var sent Sent
+		var err error
+		if in.unseen() {
+			sent, err = d.noteAsk(ctx, in)
+		} else {
+			sent, err = d.sendCode(ctx, in, store.Rec[question]{})
+		}
 		if err == nil || !limit.Lost(err) || try == lookTries {
 			return sent, err
 		}
 	}
 }
 
-func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
+// sendCode sends one: for what was noted, or, with the zero value, for what is asked right now.
+func (d *Desk) sendCode(ctx context.Context, in Ask, noted store.Rec[question]) (sent Sent, err error) {
 	var a ask
 	var taking []limit.Taking
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		taking = nil
 		if a, err = d.prepare(tx, in); err != nil {
 			return err
 		}
@@ -159,8 +172,10 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 			return err
 		}
 		a.onFile = onFile || shown // both are read, whatever is known
-		if taking, err = d.mayAsk(tx, in, a); err != nil {
-			return err
+		if noted.ID == "" {        // else it was counted as it was noted
+			if taking, err = d.mayAsk(tx, in, a.q); err != nil {
+				return err
+			}
 		}
 		if a.to.Channel == contacts.SMS {
 			if in.Why == ToProve {
@@ -188,11 +203,17 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 	if err != nil {
 		return sent, err
 	}
-	a.q.id, a.q.code = questions.NewID(), digits6()
+	if a.q.id, a.q.code = noted.ID, digits6(); a.q.id == "" {
+		a.q.id = questions.NewID()
+	}
 	if (a.q.Sort == askReach || a.q.Sort == askOwn && in.Yours == nil) && a.to.Channel == contacts.Email {
 		a.link, a.q.Link = secret.Token()
 	}
-	err = d.DB.Update(ctx, store.Act{By: in.By, Verb: "identity.ask"}, func(tx *store.Tx) error {
+	var act store.Act
+	if noted.ID == "" {
+		act = store.Act{By: in.By, Verb: "identity.ask"}
+	}
+	err = d.DB.Update(ctx, act, func(tx *store.Tx) error {
 		for _, t := range taking {
 			if err := t.In(tx); err != nil {
 				return err
@@ -200,6 +221,9 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 		}
 		q := a.q
 		q.By, q.At, q.Until = in.By, tx.Now(), tx.Now().Add(d.Policy.Identity.Code)
+		if noted.ID != "" {
+			q.At, q.Until = noted.Value.At, noted.Value.Until
+		}
 		if a.link != "" {
 			q.LinkEnd = tx.Now().Add(d.Policy.Identity.Link)
 		}
@@ -210,13 +234,17 @@ func (d *Desk) askCode(ctx context.Context, in Ask) (sent Sent, err error) {
 			q.Case = q.id
 		}
 		tx.On(q.id)
-		if err := questions.Put(tx, q.id, q, 0); err != nil {
+		if err := questions.Put(tx, q.id, q, noted.Version); err != nil {
 			return err
 		}
-		sent = Sent{ID: q.id, Channel: q.Channel, To: contacts.Mask(q.Channel, q.Address), Until: q.Until}
+		sent = q.sent()
 		return d.tellCode(tx, a, q, not)
 	})
 	return sent, err
+}
+
+func (q question) sent() Sent {
+	return Sent{ID: q.id, Channel: q.Channel, To: contacts.Mask(q.Channel, q.Address), Until: q.Until}
 }
 
 // mayCode takes what a code costs, and says why none goes out: a Not constant; "": one does. Codes to what strangers type have budgets of their own, so that codes to
@@ -255,6 +283,8 @@ func (d *Desk) mayCode(ctx context.Context, in Ask, a ask) (not string, err erro
 	return "", err
 }
 
+func errWhy() error { return fault.BadField("why", "must be reach, file, regain or own") }
+
 // prepare decides what is asked and to whom.
 func (d *Desk) prepare(tx *store.Tx, in Ask) (a ask, err error) {
 	a = ask{q: question{Sort: string(in.Why)}, known: true}
@@ -277,7 +307,7 @@ func (d *Desk) prepare(tx *store.Tx, in Ask) (a ask, err error) {
 		return d.prepareOnFile(tx, in, a, t)
 	case ToReach, ToRegain, ToOpen:
 	default:
-		return a, fault.BadField("why", "must be reach, file, regain or own")
+		return a, errWhy()
 	}
 	if in.Why == ToOpen && in.Yours != nil {
 		a.q.Channel, a.q.Address, a.q.Account, a.q.Contact, a.q.Class = contacts.Email, in.Yours.Address, in.Yours.account, in.Yours.contact, ClassA
@@ -364,11 +394,11 @@ func (d *Desk) readAddress(s string) (channel, address string, err error) {
 }
 
 // mayAsk takes from what the address and whoever asks may have.
-func (d *Desk) mayAsk(tx *store.Tx, in Ask, a ask) (all []limit.Taking, err error) {
+func (d *Desk) mayAsk(tx *store.Tx, in Ask, q question) (all []limit.Taking, err error) {
 	p := d.Policy.Identity
 	from := "code from " + cmp.Or(in.Source, in.By)
 	for key, rules := range map[string][]limit.Rule{
-		"code to " + a.to.Channel + " " + strings.ToLower(a.to.Address): {{N: p.Sends, Per: time.Hour}, {N: p.DailySends, Per: 24 * time.Hour}},
+		"code to " + q.Channel + " " + strings.ToLower(q.Address): {{N: p.Sends, Per: time.Hour}, {N: p.DailySends, Per: 24 * time.Hour}},
 		from: {{N: p.From, Per: time.Hour}},
 	} {
 		t, err := limit.Look(tx, key, rules...)

@@ -46,6 +46,7 @@ type Desk struct {
 	Refused *prometheus.CounterVec // messages to strangers that a limit refused: NewRefusals; nil: they are not counted
 
 	receipts limit.Lots // of what strangers may be sent in all
+	asks     comms.Bell // rung when a code was asked for
 	turns    limit.Turns
 	easel    easel
 	board    board

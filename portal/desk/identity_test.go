@@ -139,6 +139,15 @@ func (l *lobby) filed(email string) desk.Receipt {
 	return r
 }
 
+// AskCode is the desk's, with what it does behind the answer.
+func (l *lobby) AskCode(ctx context.Context, in desk.Ask) (desk.Sent, error) {
+	sent, err := l.Desk.AskCode(ctx, in)
+	if _, failed := l.SendCodes(ctx); failed != nil {
+		l.Errorf("the code was not sent: %v", failed)
+	}
+	return sent, err
+}
+
 // asks asks for a code and reads it where it went.
 func (l *lobby) asks(in desk.Ask, to string) (desk.Sent, string) {
 	l.Helper()
@@ -430,9 +439,16 @@ func TestKnownAndUnknownAreAskedAlike(t *testing.T) {
 		t.Helper()
 		was := written()
 		in.By, in.Source = "public:web", "the network of "+in.To
-		sent, err := l.AskCode(ctx, in)
+		sent, err := l.Desk.AskCode(ctx, in)
 		if err != nil {
 			t.Fatal(err)
+		}
+		answered := written()
+		if answered["notice"] != was["notice"] || answered["question"] != was["question"]+1 || answered["evidence"] != was["evidence"] {
+			t.Errorf("for the answer to %s there was written %v, before it %v", in.To, answered, was)
+		}
+		if n, err := l.SendCodes(ctx); n != 1 || err != nil {
+			t.Errorf("%d were sent behind the answer: %v", n, err)
 		}
 		now := written()
 		for kind := range now {
@@ -466,6 +482,53 @@ func TestKnownAndUnknownAreAskedAlike(t *testing.T) {
 				t.Errorf("what was never asked was answered: %v", err)
 			}
 		}
+	}
+}
+
+// Who looks up an address behind the answer may die, or be one of several: each code that was asked for goes out once, unless it is too late to give it back.
+func TestACodeThatWasAskedForGoesOutOnce(t *testing.T) {
+	l := openLobby(t)
+	ctx := context.Background()
+	another := &desk.Desk{DB: l.DB, Book: l.Book, Comms: l.Comms, Policy: l.Policy, Log: l.Log}
+	ask := func(to string) desk.Sent {
+		t.Helper()
+		sent, err := l.Desk.AskCode(ctx, desk.Ask{Why: desk.ToOpen, To: to, By: "public:web", Source: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent
+	}
+	sent := ask("ann@acme.example")
+	var both sync.WaitGroup
+	var n [2]int
+	for i, d := range []*desk.Desk{l.Desk, another} {
+		both.Go(func() {
+			var err error
+			if n[i], err = d.SendCodes(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	if n[0]+n[1] != 1 {
+		t.Errorf("%v took it up", n)
+	}
+	if given, err := l.gives(sent, "", l.code("ann@acme.example")); err != nil || given.Standing.Contact == "" {
+		t.Errorf("%+v %v", given, err)
+	}
+	if n, err := another.SendCodes(ctx); n != 0 || err != nil {
+		t.Errorf("%d were sent again: %v", n, err)
+	}
+	ask("bo@acme.example")
+	l.clock.Turn(l.Policy.Identity.Code)
+	before, _ := l.notices()
+	for i, want := range []int{1, 0} { // the second time it is dropped already
+		if n, err := another.SendCodes(ctx); n != want || err != nil {
+			t.Errorf("turn %d took up %d: %v", i, n, err)
+		}
+	}
+	if after, _ := l.notices(); after != before {
+		t.Error("a code was sent that nobody can give back")
 	}
 }
 
