@@ -244,7 +244,7 @@ func writeCSV(out *csv.Writer, r exportRow) error {
 					column(c), strings.Join(r[colAccountID], ""))
 			}
 		}
-		cells[c] = guarded(strings.Join(list, ";"))
+		cells[c] = Guarded(strings.Join(list, ";"))
 	}
 	return out.Write(cells)
 }
@@ -276,11 +276,8 @@ func writeJSON(out *bufio.Writer, r exportRow) error {
 // their plain ones in some of them.
 const formula = "=+-@\t\r\n＝＋－＠"
 
-// Guarded is a cell of a CSV that no spreadsheet takes for a formula.
-func Guarded(cell string) string { return guarded(cell) }
-
-// guarded puts an apostrophe in front of a cell that a spreadsheet could take for a formula, and of one that looks guarded already.
-func guarded(cell string) string {
+// Guarded puts an apostrophe in front of a cell of a CSV that a spreadsheet could take for a formula, and of one that looks guarded already.
+func Guarded(cell string) string {
 	if cell != "" && strings.ContainsRune(formula+"'", []rune(cell)[0]) {
 		return "'" + cell
 	}

@@ -64,7 +64,7 @@ func firstDifference(a, b string) string {
 // No cell of an export begins with what a spreadsheet reckons with, and nothing is lost by that.
 func TestNoCellIsAFormula(t *testing.T) {
 	for _, v := range []string{"", "plain", "=1+1", "+4930901820", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x", "'", "''", "'=1", "'tis", "'s-Hertogenbosch", "a=b"} {
-		cell := guarded(v)
+		cell := Guarded(v)
 		if cell != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(cell)[0]) {
 			t.Errorf("%q is written as %q", v, cell)
 		}

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"slices"
 	"time"
@@ -308,9 +307,6 @@ func (k *call) copyOfMe(own desk.Own) error {
 		k.Set(fiber.HeaderContentDisposition, `attachment; filename="my-record.json"`)
 		return k.Send(body)
 	}
-	k.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
-	k.Set(fiber.HeaderContentDisposition, `attachment; filename="my-record.csv"`)
-	w := csv.NewWriter(k)
 	rows := [][]string{{"what", "value", "source", "how", "since", "confirmed_at", "state"}}
 	for _, h := range a.Held {
 		rows = append(rows, []string{h.What, h.Value, h.Source, h.How, day(h.Since), day(h.Confirmed), h.State})
@@ -318,14 +314,5 @@ func (k *call) copyOfMe(own desk.Own) error {
 	for _, number := range a.Tickets {
 		rows = append(rows, []string{"ticket", number, "", "", "", "", ""})
 	}
-	for _, row := range rows {
-		for i := range row {
-			row[i] = contacts.Guarded(row[i])
-		}
-		if err := w.Write(row); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return w.Error()
+	return k.sendCSV("my-record.csv", rows)
 }

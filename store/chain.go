@@ -98,12 +98,14 @@ func (s *Sealer) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	said := ""
 	for missed := 0; ; missed++ {
 		_, err := s.Seal(ctx)
 		switch {
 		case err == nil:
-			missed = 0
-		case ctx.Err() == nil && (missed >= sealBusy || fault.Of(err) != fault.Unavailable):
+			missed, said = 0, ""
+		case ctx.Err() == nil && err.Error() != said && (missed >= sealBusy || fault.Of(err) != fault.Unavailable):
+			said = err.Error() // once: it is tried each second
 			s.log().Error("the audit log was not sealed; trying again", "err", err)
 		}
 		select {

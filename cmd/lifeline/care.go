@@ -22,12 +22,13 @@ const (
 	degradedHeld    = "held"    // nothing is sent until somebody has looked
 	degradedJournal = "journal" // what must hold after a restore does not get out of this machine
 	degradedDisk    = "disk"    // little room is left under LIFELINE_DATA
+	degradedPage    = "page"    // the status page, or what is written of it for a file server, is not up to date
 	degradedAlone   = "alone"   // several database servers are named, and no commit waits for a second one
 )
 
 // degradations are all of them.
 func degradations() []string {
-	return []string{degradedEscrow, degradedHeld, degradedJournal, degradedDisk, degradedAlone}
+	return []string{degradedEscrow, degradedHeld, degradedJournal, degradedDisk, degradedPage, degradedAlone}
 }
 
 // journalLate is how long facts may wait before that is worth a word; as a rule it is seconds.
@@ -67,6 +68,9 @@ func (h *house) degraded(ctx context.Context) (what []string) {
 	if _, short := room(absolute(h.cfg.get("LIFELINE_DATA"))); short {
 		what = append(what, degradedDisk)
 	}
+	if h.pageTrouble() != "" {
+		what = append(what, degradedPage)
+	}
 	if h.unreplicated(ctx) != "" {
 		what = append(what, degradedAlone)
 	}
@@ -74,6 +78,14 @@ func (h *house) degraded(ctx context.Context) (what []string) {
 		h.log.Warn("nobody can say what needs care", "err", err)
 	}
 	return what
+}
+
+// pageTrouble is why the status page is not up to date; "": it is, or this process serves none.
+func (h *house) pageTrouble() string {
+	if h.keeper == nil {
+		return ""
+	}
+	return h.keeper.State().LastError
 }
 
 // unreplicated says why what the database acknowledges could be lost with its server, though others are named; "": it is not, or it is no database.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"net/http"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,6 +47,43 @@ func TestADatabaseThatNoSecondServerFollowsIsSaidAndServes(t *testing.T) {
 	m.env["LIFELINE_STORE"] = u.String()
 	if degraded, doctor := seen(); !degraded || !bad.MatchString(doctor) {
 		t.Errorf("two servers: %v\n%s", degraded, doctor)
+	}
+}
+
+// A page that no file server gets any more is said by everything that tells, and served from memory meanwhile.
+func TestAPageThatCannotBeWrittenIsSaidAndServed(t *testing.T) {
+	m := newMachine(t)
+	m.env["LIFELINE_PAGE_DIR"] = filepath.Join(m.env["key of ann"], "page") // a file stands where a directory would have to
+	h, done := m.open()
+	defer done()
+	ctx, stop := context.WithCancel(t.Context())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- h.serve(ctx, func() { close(ready) }) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- err
+		t.FailNow()
+	}
+	if what := h.degraded(t.Context()); !slices.Contains(what, degradedPage) {
+		t.Error(what)
+	}
+	if doctor, _ := m.run("doctor"); !regexp.MustCompile(`bad +page +it is not up to date: .*\n.*LIFELINE_PAGE_DIR`).MatchString(doctor) {
+		t.Error(doctor)
+	}
+	res, err := http.Get("http://" + m.env["LIFELINE_LISTEN"] + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Error(res.Status)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
@@ -204,6 +205,17 @@ func (c *config) check() error {
 		if c.get("LIFELINE_MAIL_FROM") == "" {
 			say("LIFELINE_MAIL_FROM", "is needed with LIFELINE_INBOUND: mail comes in at its domain")
 		}
+	}
+	if from := c.get("LIFELINE_MAIL_FROM"); from != "" {
+		if _, err := mail.ParseAddress(from); err != nil {
+			say("LIFELINE_MAIL_FROM", "%q is not an address such as status@example.com or Example Status <status@example.com>", from)
+		}
+	}
+	if _, err := c.dkim().Records(); err != nil {
+		say("LIFELINE_DKIM_DOMAIN, LIFELINE_DKIM_SELECTOR, LIFELINE_DKIM_KEY", "%w", err)
+	}
+	if _, err := c.places(); err != nil {
+		bad = append(bad, err)
 	}
 	if _, err := c.pageBucket(); err != nil {
 		say("LIFELINE_PAGE_BUCKET", "%w", err)

@@ -47,6 +47,10 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"backup policy":     {map[string]string{"LIFELINE_POLICY": write("e.yaml", "backup:\n  keep_days: 0\n")}, "backup.keep_days"},
 		"page bucket":       {map[string]string{"LIFELINE_PAGE_BUCKET": "https://s3.example.net/pages"}, "LIFELINE_PAGE_BUCKET"},
 		"page in no bucket": {map[string]string{"LIFELINE_PAGE_BUCKET": "s3://KEY:SECRET@s3.example.net/"}, "LIFELINE_PAGE_BUCKET"},
+		"sender":            {map[string]string{"LIFELINE_MAIL_FROM": "status"}, "LIFELINE_MAIL_FROM"},
+		"half a signature":  {map[string]string{"LIFELINE_DKIM_DOMAIN": "example.com"}, "LIFELINE_DKIM_SELECTOR"},
+		"signing key":       {map[string]string{"LIFELINE_DKIM_DOMAIN": "example.com", "LIFELINE_DKIM_SELECTOR": "s1", "LIFELINE_DKIM_KEY": "junk"}, "LIFELINE_DKIM_KEY"},
+		"backup place":      {map[string]string{"LIFELINE_BACKUPS": "/mnt/backups s3://s3.example.net"}, "LIFELINE_BACKUPS"},
 		"contacts policy":   {map[string]string{"LIFELINE_POLICY": write("d.yaml", "contacts:\n  phone_country: Atlantis\n")}, "phone_country"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -194,6 +194,9 @@ func (d *doctor) store(ctx context.Context, e env) {
 	if health.Alone != "" {
 		d.say("replication", "bad", health.Alone, "add a standby and set synchronous_standby_names, on a promoted one as well")
 	}
+	if health.Page != "" {
+		d.say("page", "bad", "it is not up to date: "+health.Page, "let the server's user write to "+d.cfg.pageDir()+" (LIFELINE_PAGE_DIR), and make room there")
+	}
 	if m := health.Mail; m.People > m.Supports {
 		d.say("mail volume", "warning", fmt.Sprintf("%d people are reached by mail; the most that was sent in one of the last 30 days is %d, which supports a broadcast to %d (ten times as many, at least 500)", m.People, m.LargestDay, m.Supports),
 			"let the confirmation campaign run (comms.confirm), or warm the relay up; receivers hold back what leaps")

@@ -48,6 +48,7 @@ type house struct {
 	outbox   *comms.Outbox
 	press    *page.Press
 	page     *page.Server
+	keeper   *page.Keeper // nil: nothing is served
 	portal   *portal.Portal
 	channels map[string]comms.Channel
 	backups  *backup.Backups // nil: none are taken, for nobody could open them
@@ -89,7 +90,7 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 		return h, err
 	}
 	if h.words, err = templates.Load(cfg.get("LIFELINE_TEMPLATES")); err != nil {
-		return h, err
+		return h, fmt.Errorf("LIFELINE_TEMPLATES: %w", err)
 	}
 	if err := h.wire(keyDir); err != nil {
 		return h, err

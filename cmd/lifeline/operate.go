@@ -155,6 +155,7 @@ type storeHealth struct {
 	Unsafe []string          `json:"unsafe"`
 	Alone  string            `json:"alone"` // why the database is not replicated as its URL promises
 	Held   string            `json:"held"`
+	Page   string            `json:"page"` // why the status page is not up to date
 	Keys   keyState          `json:"keys"`
 	Audit  store.AuditReport `json:"audit"`
 
@@ -165,7 +166,7 @@ type storeHealth struct {
 }
 
 func (h *house) health(ctx context.Context) (any, error) {
-	out := storeHealth{Now: time.Now(), Unsafe: []string{}, Alone: h.unreplicated(ctx)}
+	out := storeHealth{Now: time.Now(), Unsafe: []string{}, Alone: h.unreplicated(ctx), Page: h.pageTrouble()}
 	if engine, ok := h.engine.(interface {
 		Unsafe(context.Context) []string
 	}); ok {

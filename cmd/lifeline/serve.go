@@ -148,8 +148,8 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		default: // the keeper is told already
 		}
 	}
-	keeper := &page.Keeper{Press: h.press, Server: h.page, Edition: h.comms.Edition, Public: h.comms.Public, Wake: edited, Log: h.log}
-	keeper.Turn(ctx) // whoever comes first finds the page; when it cannot be rendered yet the keeper goes on trying
+	h.keeper = &page.Keeper{Press: h.press, Server: h.page, Edition: h.comms.Edition, Public: h.comms.Public, Wake: edited, Log: h.log}
+	h.keeper.Turn(ctx) // whoever comes first finds the page; when it cannot be rendered yet the keeper goes on trying
 	public := portal.Server(h.portal.Handler(), h.log)
 	fault.Go(h.log, "http", func() { failed <- public.Serve(listener) })
 
@@ -172,7 +172,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 			fn()
 		})
 	}
-	run("page", func() { _ = keeper.Run(work) })
+	run("page", func() { _ = h.keeper.Run(work) })
 	run("open pages", func() { h.page.Live.Run(work) })
 	run("search index", func() { _ = h.book.Follow(work) })
 	run("ticket lists", func() { _ = h.desk.FollowTickets(work) })
