@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeline/contacts"
 	"lifeline/store"
 	"lifeline/store/fault"
 )
@@ -110,6 +111,46 @@ func (r *Room) ToRead(tx *store.Tx, incident, contact, update string) (*ToRead, 
 		return out, nil
 	}
 	return nil, nil
+}
+
+// WasRead is an update of which it is kept that a contact opened the page behind her link, or said that she has read it.
+type WasRead struct {
+	Update       string
+	Number       int
+	Headline     string // of one that everybody may read; else ""
+	Opened       time.Time
+	Acknowledged time.Time // zero: she said nothing
+}
+
+// ReadBy lists what is kept of a contact's reading: of all incidents, the newest first, and also of updates that were taken back.
+func (r *Room) ReadBy(tx *store.Tx, who store.Rec[contacts.Contact]) (all []WasRead, err error) {
+	for in, err := range incidents.Scan(tx, store.Query{Index: "number", Reverse: true}) {
+		if err != nil {
+			return nil, err
+		}
+		for rec, err := range spoken(tx, in.ID) {
+			if err != nil {
+				return nil, err
+			}
+			u := rec.Value
+			if u.Notice == "" {
+				continue
+			}
+			key, d, err := wentTo(tx, u.Notice, who.Value.Account, who.ID)
+			if err != nil {
+				return nil, err
+			}
+			if key == "" || d.Opened.IsZero() {
+				continue
+			}
+			was := WasRead{Update: rec.ID, Number: u.Number, Opened: d.Opened, Acknowledged: d.Acknowledged}
+			if u.State == Published && u.onPage() {
+				was.Headline = u.Statement.Headline
+			}
+			all = append(all, was)
+		}
+	}
+	return all, nil
 }
 
 // wentTo finds the first of a contact's deliveries of a notice, which keeps how far she came; "" when nothing of it may have arrived.

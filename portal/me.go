@@ -26,6 +26,7 @@ type meView struct {
 	Old  bool   // the link opens nothing any more
 
 	Own       *desk.Own
+	Held      []desk.Held
 	Waiting   []desk.Pending // changes that were asked for
 	MayChange bool           // she showed so lately who she is
 	Change    changeForm
@@ -107,6 +108,9 @@ func (k *call) showMe(status int, own desk.Own, v meView) error {
 	v.MayChange = k.p.Desk.MayChange(own)
 	v.base = k.p.base(k.p.locale(k.Ctx), "/me", "own.title")
 	v.Own = &own
+	if v.Held, err = k.p.Desk.Held(k.UserContext(), own); err != nil {
+		return err
+	}
 	v.KeptFor, v.Tickets = k.p.Desk.Retention()
 	k.keep("/me", own.Token)
 	return k.p.render(k.Ctx, status, "own", v)
@@ -294,7 +298,11 @@ type ownAnswer struct {
 }
 
 func (k *call) copyOfMe(own desk.Own) error {
-	a := ownAnswer{Account: own.Account.Value.Name, Held: own.Held(), Tickets: []string{}, TakenAt: k.p.DB.Now()}
+	held, err := k.p.Desk.Held(k.UserContext(), own)
+	if err != nil {
+		return err
+	}
+	a := ownAnswer{Account: own.Account.Value.Name, Held: held, Tickets: []string{}, TakenAt: k.p.DB.Now()}
 	for _, t := range own.Company.Tickets {
 		a.Tickets = append(a.Tickets, t.Value.Number)
 	}

@@ -14,6 +14,7 @@ import (
 	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal/auth"
+	"lifeline/portal/desk"
 	"lifeline/store"
 	"lifeline/templates"
 )
@@ -193,6 +194,8 @@ func TestTheLinkToHerSitesSaysNothingAheadOfTheNews(t *testing.T) {
 // She says by a button that she has read an update. Programs that follow her link, or post to it, say nothing for her; the board, the lists and the table of the staff agree.
 func TestSheAloneSaysThatSheHasRead(t *testing.T) {
 	h := open(t)
+	h.loadContacts()
+	h.clock.Turn(31 * 24 * time.Hour) // what was imported just now proves nothing
 	incident := h.world()
 	out := h.send()
 	link := h.announced(out, incident, h.statement(), "ann@acme.example", "bo@acme.example", "dai@bolt.example")["ann@acme.example"]
@@ -266,6 +269,21 @@ func TestSheAloneSaysThatSheHasRead(t *testing.T) {
 		h.staffPage(auth.Comms, "/desk/updates/"+said+"/readers?by="+by).want(200).says("acknowledged", ">Acme</a>").silent("⟦")
 	}
 	h.get(auth.Support, "/api/v1/tasks/"+owed[calls]["id"].(string)).want(200).says(`"done"`)
+
+	// What is kept of her reading is in what she sees and takes away of her own record.
+	g := h.opensOwn(out, "ann@acme.example")
+	for _, l := range templates.Locales() {
+		h.do(ask{method: "GET", path: "/me?lang=" + l, header: map[string]string{"Cookie": g.cookie}}).want(200).says(h.Portal.Words.Catalog(l).T("own.what.opened"), h.Portal.Words.Catalog(l).T("own.what.acknowledged")).silent("⟦")
+	}
+	var mine struct{ Held []desk.Held }
+	h.do(ask{method: "POST", path: "/me/copy", media: form, body: url.Values{"visit": {visitOf(g.page)}}.Encode()}).want(200).into(&mine)
+	hers := map[string]string{}
+	for _, held := range mine.Held {
+		if !held.Since.IsZero() && (held.What == "opened" || held.What == "acknowledged") {
+			hers[held.What] = held.Value
+		}
+	}
+	same(t, "what is kept of her reading", hers, map[string]string{"opened": "A script deleted sites", "acknowledged": "A script deleted sites"})
 
 	table := h.get(auth.Auditor, path+"/deliveries?format=csv").want(200)
 	rows, err := csv.NewReader(bytes.NewReader(table.body)).ReadAll()

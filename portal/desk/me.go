@@ -227,8 +227,8 @@ func (d *Desk) AskOwn(ctx context.Context, own Own, w Wish, words, locale string
 
 // Held is one thing that is held about somebody, and where it came from.
 type Held struct {
-	What      string    `json:"what"` // name, email, phone, locale, time_zone, role, site
-	Value     string    `json:"value"`
+	What      string    `json:"what"`  // name, email, phone, locale, time_zone, role, site; of an update: opened, acknowledged
+	Value     string    `json:"value"` // of an update its headline, or its id when it is not for everybody
 	Source    string    `json:"source"`
 	How       string    `json:"how"`
 	Since     time.Time `json:"since,omitzero"`
@@ -236,8 +236,25 @@ type Held struct {
 	State     string    `json:"state,omitempty"` // bounced, opted_out; of a role: as it stands
 }
 
-// Held lists what is held. Addresses are masked but for those that she has shown: who reads a phone that was left on a table learns no other way to reach her.
-func (o Own) Held() (all []Held) {
+// Held lists all that is held about whoever has her own page open: her record, and which updates she opened by her link or said to have read.
+func (d *Desk) Held(ctx context.Context, o Own) (all []Held, err error) {
+	all = o.record()
+	err = d.DB.View(ctx, func(tx *store.Tx) error {
+		read, err := d.Comms.ReadBy(tx, o.Contact)
+		for _, was := range read {
+			value := cmp.Or(was.Headline, was.Update)
+			all = append(all, Held{What: "opened", Value: value, Since: was.Opened})
+			if !was.Acknowledged.IsZero() {
+				all = append(all, Held{What: "acknowledged", Value: value, Since: was.Acknowledged})
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// record lists what her record holds. Addresses are masked but for those that she has shown: who reads a phone that was left on a table learns no other way to reach her.
+func (o Own) record() (all []Held) {
 	c := o.Contact.Value
 	single := func(what, value string) {
 		if value != "" {
