@@ -97,16 +97,29 @@ func (r *Room) promise(tx *store.Tx, d Deadline) error {
 	case d.Due.IsZero():
 		return fault.BadField("due", "must be a time")
 	}
-	return deadlines.Put(tx, deadlines.NewID(), r.armed(d), 0)
+	return deadlines.Put(tx, deadlines.NewID(), r.armed(tx, d), 0)
 }
 
-// armed is a promise before any rung of its ladder was told.
-func (r *Room) armed(d Deadline) Deadline {
+// armed is a promise before any rung of its ladder was told. A rung that is told before the promise passes is left out where its time is over by now:
+// whoever promises something within minutes need not be told at once that it is near.
+func (r *Room) armed(tx *store.Tx, d Deadline) Deadline {
 	d = Deadline{What: d.What, Ladder: d.Ladder, Of: d.Of, Incident: d.Incident, Title: d.Title, Page: d.Page, Many: d.Many, Due: d.Due, Fire: d.Due}
-	if ladder := r.ladder(d); len(ladder) > 0 {
-		d.Fire = d.Due.Add(ladder[0].After)
+	ladder := r.ladder(d)
+	for d.Rung < len(ladder) && ladder[d.Rung].After < 0 && !d.Due.Add(ladder[d.Rung].After).After(tx.Now()) {
+		d.Rung++
+	}
+	if d.Rung < len(ladder) {
+		d.Fire = d.Due.Add(ladder[d.Rung].After)
 	}
 	return d
+}
+
+// early is how many rungs of a ladder are told before the deadline passes.
+func (l Ladder) early() (n int) {
+	for n < len(l) && l[n].After < 0 {
+		n++
+	}
+	return n
 }
 
 // Move gives the open promise of d.What and d.Of another time, and its ladder begins anew; with none open it is Promise.
@@ -118,7 +131,7 @@ func (r *Room) Move(tx *store.Tx, d Deadline) error {
 	if err != nil {
 		return err
 	}
-	return deadlines.Put(tx, rec.ID, r.armed(d), rec.Version)
+	return deadlines.Put(tx, rec.ID, r.armed(tx, d), rec.Version)
 }
 
 // Withdraw forgets the open promise of a sort, because it no longer holds. With none open it does nothing.

@@ -46,6 +46,9 @@ func (r *Room) ladder(d Deadline) Ladder {
 	if own := crewLadder(d.What); own != nil {
 		return own
 	}
+	if toReaders := d.What == NextUpdate || d.What == Silence || strings.HasPrefix(d.What, FirstWord); toReaders && r.Policy.Near > 0 {
+		return append(Ladder{{After: -r.Policy.Near, Staff: []Post{{Role: "commander"}, {Role: "comms"}}}}, r.Policy.OnDuty...)
+	}
 	return r.Policy.OnDuty
 }
 
@@ -301,7 +304,7 @@ func (r *Room) fire(p *paging, id string) error {
 	p.rungs++
 	tx.On(id, d.Of)
 	if len(people) > 0 {
-		about, err := r.passed(tx, d, rung)
+		about, err := r.passed(tx, d, 1+max(0, rung-ladder.early()))
 		if err != nil {
 			return err
 		}
@@ -310,16 +313,20 @@ func (r *Room) fire(p *paging, id string) error {
 	if d.Incident == "" {
 		return nil
 	}
-	text := fmt.Sprintf("%s was due at %s; rung %d of %d, %d told", d.What, d.Due.UTC().Format(time.RFC3339), d.Rung, len(ladder), len(people))
+	was := "was"
+	if tx.Now().Before(d.Due) {
+		was = "is"
+	}
+	text := fmt.Sprintf("%s %s due at %s; rung %d of %d, %d told", d.What, was, d.Due.UTC().Format(time.RFC3339), d.Rung, len(ladder), len(people))
 	if len(ladder) == 0 {
 		text = fmt.Sprintf("%s was due at %s; no ladder, nobody told", d.What, d.Due.UTC().Format(time.RFC3339))
 	}
 	return entries.Put(tx, entries.NewID(), Entry{Incident: d.Incident, At: tx.Now(), By: "system:deadlines", What: "deadline", Text: text}, 0)
 }
 
-// passed is what people are told of a deadline.
+// passed is what people are told of a deadline that passed, or is about to.
 func (r *Room) passed(tx *store.Tx, d Deadline, rung int) (templates.DeadlineNotice, error) {
-	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, URL: r.Vendor.URL + cmp.Or(d.Page, "/desk"), Rung: rung + 1}
+	p := templates.DeadlineNotice{What: d.What, Of: d.Title, Since: d.Due, Near: tx.Now().Before(d.Due), URL: r.Vendor.URL + cmp.Or(d.Page, "/desk"), Rung: rung}
 	switch {
 	case d.Task():
 		p.URL = r.Vendor.URL + "/desk/tasks/" + d.Of

@@ -19,6 +19,7 @@ type Policy struct {
 	FirstWord     map[string]time.Duration `yaml:"first_word" json:"first_word"`           // by channel: within it of its declaration the first word of a P0 or P1 is out
 	Ladders       map[string]Ladder        `yaml:"ladders" json:"ladders"`                 // by deadline: who is told
 	OnDuty        Ladder                   `yaml:"on_duty" json:"on_duty"`                 // of what has no ladder, once staff have accounts
+	Near          time.Duration            `yaml:"near" json:"near"`                       // so long before a promise to readers passes are those on duty told of it; 0: not
 	Call          []Post                   `yaml:"call" json:"call"`                       // who is called when a P0 or P1 is declared, once staff have accounts
 	Commanded     time.Duration            `yaml:"commanded" json:"commanded"`             // within it somebody takes command of it
 	SecondRead    time.Duration            `yaml:"second_reading" json:"second_reading"`   // of a first notice
@@ -102,7 +103,7 @@ func (p Policy) CategoryName(category string) string {
 // Ladder is who is told when a deadline passes, one rung after the other.
 type Ladder []Rung
 
-// Rung is told After the deadline passed (the first often at once).
+// Rung is told After the deadline passed (the first often at once), or before it passes where After is below zero.
 type Rung struct {
 	After time.Duration `yaml:"after" json:"after"`
 	To    []Direct      `yaml:"to" json:"to"`
@@ -129,6 +130,7 @@ func DefaultPolicy() Policy {
 		FirstWord:  map[string]time.Duration{ChannelPage: 2 * time.Hour, ChannelEmail: 2 * time.Hour},
 		Ladders:    map[string]Ladder{},
 		OnDuty:     onDuty(),
+		Near:       15 * time.Minute,
 		Call:       call, Commanded: commanded,
 		SeverityConfirmed: 15 * time.Minute,
 		Meeting:           3 * time.Hour, MeetingLate: 30 * time.Minute,
@@ -210,6 +212,9 @@ func (p Policy) Check() error {
 			bad(name, "must be above 0")
 		}
 	}
+	if p.Near < 0 {
+		bad("near", "must not be below 0")
+	}
 	if p.CoverEvery < shortestTurn {
 		bad("cover_every", "must be at least %s", shortestTurn)
 	}
@@ -274,7 +279,7 @@ func (p Policy) Check() error {
 func (l Ladder) bad(f []fault.Field, name string) []fault.Field {
 	for i, rung := range l {
 		field := fmt.Sprintf("%s[%d]", name, i)
-		if rung.After < 0 || i > 0 && rung.After < l[i-1].After {
+		if i > 0 && rung.After < l[i-1].After {
 			f = append(f, wrong(field, "must come after the rung before it"))
 		}
 		f = badDirect(f, field+".to", rung.To)

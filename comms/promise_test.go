@@ -2,6 +2,7 @@ package comms
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,16 @@ func (h house) fires(after time.Duration) (who []string) {
 	return who
 }
 
+// about is what the last page said.
+func (h house) about() (about templates.DeadlineNotice) {
+	h.Helper()
+	all := h.notices(templates.MsgDeadline)
+	if err := json.Unmarshal(all[len(all)-1].Data, &about); err != nil {
+		h.Fatal(err)
+	}
+	return about
+}
+
 func (h house) told(what string, got []string, want ...string) {
 	h.Helper()
 	if !slices.Equal(got, want) {
@@ -51,23 +62,31 @@ func (h house) told(what string, got []string, want ...string) {
 // The next word that was promised and does not come pages the comms owner, then the stand-in, then management, each once; the word ends it.
 func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 	houses(t, func(h house) {
-		h.ladder(NextUpdate, map[time.Duration]string{0: "owner@vendor.example", 10 * time.Minute: "standin@vendor.example", 30 * time.Minute: "management@vendor.example"})
+		h.ladder(NextUpdate, map[time.Duration]string{-5 * time.Minute: "early@vendor.example", 0: "owner@vendor.example", 10 * time.Minute: "standin@vendor.example", 30 * time.Minute: "management@vendor.example"})
 		h.ladder(FullScope, map[time.Duration]string{0: "scope@vendor.example"})
 		in := h.declare()
 		h.say(in.ID, h.said(func(s *templates.Statement) {
 			s.Timeline.FullScopeBy = templates.Moment{At: h.clock.Now().Add(95 * time.Minute)}
 		}))
-		h.told("before its time", h.fires(time.Hour-time.Second))
+		h.told("long before its time", h.fires(55*time.Minute-time.Second))
+		h.told("when its time is near", h.fires(time.Second), "early@vendor.example")
+		if about := h.about(); !about.Near || about.Rung != 1 {
+			h.Errorf("what is near is told as %+v", about)
+		}
+		h.told("before its time", h.fires(5*time.Minute-time.Second))
 		h.told("at its time", h.fires(time.Second), "owner@vendor.example")
+		if about := h.about(); about.Near || about.Rung != 1 {
+			h.Errorf("who hears first that it passed is told %+v", about)
+		}
 		h.told("9 minutes late", h.fires(9*time.Minute))
 		h.told("10 minutes late", h.fires(time.Minute), "standin@vendor.example")
 		h.told("30 minutes late", h.fires(20*time.Minute), "management@vendor.example")
 		h.told("the day by which the full extent was to be known", h.fires(5*time.Minute), "scope@vendor.example")
 		h.told("the ladder has no more rungs", h.fires(time.Hour))
-		if open := h.due(NextUpdate); len(open) != 1 || open[0].Rung != 3 {
+		if open := h.due(NextUpdate); len(open) != 1 || open[0].Rung != 4 {
 			h.Errorf("the breach is not shown: %+v", open)
 		}
-		if n := len(slices.DeleteFunc(h.logged(in.ID), func(what string) bool { return what != "deadline" })); n != 5 { // the facts of the incident, for which nobody is named, among it
+		if n := len(slices.DeleteFunc(h.logged(in.ID), func(what string) bool { return what != "deadline" })); n != 6 { // the facts of the incident, for which nobody is named, among it
 			h.Errorf("the incident's log has %d lines of what passed", n)
 		}
 
@@ -78,10 +97,32 @@ func TestAPromiseThatPassesClimbsItsLadder(t *testing.T) {
 		if open := h.due(FullScope); len(open) != 0 {
 			h.Errorf("the extent is known, and still due: %+v", open)
 		}
-		h.told("the second promise", h.fires(time.Hour), "owner@vendor.example")
-		h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = "First sites are back" }))
-		h.told("sending stopped the ladder", h.fires(59*time.Minute))
+		h.told("the second promise", h.fires(time.Hour), "early@vendor.example", "owner@vendor.example")
+		h.say(in.ID, h.said(func(s *templates.Statement) { // a promise of minutes is near at once, and nobody is told of that
+			s.Headline, s.NextUpdateBy = "First sites are back", templates.Moment{At: h.clock.Now().Add(4 * time.Minute)}
+		}))
+		h.told("a promise of minutes", h.fires(4*time.Minute), "owner@vendor.example")
+		h.say(in.ID, h.said(func(s *templates.Statement) { s.Headline = "More sites are back" }))
+		h.told("sending stopped the ladder", h.fires(54*time.Minute))
 	})
+}
+
+// Without a ladder of the policy's own, those on duty hear of a promise to readers before it passes, and of everything else once it has.
+func TestThoseOnDutyHearThatAPromiseIsNear(t *testing.T) {
+	r := &Room{Policy: DefaultPolicy(), Staffed: func(*store.Tx, Post, time.Time) ([]Direct, error) { return nil, nil }}
+	first := func(what string) time.Duration { return r.ladder(Deadline{What: what})[0].After }
+	for _, what := range []string{NextUpdate, Silence, FirstWord + ChannelEmail} {
+		if at := first(what); at != -15*time.Minute {
+			t.Errorf("%s is told at %s", what, at)
+		}
+	}
+	if at := first(FullScope); at != 0 {
+		t.Errorf("the full extent is told at %s", at)
+	}
+	r.Policy.Near = 0
+	if at := first(NextUpdate); at != 0 {
+		t.Errorf("what shall not be told before is told at %s", at)
+	}
 }
 
 // Nothing was promised yet, or nothing that comes soon enough: then the silence itself is due, by severity and at least once a day, and climbs a ladder

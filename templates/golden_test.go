@@ -304,6 +304,7 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgDeadline, DeadlineNotice{What: "next_update", Of: "Customer sites deleted", Since: april(5, 10, 0), URL: url, Rung: 2}},
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1}},
 		{MsgDeadline, DeadlineNotice{What: "second_reading", URL: url}},
+		{MsgDeadline, DeadlineNotice{What: "next_update", Of: "Customer sites deleted", Since: april(5, 10, 0), Near: true, URL: url, Rung: 1}},
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1, More: 999}},
 		{MsgDeclared, Declared{Title: "Customer sites deleted", Severity: "P0", Category: "data", Summary: "Customers report that their sites are gone", Impact: "Sites cannot be opened", At: april(5, 8, 1), URL: url}},
 		{MsgDeclared, Declared{Title: "Customer sites deleted", URL: url, Drill: true}},

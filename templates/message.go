@@ -49,8 +49,9 @@ type DeadlineNotice struct {
 	What  string    `json:"what"` // next_update, first_answer, second_reading; any other is shown as it is
 	Of    string    `json:"of"`   // title of the incident or number of the ticket; may be empty
 	Since time.Time `json:"since"`
+	Near  bool      `json:"near,omitempty"` // it has not passed yet
 	URL   string    `json:"url"`
-	Rung  int       `json:"rung"`           // 1: the first to be told; 0: not said
+	Rung  int       `json:"rung"`           // 1: the first to be told, or told before it passes; 0: not said
 	More  int       `json:"more,omitempty"` // so many more are due, of which nobody is told one by one
 }
 
