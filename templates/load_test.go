@@ -30,7 +30,7 @@ func TestOperatorsOwnWords(t *testing.T) {
 		"README.md":         "our notes",
 		".git/config":       "not ours to read",
 		"en.json":           `{"update.never": "We never ask for your password.", "count.sites": {"one": "{0} space", "other": "{0} spaces"}}`,
-		"ja/ticket_ack.txt": `{{define "subject"}}受付 {{.Data.Number}}{{end}}{{define "text"}}受け付けました。{{end}}{{define "sms"}}受付{{.Data.Number}}{{end}}`,
+		"ja/ticket_ack.txt": `{{define "subject"}}受付 {{.Data.Number}}{{end}}{{define "text"}}受け付けました。{{.Data.URL}}{{end}}{{define "sms"}}受付{{.Data.Number}} {{.Data.URL}}{{end}}`,
 		"update.ticket.txt": `{{.Headline}} / {{range .Action}}{{.}}{{end}} / {{t "update.number" .Update.Number}}`,
 	})
 	own, err := Load(dir)
@@ -42,6 +42,9 @@ func TestOperatorsOwnWords(t *testing.T) {
 	}
 	if again := must(Load(dir)); again.Version() != own.Version() {
 		t.Error("the same words have another version")
+	}
+	if got := own.Own(); !slices.Equal(got, []string{"en.json", "ja/ticket_ack.txt", "update.ticket.txt"}) {
+		t.Errorf("in force are %v", got)
 	}
 	u := named("02_identified").update
 	for _, c := range []struct{ got, want string }{
@@ -85,8 +88,12 @@ func TestBrokenTemplatesAreRefused(t *testing.T) {
 		{"a field that there is not", "update.email.html", "<p>\n{{.Headlin}}", []string{"update.email.html:2", "Headlin"}},
 		{"a sentence that a layout asks for in vain", "update.ticket.txt", `{{t "update.nevr"}}`, []string{"update.ticket.txt:1", `no sentence "update.nevr" in en`}},
 		{"a number that lacks", "update.ticket.txt", `{{t "update.number"}}`, []string{"lacks its argument 0"}},
-		{"a message without its SMS", "en/ticket_ack.txt", `{{define "subject"}}x{{end}}{{define "text"}}x{{end}}`, []string{"en/ticket_ack.txt", `lacks {{define "sms"}}`}},
+		{"a message without its SMS", "en/ticket_ack.txt", `{{define "subject"}}x{{end}}{{define "text"}}{{.Data.URL}}{{end}}`, []string{"en/ticket_ack.txt", `lacks {{define "sms"}}`}},
 		{"a subject that says nothing", "en/ticket_ack.txt", `{{define "subject"}} {{end}}{{define "text"}}x{{end}}{{define "sms"}}x{{end}}`, []string{"ticket_ack", "its subject is empty"}},
+		{"a mail by which nobody can check it", "update.email.txt", "{{.Headline}}\n{{.Never}}", []string{"for email in en", "its text lacks"}},
+		{"a mail that says less in colour", "update.email.html", "<h1>{{.Headline.HTML}}</h1><p>{{.Check.HTML}}</p>", []string{"its HTML lacks", "We never ask"}},
+		{"a text message without its page", "en/ticket_ack.txt", `{{define "subject"}}x{{end}}{{define "text"}}{{.Data.URL}}{{end}}{{define "sms"}}x{{end}}`, []string{"ticket_ack for sms in en", "its text lacks"}},
+		{"a code that is not said", "en/code.txt", `{{define "subject"}}x{{end}}{{define "text"}}{{.Data.URL}}{{end}}{{define "sms"}}{{.Data.Code}}{{end}}`, []string{"code for email in en", `its text lacks "314159"`}},
 		{"a layout that says nothing", "update.ticket.txt", "{{/* later */}}", []string{"its text is empty"}},
 		{"a file without end", "update.ticket.txt", strings.Repeat("x", maxFile+1), []string{"is larger than 1048576 bytes"}},
 	} {

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
+	"html"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +29,11 @@ func (s *Set) rehearse() (string, error) {
 				if err != nil {
 					return "", err
 				}
-				if err := complete(channel, r); err != nil {
+				err = complete(channel, r)
+				if err == nil && (channel == Email || channel == SMS) {
+					err = carries(channel, r, s.owed(locale, u, channel)...)
+				}
+				if err != nil {
 					return "", fmt.Errorf("update sample %d for %s in %s: %w", i, channel, locale, err)
 				}
 				fmt.Fprintf(sum, "%s %+v\n", channel, r)
@@ -44,7 +50,11 @@ func (s *Set) rehearse() (string, error) {
 				if err != nil {
 					return "", err
 				}
-				if err := complete(channel, r); err != nil {
+				err = complete(channel, r)
+				if err == nil && (channel == Email || channel == SMS) {
+					err = carries(channel, r, purpose(sampleMessage(name)))
+				}
+				if err != nil {
 					return "", fmt.Errorf("message %s for %s in %s: %w", name, channel, locale, err)
 				}
 				fmt.Fprintf(sum, "%s %+v\n", channel, r)
@@ -68,6 +78,41 @@ func complete(channel string, r Rendered) error {
 	}
 	if channel == SMS && r.Segments > maxSegments {
 		return fmt.Errorf("it takes %d segments; %d are the most", r.Segments, maxSegments)
+	}
+	return nil
+}
+
+// owed is what every mail and text message of an update must hold, in whatever words: the code by which it can be checked; and in a mail, what to do and what we
+// never ask for.
+func (s *Set) owed(locale string, u Update, channel string) []string {
+	owed := []string{CheckCode(u.ID)}
+	if channel == Email {
+		owed = append(owed, s.catalogs[locale].T("update.never"), oneLine(u.Statement.Headline))
+	}
+	return owed
+}
+
+// purpose is what a message is sent for: the code that it brings, or the page on which its reader goes on.
+func purpose(data any) string {
+	if c, is := data.(Code); is {
+		return c.Code
+	}
+	return reflect.ValueOf(data).FieldByName("URL").String()
+}
+
+// carries says whether each part of a message holds what it must. Line breaks, and the hyphen within a code, are no difference.
+func carries(channel string, r Rendered, owed ...string) error {
+	parts := [][2]string{{"text", r.Text}}
+	if channel == Email {
+		parts = append(parts, [2]string{"HTML", html.UnescapeString(r.HTML)})
+	}
+	plain := func(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "-", "")), "") }
+	for _, part := range parts {
+		for _, what := range owed {
+			if !strings.Contains(plain(part[1]), plain(what)) {
+				return fmt.Errorf("its %s lacks %q, which no reader can do without", part[0], what)
+			}
+		}
 	}
 	return nil
 }

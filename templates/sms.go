@@ -142,7 +142,7 @@ func (w *writer) smsFacts() []smsFact {
 	}
 	add("prevails")(6, w.smsPrevails(), nil)
 	add("support")(4, w.smsSupport(), nil)
-	add("check")(1, w.say("sms.check", CheckCode(w.u.ID)), nil)
+	add("check")(0, w.say("sms.check", CheckCode(w.u.ID)), nil)
 	add("page")(11, w.page(), nil)
 	add("never")(12, w.say("sms.never"), nil)
 	return out

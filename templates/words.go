@@ -53,6 +53,7 @@ const maxFile = 1 << 20
 // goroutines may render from it in any mix of languages.
 type Set struct {
 	version  string
+	own      []string // files of the operator's
 	matcher  language.Matcher
 	staff    language.Matcher // among the languages of the desk
 	catalogs map[string]Catalog
@@ -83,8 +84,9 @@ func Load(operatorDir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	var own []string
 	if operatorDir != "" {
-		if files, err = overlay(files, operatorDir); err != nil {
+		if own, err = overlay(files, operatorDir); err != nil {
 			return nil, fmt.Errorf("read templates in %s: %w", operatorDir, err)
 		}
 	}
@@ -92,6 +94,7 @@ func Load(operatorDir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.own = own
 	samples := rehearsed // ours are rehearsed by a test
 	if operatorDir != "" {
 		if samples, err = s.rehearse(); err != nil {
@@ -165,8 +168,8 @@ func readAll(fsys fs.FS, root string) (map[string][]file, error) {
 	return files, err
 }
 
-// overlay puts the operator's files in the place of ours. It never leaves the directory, by link or otherwise.
-func overlay(files map[string][]file, dir string) (map[string][]file, error) {
+// overlay puts the operator's files in the place of ours and names them. It never leaves the directory, by link or otherwise.
+func overlay(files map[string][]file, dir string) (own []string, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -199,9 +202,22 @@ func overlay(files map[string][]file, dir string) (map[string][]file, error) {
 		} else {
 			files[name] = []file{theirs}
 		}
+		own = append(own, name)
 		return nil
 	})
-	return files, err
+	return own, err
+}
+
+// Own names the operator's files that are in force, in order.
+func (s *Set) Own() []string { return slices.Clone(s.own) }
+
+// Ours are the built-in words, file by file, for an operator to begin her own with.
+func Ours() fs.FS {
+	words, err := fs.Sub(ours, "words")
+	if err != nil { // the name is a constant
+		panic(err)
+	}
+	return words
 }
 
 func readFile(root *os.Root, name string) ([]byte, error) {

@@ -55,7 +55,7 @@ var settings = []setting{
 	{"LIFELINE_PAGE_DIR", "where the static status page is written", "", false},
 	{"LIFELINE_PAGE_BUCKET", "where a copy of the static page is kept for a CDN, s3://KEY:SECRET@HOST/BUCKET/PREFIX?region=NAME; empty: nowhere", "", true},
 	{"LIFELINE_POLICY", "policy file, YAML", "", false},
-	{"LIFELINE_TEMPLATES", "directory of your own templates", "", false},
+	{"LIFELINE_TEMPLATES", "directory of your own words in place of ours: lifeline help words", "", false},
 	{"LIFELINE_OPS_LISTEN", "metrics, health and profiles; loopback only", "127.0.0.1:9090", false},
 	{"LIFELINE_VENDOR", "who speaks: the name in every message", "Lifeline", false},
 	{"LIFELINE_SUPPORT_PHONE", "the number in every message at which support answers", "", false},

@@ -27,13 +27,14 @@ import (
 	"lifeline/store"
 	"lifeline/store/backup"
 	"lifeline/store/postgres"
+	"lifeline/templates"
 )
 
 func doctorCommand() command {
 	return command{
 		name: "doctor", args: "[--product DOMAIN] [--mail-to ADDRESS] | --watch URL --page-key KEY", short: "say what would fail on the worst day, and what to do about it",
-		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, what is not encrypted, and at what shares fate with the
-product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
+		long: `Looks at keys and their escrow, backups, audit log, disk, clock, database settings, mail and SMS, your own words, what is not encrypted, and at what
+shares fate with the product: with --product DOMAIN it says which of our addresses lie under that domain. Each finding says what to do.
 With --mail-to ADDRESS it sends that address one mail through each relay by itself, and holds SPF, DMARC and the published DKIM keys against
 what we send with: run it before the day, and read what the receiver made of the mail.
 Exit status 0: nothing is wrong; 1: something is. Works whether or not the server is running.
@@ -116,6 +117,7 @@ func (d *doctor) all(ctx context.Context, e env, product string) {
 	d.drills()
 	d.disk()
 	d.sending()
+	d.words()
 	d.encryption()
 	d.inbound(ctx)
 	d.heartbeat()
@@ -161,6 +163,20 @@ func (d *doctor) keys() {
 	if data := absolute(d.cfg.get("LIFELINE_DATA")); sameDevice(dir, data) {
 		d.say("keys", "warning", "they lie on the same disk as the data", "keep an escrowed copy elsewhere (lifeline key escrow): a lost disk takes both")
 	}
+}
+
+// words tries the operator's own words as the next start would: with a server running they were read at its start, and may have changed since.
+func (d *doctor) words() {
+	dir := d.cfg.get("LIFELINE_TEMPLATES")
+	if dir == "" {
+		return
+	}
+	set, err := templates.Load(dir)
+	if err != nil {
+		d.say("words", "bad", err.Error(), "mend it: the server does not start with it (docs/words.md)")
+		return
+	}
+	d.say("words", "ok", fmt.Sprintf("%d of your own files are used in place of ours, and each message can be made of them", len(set.Own())), "")
 }
 
 func sameDevice(a, b string) bool {

@@ -67,7 +67,7 @@ func commands() []command {
 		demoCommand(), replayCommand(),
 		serveCommand(), doctorCommand(),
 		importCommand(), exportCommand(), reportCommand(), purgeCommand(),
-		userCommand(), tokenCommand(),
+		userCommand(), tokenCommand(), wordsCommand(),
 		keyCommand(), backupCommand(), migrateCommand(), versionCommand(),
 	}
 }
