@@ -82,26 +82,28 @@ func complete(channel string, r Rendered) error {
 	return nil
 }
 
-// owed is what every mail and text message of an update must hold, in whatever words: the code by which it can be checked; and in a mail, what to do and what we
-// never ask for.
-func (s *Set) owed(locale string, u Update, channel string) []string {
-	owed := []string{CheckCode(u.ID)}
+// owing is something that a message must hold, in whatever words.
+type owing struct{ name, text string }
+
+// owed is what every mail and text message of an update must hold: the code by which it can be checked; and in a mail, its headline and what we never ask for.
+func (s *Set) owed(locale string, u Update, channel string) []owing {
+	owed := []owing{{"the code by which it can be checked (.Check)", CheckCode(u.ID)}}
 	if channel == Email {
-		owed = append(owed, s.catalogs[locale].T("update.never"), oneLine(u.Statement.Headline))
+		owed = append(owed, owing{"what we never ask for (.Never)", s.catalogs[locale].T("update.never")}, owing{"its headline (.Headline)", oneLine(u.Statement.Headline)})
 	}
 	return owed
 }
 
 // purpose is what a message is sent for: the code that it brings, or the page on which its reader goes on.
-func purpose(data any) string {
+func purpose(data any) owing {
 	if c, is := data.(Code); is {
-		return c.Code
+		return owing{"its code (.Data.Code)", c.Code}
 	}
-	return reflect.ValueOf(data).FieldByName("URL").String()
+	return owing{"the page on which its reader goes on (.Data.URL)", reflect.ValueOf(data).FieldByName("URL").String()}
 }
 
 // carries says whether each part of a message holds what it must. Line breaks, and the hyphen within a code, are no difference.
-func carries(channel string, r Rendered, owed ...string) error {
+func carries(channel string, r Rendered, owed ...owing) error {
 	parts := [][2]string{{"text", r.Text}}
 	if channel == Email {
 		parts = append(parts, [2]string{"HTML", html.UnescapeString(r.HTML)})
@@ -109,8 +111,8 @@ func carries(channel string, r Rendered, owed ...string) error {
 	plain := func(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "-", "")), "") }
 	for _, part := range parts {
 		for _, what := range owed {
-			if !strings.Contains(plain(part[1]), plain(what)) {
-				return fmt.Errorf("its %s lacks %q, which no reader can do without", part[0], what)
+			if !strings.Contains(plain(part[1]), plain(what.text)) {
+				return fmt.Errorf("its %s lacks %s", part[0], what.name)
 			}
 		}
 	}

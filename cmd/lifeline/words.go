@@ -38,7 +38,7 @@ func runWords(_ context.Context, e env, fs *flag.FlagSet) error {
 		fmt.Fprintf(e.stdout, "%d files of your own; every message can be made\n", len(set.Own()))
 		return nil
 	case 1:
-		dir := fs.Arg(0)
+		dir := absolute(fs.Arg(0))
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return fmt.Errorf("make the directory: %w", err)
 		}
