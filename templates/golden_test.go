@@ -308,6 +308,16 @@ func everyMessage(t *testing.T, locale string) string {
 		{MsgDeadline, DeadlineNotice{What: "first_answer", Of: "K7Q-42M-9XD", Since: april(5, 10, 0), URL: url, Rung: 1, More: 999}},
 		{MsgDeclared, Declared{Title: "Customer sites deleted", Severity: "P0", Category: "data", Summary: "Customers report that their sites are gone", Impact: "Sites cannot be opened", At: april(5, 8, 1), URL: url}},
 		{MsgDeclared, Declared{Title: "Customer sites deleted", URL: url, Drill: true}},
+		{MsgWayIn, WayIn{What: "set_up", By: "owner", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "password", By: "owner", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "recovery", By: "owner", Left: 0, At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "reset", By: "operator", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "email", By: "administrator", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "passkey", By: "owner", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "passkey_removed", By: "administrator", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "passkey_barred", By: "lifeline", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "single", By: "owner", At: april(5, 9, 3), URL: url}},
+		{MsgWayIn, WayIn{What: "single_removed", By: "owner", At: april(5, 9, 3), URL: url}},
 		{MsgSecondReading, SecondReading{Title: "Customer sites deleted", Severity: "P0", Headline: "Some sites cannot be opened", SentAt: april(5, 9, 3), By: april(5, 10, 3), URL: url}},
 	} {
 		if slices.Contains(staffMessages, m.name) && !slices.Contains(StaffLocales(), locale) {

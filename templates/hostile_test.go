@@ -67,6 +67,7 @@ func checkMessage(t *testing.T, name, words string) {
 		MsgTicketAnswer:  TicketAnswer{Number: words, URL: words, Phrase: words, Lines: []string{words, "", words}, Files: 1, Reply: true},
 		MsgSiteNews:      SiteNews{Back: []string{words}, Passed: []string{words}, Failed: []string{words}, Again: []string{words}, URL: words},
 		MsgSiteBack:      SiteBack{Site: words, URL: words},
+		MsgWayIn:         WayIn{What: words, By: words, URL: words},
 		MsgSecondReading: SecondReading{Title: words, Severity: words, Headline: words, URL: words},
 	}[name]
 	for _, channel := range []string{Email, SMS} {

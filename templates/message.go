@@ -24,6 +24,7 @@ const (
 	MsgSiteNews      = "site_news"      // SiteNews
 	MsgSubscribe     = "subscribe"      // Subscribe
 	MsgMaintenance   = "maintenance"    // Planned
+	MsgWayIn         = "way_in"         // WayIn
 )
 
 // TicketAck goes to an address that nobody has proved: it has no room for a stranger's text.
@@ -126,6 +127,15 @@ const (
 	NoticeRecovery = "recovery" // saved recovery codes were made
 )
 
+// WayIn tells one of the staff what was changed of how she signs in. It has no room for anybody's text: whoever got into her account could write it.
+type WayIn struct {
+	What string    `json:"what"` // set_up, password, recovery, reset, email, passkey, passkey_removed, passkey_barred, single, single_removed
+	By   string    `json:"by"`   // owner, administrator, operator, lifeline
+	Left int       `json:"left"` // recovery codes that are left, of recovery
+	At   time.Time `json:"at"`
+	URL  string    `json:"url"` // of her own account
+}
+
 // Subscribe goes to an address that a stranger named on the status page: it has no room for a stranger's text.
 type Subscribe struct {
 	URL string `json:"url"` // of the page on which it is confirmed, changed and ended
@@ -198,13 +208,15 @@ func messageData(name string) (any, bool) {
 		return &Subscribe{}, true
 	case MsgMaintenance:
 		return &Planned{}, true
+	case MsgWayIn:
+		return &WayIn{}, true
 	}
 	return nil, false
 }
 
 // Messages lists the names that [Set.Message] knows.
 func Messages() []string {
-	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgMaintenance, MsgSecondReading, MsgSiteBack, MsgSiteNews, MsgSubscribe, MsgTicketAck, MsgTicketAnswer}
+	return []string{MsgAccount, MsgCode, MsgConfirm, MsgDeadline, MsgDeclared, MsgMaintenance, MsgSecondReading, MsgSiteBack, MsgSiteNews, MsgSubscribe, MsgTicketAck, MsgTicketAnswer, MsgWayIn}
 }
 
 // Letter is what a message's template is given: .Data is its struct with every text made one clean line, .Zone the vendor's zone.

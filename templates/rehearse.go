@@ -142,6 +142,8 @@ func sampleMessage(name string) any {
 		return Planned{Title: "Database upgrade", Lines: []string{"Pages cannot be edited for a few minutes."}, Components: "Wiki", From: at, Until: at.Add(time.Hour), What: "held", Reason: "an incident", URL: "https://status.acme.example/#m-x"}
 	case MsgSubscribe:
 		return Subscribe{URL: "https://status.acme.example/s/x"}
+	case MsgWayIn:
+		return WayIn{What: "recovery", By: "owner", Left: 7, At: at, URL: "https://status.acme.example/desk/account"}
 	case MsgSecondReading:
 		return SecondReading{Title: "Sites deleted", Severity: "P0", Headline: "Some sites cannot be opened", SentAt: at, By: at.Add(time.Hour), URL: "https://status.acme.example/desk"}
 	}

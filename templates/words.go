@@ -44,7 +44,7 @@ func ForStaff(key string) bool {
 }
 
 // staffMessages go to staff alone, so that they are written in the languages of the desk.
-var staffMessages = []string{MsgDeadline, MsgDeclared, MsgSecondReading}
+var staffMessages = []string{MsgDeadline, MsgDeclared, MsgSecondReading, MsgWayIn}
 
 // The most that one file of words may hold, in bytes.
 const maxFile = 1 << 20

@@ -13,6 +13,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"lifeline/comms"
+	"lifeline/comms/email/smtptest"
 	"lifeline/comms/sms/smstest"
 	"lifeline/portal/auth"
 	"lifeline/store"
@@ -26,7 +27,8 @@ func TestBreakGlassIsHeardOfBySMS(t *testing.T) {
 	if err := os.WriteFile(policy, []byte("comms:\n  ladders:\n    access.break_glass:\n      - {after: 0s, to: [{channel: sms, address: '+12025550199', locale: en}]}\n    access.granted:\n      - {after: 0s, to: [{channel: sms, address: '+12025550198', locale: en}]}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.env["LIFELINE_POLICY"], m.env["LIFELINE_TWILIO"] = policy, provider.URL()
+	relay := smtptest.Start(t, smtptest.Options{})
+	m.env["LIFELINE_POLICY"], m.env["LIFELINE_TWILIO"], m.env["LIFELINE_SMTP"], m.env["LIFELINE_MAIL_FROM"] = policy, provider.URL(), relay.URL(), "status@lifeline.example"
 	h, done := m.serve()
 	defer done()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -84,6 +86,19 @@ func TestBreakGlassIsHeardOfBySMS(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	m.must("user reset glass@vendor.example")
+	if err := relay.Await(ctx, func() bool { return relay.Count() >= 3 }); err != nil {
+		t.Errorf("%d mails to owners of accounts: %v", relay.Count(), err)
+	}
+	ways := map[string]int{}
+	for _, mail := range relay.Received() {
+		if p, err := mail.Parse(); err == nil && strings.Contains(p.Subject, "How you sign in") {
+			ways[mail.To[0]]++
+		}
+	}
+	if ways["ruth@vendor.example"] != 1 || ways["glass@vendor.example"] != 2 {
+		t.Errorf("the owners were told %v of their ways in", ways)
 	}
 	all := provider.Messages()
 	for i, want := range [][2]string{{"+12025550199", "Glass has signed in"}, {"+12025550198", "Ann may now approve"}} {

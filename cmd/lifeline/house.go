@@ -172,7 +172,7 @@ func (h *house) wire(keyDir string) error {
 	}
 	h.comms.Also, h.comms.Follow, h.comms.Tidings = h.desk.Duties(), h.desk.FollowMove, h.desk.TellMoves
 	h.comms.Deeds, h.comms.Kept = h.desk.Deeds(), h.desk.Kept
-	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Copied: h.copied, Single: h.cfg.single, URL: h.cfg.url}
+	h.gate = &auth.Gate{DB: h.db, Key: key, Issuer: h.cfg.url, Log: h.log, Granted: h.granted, Glass: h.glass, Copied: h.copied, Owner: h.wayIn, Single: h.cfg.single, URL: h.cfg.url}
 	h.desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	h.comms.SignSites = key.SignLink
 	h.comms.SignSubscription = func(subject string) string { return key.SignLink(portal.LinkSubscription, subject) }
@@ -192,7 +192,7 @@ func (h *house) wire(keyDir string) error {
 	h.book.Changes = h.changes
 	h.portal = &portal.Portal{DB: h.db, Book: h.book, Changes: h.changes, Secrets: h.cfg.secrets, Comms: h.comms, Desk: h.desk, Gate: h.gate, Words: h.words, Page: h.page, Press: h.press, Log: h.log,
 		Metrics: h.metrics, URL: h.cfg.url, Trusted: h.cfg.trusted, Sending: h.sending, Degraded: h.degraded, Operator: h.operator()}
-	h.comms.Staffed, h.comms.Rostered = h.portal.Staffed, h.desk.Rostered
+	h.comms.Staffed, h.comms.Rostered, h.comms.Cleared = h.portal.Staffed, h.desk.Rostered, h.portal.Cleared
 	return nil
 }
 

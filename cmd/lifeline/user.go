@@ -21,6 +21,7 @@ import (
 	"lifeline/portal/auth"
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 const userUsage = "user: write `lifeline user add|list|disable|enable|enrol|reset`; `lifeline help user` says more"
@@ -308,5 +309,16 @@ func (h *house) alarmAccess(tx *store.Tx, what, id, says string) error {
 // copied owes somebody a look at a passkey whose count went back: one of the two who hold it is not its owner.
 func (h *house) copied(tx *store.Tx, id string) error {
 	_, err := h.comms.Alarm(tx, comms.Task{What: "access.passkey", Of: id, Title: "A passkey may have been copied; it opens nothing any more. Ask its owner: " + id})
+	return err
+}
+
+// wayIn writes to the owner of an account that a way into it was changed.
+func (h *house) wayIn(tx *store.Tx, w auth.WayIn) error {
+	data, err := json.Marshal(templates.WayIn{What: w.What, By: w.By, Left: w.Left, At: tx.Now(), URL: h.cfg.url + "/desk/account"})
+	if err != nil {
+		return fmt.Errorf("write the facts of a way in: %w", err)
+	}
+	_, err = h.comms.Tell(tx, comms.Notice{Lane: comms.LaneUrgent, Name: templates.MsgWayIn, Channels: []string{comms.ChannelEmail}, Data: data,
+		To: []comms.Direct{{Channel: comms.ChannelEmail, Address: w.Email, Locale: w.Locale}}})
 	return err
 }

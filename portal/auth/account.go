@@ -409,6 +409,9 @@ func (g *Gate) Enrol(ctx context.Context, e Enrol) (s Session, cookie string, co
 			if err := tx.Journal(factUsed, id, when{now}); err != nil {
 				return err
 			}
+			if err := g.wayIn(tx, rec.ID, rec.Value, rec.ID, WayInSetUp); err != nil {
+				return err
+			}
 			tx.On(id)
 			s, cookie, err = g.openFor(tx, rec, has, &now, now)
 			return err
@@ -562,8 +565,8 @@ func (g *Gate) SignIn(ctx context.Context, c Credentials) (s Session, cookie str
 
 // admit opens a session for who knew the password, if the second factor holds too; else it says why not.
 func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, cookie, why string, err error) {
-	return g.letIn(ctx, id, c.Source, func(tx *store.Tx, has *login, now time.Time) (*login, string, error) {
-		next, ok, err := has.prove(tx, id, c.Code, now)
+	return g.letIn(ctx, id, c.Source, func(tx *store.Tx, st Staff, now time.Time) (*login, string, error) {
+		next, ok, err := g.prove(tx, id, st, c.Code, now)
 		if err != nil || !ok {
 			return nil, "wrong second factor", err
 		}
@@ -572,7 +575,7 @@ func (g *Gate) admit(ctx context.Context, id string, c Credentials) (s Session, 
 }
 
 // letIn opens a session for whom proof convinces, in one transaction with what the proof uses up; else it says why not.
-func (g *Gate) letIn(ctx context.Context, id, source string, proof func(*store.Tx, *login, time.Time) (next *login, why string, err error)) (s Session, cookie, why string, err error) {
+func (g *Gate) letIn(ctx context.Context, id, source string, proof func(*store.Tx, Staff, time.Time) (next *login, why string, err error)) (s Session, cookie, why string, err error) {
 	now := g.now()
 	err = retry(func() error {
 		return g.DB.Update(ctx, store.Act{By: "system:sign-in", Verb: "session.open"}, func(tx *store.Tx) error {
@@ -584,7 +587,7 @@ func (g *Gate) letIn(ctx context.Context, id, source string, proof func(*store.T
 				return store.ErrNothing
 			}
 			var has *login
-			if has, why, err = proof(tx, st.Login, now); err != nil || why != "" {
+			if has, why, err = proof(tx, st, now); err != nil || why != "" {
 				return cmp.Or(err, store.ErrNothing)
 			}
 			has.came(source, now)
@@ -595,9 +598,9 @@ func (g *Gate) letIn(ctx context.Context, id, source string, proof func(*store.T
 	return s, cookie, why, err
 }
 
-// prove is the login after a code of the second factor or a recovery code was given; each works once, also after a restore.
-func (l *login) prove(tx *store.Tx, id, code string, now time.Time) (*login, bool, error) {
-	next := *l
+// prove is somebody's login after a code of the second factor or a recovery code was given; each works once, also after a restore.
+func (g *Gate) prove(tx *store.Tx, id string, s Staff, code string, now time.Time) (*login, bool, error) {
+	l, next := s.Login, *s.Login
 	if step, ok := stepOf(l.Factor, code, l.Step, now); ok {
 		next.Step = step
 		return &next, true, nil
@@ -605,6 +608,9 @@ func (l *login) prove(tx *store.Tx, id, code string, now time.Time) (*login, boo
 	for i, hash := range l.Codes {
 		if secret.Match(code, hash) {
 			next.Codes = slices.Delete(slices.Clone(l.Codes), i, i+1)
+			if err := g.tellOwner(tx, s, WayIn{Staff: id, What: WayInRecovery, By: ByOwner, Left: len(next.Codes)}); err != nil {
+				return nil, false, err
+			}
 			return &next, true, tx.Journal(factAccount, id, accountFact{At: now, Code: hash})
 		}
 	}
@@ -628,7 +634,7 @@ func (g *Gate) Prove(ctx context.Context, cookie, code string) (Session, string,
 		if st.closed(now) != "" {
 			return fault.New(fault.Forbidden, "only who has an account of her own has a second factor; a sign-in link opens no more than it says")
 		}
-		has, ok, err := st.Login.prove(tx, s.Staff, code, now)
+		has, ok, err := g.prove(tx, s.Staff, st, code, now)
 		if err != nil {
 			return err
 		}
@@ -704,6 +710,9 @@ func (g *Gate) NewPassword(ctx context.Context, p Person, old, password string) 
 		has.Password = kept
 		st.Login = &has
 		tx.On(p.ID)
+		if err := g.wayIn(tx, p.ID, st, p.ID, WayInPassword); err != nil {
+			return err
+		}
 		for rec, err := range sessions.Scan(tx, store.Query{Index: "staff", Equal: []any{p.ID}}) {
 			if err != nil {
 				return err

@@ -68,10 +68,13 @@ type Gate struct {
 	Glass func(tx *store.Tx, id string) error
 	// Copied is told, in the transaction, that there may be a copy of a passkey of somebody's; nil: nobody is told.
 	Copied func(tx *store.Tx, id string) error
+	// Owner is told, in the transaction, what is changed of how somebody signs in, so that she hears of what she did not do; nil: nobody is told.
+	Owner func(tx *store.Tx, w WayIn) error
 
 	mu      sync.Mutex
 	seen    map[string]sighting // tokens that the store confirmed a moment ago, by id
 	hashing chan struct{}
+	faces   store.Kept[Staff]
 }
 
 type sighting struct {
@@ -87,6 +90,7 @@ type Staff struct {
 	Login    *login     `json:"login,omitempty"`  // nil: she has not enrolled
 	Single   *linked    `json:"single,omitempty"` // whose she is at the vendor's single sign-on; nil: nobody's
 	Disabled *time.Time `json:"disabled,omitempty"`
+	Program  bool       `json:"program,omitempty"` // tokens of programs alone were issued for the name: nothing is given to it to do
 }
 
 var staff = store.Table[Staff]{
@@ -138,17 +142,30 @@ func cleanName(name string) (string, error) {
 	return name, nil
 }
 
-// enroll finds the staff record of a name, or makes it.
-func enroll(tx *store.Tx, name string) (string, error) {
+// enroll finds the staff record of a name that something is issued for, or makes it.
+func enroll(tx *store.Tx, name, what string) (string, error) {
 	rec, err := staff.First(tx, store.Query{Index: "name", Equal: []any{FoldName(name)}})
-	if err == nil {
-		return rec.ID, nil
+	if fault.Of(err) == fault.NotFound {
+		id := staff.NewID()
+		return id, staff.Put(tx, id, Staff{Name: name, Program: what == ForAutomation}, 0)
 	}
-	if fault.Of(err) != fault.NotFound {
+	if err != nil {
 		return "", err
 	}
-	id := staff.NewID()
-	return id, staff.Put(tx, id, Staff{Name: name}, 0)
+	program := what == ForAutomation && rec.Value.Email == ""
+	if program && !rec.Value.Program { // unless the name was a person's before
+		for p, err := range passes.Scan(tx, store.Query{Index: "staff", Equal: []any{rec.ID}}) {
+			if err != nil {
+				return "", err
+			}
+			program = program && p.Value.For == ForAutomation
+		}
+	}
+	if program == rec.Value.Program {
+		return rec.ID, nil
+	}
+	rec.Value.Program = program
+	return rec.ID, staff.Put(tx, rec.ID, rec.Value, rec.Version)
 }
 
 // MayApprove is nil when the person may approve: she has the right, and she is there in person. Before the installation's first staff

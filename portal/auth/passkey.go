@@ -41,7 +41,7 @@ const (
 	mostPasskeys  = 10              // of one account
 	mostAnswer    = 64 << 10        // bytes of what an authenticator says
 	wentBack      = "the passkey's count went back"
-	passkeyClosed = "passkeys need a public address (LIFELINE_URL) with https and a name"
+	passkeyClosed = "passkeys need https and a name: open the desk at its https address, or at http://localhost on the machine itself; whoever runs Lifeline sets the address as LIFELINE_URL"
 )
 
 // PasskeyPath is where a passkey signs in: GET gives the question, POST takes the answer.
@@ -97,7 +97,7 @@ func (g *Gate) TakesPasskeys() bool {
 func (g *Gate) relying() (*webauthn.WebAuthn, error) {
 	u, err := url.Parse(g.URL)
 	if err != nil || u.Scheme != "https" && u.Hostname() != "localhost" {
-		return nil, fault.New(fault.NotFound, passkeyClosed)
+		return nil, fault.New(fault.Conflict, passkeyClosed)
 	}
 	limits := webauthn.TimeoutConfig{Timeout: passkeyFor}
 	rp, err := webauthn.New(&webauthn.Config{
@@ -109,7 +109,7 @@ func (g *Gate) relying() (*webauthn.WebAuthn, error) {
 		Timeouts: webauthn.TimeoutsConfig{Login: limits, Registration: limits},
 	})
 	if err != nil { // an address by number has no passkeys
-		return nil, fault.New(fault.NotFound, passkeyClosed)
+		return nil, fault.New(fault.Conflict, passkeyClosed)
 	}
 	return rp, nil
 }
@@ -275,8 +275,8 @@ func (g *Gate) SignInByPasskey(ctx context.Context, r Answered) (s Session, cook
 
 // admitPasskey opens a session for whose passkey answered rightly, if it may; else it says why not.
 func (g *Gate) admitPasskey(ctx context.Context, id, challenge string, said *protocol.ParsedCredentialAssertionData, source string) (s Session, cookie, why string, err error) {
-	s, cookie, why, err = g.letIn(ctx, id, source, func(tx *store.Tx, has *login, now time.Time) (*login, string, error) {
-		next, why := has.signed(said, now)
+	s, cookie, why, err = g.letIn(ctx, id, source, func(tx *store.Tx, st Staff, now time.Time) (*login, string, error) {
+		next, why := st.Login.signed(said, now)
 		if why != "" {
 			return nil, why, nil
 		}
@@ -350,6 +350,9 @@ func (g *Gate) bar(ctx context.Context, id string, key []byte) error {
 			if err := g.Copied(tx, id); err != nil {
 				return err
 			}
+		}
+		if err := g.tellOwner(tx, *st, WayIn{Staff: id, What: WayInBarredKey, By: ByLifeline}); err != nil {
+			return err
 		}
 		return tx.Journal(factPasskey, id, passkeyFact{Key: key})
 	})
@@ -472,7 +475,7 @@ func (g *Gate) AddPasskey(ctx context.Context, p Person, name string, r Answered
 		next := *st.Login
 		next.Passkeys = append(slices.Clone(next.Passkeys), k)
 		st.Login = &next
-		return nil
+		return g.wayIn(tx, p.ID, *st, p.ID, WayInPasskey)
 	})
 	return err
 }
@@ -483,7 +486,7 @@ func (g *Gate) RemovePasskey(ctx context.Context, p Person, passkey string) erro
 		return err
 	}
 	_, err := g.withStaff(ctx, store.Act{By: p.ID, Verb: "passkey.remove"}, p.ID, 0, func(tx *store.Tx, st *Staff, _ time.Time) error {
-		return st.dropPasskey(tx, p.ID, passkey)
+		return g.dropPasskey(tx, p.ID, p.ID, st, passkey)
 	})
 	return err
 }
@@ -491,7 +494,7 @@ func (g *Gate) RemovePasskey(ctx context.Context, p Person, passkey string) erro
 // TakePasskey takes a passkey from somebody's account, as when the device is lost, and ends her sessions: one may be open on it.
 func (g *Gate) TakePasskey(ctx context.Context, by, id, passkey, reason string) (Account, error) {
 	return g.withStaff(ctx, store.Act{By: by, Verb: "passkey.remove", Reason: reason}, id, 0, func(tx *store.Tx, st *Staff, now time.Time) error {
-		if err := st.dropPasskey(tx, id, passkey); err != nil {
+		if err := g.dropPasskey(tx, by, id, st, passkey); err != nil {
 			return err
 		}
 		return endSessions(tx, id, "", now, time.Time{})
@@ -499,11 +502,14 @@ func (g *Gate) TakePasskey(ctx context.Context, by, id, passkey, reason string) 
 }
 
 // dropPasskey takes one off, also after a restore from before it.
-func (s *Staff) dropPasskey(tx *store.Tx, id, handle string) error {
+func (g *Gate) dropPasskey(tx *store.Tx, by, id string, s *Staff, handle string) error {
 	if s.Login != nil {
 		for _, k := range s.Login.Passkeys {
 			if k.handle() == handle {
 				s.Login = s.Login.without(func(p passkey) bool { return p.handle() == handle })
+				if err := g.wayIn(tx, id, *s, by, WayInNoPasskey); err != nil {
+					return err
+				}
 				return tx.Journal(factPasskey, id, passkeyFact{Key: k.ID})
 			}
 		}

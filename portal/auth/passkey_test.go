@@ -463,7 +463,7 @@ func TestWhatIsNoPasskeyOfHers(t *testing.T) {
 
 	for _, at := range []string{"", "http://help.example.com", "https://192.0.2.1", "https://[2001:db8::1]:8443", "help.example.com"} {
 		h.URL = at
-		if _, err := h.AskPasskey(ctx, ToSignIn, Person{}); fault.Of(err) != fault.NotFound || h.TakesPasskeys() {
+		if _, err := h.AskPasskey(ctx, ToSignIn, Person{}); fault.Of(err) != fault.Conflict || h.TakesPasskeys() {
 			t.Errorf("passkeys at %q: %v", at, err)
 		}
 	}
@@ -478,6 +478,12 @@ func TestACopiedPasskeyIsBarred(t *testing.T) {
 	h.URL = passkeyHome
 	told := []string{}
 	h.Copied = func(_ *store.Tx, id string) error { told = append(told, id); return nil }
+	h.Owner = func(_ *store.Tx, w WayIn) error {
+		if w.What == WayInBarredKey {
+			told = append(told, w.By+" "+w.Email)
+		}
+		return nil
+	}
 	for name, count := range map[string]uint32{"Lower": 6, "Same": 7, "None": 0} {
 		m := h.join(name, Profile{Roles: []Role{Support}})
 		d, spare := m.gets("Key"), m.gets("Spare")
@@ -499,7 +505,7 @@ func TestACopiedPasskeyIsBarred(t *testing.T) {
 		}
 		_, _, err = d.comes(h)
 		unauthentic(t, name+": whoever of the two", err)
-		if !slices.Equal(told, []string{m.id}) {
+		if !slices.Equal(told, []string{m.id, "lifeline " + m.email}) {
 			t.Errorf("%s: told %v", name, told)
 		}
 		if who, err := h.Account(ctx, m.id); err != nil || !who.Passkeys[0].Barred {

@@ -472,7 +472,7 @@ func (g *Gate) tie(ctx context.Context, cookie, from string, who claims) error {
 			return err
 		}
 		st.Single = &l
-		return nil
+		return g.wayIn(tx, s.Staff, *st, s.Staff, WayInSingle)
 	})
 	return err
 }
@@ -484,6 +484,9 @@ func (g *Gate) Unlink(ctx context.Context, p Person) error {
 			return fault.New(fault.Conflict, "it is your only way in")
 		}
 		st.Single = nil
+		if err := g.wayIn(tx, p.ID, *st, p.ID, WayInNotSingle); err != nil {
+			return err
+		}
 		return tx.Journal(factAccount, p.ID, accountFact{At: now, Unlinked: true})
 	})
 	return err

@@ -24,13 +24,14 @@ type Account struct {
 	Own      bool      // she signs in with a password and second factor of her own
 	Single   bool      // and by single sign-on
 	Follows  bool      // and her roles are those that her groups there give
+	Program  bool      // it is none of the people
 	Codes    int       // recovery codes left
 	Passkeys []Passkey // that open it, beside her password
 }
 
 func (g *Gate) account(rec store.Rec[Staff]) Account {
 	s := rec.Value
-	a := Account{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Name: s.Name, Profile: s.Profile, State: s.State(g.now())}
+	a := Account{ID: rec.ID, Version: rec.Version, Created: rec.Created, Updated: rec.Updated, Name: s.Name, Profile: s.Profile, State: s.State(g.now()), Program: s.Program}
 	if s.Login != nil {
 		a.Own, a.LastSeen, a.Codes, a.Passkeys = true, s.Login.At, len(s.Login.Codes), s.Login.passkeys()
 	}
@@ -85,11 +86,7 @@ func (g *Gate) Who(tx *store.Tx, role Role, ids []string) (all []Reachable, err 
 		if state := s.State(now); !wanted || state != "active" && state != "invited" {
 			continue
 		}
-		r := Reachable{ID: rec.ID, Name: s.Name, Email: s.Email, Phone: s.Phone, Regions: s.Regions}
-		if len(s.Languages) > 0 {
-			r.Locale = s.Languages[0]
-		}
-		all = append(all, r)
+		all = append(all, Reachable{ID: rec.ID, Name: s.Name, Email: s.Email, Phone: s.Phone, Locale: s.locale(), Regions: s.Regions})
 	}
 	return all, nil
 }
@@ -130,6 +127,11 @@ func (g *Gate) ChangeStaff(ctx context.Context, by, id string, version int64, to
 		}
 		if other, err := byEmail(tx, to.Email); err == nil && other.ID != id {
 			return fault.BadField("email", "belongs to somebody else who has an account")
+		}
+		if s.Email != "" && foldEmail(s.Email) != foldEmail(to.Email) { // told where she is reached until now: whoever changed it reads the new one
+			if err := g.wayIn(tx, id, *s, by, WayInEmail); err != nil {
+				return err
+			}
 		}
 		was := s.Profile
 		s.Profile = to
@@ -196,6 +198,11 @@ func (g *Gate) Invite(ctx context.Context, by, id, baseURL string, reset Reset) 
 				return err
 			}
 			if err := tx.Journal(factAccount, id, accountFact{At: now, Reset: true}); err != nil {
+				return err
+			}
+		}
+		if reset == DropLogin && (s.Login != nil || s.Single != nil) {
+			if err := g.wayIn(tx, id, *s, by, WayInReset); err != nil {
 				return err
 			}
 		}
