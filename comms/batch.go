@@ -193,7 +193,7 @@ type BatchForm struct {
 
 // NameBatch says who leads a batch and when its turn is.
 func (r *Room) NameBatch(ctx context.Context, by, incident, name string, version int64, form BatchForm) (store.Rec[Batch], error) {
-	return r.withBatch(ctx, store.Act{By: by, Verb: "batch.name"}, incident, name, version, func(_ *store.Tx, b Batch) (Batch, error) {
+	return r.withBatch(ctx, store.Act{By: by, Verb: "batch.name"}, incident, name, version, func(tx *store.Tx, b Batch) (Batch, error) {
 		var f []fault.Field
 		if form.Wave != nil {
 			if b.Wave = *form.Wave; b.Wave < 1 || b.Wave > 10_000 {
@@ -208,6 +208,9 @@ func (r *Room) NameBatch(ctx context.Context, by, incident, name string, version
 			if s.from != nil {
 				*s.to = strings.TrimSpace(*s.from)
 				f = prose{most: 100}.bad(f, s.field, *s.to)
+				if err := r.MayHave(tx, b.Incident, s.field, *s.to); err != nil {
+					return b, err
+				}
 			}
 		}
 		if b.Lead != "" && b.Lead == b.StandIn {

@@ -73,32 +73,71 @@ func (r *Room) ClosedTo(ctx context.Context, person string) (closed map[string]b
 
 // Opens says whether somebody without the security role may read what an id is of: an incident by either of its ids, an update, or a task. What is none of them,
 // or is not there, is not hers to be kept from.
-func (r *Room) Opens(ctx context.Context, id, person string) (open bool, err error) {
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		of := id
-		switch {
-		case strings.HasPrefix(id, updates.Kind.Prefix+"_"):
-			u, _, err := updates.Get(tx, id)
-			if of = u.Incident; err != nil {
-				return err
-			}
-		case strings.HasPrefix(id, tasks.Kind.Prefix+"_"):
-			t, _, err := tasks.Get(tx, id)
-			if of = t.Incident; err != nil {
-				return err
-			}
+func (r *Room) Opens(tx *store.Tx, id, person string) (open bool, err error) {
+	of := id
+	switch {
+	case strings.HasPrefix(id, updates.Kind.Prefix+"_"):
+		u, _, failed := updates.Get(tx, id)
+		of, err = u.Incident, failed
+	case strings.HasPrefix(id, tasks.Kind.Prefix+"_"):
+		t, _, failed := tasks.Get(tx, id)
+		of, err = t.Incident, failed
+	}
+	if err == nil {
+		if of == "" || strings.Contains(of, "_") && !strings.HasPrefix(of, incidents.Kind.Prefix+"_") {
+			return true, nil
 		}
-		if open = of == "" || strings.Contains(of, "_") && !strings.HasPrefix(of, incidents.Kind.Prefix+"_"); open {
-			return nil
-		}
-		in, err := findIncident(tx, of)
+		var in store.Rec[Incident]
+		in, err = findIncident(tx, of)
 		open = !in.Value.Confined() || in.Value.LetsIn(person)
-		return err
-	})
+	}
 	if k := fault.Of(err); k == fault.NotFound || k == fault.Invalid {
 		return true, nil
 	}
 	return open, err
+}
+
+// MayHave refuses to give somebody, whom a field names, what belongs to an incident (its id) that she may not open: she could do nothing with it, and would be
+// told of it.
+func (r *Room) MayHave(tx *store.Tx, incident, field, person string) error {
+	if r.Cleared == nil || incident == "" || person == "" {
+		return nil
+	}
+	in, _, err := incidents.Get(tx, incident)
+	if err != nil {
+		return err
+	}
+	return r.mayHave(tx, in, field, person)
+}
+
+func (r *Room) mayHave(tx *store.Tx, in Incident, field, person string) error {
+	if r.Cleared == nil || person == "" || !in.Confined() || in.LetsIn(person) {
+		return nil
+	}
+	cleared, err := r.Cleared(tx, person)
+	if err == nil && !cleared {
+		err = fault.BadFields(fault.Field{Field: field, Code: "confined", Reason: "is somebody who may not open this security incident: name her in it first, or choose somebody with the security role"})
+	}
+	return err
+}
+
+// KeptOut are those of some people to whom nothing can be given that belongs to an incident.
+func (r *Room) KeptOut(ctx context.Context, incident string, people []string) (out map[string]bool, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		out = map[string]bool{}
+		in, err := findIncident(tx, incident)
+		if err != nil || !in.Value.Confined() {
+			return err
+		}
+		for _, person := range people {
+			err := r.mayHave(tx, in.Value, "person", person)
+			if out[person] = err != nil; err != nil && fault.Of(err) != fault.Invalid {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // NeedsSecurity says whether an update waits for the security role's word.

@@ -48,6 +48,9 @@ type Room struct {
 	// Rostered names who is on duty for a role of the staff by a rota, in its order; nil: there are no rotas.
 	Rostered func(tx *store.Tx, role string, at time.Time) ([]string, error)
 
+	// Cleared says whether somebody reads security incidents in which she is not named; nil: nobody is kept from having what belongs to one.
+	Cleared func(tx *store.Tx, person string) (bool, error)
+
 	// Also are standing duties of rooms that this one knows nothing of.
 	Also []Duty
 

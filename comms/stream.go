@@ -90,6 +90,9 @@ func (r *Room) OpenStream(ctx context.Context, by, incident, name, owner string)
 		if len(f) > 0 {
 			return in, fault.BadFields(f...)
 		}
+		if err := r.mayHave(tx, in, "owner", s.Owner); err != nil {
+			return in, err
+		}
 		in.Streams = append(slices.Clone(in.Streams), s)
 		if err := r.noteStream(tx, id, by, "stream_opened", s, s.Owner); err != nil {
 			return in, err
@@ -113,6 +116,11 @@ func (r *Room) ChangeStream(ctx context.Context, by, incident, stream string, fo
 		f = prose{most: 2000, lines: true, required: s.State != was.State || s == was}.bad(f, "word", word)
 		if len(f) > 0 {
 			return in, fault.BadFields(f...)
+		}
+		if s.Owner != was.Owner {
+			if err := r.mayHave(tx, in, "owner", s.Owner); err != nil {
+				return in, err
+			}
 		}
 		if s.State == Open {
 			if err := in.notClosed(); err != nil {

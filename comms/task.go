@@ -112,6 +112,9 @@ func (r *Room) Owe(tx *store.Tx, t Task) (string, error) {
 	if fault.Of(err) != fault.NotFound {
 		return "", err
 	}
+	if err := r.MayHave(tx, t.Incident, "owner", t.Owner); err != nil {
+		return "", err
+	}
 	t = Task{What: t.What, Of: t.Of, Account: t.Account, Incident: t.Incident, Title: t.Title, Detail: t.Detail, Owner: t.Owner, Due: t.Due,
 		State: Open, Count: 1, OpenedAt: tx.Now(), SeenAt: tx.Now(), Shared: t.Shared}
 	if t.Due.IsZero() {

@@ -57,10 +57,14 @@ func (k *call) batchPage(status int, refused error) error {
 		return err
 	}
 	v := batchView{shell: k.shell("desk.checks.batches"), Incident: k.p.incident(rec), Checks: k.person.Can(auth.CheckWork) == nil, Typed: map[string]string{}}
-	if v.crew, err = k.crew(); err != nil {
+	if v.Batches, err = k.p.Comms.BatchStands(ctx, rec.ID); err != nil {
 		return err
 	}
-	if v.Batches, err = k.p.Comms.BatchStands(ctx, rec.ID); err != nil {
+	var leads []string
+	for _, b := range v.Batches {
+		leads = append(leads, b.Value.Lead, b.Value.StandIn)
+	}
+	if v.crew, err = k.crew(rec.ID, leads...); err != nil {
 		return err
 	}
 	name := k.Query("name")

@@ -1,6 +1,8 @@
 package portal
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,22 +33,44 @@ func (p *Portal) checkPages() []route {
 }
 
 // crew is who can be chosen on a page, and what people are called on it.
-type crew struct{ Members []auth.Member }
+type crew struct {
+	Members []auth.Member
+	called  map[string]string
+}
 
-func (k *call) crew() (crew, error) {
-	all, err := k.p.Gate.Members(k.UserContext())
-	return crew{all}, err
+// crew is that for a page of an incident; "": of none, or of several.
+func (k *call) crew(incident string, has ...string) (c crew, err error) {
+	if c.called, err = k.p.Gate.Names(k.UserContext()); err != nil {
+		return c, err
+	}
+	c.Members, err = k.people(incident, has...)
+	return c, err
+}
+
+// people are those to whom something of an incident can be given, and those who have it already, so that a form does not take it from them unasked.
+func (k *call) people(incident string, has ...string) ([]auth.Member, error) {
+	all, err := k.p.Gate.Members(k.UserContext(), has...)
+	if err != nil {
+		return nil, err
+	}
+	return k.letInOf(incident, all, has...)
+}
+
+// letInOf leaves out of a list of people those who may not open an incident.
+func (k *call) letInOf(incident string, all []auth.Member, has ...string) ([]auth.Member, error) {
+	if incident == "" {
+		return all, nil
+	}
+	var ids []string
+	for _, m := range all {
+		ids = append(ids, m.ID)
+	}
+	out, err := k.p.Comms.KeptOut(k.UserContext(), incident, ids)
+	return slices.DeleteFunc(all, func(m auth.Member) bool { return out[m.ID] && !slices.Contains(has, m.ID) }), err
 }
 
 // Who is what a person is called.
-func (c crew) Who(id string) string {
-	for _, m := range c.Members {
-		if m.ID == id {
-			return m.Name
-		}
-	}
-	return holder(id)
-}
+func (c crew) Who(id string) string { return cmp.Or(c.called[id], holder(id)) }
 
 // queueView is the page of all that waits to be checked.
 type queueView struct {
@@ -69,6 +93,7 @@ type queueOf struct {
 	Blocked  []checkLine
 	Batches  []store.Rec[comms.Batch]
 	Handoffs []store.Rec[desk.Handoff]
+	People   []auth.Member // who can lead a shift of it
 }
 
 type checkLine struct {
@@ -100,7 +125,7 @@ func (k *call) checkQueue(status int, refused error) error {
 	v := queueView{shell: k.shell("desk.checks"), Works: k.person.Can(auth.CheckWork) == nil, None: k.Query("none") != "", Claim: k.claimForm()}
 	v.Refresh = 60
 	var err error
-	if v.crew, err = k.crew(); err != nil {
+	if v.crew, err = k.crew(""); err != nil {
 		return err
 	}
 	all, _, err := k.incidents(comms.Open, "", 20)
@@ -122,6 +147,9 @@ func (k *call) checkQueue(status int, refused error) error {
 			continue
 		}
 		q := queueOf{Incident: k.p.incident(rec)}
+		if q.People, err = k.letInOf(rec.ID, slices.Clone(v.Members)); err != nil {
+			return err
+		}
 		if q.Figures, err = k.p.checksLately(ctx, rec.ID); err != nil {
 			return err
 		}
@@ -216,7 +244,7 @@ func (k *call) checkRun(status int, refused error) error {
 		return err
 	}
 	v := runView{shell: k.shell("desk.check"), Opened: o, Notes: o.Run.Notes, Codes: k.p.Desk.Policy.Checks.Codes, Beat: int(k.p.Desk.Policy.Checks.Beat.Seconds())}
-	if v.crew, err = k.crew(); err != nil {
+	if v.crew, err = k.crew(o.Value.Incident); err != nil {
 		return err
 	}
 	v.Title = o.Site
@@ -343,11 +371,14 @@ type handoffDesk struct {
 func (k *call) handoffPage(status int, refused error) error {
 	v := handoffDesk{shell: k.shell("desk.handoff"), ID: k.Params("id")}
 	var err error
-	if v.crew, err = k.crew(); err != nil {
+	if v.crew, err = k.crew(""); err != nil {
 		return err
 	}
 	rec, facts, draft, err := k.p.Desk.Handoff(k.UserContext(), v.ID, v.Words.Locale(), v.Who)
 	if err != nil {
+		return err
+	}
+	if v.Members, err = k.letInOf(rec.Value.Incident, v.Members); err != nil {
 		return err
 	}
 	in, err := k.p.Comms.Incident(k.UserContext(), rec.Value.Incident)

@@ -32,24 +32,16 @@ func (k *call) letIn(r route) error {
 	case k.Params("id") != "":
 		named = append(named, k.Params("id"))
 	}
-	for _, id := range named {
-		if err := k.open(id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.open(named...)
 }
 
-// open refuses what an id is of, when that is a security incident, or belongs to one, that she may not read: a ticket by its number, and the rest by their ids.
-func (k *call) open(id string) error {
-	if id == "" || k.person.Can(auth.SecurityRead) == nil {
+// open refuses what ids are of, when that is a security incident, or belongs to one, that she may not read: a ticket by its number, and the rest by their ids.
+func (k *call) open(ids ...string) error {
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+	if len(ids) == 0 || k.person.Can(auth.SecurityRead) == nil {
 		return nil
 	}
-	incident, err := k.p.Desk.IncidentOf(k.UserContext(), id)
-	if err != nil {
-		return err
-	}
-	open, err := k.p.Comms.Opens(k.UserContext(), cmp.Or(incident, id), k.person.ID)
+	open, err := k.p.Desk.Opens(k.UserContext(), k.person.ID, ids...)
 	if err != nil || open {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 // closed where its id is known. It stays one until the security role says otherwise.
 func TestASecurityIncidentIsReadByItsOwnPeople(t *testing.T) {
 	h := open(t)
+	h.loadContacts()
 	id := h.post(auth.Commander, "/api/v1/incidents", map[string]any{"title": "Tokens were read", "severity": "P1", "category": "security", "impact": "Tokens", "detected_by": "staff"}).want(201).text("id")
 	at := "/api/v1/incidents/" + id
 	update := h.post(auth.Commander, at+"/updates", h.statement(func(s map[string]any) { s["audience"], s["channels"] = "public", []string{"page"} })).want(201).text("id")
@@ -41,12 +42,37 @@ func TestASecurityIncidentIsReadByItsOwnPeople(t *testing.T) {
 		read(auth.Comms, path).want(200).silent(says)
 		read(auth.Security, path).want(200).says(says)
 	}
+
+	// Nothing of it is given to somebody who could not open it, and nobody is offered who could not.
+	ends := h.clock.Now().Add(4 * time.Hour)
+	for field, to := range map[string][2]string{"lead": {h.id(auth.Comms), h.id(auth.Security)}, "next_lead": {h.id(auth.Commander), h.id(auth.Engineer)}} {
+		h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": ends, "lead": to[0], "next_lead": to[1]}).want(422).says(`"field":"`+field+`"`, "security role")
+	}
+	h.do(ask{as: auth.Commander, method: "PATCH", path: "/api/v1/tickets/" + filed, body: map[string]any{"owner": h.id(auth.Engineer)}}).want(422).says(`"field":"owner"`)
+	h.do(ask{as: auth.Commander, method: "PATCH", path: "/api/v1/tickets/" + filed, body: map[string]any{"owner": h.id(auth.Security)}}).want(200)
+	offered := func(path string) map[string]bool {
+		has := map[string]bool{}
+		page := string(h.staffPage(auth.Commander, path).want(200).body)
+		for _, role := range auth.Roles() {
+			has[string(role)] = strings.Contains(page, `<option value="`+h.id(role)+`"`)
+		}
+		return has
+	}
+	h.do(ask{as: auth.Commander, method: "PUT", path: at + "/affected", media: "text/csv", body: "site_id\nS-1\n"}).want(200)
+	for _, path := range []string{"/desk/tickets/" + filed, "/desk/checks"} {
+		if has := offered(path); !has["security"] || !has["commander"] || has["engineer"] || has["comms"] {
+			t.Errorf("%s offers %v", path, has)
+		}
+	}
+	other := h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": ends, "lead": h.id(auth.Commander), "next_lead": h.id(auth.Auditor)}).want(201).text("id")
+	h.staffPage(auth.Security, "/desk/handoffs/"+other).want(200).says("The auditor")
+
 	h.post(auth.Comms, at+"/first-notice", map[string]any{"products": []string{"Wiki"}, "next_update_by": "2030-01-01T00:00:00Z"}).want(403)
 	h.do(ask{as: auth.Commander, method: "PATCH", path: at, body: map[string]any{"informed": []string{h.id(auth.Comms)}}}).want(200)
 	h.get(auth.Comms, at).want(200).says("Tokens were read")
 
 	// The security role approves this text and no other.
-	other := h.post(auth.Comms, "/api/v1/incidents/"+h.declare()+"/updates", h.statement()).want(201).text("id")
+	other = h.post(auth.Comms, "/api/v1/incidents/"+h.declare()+"/updates", h.statement()).want(201).text("id")
 	h.post(auth.Security, "/api/v1/updates/"+other+"/approve", map[string]any{}).want(403)
 	h.post(auth.Approver, "/api/v1/updates/"+update+"/approve", map[string]any{}).want(403) // who is not named cannot read it
 	h.post(auth.Security, "/api/v1/updates/"+update+"/approve", map[string]any{}).want(200)
@@ -86,7 +112,11 @@ func TestNothingTellsOfASecurityIncident(t *testing.T) {
 		var checks list[checkAnswer]
 		h.get(auth.Security, "/api/v1/checks?incident="+id).want(200).into(&checks)
 		ids["checks"] = checks.Items[0].ID
-		ids["handoffs"] = h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": h.clock.Now().Add(4 * time.Hour), "lead": h.id(auth.Support), "next_lead": h.id(auth.Engineer)}).want(201).text("id")
+		lead := h.id(auth.Support)
+		if category == comms.CategorySecurity {
+			lead = h.id(auth.Security)
+		}
+		ids["handoffs"] = h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": h.clock.Now().Add(4 * time.Hour), "lead": lead, "next_lead": h.id(auth.Commander)}).want(201).text("id")
 		return ids
 	}
 	into := func(path string, ids map[string]string) string {

@@ -702,7 +702,7 @@ func (k *call) siteList(status int, did siteWork, refused error) error {
 	if v.Names, err = k.p.Book.Names(ctx, sites, accounts); err != nil {
 		return err
 	}
-	if v.People, err = k.crew(); err != nil {
+	if v.People, err = k.crew(rec.ID); err != nil {
 		return err
 	}
 	if refused != nil {

@@ -113,7 +113,7 @@ func open(t testing.TB, mend ...func(*Portal)) *house {
 	room.Payload = (&page.Press{Words: words, Vendor: vendor, Log: log}).Payload
 	h.Desk.Signing = desk.Signing{Sign: key.SignLink, Read: key.OpenLink}
 	book.Merging, room.Follow, room.Tidings = h.Desk.Merging(), h.Desk.FollowMove, h.Desk.TellMoves
-	room.Deeds, room.Kept = h.Desk.Deeds(), h.Desk.Kept
+	room.Deeds, room.Kept, room.Cleared = h.Desk.Deeds(), h.Desk.Kept, h.Cleared
 	h.Changes = &contacts.Changes{DB: db, Verbs: slices.Concat(book.ChangeVerbs(), h.Desk.ChangeVerbs(), StaffVerbs(h.Gate, nil)), Log: log}
 	room.SignSites = key.SignLink
 	room.SignSubscription = func(subject string) string { return key.SignLink(LinkSubscription, subject) }

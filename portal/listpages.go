@@ -209,7 +209,7 @@ func (v listView) rows(items []comms.Item, stands comms.Checklist, free int) (al
 func (k *call) listPage(status int, typed *comms.Checklist, refused error) error {
 	v := listView{shell: k.shell("desk.lists"), Edits: k.person.Can(auth.IncidentEdit) == nil, Typed: typed != nil}
 	var err error
-	if v.crew, err = k.crew(); err != nil {
+	if v.crew, err = k.crew(""); err != nil {
 		return err
 	}
 	if refused != nil {

@@ -38,6 +38,11 @@ func (p *Portal) Staffed(tx *store.Tx, post comms.Post, at time.Time) ([]comms.D
 	return p.reach(tx, auth.Role(post.Role), nil)
 }
 
+// Cleared says whether somebody reads security incidents in which she is not named.
+func (p *Portal) Cleared(tx *store.Tx, person string) (bool, error) {
+	return p.Gate.HasIn(tx, person, auth.SecurityRead)
+}
+
 func (p *Portal) reach(tx *store.Tx, role auth.Role, ids []string) (all []comms.Direct, err error) {
 	who, err := p.Gate.Who(tx, role, ids)
 	for _, w := range who {
@@ -395,14 +400,17 @@ func (k *call) rotaPage(status int, feed string, refused error) error {
 	if v.Names, err = k.p.Gate.Names(ctx); err != nil {
 		return err
 	}
-	for id, name := range v.Names {
-		v.People = append(v.People, auth.Member{ID: id, Name: name})
-	}
-	slices.SortFunc(v.People, func(a, b auth.Member) int { return strings.Compare(a.Name, b.Name) })
 	if v.Now, err = k.onDuty("", "", now); err != nil {
 		return err
 	}
 	if v.Watch, err = k.p.Desk.Plan(ctx, now, now.Add(k.p.Desk.Policy.Rota.Ahead)); err != nil {
+		return err
+	}
+	var on []string // somebody else is there for who is gone
+	for _, s := range v.Watch.Slots {
+		on = append(on, s.Person)
+	}
+	if v.People, err = k.people("", on...); err != nil {
 		return err
 	}
 	for i, s := range v.Watch.Slots {

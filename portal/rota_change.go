@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,12 +126,9 @@ func (k *call) rotaOne(status int, form *desk.RotaForm, means *desk.RotaDifferen
 	if v.Names, err = k.p.Gate.Names(k.UserContext()); err != nil {
 		return err
 	}
-	for id, name := range v.Names {
-		v.People = append(v.People, auth.Member{ID: id, Name: name})
+	if v.People, err = k.people(""); err != nil {
+		return err
 	}
-	slices.SortFunc(v.People, func(a, b auth.Member) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
-	})
 	if v.Form = (desk.RotaForm{Until: last.Until, Zone: last.Zone, Shifts: last.Shifts}); form != nil {
 		v.Form = *form
 	}

@@ -54,6 +54,7 @@ type staffAnswer struct {
 	LastSeen *time.Time     `json:"last_sign_in,omitempty"`
 	Codes    int            `json:"recovery_codes"`
 	Passkeys []auth.Passkey `json:"passkeys,omitempty"`
+	Program  bool           `json:"program,omitempty"` // known by tokens of programs alone: none of the people
 }
 
 // enrolAnswer is an account with the link by which its owner enrols. The link is shown once.
@@ -65,7 +66,7 @@ type enrolAnswer struct {
 }
 
 func staffOf(a auth.Account) staffAnswer {
-	out := staffAnswer{object: object{a.ID, a.Version, a.Created, a.Updated}, Name: a.Name, State: a.State, Codes: a.Codes, Passkeys: a.Passkeys,
+	out := staffAnswer{object: object{a.ID, a.Version, a.Created, a.Updated}, Name: a.Name, State: a.State, Codes: a.Codes, Passkeys: a.Passkeys, Program: a.Program,
 		profileBody: profileBody{Roles: []string{}, Email: a.Email, Phone: a.Phone, Zone: a.Zone, Languages: a.Languages, Regions: a.Regions, Skills: a.Skills, Until: a.Until, Glass: a.Glass}}
 	for _, r := range a.Roles {
 		out.Roles = append(out.Roles, string(r))

@@ -155,7 +155,7 @@ func (k *call) ticketListWith(status int, refused error) error {
 		return err
 	}
 	if v.May(string(auth.TicketWrite)) && v.May(string(auth.ChangePropose)) {
-		if v.Members, err = k.p.Gate.Members(k.UserContext()); err != nil {
+		if v.Members, err = k.people(c.Queue); err != nil {
 			return err
 		}
 		v.Bulk, v.Categories, v.Macros, v.Alone, v.Blanks = true, k.p.Desk.Policy.Categories, k.p.Desk.Policy.Macros, k.p.Desk.Policy.Bulk.Alone, desk.Blanks()
@@ -201,11 +201,7 @@ func (t *tallyAnswer) add(q tallyAnswer) {
 
 // names finds staff members' names for a page; one that is gone is called by its id.
 func (k *call) names() (func(id string) string, error) {
-	all, err := k.p.Gate.Members(k.UserContext())
-	by := map[string]string{}
-	for _, m := range all {
-		by[m.ID] = m.Name
-	}
+	by, err := k.p.Gate.Names(k.UserContext())
 	return func(id string) string {
 		if id == "" {
 			return ""
@@ -307,7 +303,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	if w.Others, err = k.others(present); err != nil {
 		return w, err
 	}
-	if w.Members, err = k.p.Gate.Members(k.UserContext()); err != nil {
+	if w.Members, err = k.people(t.Incident, t.Owner); err != nil {
 		return w, err
 	}
 	if w.Names, err = k.names(); err != nil {

@@ -197,13 +197,19 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 	}
 	if e.What == "role" || e.What == "stand_in" {
 		if role, text, found := strings.Cut(e.Text, ": "); found && words.Has("desk.seat."+role) {
+			was, now, changed := strings.Cut(text, " → ")
+			if now, why, because := strings.Cut(now, ": "); changed {
+				if text = fromTo(words, was, now); because {
+					text += ": " + why
+				}
+			}
 			return words.T("desk.log."+e.What, words.T("desk.seat."+role), text)
 		}
 	}
 	if key := logChanges[e.What]; key != "" {
 		if was, now, changed := strings.Cut(e.Text, " → "); changed {
 			now, why, because := strings.Cut(now, ": ")
-			line := words.T("desk.log.changed", words.T(key), logValue(words, e.What, was), logValue(words, e.What, now))
+			line := words.T("desk.log.changed", words.T(key), fromTo(words, logValue(words, e.What, was), logValue(words, e.What, now)))
 			if because {
 				line = words.T("desk.log.because", line, why)
 			}
@@ -247,6 +253,17 @@ var logChanges = map[string]string{
 	"severity": "desk.severity", "state": "desk.state", "category": "desk.f.category", "commander": "desk.commander", "title": "desk.f.title", "impact": "desk.f.impact",
 	"scope_estimate": "desk.log.scope_estimate", "summary": "desk.f.summary", "detected_by": "desk.f.detected_by", "pinned": "desk.log.pinned", "detected_at": "desk.log.detected_at",
 	"security_cause": "desk.log.security_cause", "stage": "desk.f.stage", "contributors": "desk.team.contributors", "informed": "desk.team.informed",
+}
+
+// fromTo says what a value was and is; the log has a dash where there was or is none.
+func fromTo(words templates.Catalog, was, now string) string {
+	switch {
+	case was == "-":
+		return now
+	case now == "-":
+		now = words.T("desk.log.nothing")
+	}
+	return was + " → " + now
 }
 
 // logValue is a value that changed, as people say it.

@@ -374,6 +374,13 @@ func (k *call) workPage(status int, refused error) error {
 		if v.Able, err = k.p.Gate.Able(k.UserContext(), auth.TaskWork); err != nil {
 			return err
 		}
+		var owners []string
+		for _, s := range rec.Value.Streams {
+			owners = append(owners, s.Owner)
+		}
+		if v.Able, err = k.letInOf(rec.ID, v.Able, owners...); err != nil {
+			return err
+		}
 	}
 	ids := []string{}
 	for _, p := range rec.Value.Parties {

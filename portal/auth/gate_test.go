@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -853,4 +854,60 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q: %v, %v", s, err, err2)
 		}
 	})
+}
+
+// Programs are not people: a name for which tokens of programs alone were issued is in no list to choose from, nor is whose account is closed; who has a thing
+// already stays in the list of those who may have it.
+func TestOnlyPeopleWhoAreThereAreOffered(t *testing.T) {
+	h, ctx := open(t), context.Background()
+	issue := func(role Role, name string) string {
+		t.Helper()
+		token, err := h.Issue(ctx, OperatorID, Grantee{Role: role, Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.Verify(ctx, token.JWT)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.ID
+	}
+	probe, kim := issue(Automation, "Site probe"), issue(Support, "Kim Tok")
+	issue(Automation, "Kim Tok") // she is no program for it
+	issue(Automation, "Ann")
+	ann := h.join("Ann", Profile{Roles: []Role{Support}}) // nor is she, once she has an account
+	gone := h.join("Gone", Profile{Roles: []Role{Support}})
+	if _, err := h.Disable(ctx, "stf_admin", gone.id, ""); err != nil {
+		t.Fatal(err)
+	}
+	offers := func(want []string, kept ...string) {
+		t.Helper()
+		all, err := h.Members(ctx, kept...)
+		var got []string
+		for _, m := range all {
+			got = append(got, m.Name)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("offered are %q (%v), not %q", got, err, want)
+		}
+	}
+	offers([]string{"Ann", "Kim Tok"})
+	offers([]string{"Ann", "Gone", "Kim Tok"}, gone.id, "")
+	issue(Commander, "Site probe") // a person had the name after all
+	offers([]string{"Ann", "Kim Tok", "Site probe"})
+	names, err := h.Names(ctx)
+	if err != nil || names[gone.id] != "Gone" || names[probe] != "Site probe" {
+		t.Errorf("%v, %v", names, err)
+	}
+	for id, want := range map[string]bool{probe: true, kim: false, ann.id: false, "stf_none": false} {
+		if err := h.DB.View(ctx, func(tx *store.Tx) error {
+			has, err := h.HasIn(tx, id, IncidentEdit)
+			if has != want {
+				t.Errorf("%s: %v", names[id], has)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/fault"
@@ -12,22 +14,41 @@ import (
 // Member is a person or program by name.
 type Member struct{ ID, Name string }
 
-// mostMembers bounds a list to choose from.
-const mostMembers = 500
+// face is the little of a staff record that lists of people are made of.
+func (s Staff) face() Staff {
+	return Staff{Name: s.Name, Program: s.Program, Disabled: s.Disabled, Profile: Profile{Email: s.Email, Roles: s.Roles, Until: s.Until}}
+}
 
-// Members are those who act here, by name; at most 500.
-func (g *Gate) Members(ctx context.Context) (all []Member, err error) {
-	err = g.DB.View(ctx, func(tx *store.Tx) error {
-		all = nil
-		for rec, err := range staff.Scan(tx, store.Query{Limit: mostMembers}) {
+// works says whether something can be given to somebody to do: a person whose account is open, or who comes with tokens alone.
+func (s Staff) works(now time.Time) bool {
+	if s.Email == "" {
+		return !s.Program && s.Disabled == nil
+	}
+	return s.shut(now) == ""
+}
+
+func (g *Gate) walk(ctx context.Context, each func(id string, s Staff)) error {
+	return g.DB.View(ctx, func(tx *store.Tx) error {
+		for rec, err := range store.Gists(tx, staff, &g.faces, Staff.face, store.Query{Limit: mostStaff}) {
 			if err != nil {
 				return err
 			}
-			all = append(all, Member{rec.ID, rec.Value.Name})
+			each(rec.ID, rec.Value)
 		}
 		return nil
 	})
-	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Members are the people to whom something can be given to do, by name, with those of the ids whom a thing has already: neither programs nor whose account is
+// closed or over.
+func (g *Gate) Members(ctx context.Context, kept ...string) (all []Member, err error) {
+	now := g.now()
+	err = g.walk(ctx, func(id string, s Staff) {
+		if s.works(now) || slices.Contains(kept, id) {
+			all = append(all, Member{id, s.Name})
+		}
+	})
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
 	return all, err
 }
 
@@ -84,15 +105,33 @@ func (g *Gate) NameIn(tx *store.Tx, id string) (string, error) {
 
 // Names are the names of all staff, by id; at most 5000.
 func (g *Gate) Names(ctx context.Context) (all map[string]string, err error) {
-	err = g.DB.View(ctx, func(tx *store.Tx) error {
-		all = map[string]string{}
-		for rec, err := range staff.Scan(tx, store.Query{Limit: mostStaff}) {
-			if err != nil {
-				return err
-			}
-			all[rec.ID] = rec.Value.Name
+	all = map[string]string{}
+	return all, g.walk(ctx, func(id string, s Staff) { all[id] = s.Name })
+}
+
+// HasIn says, in somebody's transaction, whether somebody can have a right without a condition: in one of the roles of her account, or by a token that holds.
+func (g *Gate) HasIn(tx *store.Tx, id string, right Right) (bool, error) {
+	if staff.CheckID(id) != nil {
+		return false, nil
+	}
+	s, _, err := staff.Get(tx, id)
+	if notOurs(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	now := g.now()
+	if s.Email != "" {
+		return s.shut(now) == "" && slices.ContainsFunc(s.Roles, func(r Role) bool { return Can(r, right) == Yes }), nil
+	}
+	for p, err := range passes.Scan(tx, store.Query{Index: "staff", Equal: []any{id}}) {
+		if err != nil {
+			return false, err
 		}
-		return nil
-	})
-	return all, err
+		if p.Value.Revoked == nil && now.Before(p.Value.Expires) && Can(p.Value.Role, right) == Yes {
+			return true, nil
+		}
+	}
+	return false, nil
 }

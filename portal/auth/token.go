@@ -163,7 +163,7 @@ func (g *Gate) keep(ctx context.Context, act store.Act, p Pass) (id, staffID str
 	id = passes.NewID()
 	err = retry(func() error {
 		return g.DB.Update(ctx, act, func(tx *store.Tx) (err error) {
-			if staffID, err = enroll(tx, p.Name); err != nil {
+			if staffID, err = enroll(tx, p.Name, p.For); err != nil {
 				return err
 			}
 			p.Staff = staffID

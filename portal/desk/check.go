@@ -462,6 +462,9 @@ func (d *Desk) lease(tx *store.Tx, p Checker, rec store.Rec[Check], q Claim) (st
 	c.Holder, c.Epoch, c.LeasedAt, c.Beat, c.Until = p.ID, c.Epoch+1, now, now, now.Add(min(pol.Lease, pol.Cap))
 	if ends != nil {
 		c.ShiftEnds, c.Successor = ends, strings.TrimSpace(q.Successor)
+		if err := d.Comms.MayHave(tx, c.Incident, "successor", c.Successor); err != nil {
+			return rec, err
+		}
 		near := !now.Before(ends.Add(-pol.Overlap))
 		if near && c.Until.After(*ends) && (c.Successor == "" || c.Successor == p.ID) {
 			return rec, fault.BadField("successor", "is missing: your shift ends at %s, before this check would; say who has it then", ends.UTC().Format(time.RFC3339))
@@ -970,6 +973,9 @@ func (d *Desk) HandOver(ctx context.Context, p Checker, id, to string, w Written
 		c := rec.Value
 		if !c.mayCheck(Checker{ID: to}) {
 			return rec, fault.BadField("to", "has rebuilt this site or looked at it before, and may not look at it now")
+		}
+		if err := d.Comms.MayHave(tx, c.Incident, "to", to); err != nil {
+			return rec, err
 		}
 		if _, _, err := d.record(tx, p, &c, w); err != nil {
 			return rec, err

@@ -147,6 +147,11 @@ func (d *Desk) handle(tx *store.Tx, by string, rec store.Rec[Ticket], h Handling
 		}
 		t = moved
 	}
+	if was := rec.Value; t.Owner != was.Owner || t.Incident != was.Incident {
+		if err := d.Comms.MayHave(tx, t.Incident, "owner", t.Owner); err != nil {
+			return err
+		}
+	}
 	return d.put(tx, by, rec, t)
 }
 

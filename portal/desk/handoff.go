@@ -93,6 +93,11 @@ func (d *Desk) OpenHandoff(ctx context.Context, by, incident string, s ShiftEnd)
 			return fault.New(fault.Conflict, "incident %d is closed", in.Value.Number)
 		}
 		h := Handoff{Incident: in.ID, BeginsAt: tx.Now(), EndsAt: s.EndsAt.UTC(), Lead: strings.TrimSpace(s.Lead), Next: strings.TrimSpace(s.Next)}
+		for field, lead := range map[string]string{"lead": h.Lead, "next_lead": h.Next} {
+			if err := d.Comms.MayHave(tx, in.ID, field, lead); err != nil {
+				return err
+			}
+		}
 		id := handoffs.NewID()
 		tx.On(id, in.ID)
 		if err := handoffs.Put(tx, id, h, 0); err != nil {
@@ -356,6 +361,9 @@ func (d *Desk) Reassign(ctx context.Context, by, id, to string) (store.Rec[Check
 		case !c.mayCheck(Checker{ID: to}):
 			return rec, fault.BadField("to", "has rebuilt this site or looked at it before, and may not look at it now")
 		default:
+			if err := d.Comms.MayHave(tx, c.Incident, "to", to); err != nil {
+				return rec, err
+			}
 			d.hand(&c, to, tx.Now())
 		}
 		return d.putCheck(tx, rec, c)

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -71,25 +72,40 @@ func worded(m Message) (Message, error) {
 	return m, nil
 }
 
-// IncidentOf is the id of the incident of a ticket (by its number), a check or a handoff; "": it has none, or there is nothing of that name.
-func (d *Desk) IncidentOf(ctx context.Context, id string) (incident string, err error) {
+// Opens says whether somebody without the security role may read all that the ids are of: a ticket (by its number), a check or a handoff, or what [comms.Room.Opens]
+// knows.
+func (d *Desk) Opens(ctx context.Context, person string, ids ...string) (open bool, err error) {
 	err = d.DB.View(ctx, func(tx *store.Tx) error {
-		switch {
-		case checks.CheckID(id) == nil:
-			c, _, err := checks.Get(tx, id)
-			incident = c.Incident
-			return err
-		case handoffs.CheckID(id) == nil:
-			h, _, err := handoffs.Get(tx, id)
-			incident = h.Incident
-			return err
+		open = true
+		for _, id := range ids {
+			incident, err := incidentOf(tx, id)
+			if err == nil && open {
+				open, err = d.Comms.Opens(tx, cmp.Or(incident, id), person)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		rec, err := byNumber(tx, secret.NormalNumber(id))
-		incident = rec.Value.Incident
-		return err
+		return nil
 	})
+	return open, err
+}
+
+// incidentOf is the id of the incident of a ticket, a check or a handoff; "": it has none, or there is nothing of that name.
+func incidentOf(tx *store.Tx, id string) (incident string, err error) {
+	switch {
+	case checks.CheckID(id) == nil:
+		c, _, failed := checks.Get(tx, id)
+		incident, err = c.Incident, failed
+	case handoffs.CheckID(id) == nil:
+		h, _, failed := handoffs.Get(tx, id)
+		incident, err = h.Incident, failed
+	default:
+		rec, failed := byNumber(tx, secret.NormalNumber(id))
+		incident, err = rec.Value.Incident, failed
+	}
 	if fault.Of(err) == fault.NotFound {
-		return "", nil
+		err = nil
 	}
 	return incident, err
 }
