@@ -2,10 +2,21 @@ package comms
 
 import (
 	"context"
+	"time"
 
 	"lifeline/store"
 	"lifeline/store/fault"
 )
+
+// edition is the one record whose version moves with everything that public pages show; a page that was rendered from
+// an older version is stale. Its id is edn_page.
+type edition struct {
+	At time.Time `json:"at"`
+}
+
+var editions = store.Table[edition]{Kind: store.Kind{Name: "edition", Prefix: "edn", Schema: 1, Composed: true}}
+
+const editionID = "edn_page"
 
 // touchPages moves the edition. Every transaction that changes what public pages show calls it.
 func (r *Room) touchPages(tx *store.Tx) error {
