@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -389,6 +390,9 @@ func (b bench) broadcast(ctx context.Context, what, engine string, one commstest
 	var ended chan struct{}
 	peak := make(chan int, 1)
 	one.Keys, one.People, one.Sign = b.keys, b.people, key.SignLink
+	if b.ready != nil {
+		one.Told = pprof.StopCPUProfile // the bare loop is none of it
+	}
 	one.Ready = func() {
 		debug.FreeOSMemory() // what the import of the people has left behind is not the broadcast's
 		ended = make(chan struct{})

@@ -36,6 +36,7 @@ type Broadcast struct {
 	Sign        func(purpose, subject string) string // signs each person's own link and return address, as a portal does; nil: there are none
 	Log         *slog.Logger                         // nil: silence
 	Ready       func()                               // called before the clock starts, as to begin a profile; nil: nobody listens
+	Told        func()                               // called once the last outcome is recorded, before the bare loop, as to end one; nil: nobody listens
 
 	channel string // by which people are told; "": e-mail
 }
@@ -110,6 +111,9 @@ func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
 		return f, err
 	}
 	f.CPU = cpu() - used
+	if b.Told != nil {
+		b.Told()
+	}
 	if sink.Count() != b.People {
 		return f, fmt.Errorf("%d messages came to %d people", sink.Count(), b.People)
 	}
