@@ -96,3 +96,10 @@ type Channel interface {
 	Send(ctx context.Context, m Message) Outcome
 	Close() error
 }
+
+// Convoy is a channel to which several messages are less work together than one by one.
+type Convoy interface {
+	Channel
+	Together() int                                             // how many it is glad of at once just now; 1: one by one
+	SendAll(ctx context.Context, messages []Message) []Outcome // Send for each; what is left empty nobody knows
+}

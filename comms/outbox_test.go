@@ -507,7 +507,8 @@ func TestKilled(t *testing.T) {
 		w.people(200)
 		update, _ := w.publish(func(n *Notice) { n.Channels = []string{ChannelEmail} })
 		mail := mails()
-		for _, at := range []int{100, 250} {
+		for i, at := range []int{100, 250} {
+			by := []Channel{mail, &ferry{pipe: mail}}[i]
 			dies := &shutter{Engine: w.engine.Engine}
 			mail.answer = func(ctx context.Context, m Message, nth int) Outcome {
 				if n, _ := mail.counts(); n >= at {
@@ -515,7 +516,7 @@ func TestKilled(t *testing.T) {
 				}
 				return Outcome{State: Sent}
 			}
-			kill := w.start(outbox(w.open(dies), mail))
+			kill := w.start(outbox(w.open(dies), by))
 			w.await("the moment to die", dies.shut.Load)
 			kill()
 			w.expire()
@@ -952,7 +953,7 @@ func TestSendingStopsWithinTheWindowWhenOutcomesCannotBeRecorded(t *testing.T) {
 			}
 			return Outcome{State: Sent}
 		}
-		o := outbox(w.Room, mail)
+		o := outbox(w.Room, &ferry{pipe: mail})
 		w.start(o)
 		w.await("everybody to be in the queue", func() bool { return !w.reach(update).Expanding })
 		close(all)

@@ -212,39 +212,71 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 	}
 	var wg sync.WaitGroup
 	var turn sync.Mutex
-	next := func() (t task, ok bool) { // whoever waits for a place or a token waits for all
+	take := func(i int) task {
+		t := tasks[i]
+		copy(tasks[1:i+1], tasks[:i]) // those that were passed over stay in front, and nothing moves when none was
+		tasks = tasks[1:]
+		return t
+	}
+	next := func(room []task) []task { // whoever waits for a place or a token waits for all
 		turn.Lock()
 		defer turn.Unlock()
 		if len(tasks) == 0 {
-			return t, false
+			return nil
 		}
 		i, ok := r.pick(tasks)
 		if !ok {
 			tasks = nil
-			return t, false
+			return nil
 		}
-		t = tasks[i]
-		copy(tasks[1:i+1], tasks[:i]) // those that were passed over stay in front, and nothing moves when none was
-		tasks = tasks[1:]
+		several := append(room[:0], take(i))
 		if !r.token(ctx) {
-			r.o.peers.free(t.peer)
+			r.o.peers.free(several[0].peer)
 			r.leave()
 			tasks = nil
-			return t, false
+			return nil
 		}
-		return t, true
+		for most := r.together(len(tasks)); len(several) < most; { // more as long as there is no waiting for them
+			select {
+			case r.window <- struct{}{}:
+			default:
+				return several
+			}
+			i := r.o.peers.pick(tasks, r.o.Room.Policy.PerDomain)
+			if i < 0 {
+				<-r.window
+				return several
+			}
+			several = append(several, take(i))
+		}
+		return several
 	}
 	for range min(senders, len(tasks)) {
 		wg.Add(1)
 		fault.Go(r.o.Log, "outbox sender", func() {
 			defer wg.Done()
-			for t, ok := next(); ok; t, ok = next() {
-				r.sendOne(ctx, t, nil)
-				r.o.peers.free(t.peer)
+			for several := next(nil); len(several) > 0; several = next(several) {
+				if len(several) == 1 {
+					r.sendOne(ctx, several[0], nil)
+				} else {
+					r.sendSeveral(ctx, several)
+				}
+				for _, t := range several {
+					r.o.peers.free(t.peer)
+				}
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// together is how many of a page's deliveries, of which so many are left, its channel is given at once: most of them in as large a number as it is
+// glad of, and the last ones each to a sender of its own.
+func (r *run) together(left int) int {
+	if c, ok := r.ch.(Convoy); ok && !r.careful() {
+		return min(1+left/4, c.Together())
+	}
+	return 1
 }
 
 // pick chooses what is sent next: the first whose domain has a place. When none gets one for a second, the rest of the page is put back, so that
@@ -311,33 +343,100 @@ func (r *run) sendOne(ctx context.Context, t task, recorded chan struct{}) (ok b
 		}
 		return false
 	}
-	out := r.attempt(ctx, t)
+	r.tell(it, t, r.attempt(ctx, t))
+	return true
+}
+
+// tell hands the outcome of an attempt to the settler.
+func (r *run) tell(it item, t task, out Outcome) {
 	it.verdict = decide(r.o.Room.Policy.Retry, t.Delivery, it.attempts, out, time.Now().UTC(), chance())
 	it.ref = clip(out.Ref, 100)
 	r.again(it.verdict.Next)
 	r.o.hand(it)
-	return true
+}
+
+// sendSeveral makes one attempt at each of several, which its channel takes together. It holds a token for each.
+func (r *run) sendSeveral(ctx context.Context, several []task) {
+	outs := r.attemptAll(ctx, several)
+	for i, t := range several {
+		r.tell(item{run: r, key: t.key, token: r.window, channel: r.page.Channel, attempts: t.Attempts + t.Starts + 1, known: &t.boardDelivery}, t, outs[i])
+	}
+}
+
+// attemptAll is attempt for several.
+func (r *run) attemptAll(ctx context.Context, several []task) []Outcome {
+	outs := make([]Outcome, len(several))
+	messages, of := make([]Message, 0, len(several)), make([]int, 0, len(several))
+	for i, t := range several {
+		outs[i] = panicked
+		r.guarded(t.key, func() {
+			var m Message
+			if m, outs[i] = r.made(ctx, t); outs[i].State == "" {
+				messages, of = append(messages, m), append(of, i)
+			}
+		})
+	}
+	began := time.Now()
+	r.guarded("several", func() {
+		for i, out := range r.ch.(Convoy).SendAll(ctx, messages) {
+			if out.State != "" {
+				outs[of[i]] = r.heard(ctx, out)
+			}
+		}
+	})
+	for i := range outs {
+		if outs[i].State == "" {
+			outs[i] = panicked
+		}
+		r.took.Observe(time.Since(began).Seconds())
+	}
+	return outs
+}
+
+// panicked is the outcome of an attempt of which nobody knows how far it went.
+var panicked = Outcome{State: Unknown, Reason: "the channel panicked"}
+
+// guarded does what may panic.
+func (r *run) guarded(delivery string, do func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Log.Error("a channel panicked", "channel", r.page.Channel, "delivery", delivery, "panic", fmt.Sprint(p))
+		}
+	}()
+	do()
 }
 
 // attempt makes the message and hands it to the channel. It never panics.
-func (r *run) attempt(ctx context.Context, t task) (out Outcome) {
+func (r *run) attempt(ctx context.Context, t task) Outcome {
 	began := time.Now()
-	defer func() {
-		if p := recover(); p != nil {
-			r.o.Log.Error("a channel panicked", "channel", r.page.Channel, "delivery", t.key, "panic", fmt.Sprint(p))
-			out = Outcome{State: Unknown, Reason: "the channel panicked"}
+	out := panicked
+	r.guarded(t.key, func() {
+		m, not := r.made(ctx, t)
+		if not.State != "" {
+			out = not
+			return
 		}
-		r.took.Observe(time.Since(began).Seconds())
-	}()
+		out = r.heard(ctx, r.ch.Send(ctx, m))
+	})
+	r.took.Observe(time.Since(began).Seconds())
+	return out
+}
+
+// made is the message of a delivery, or the outcome of an attempt for which there is none.
+func (r *run) made(ctx context.Context, t task) (Message, Outcome) {
 	m, err := r.message(ctx, t)
 	switch {
 	case r.page.Channel == ChannelWebhook && fault.Of(err) == fault.NotFound:
-		return Outcome{State: Suppressed, Reason: "the subscription has ended"}
+		return m, Outcome{State: Suppressed, Reason: "the subscription has ended"}
 	case err != nil:
 		r.o.Log.Error("a message cannot be made", "delivery", t.key, "err", err)
-		return Outcome{State: Deferred, Reason: "the message could not be made"}
+		return m, Outcome{State: Deferred, Reason: "the message could not be made"}
 	}
-	out = r.ch.Send(ctx, m)
+	return m, Outcome{}
+}
+
+// heard is what an outcome of the channel comes to.
+func (r *run) heard(ctx context.Context, out Outcome) Outcome {
 	if r.page.Channel == ChannelEmail && ctx.Err() == nil {
 		r.o.Room.relays.heard(out, time.Now())
 	}

@@ -4,7 +4,7 @@
 // before that moment is safe to try elsewhere, and is. A refusal of our sender address or login counts as trouble with the
 // relay, never as a fault of the recipient. What goes to a directory (file:DIR) is Written: nobody was told.
 //
-// Start reading at Mailer.Send; session.go speaks SMTP, pool.go chooses the relay, compose.go builds the message.
+// Start reading at Mailer.Send; session.go speaks SMTP, convoy.go sends several messages in one turn, pool.go chooses the relay, compose.go builds the message.
 package email
 
 import (
@@ -186,7 +186,7 @@ func (m *Mailer) Send(ctx context.Context, msg comms.Message) comms.Outcome {
 	}
 	defer content.free()
 	if m.dir != "" {
-		return writeFile(m.dir, msg, content.plain())
+		return writeFile(m.dir, msg, content.plain(nil))
 	}
 	if !m.pool.enter() {
 		return comms.Outcome{State: comms.Deferred, Reason: "the mailer is closing"}
@@ -203,15 +203,12 @@ func (m *Mailer) deliver(ctx context.Context, env envelope, wire []byte) comms.O
 		last     comms.Outcome
 	)
 	for renewals := 0; ; {
-		s, refused := m.pool.acquire(ctx, tried, env, len(wire))
+		s, refused := m.pool.acquire(ctx, waiter{tried: tried, env: env, size: len(wire)})
 		if refused != nil {
 			if last.State == comms.Failed {
 				return last
 			}
-			if refused.reason != "" {
-				troubles = append(troubles, refused.reason)
-			}
-			return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: refused.wait, Down: true}
+			return refused.outcome(troubles)
 		}
 		res := m.attempt(ctx, s, env, wire)
 		again := m.pool.release(s, res)

@@ -36,16 +36,24 @@ func (c *content) free() {
 	contents.Put(c)
 }
 
-// plain is the message as RFC 5322 has it.
-func (c *content) plain() []byte {
-	out := slices.Concat(c.signatures, c.buf.Bytes())
+// plain is the message as RFC 5322 has it, behind what stands in dst.
+func (c *content) plain(dst []byte) []byte {
+	dst = append(append(dst, c.signatures...), c.buf.Bytes()...)
 	for i, same := range c.letter.plain {
-		out = append(out, same...)
+		dst = append(dst, same...)
 		if i < len(c.letter.own) {
-			out = append(out, c.own(i)...)
+			dst = append(dst, c.own(i)...)
 		}
 	}
-	return out
+	return dst
+}
+
+// chunk is the message as BDAT carries it (RFC 3030 2): as it is.
+func (c *content) chunk() []byte {
+	if c.stuffed = c.plain(c.stuffed[:0]); !bytes.HasSuffix(c.stuffed, crlf) {
+		c.stuffed = append(c.stuffed, crlf...)
+	}
+	return c.stuffed
 }
 
 // wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.

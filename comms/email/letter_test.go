@@ -62,7 +62,7 @@ func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
 			if n := len(m.letters); i > 0 && n != 1 {
 				t.Errorf("%s: %d letters were made for %d people", name, n, i+1)
 			}
-			plain := bytes.Clone(c.plain())
+			plain := bytes.Clone(c.plain(nil))
 			c.free()
 			r := bufio.NewReader(bytes.NewReader(wire))
 			arrived, err := io.ReadAll(textproto.NewReader(r).DotReader())

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"lifeline/comms"
 )
 
 // relay is the pool's view of one server. The pool's lock guards it.
@@ -24,8 +26,10 @@ type relay struct {
 
 	fails    int // troubles in a row
 	pause    time.Time
-	probing  bool   // the pause is over and one message is finding out
-	why      string // the last trouble
+	probing  bool      // the pause is over and one message is finding out
+	chunks   bool      // its sessions take several messages in one turn
+	apart    time.Time // until then it is given one message at a time
+	why      string    // the last trouble
 	progress time.Time
 }
 
@@ -52,6 +56,7 @@ type waiter struct {
 	tried  uint64
 	env    envelope
 	size   int        // bytes of its content
+	many   bool       // it is several: no session is promised to it
 	ready  chan *slot // of one; nil says: look again
 	queued bool
 	steps  []step // its commands, once a session was promised to it
@@ -150,7 +155,7 @@ func (r *relay) take(now time.Time) *slot {
 }
 
 // acquire waits for a slot. Without one it says why, and when it makes sense to come again.
-func (p *pool) acquire(ctx context.Context, tried uint64, env envelope, size int) (*slot, *refusal) {
+func (p *pool) acquire(ctx context.Context, who waiter) (*slot, *refusal) {
 	deadline := p.now().Add(p.t.Queue)
 	for {
 		p.mu.Lock()
@@ -159,16 +164,16 @@ func (p *pool) acquire(ctx context.Context, tried uint64, env envelope, size int
 			p.mu.Unlock()
 			return nil, &refusal{reason: "the mailer is closing"}
 		}
-		s, v, patience := p.pick(tried, now)
+		s, v, patience := p.pick(who.tried, now)
 		if v == take {
 			p.mu.Unlock()
 			return s, nil
 		}
 		if v == none || !now.Before(deadline) {
 			defer p.mu.Unlock()
-			return nil, p.refuse(tried, now, v)
+			return nil, p.refuse(who.tried, now, v)
 		}
-		w := &waiter{tried: tried, env: env, size: size, ready: make(chan *slot, 1)}
+		w := &waiter{tried: who.tried, env: who.env, size: who.size, many: who.many, ready: make(chan *slot, 1)}
 		e := p.enqueue(w)
 		p.mu.Unlock()
 
@@ -239,7 +244,7 @@ func (p *pool) follow(s *slot) []step {
 		return nil
 	}
 	w := e.Value.(*waiter)
-	if w.tried&(1<<s.relay.at) != 0 || w.env.utf8 && !s.session.utf8 {
+	if w.many || w.tried&(1<<s.relay.at) != 0 || w.env.utf8 && !s.session.utf8 {
 		return nil
 	}
 	p.dequeue(e)
@@ -274,6 +279,14 @@ type refusal struct {
 	wait   time.Duration
 }
 
+// outcome is what it comes to for a message that has met these troubles before.
+func (f *refusal) outcome(troubles []string) comms.Outcome {
+	if f.reason != "" {
+		troubles = append(troubles, f.reason)
+	}
+	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: f.wait, Down: true}
+}
+
 func (p *pool) refuse(tried uint64, now time.Time, v verdict) *refusal {
 	f := &refusal{}
 	var reasons []string
@@ -301,6 +314,31 @@ func (p *pool) dialled(s *slot, session *session) {
 	defer p.mu.Unlock()
 	s.session = session
 	s.relay.up++
+	s.relay.chunks = session.chunking
+}
+
+// takesSeveral says whether some relay would take several messages in one turn.
+func (p *pool) takesSeveral() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for _, r := range p.relays {
+		if r.up > 0 && r.severalAt(now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *relay) severalAt(now time.Time) bool {
+	return r.chunks && r.fails == 0 && !now.Before(r.apart)
+}
+
+// forSeveral says whether a slot's session stands and takes several in one turn. One that is yet to be dialled shows with one message what its relay is like.
+func (p *pool) forSeveral(s *slot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.session != nil && s.session.chunking && s.relay.severalAt(p.now())
 }
 
 // release gives a slot back with what became of it, and hands what is free to those who wait. It says whether the message
@@ -310,6 +348,9 @@ func (p *pool) release(s *slot, res result) (again bool) {
 	now, r := p.now(), s.relay
 	var surplus []*session
 	promised := s.next != nil
+	if res.lost > 1 {
+		r.apart = now.Add(p.t.PauseMax)
+	}
 	handed := p.handOn(s, res, now)
 	if !handed {
 		r.busy--

@@ -219,7 +219,7 @@ func TestAConversationHoldsTogether(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		got := string(content.plain())
+		got := string(content.plain(nil))
 		if env.from != c.from || !strings.Contains(got, c.wants) || c.lacks != "" && strings.Contains(got, c.lacks) {
 			t.Errorf("%s: from %s\n%s", c.what, env.from, got)
 		}

@@ -29,11 +29,13 @@ type session struct {
 	size       bool // RFC 1870
 	utf8       bool // RFC 6531
 	eight      bool // RFC 6152
+	chunking   bool // RFC 3030, together with pipelining
 
 	unfinished bool // a transaction was begun and not ended: RSET before the next
 	used       int  // exchanges that left it in order
 	idle       time.Time
 	known      map[string]reply
+	out        []byte  // what goes out in one turn
 	room       [4]step // where the steps of one transaction stand: those of the next are made once these are answered
 }
 
@@ -94,6 +96,8 @@ func (m *Mailer) dial(ctx context.Context, r Relay) (*session, error) {
 	s.size, _ = c.Extension("SIZE")
 	s.utf8, _ = c.Extension("SMTPUTF8")
 	s.eight, _ = c.Extension("8BITMIME")
+	chunks, _ := c.Extension("CHUNKING")
+	s.chunking = chunks && s.pipelining
 	raw = nil
 	return s, nil
 }
@@ -142,6 +146,8 @@ type result struct {
 	stale     bool // a kept session had gone away before anything was taken: try a fresh one
 	elsewhere bool // this relay cannot, another may; nobody is to blame
 	crowded   bool // the relay refused a new connection with 421
+	parted    bool // the relay said goodbye
+	lost      int  // messages that it cut off, so that nobody knows what became of them
 }
 
 // step is one command and its answer.
@@ -204,6 +210,18 @@ func (s *session) exchange(m *Mailer, of *slot, env envelope, wire []byte) resul
 
 // steps are the commands of one transaction, up to the content.
 func (s *session) steps(env envelope, size int, reset bool) []step {
+	steps := s.room[:0]
+	if reset {
+		steps = append(steps, step{phase: phaseReset, line: "RSET"})
+	}
+	return append(steps,
+		step{phase: phaseMail, line: s.mail(env, size)},
+		step{phase: phaseRcpt, line: "RCPT TO:" + env.to},
+		step{phase: phaseData, line: "DATA"})
+}
+
+// mail is the command that begins a transaction.
+func (s *session) mail(env envelope, size int) string {
 	mail := "MAIL FROM:" + env.from
 	if s.size {
 		mail += " SIZE=" + strconv.Itoa(size)
@@ -214,14 +232,7 @@ func (s *session) steps(env envelope, size int, reset bool) []step {
 		}
 		mail += " SMTPUTF8"
 	}
-	steps := s.room[:0]
-	if reset {
-		steps = append(steps, step{phase: phaseReset, line: "RSET"})
-	}
-	return append(steps,
-		step{phase: phaseMail, line: mail},
-		step{phase: phaseRcpt, line: "RCPT TO:" + env.to},
-		step{phase: phaseData, line: "DATA"})
+	return mail
 }
 
 func (st step) accepted() bool {
@@ -330,25 +341,15 @@ func (s *session) refused(m *Mailer, steps []step, at int) result {
 // the lone dot was out is no message: the connection is cut so that the relay cannot take it for one. Once the dot is out a failed write or
 // read is the one moment when nobody can know.
 func (s *session) content(m *Mailer, of *slot, wire []byte) result {
-	const block = 64 << 10
 	message := len(wire)
 	for _, st := range m.pool.follow(of) {
 		wire = append(append(wire, st.line...), '\r', '\n')
 	}
-	for at := 0; at < len(wire); at += block {
-		if err := s.raw.SetDeadline(time.Now().Add(m.t.Block)); err != nil {
-			return s.cut(err)
-		}
-		n, err := s.client.Text.W.Write(wire[at:min(at+block, len(wire))])
-		if err == nil && at+block >= len(wire) {
-			err = s.client.Text.W.Flush()
-		}
-		switch out := at + n - s.client.Text.W.Buffered(); {
-		case err != nil && out < message:
-			return s.cut(err)
-		case err != nil:
-			return s.unknown(err)
-		}
+	switch out, err := s.give(m, wire); {
+	case err != nil && out < message:
+		return s.cut(err)
+	case err != nil:
+		return s.unknown(err)
 	}
 	verdict, err := s.answer(m.t.End, nil)
 	if err != nil {
@@ -361,13 +362,32 @@ func (s *session) content(m *Mailer, of *slot, wire []byte) result {
 	return res
 }
 
+// give writes all of it, and says how much is out when that fails.
+func (s *session) give(m *Mailer, wire []byte) (out int, err error) {
+	const block = 64 << 10
+	for at := 0; at < len(wire); at += block {
+		if err := s.raw.SetDeadline(time.Now().Add(m.t.Block)); err != nil {
+			return at, err
+		}
+		n, err := s.client.Text.W.Write(wire[at:min(at+block, len(wire))])
+		if err == nil && at+block >= len(wire) {
+			err = s.client.Text.W.Flush()
+		}
+		if err != nil {
+			return at + n - s.client.Text.W.Buffered(), err
+		}
+	}
+	return len(wire), nil
+}
+
 func (s *session) unknown(err error) result {
 	s.abort()
-	return result{
-		out:    comms.Outcome{State: comms.Unknown, Reason: "connection lost after data: " + cause(err)},
-		blame:  blameRelay,
-		broken: true,
-	}
+	return result{out: lostAfter(err), blame: blameRelay, broken: true}
+}
+
+// lostAfter is what becomes of a message whose connection is lost once all of it is out.
+func lostAfter(err error) comms.Outcome {
+	return comms.Outcome{State: comms.Unknown, Reason: "connection lost after data: " + cause(err)}
 }
 
 func (s *session) cut(err error) result {

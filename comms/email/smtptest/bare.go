@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -48,6 +49,9 @@ type bareSession struct {
 	open bool // MAIL was accepted
 	from string
 	to   []string
+
+	begun bool   // a chunk was taken
+	kept  []byte // of the chunks so far
 }
 
 func (b *bareSession) say(line string) {
@@ -72,6 +76,9 @@ func (b *bareSession) command(verb, rest string) bool {
 		if !b.server.opts.NoPipelining {
 			b.say("250-PIPELINING")
 		}
+		if !b.server.opts.NoPipelining && !b.server.opts.NoChunking {
+			b.say("250-CHUNKING")
+		}
 		b.say("250-SIZE 52428800")
 		b.say("250 8BITMIME")
 	case "HELO":
@@ -83,6 +90,8 @@ func (b *bareSession) command(verb, rest string) bool {
 		return b.rcpt(rest)
 	case "DATA":
 		return b.data()
+	case "BDAT":
+		return b.bdat(rest)
 	case "RSET":
 		b.reset()
 		b.say("250 2.0.0 reset")
@@ -97,7 +106,7 @@ func (b *bareSession) command(verb, rest string) bool {
 	return true
 }
 
-func (b *bareSession) reset() { b.open, b.from, b.to = false, "", nil }
+func (b *bareSession) reset() { b.open, b.from, b.to, b.begun, b.kept = false, "", nil, false, nil }
 
 func path(rest string) string {
 	_, rest, _ = strings.Cut(rest, "<")
@@ -159,11 +168,11 @@ func (b *bareSession) data() bool {
 		b.say("503 5.5.1 no valid recipients")
 		return true
 	}
-	e := Event{Phase: Data, Conn: b.number, From: b.from}
-	if len(b.to) > 0 {
-		e.To = b.to[0]
+	if b.begun {
+		b.say("503 5.5.1 DATA behind BDAT")
+		return true
 	}
-	a := b.server.ask(e)
+	a := b.server.ask(b.event(Data))
 	if !a.Half {
 		if done, on := b.obey(a); done {
 			return on
@@ -190,8 +199,78 @@ func (b *bareSession) data() bool {
 		b.reset()
 		return true
 	}
-	e.Phase = Content
-	a = b.server.ask(e)
+	return b.whole(content)
+}
+
+// bdat takes a chunk (RFC 3030 2). It reads what it refuses: the bytes are there whatever it answers.
+func (b *bareSession) bdat(rest string) bool {
+	fields := strings.Fields(rest)
+	last := len(fields) == 2 && strings.EqualFold(fields[1], "LAST")
+	if len(fields) != 1 && !last {
+		b.say("501 5.5.4 BDAT size, and LAST or nothing")
+		return false // where the next command begins nobody knows
+	}
+	size, err := strconv.ParseUint(fields[0], 10, 31)
+	if err != nil {
+		b.say("501 5.5.4 BDAT size, and LAST or nothing")
+		return false
+	}
+	refusal := ""
+	if len(b.to) == 0 {
+		refusal = "503 5.5.1 no valid recipients"
+	} else if !b.begun {
+		switch a := b.server.ask(b.event(Data)); {
+		case a.Half:
+			_, _ = b.r.Discard(int(min(100, size)))
+			_, on := b.obey(a)
+			return on
+		case a.Code != 0 && a.Code != 421:
+			refusal = a.line()
+		default:
+			if done, on := b.obey(a); done {
+				return on
+			}
+		}
+	}
+	keep := refusal == "" && !b.server.opts.Count
+	if keep {
+		at := len(b.kept)
+		b.kept = append(b.kept, make([]byte, size)...)
+		_, err = io.ReadFull(b.r, b.kept[at:])
+	} else {
+		_, err = b.r.Discard(int(size))
+	}
+	if err != nil {
+		return false
+	}
+	b.server.bytes.Add(int64(size))
+	switch {
+	case refusal != "":
+		b.say(refusal)
+		return true
+	case !last:
+		b.begun = true
+		b.say("250 2.0.0 go on")
+		return true
+	}
+	if i := bytes.IndexByte(b.kept, '\n'); keep && (!bytes.HasSuffix(b.kept, []byte("\r\n")) || i > 0 && b.kept[i-1] != '\r') {
+		b.server.violation("the lines of a chunk do not end in CRLF")
+	}
+	return b.whole(b.kept)
+}
+
+// event is what a script is asked behind the recipients.
+func (b *bareSession) event(p Phase) Event {
+	e := Event{Phase: p, Conn: b.number, From: b.from}
+	if len(b.to) > 0 {
+		e.To = b.to[0]
+	}
+	return e
+}
+
+// whole answers a message that has come whole.
+func (b *bareSession) whole(content []byte) bool {
+	a := b.server.ask(b.event(Content))
 	if a == (Answer{}) || a.Keep {
 		b.server.keep(Received{From: b.from, To: b.to, Data: content, Conn: b.number, Helo: b.helo, At: time.Now()})
 	}

@@ -2,7 +2,7 @@
 // what it is sent, and misbehaves on request.
 //
 // It has two engines. The default one is github.com/emersion/go-smtp, an implementation that knows nothing of ours, so
-// that what it takes is SMTP and not merely our idea of it. The bare one (Options.Bare, and with it Count, NoPipelining and
+// that what it takes is SMTP and not merely our idea of it. The bare one (Options.Bare, and with it Count, NoPipelining, NoChunking and
 // DataAnyway) is a small loop that can do what no decent server does, and is fast enough to be measured against.
 // Nothing here belongs into a program that faces strangers.
 package smtptest
@@ -48,6 +48,7 @@ type Options struct {
 	Bare         bool // the small engine
 	Count        bool // bare, and keep no message: only counts
 	NoPipelining bool // bare: do not offer PIPELINING, and record every client that pipelines all the same
+	NoChunking   bool // bare: do not offer CHUNKING
 	DataAnyway   bool // bare: answer 354 to DATA although no recipient was accepted
 
 	Away time.Duration // bare: how long a round trip to it takes
@@ -63,7 +64,7 @@ const (
 	Connect Phase = "connect" // before the greeting
 	Mail    Phase = "mail"
 	Rcpt    Phase = "rcpt"
-	Data    Phase = "data"    // the command; the strict engine can only obey an answer with Half here
+	Data    Phase = "data"    // the command, or the first BDAT; the strict engine can only obey an answer with Half here
 	Content Phase = "content" // the message has come whole
 )
 
@@ -131,7 +132,7 @@ type Server struct {
 
 // New starts a server. Close ends it.
 func New(opts Options) (*Server, error) {
-	if opts.Count || opts.NoPipelining || opts.DataAnyway {
+	if opts.Count || opts.NoPipelining || opts.NoChunking || opts.DataAnyway {
 		opts.Bare = true
 	}
 	if opts.Bare && (opts.Security == StartTLS || opts.User != "" || opts.SMTPUTF8) {
