@@ -9,9 +9,10 @@ import (
 
 // Spoken is an update as an entry of a conversation.
 type Spoken struct {
-	Update string
-	At     time.Time
-	Text   string
+	Update   string
+	At       time.Time
+	Headline string // as it was written, in no other language
+	Text     string
 }
 
 // Spoken are the updates of an incident that go to tickets, in a language, oldest first: the one that stood at a time, and all since. They are
@@ -33,7 +34,7 @@ func (r *Room) Spoken(tx *store.Tx, incident, locale string, since time.Time) (a
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Spoken{Update: rec.ID, At: *u.PublishedAt, Text: out.Text})
+		all = append(all, Spoken{Update: rec.ID, At: *u.PublishedAt, Headline: u.Statement.Headline, Text: out.Text})
 		if u.PublishedAt.Before(since) && u.State == Published {
 			break
 		}

@@ -24,8 +24,8 @@ const (
 	CoverageDue = "coverage"
 )
 
-// outreach is the detail of such a task.
-type outreach struct {
+// UntoldSites is the detail of such a task: for how many sites, the first of them, and why nobody who may speak for them can be told.
+type UntoldSites struct {
 	Sites   int            `json:"sites"`
 	Sample  []string       `json:"site_ids"`
 	Reasons map[string]int `json:"reasons"`
@@ -39,9 +39,9 @@ type gap struct {
 	reasons map[string]int
 }
 
-func (g gap) detail() outreach {
+func (g gap) detail() UntoldSites {
 	sum := sha256.Sum256([]byte(strings.Join(g.sites, " ")))
-	return outreach{Sites: len(g.sites), Sample: g.sites[:min(len(g.sites), mostSample)], Reasons: g.reasons, Set: hex.EncodeToString(sum[:8])}
+	return UntoldSites{Sites: len(g.sites), Sample: g.sites[:min(len(g.sites), mostSample)], Reasons: g.reasons, Set: hex.EncodeToString(sum[:8])}
 }
 
 func outreachOf(incident, account string) string { return incident + "/" + account }
@@ -201,7 +201,7 @@ func outreachNews(tx *store.Tx, incident string, gaps []gap) (owe []gap, needles
 	}
 	for _, g := range gaps {
 		t, known := latest[outreachOf(incident, g.account)]
-		var had outreach
+		var had UntoldSites
 		if known {
 			if err := json.Unmarshal(t.Detail, &had); err != nil {
 				return nil, nil, fmt.Errorf("read the detail of an outreach: %w", err)

@@ -25,7 +25,7 @@ func TestOutreachIsOwedUntilEverySiteHasSomebody(t *testing.T) {
 		}
 		sites := map[int]bool{}
 		for _, task := range owed {
-			var d outreach
+			var d UntoldSites
 			if err := json.Unmarshal(task.Detail, &d); err != nil {
 				h.Fatal(err)
 			}

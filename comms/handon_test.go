@@ -68,7 +68,7 @@ func TestNobodyIsSilentlyUnreached(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, task := range owed {
-			var d outreach
+			var d UntoldSites
 			if err := json.Unmarshal(task.Value.Detail, &d); err != nil || task.Value.What != Outreach || d.Reasons[NotTold] != 1 {
 				t.Errorf("%+v %v", task.Value, err)
 			}

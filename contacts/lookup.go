@@ -464,8 +464,11 @@ func MaskPhone(s string) string {
 	return s[:3] + "…" + s[len(s)-2:]
 }
 
-// Mask hides most of an address of a channel.
+// Mask hides most of an address of a channel; where there is none it hides none.
 func Mask(channel, value string) string {
+	if value == "" {
+		return ""
+	}
 	if channel == Email {
 		return MaskEmail(value)
 	}

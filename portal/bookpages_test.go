@@ -391,6 +391,9 @@ func TestCoverageHasAPage(t *testing.T) {
 	}
 	desk.page(at).want(200).says("Covered 1 of 2 sites", "Bolt", "S-4", "nobody may speak for it", "/desk/tasks/tsk_", "nobody yet")
 	desk.page("/desk/accounts/A-2").want(200).says("Reach a customer by hand", "Nobody may speak for this customer")
+	var owed list[struct{ ID string }]
+	h.get(auth.Support, "/api/v1/tasks?incident="+inc).want(200).into(&owed)
+	desk.page("/desk/tasks/"+owed.Items[0].ID).want(200).says("Reach somebody", ">Sites deleted</a>", "nobody may speak for it", "(1 site)", "<dd>Bolt</dd>").silent("site_ids", "no_approved_contact", ">"+inc)
 	h.bring("billing", "account_id,name,email,role\nA-2,Eve,eve@bolt.example,owner\n")
 	h.clock.Turn(time.Hour)
 	if err := h.Comms.Cover(context.Background(), inc); err != nil {

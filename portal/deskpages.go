@@ -869,13 +869,23 @@ func (v ticketDesk) Facts() (all []struct{ Label, Value string }) {
 	for _, f := range []struct{ key, value string }{
 		{"desk.f.name", t.Name}, {"support.email", t.Email}, {"support.phone_label", t.Phone}, {"support.company", t.Company},
 		{"support.site_name", t.SiteName}, {"support.site_url", t.SiteURL}, {"support.invoice", t.Invoice}, {"support.old_ticket", t.OldTicket},
-		{"desk.f.customer_impact", impact}, {"desk.language", t.Locale}, {"desk.route", t.Route},
+		{"desk.f.customer_impact", impact}, {"desk.language", v.Words.Language(t.Locale)}, {"desk.route", v.Via(t.Route)},
 	} {
 		if f.value != "" {
 			all = append(all, struct{ Label, Value string }{v.Words.T(f.key), f.value})
 		}
 	}
 	return all
+}
+
+// Via is in words how something came. Some ways are routes of an escalation and have their words there.
+func (v ticketDesk) Via(how string) string {
+	for _, key := range []string{"desk.via." + how, "desk.esc." + how} {
+		if v.Words.Has(key) {
+			return v.Words.T(key)
+		}
+	}
+	return how
 }
 
 // splitList reads "a, b" or one thing a line.

@@ -1,8 +1,10 @@
 package portal
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -180,11 +182,14 @@ func (k *call) taskList() error {
 	return k.p.render(k.Ctx, 200, "desk_tasks", v)
 }
 
-// taskDesk is one task on its page. What it carries are ids and figures, shown as they are unless they are about a contact.
+// taskDesk is one task on its page. What it carries are ids and figures: those about a contact or about sites are put into words, others
+// are shown as they are.
 type taskDesk struct {
 	shell
 	ID      string
 	Task    comms.Task
+	Kind    string // of task, in words; "": none of ours
+	About   string // what the incident is called
 	Propose *comms.Propose
 	Detail  string
 	Typed   string
@@ -195,6 +200,10 @@ type taskDesk struct {
 	Asked    string      // the address at which she was asked, masked
 	Named    string      // the address that was named instead, masked unless somebody asked for it in full
 	Shown    bool        // it stands in full
+
+	Reasons  []whyUntold // why nobody of the customer can be told, by number of sites
+	Sites    []string    // what the first of those sites are called
+	AllSites int
 
 	Impact     string // of the incident that is proposed, as it was typed
 	Severities []string
@@ -214,6 +223,34 @@ type aboutContact struct {
 	Confirmation string `json:"confirmation_id"`
 	Asked        string `json:"asked"`
 	Named        string `json:"named"`
+}
+
+// whyUntold is one reason why somebody has to be reached by hand, and how many sites it holds for.
+type whyUntold struct {
+	Why string
+	N   int
+}
+
+// untold puts a task that asks to reach a customer by hand into words: why, and for which sites.
+func (k *call) untold(v *taskDesk) error {
+	var of comms.UntoldSites
+	if v.Task.What != comms.Outreach || len(v.Task.Detail) == 0 || json.Unmarshal(v.Task.Detail, &of) != nil {
+		return nil
+	}
+	for why, n := range of.Reasons {
+		v.Reasons = append(v.Reasons, whyUntold{why, n})
+	}
+	slices.SortFunc(v.Reasons, func(a, b whyUntold) int { return cmp.Or(b.N-a.N, strings.Compare(a.Why, b.Why)) })
+	v.AllSites = of.Sites
+	if !v.May(string(auth.AccountRead)) {
+		v.Sites = of.Sample
+		return nil
+	}
+	names, err := k.p.Book.Names(k.UserContext(), of.Sample, nil)
+	for _, id := range of.Sample {
+		v.Sites = append(v.Sites, cmp.Or(names[id], id))
+	}
+	return err
 }
 
 // namedInstead is the address that somebody named instead of hers, in full. The reason is kept.
@@ -279,7 +316,21 @@ func (k *call) taskPageWith(named string, status int, refused error) error {
 	}
 	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value, Impact: k.FormValue("impact"), Severities: []string{"P0", "P1", "P2", "P3"}, Categories: k.p.Comms.Policy.Categories}
 	v.Title = rec.Value.Title
+	family, _, _ := strings.Cut(rec.Value.What, ".")
+	if key := "desk.task.kind." + family; v.Words.Has(key) {
+		v.Kind = v.Words.T(key)
+	}
+	if rec.Value.Incident != "" {
+		in, err := k.p.Comms.Incident(k.UserContext(), rec.Value.Incident)
+		if err := ifThere(err); err != nil {
+			return err
+		}
+		v.About = in.Value.Title
+	}
 	if err := k.about(&v); err != nil {
+		return err
+	}
+	if err := k.untold(&v); err != nil {
 		return err
 	}
 	if named != "" {
@@ -287,7 +338,7 @@ func (k *call) taskPageWith(named string, status int, refused error) error {
 	}
 	if proposed, ok := rec.Value.Proposed(); ok {
 		v.Propose = &proposed
-	} else if len(rec.Value.Detail) > 0 && v.Who == nil {
+	} else if len(rec.Value.Detail) > 0 && v.Who == nil && v.AllSites == 0 {
 		var plain any
 		if err := json.Unmarshal(rec.Value.Detail, &plain); err != nil {
 			return err

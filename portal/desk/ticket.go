@@ -185,6 +185,7 @@ type Message struct {
 	Was      string    `json:"was,omitempty"`    // id of the ticket that it was split from
 	WasHeld  string    `json:"was_held,omitempty"`
 	Number   string    `json:"-"` // of the ticket that it was written to, where staff read it in another
+	Headline string    `json:"-"` // of an update
 
 	Also   []string `json:"also,omitempty"`   // numbers of the merged tickets whose writers were told the same
 	Copied bool     `json:"copied,omitempty"` // it is such an answer, and stands in the ticket that was answered as well

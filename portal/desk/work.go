@@ -59,7 +59,7 @@ func (d *Desk) read(tx *store.Tx, number string) (View, error) {
 	}
 	said, err := d.Comms.Spoken(tx, v.Ticket.Incident, v.Ticket.Locale, v.Ticket.FiledAt)
 	for _, u := range said {
-		v.Messages = append(v.Messages, Message{Ticket: rec.ID, From: "update", Text: u.Text, At: u.At})
+		v.Messages = append(v.Messages, Message{Ticket: rec.ID, From: "update", Headline: u.Headline, Text: u.Text, At: u.At})
 	}
 	v.Messages = inOrder(v.Messages)
 	return v, err
