@@ -236,7 +236,7 @@ func TestASiteIsCheckedOnThePages(t *testing.T) {
 		typed := form(csrf, "epoch", epoch, "act", "passed", "state.opens", "done", "state.admin", "done", "value.admin", "owner signed in", "notes", "all looks <well>")
 		h.browse(cookie, "POST", at, typed).want(422).says("all looks &lt;well&gt;", "owner signed in", `href="#results.people"`, `value="done" checked`)
 		h.do(ask{method: "POST", path: at, media: "application/x-www-form-urlencoded", body: typed.Encode(), header: map[string]string{"Cookie": cookie.String(), "Origin": h.URL, "Accept-Language": "ja"}}).want(422).
-			says("管理者がサインインできる", "ユーザー、グループ、権限が揃っている").silent("Users, groups and permissions", "The site opens")
+			says("管理者がサインインできる", "入力が正しくありません", "未完了です：ユーザー、グループ、権限が揃っている").silent("Users, groups and permissions", "The site opens")
 		for _, key := range []string{"newest", "apps", "people"} {
 			typed.Set("state."+key, "done")
 			typed.Set("value."+key, "07:31")

@@ -48,6 +48,9 @@ func TestASecurityIncidentIsReadByItsOwnPeople(t *testing.T) {
 	for field, to := range map[string][2]string{"lead": {h.id(auth.Comms), h.id(auth.Security)}, "next_lead": {h.id(auth.Commander), h.id(auth.Engineer)}} {
 		h.post(auth.Commander, at+"/handoffs", map[string]any{"ends_at": ends, "lead": to[0], "next_lead": to[1]}).want(422).says(`"field":"`+field+`"`, "security role")
 	}
+	cookie, csrf := h.signIn(auth.Commander)
+	h.do(ask{method: "POST", path: "/desk/incidents/" + id + "/handoffs", media: "application/x-www-form-urlencoded", body: url.Values{"csrf": {csrf}, "ends_at": {ends.Format("2006-01-02T15:04")}, "lead": {h.id(auth.Engineer)}, "next_lead": {h.id(auth.Security)}}.Encode(),
+		header: map[string]string{"Cookie": cookie.String(), "Origin": h.URL, "Accept-Language": "zh-CN"}}).want(422).says("此人无权打开该安全事件").silent("may not open")
 	h.do(ask{as: auth.Commander, method: "PATCH", path: "/api/v1/tickets/" + filed, body: map[string]any{"owner": h.id(auth.Engineer)}}).want(422).says(`"field":"owner"`)
 	h.do(ask{as: auth.Commander, method: "PATCH", path: "/api/v1/tickets/" + filed, body: map[string]any{"owner": h.id(auth.Security)}}).want(200)
 	offered := func(path string) map[string]bool {

@@ -75,13 +75,21 @@ func (s shell) NameOf(id string) string { return s.nameOf(id) }
 // refused puts an error on the page that it belongs to.
 func (s *shell) refused(err error) {
 	pr := problemOf(err)
-	s.Flash, s.Fields = pr.Title, pr.Errors
+	s.Flash, s.Fields = pr.heading(s.Words), slices.Clone(pr.Errors)
 	if pr.Detail != "" && len(pr.Errors) == 0 {
-		s.Flash = pr.Detail
+		s.Flash = s.said(pr.Detail)
+	}
+	for i, f := range s.Fields {
+		s.Fields[i].Reason = s.said(f.Reason)
 	}
 	if pr.Ref != "" {
 		s.Flash += " " + pr.Ref
 	}
+}
+
+// said is why something is refused, in the reader's language and with people's names.
+func (s shell) said(english string) string {
+	return staffID.ReplaceAllStringFunc(s.Words.Refusal(english), s.nameOf)
 }
 
 // Name is the label of a field that something is said about.

@@ -333,7 +333,7 @@ func (v *editorView) plain() {
 				return v.Words.T(key)
 			}
 		}
-		return own
+		return v.Words.Refusal(own)
 	}
 	for i, f := range v.Findings {
 		v.Findings[i].Reason, v.Findings[i].Mend = say(f.Field, f.Code, "", f.Reason), say(f.Field, f.Code, ".mend", f.Mend)

@@ -16,6 +16,7 @@ import (
 	"lifeline/portal/desk"
 	"lifeline/portal/page"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // problem is an RFC 9457 problem document.
@@ -79,6 +80,14 @@ func problemOf(err error) problem {
 		}
 	}
 	return p
+}
+
+// heading is the title in the language of a page.
+func (p problem) heading(words templates.Catalog) string {
+	if key := "error.is." + strconv.Itoa(p.Status); words.Has(key) && words.Locale() != templates.Locales()[0] {
+		return words.T(key)
+	}
+	return p.Title
 }
 
 // fail answers an error: a problem document to programs, a page to people.

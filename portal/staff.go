@@ -324,10 +324,10 @@ func (k *call) enrolPage(status int, refused error) error {
 	if refused != nil {
 		pr := problemOf(refused)
 		for _, f := range pr.Errors {
-			v.Wrong[f.Field] = f.Reason
+			v.Wrong[f.Field] = v.Words.Refusal(f.Reason)
 		}
 		if len(pr.Errors) == 0 {
-			v.Wrong["password"] = pr.Detail
+			v.Wrong["password"] = v.Words.Refusal(pr.Detail)
 		}
 		k.later(refused)
 	}

@@ -250,13 +250,18 @@ func (p *Portal) errorPage(c *fiber.Ctx, pr problem) error {
 	if !b.Words.Has(heading) {
 		heading = "error.is.404"
 	}
-	if b.Words.Locale() != "en" && !slices.Contains([]int{409, 412, 422}, pr.Status) {
+	in := "en" // what is not in the reader's language says in which it is
+	switch said := b.Words.Refusal(pr.Detail); {
+	case said != pr.Detail:
+		pr.Detail, in = said, b.Words.Locale()
+	case b.Words.Locale() != "en" && !slices.Contains([]int{409, 412, 422}, pr.Status):
 		pr.Detail = ""
 	}
 	return p.render(c, pr.Status, "error", struct {
 		base
 		Heading    string
 		Problem    problem
+		In         string // the language of why
 		Home, Back string // where the way on leads, and what it is called
-	}{b, b.Words.T(heading), pr, home, b.Words.T(back)})
+	}{b, b.Words.T(heading), pr, in, home, b.Words.T(back)})
 }
