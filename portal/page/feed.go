@@ -77,22 +77,22 @@ type atomEntry struct {
 
 type atomText struct {
 	Type string `xml:"type,attr"`
-	Text string `xml:",chardata"`
+	Text string `xml:",innerxml"` // as XML has it
 }
 
-func (r *printing) atom(t tongue) ([]byte, error) {
+func (r *printing) atom(t tongue, told []feedEntry) ([]byte, error) {
 	tag, at := "tag:"+host(r.press.Vendor)+",2005:", r.base()+r.branch(t)
 	feed := atomFeed{
 		Lang: t.locale, ID: tag + r.branch(t) + "/history", Title: t.words.T("page.feed_title", r.press.Vendor.Name), Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
 		Links: append([]atomLink{{Rel: "alternate", Type: "text/html", Lang: t.locale, Href: at + "/history"}}, r.feedLinks(t, atomType, "/history.atom")...),
 	}
-	for _, f := range r.told(t) {
+	for _, f := range told {
 		feed.Entries = append(feed.Entries, atomEntry{
 			ID: tag + strings.TrimPrefix(r.branch(t)+"/"+f.id, "/"), Published: stamp(f.published), Updated: stamp(f.updated),
 			Link: atomLink{Rel: "alternate", Type: "text/html", Href: at + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
 		})
 	}
-	return encodeXML(feed)
+	return encodeXML(feed, told)
 }
 
 type rssFeed struct {
@@ -113,40 +113,46 @@ type rssChannel struct {
 }
 
 type rssItem struct {
-	Title       string `xml:"title"`
-	Description string `xml:"description"`
-	PubDate     string `xml:"pubDate"`
-	Link        string `xml:"link"`
-	GUID        string `xml:"guid"` // a permalink, as RSS takes it by default
+	Title       string  `xml:"title"`
+	Description rssText `xml:"description"`
+	PubDate     string  `xml:"pubDate"`
+	Link        string  `xml:"link"`
+	GUID        string  `xml:"guid"` // a permalink, as RSS takes it by default
 }
 
-func (r *printing) rss(t tongue) ([]byte, error) {
+type rssText struct {
+	Text string `xml:",innerxml"` // as XML has it
+}
+
+func (r *printing) rss(t tongue, told []feedEntry) ([]byte, error) {
 	at, title := r.base()+r.branch(t), t.words.T("page.feed_title", r.press.Vendor.Name)
 	feed := rssFeed{Version: "2.0", Atom: "http://www.w3.org/2005/Atom", Channel: rssChannel{
 		Title: title, Link: at + "/history", Links: r.feedLinks(t, rssType, "/history.rss"), Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}
-	for _, f := range r.told(t) {
-		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: f.content, PubDate: rssTime(f.updated), Link: at + f.path, GUID: at + f.path})
+	for _, f := range told {
+		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: rssText{f.content}, PubDate: rssTime(f.updated), Link: at + f.path, GUID: at + f.path})
 	}
-	return encodeXML(feed)
+	return encodeXML(feed, told)
 }
 
 func rssTime(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000") }
 
 // feedEntry is what both feeds say of an incident or of planned work.
 type feedEntry struct {
-	id, path, title, content string
-	published, updated       time.Time
+	id, path, title    string
+	content            string // HTML, as XML has it
+	published, updated time.Time
 }
 
-// told are the entries of the feeds: the incidents, the newest first, and the planned work where it last changed among them.
-func (r *printing) told(t tongue) (all []feedEntry) {
+// told are the entries of the feeds of a tongue, by its number: the incidents, the newest first, and the planned work where it last changed among them.
+func (r *printing) told(tongue int) (all []feedEntry) {
+	t := r.press.tongues[tongue]
 	for _, in := range r.public.Incidents[:min(len(r.public.Incidents), mostTold)] {
-		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: t.title(in), content: r.story(t, in), published: in.Created, updated: in.Updated})
+		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: t.title(in), content: r.shares[in.ID].stories[tongue], published: in.Created, updated: in.Updated})
 	}
 	for _, m := range r.public.Plans {
 		v := t.planned(m)
-		all = append(all, feedEntry{id: "Maintenance/" + m.Short, path: planPath(m), title: t.words.T("label.colon", t.words.T("page.plans")) + v.Title, content: t.planStory(v), published: m.SaidAt, updated: m.Updated})
+		all = append(all, feedEntry{id: "Maintenance/" + m.Short, path: planPath(m), title: t.words.T("label.colon", t.words.T("page.plans")) + v.Title, content: escaped(t.planStory(v)), published: m.SaidAt, updated: m.Updated})
 	}
 	slices.SortStableFunc(all, func(a, b feedEntry) int { return b.updated.Compare(a.updated) })
 	return all
@@ -173,8 +179,21 @@ func (t tongue) planStory(v planView) string {
 	return b.String()
 }
 
-func encodeXML(v any) ([]byte, error) {
+// escaped is a text as XML has it.
+func escaped(text string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // the builder never fails
+	return b.String()
+}
+
+// encodeXML writes a feed of what was told.
+func encodeXML(v any, told []feedEntry) ([]byte, error) {
 	var b bytes.Buffer
+	size := 4 << 10
+	for _, f := range told {
+		size += len(f.content) + 1<<10
+	}
+	b.Grow(size)
 	b.WriteString(xml.Header)
 	e := xml.NewEncoder(&b)
 	e.Indent("", " ")

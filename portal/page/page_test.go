@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/html"
 
@@ -404,27 +406,52 @@ func TestWhatIsTakenOverIsWhatWouldBeRendered(t *testing.T) {
 		what   string
 		change func()
 		kept   int // pages of incidents and messages that are taken over
+		shares int // parts of lists that are
+		bodies int // wordings of the open incident's updates that are
 	}{
-		{"at first", func() {}, 0},
-		{"nothing", func() {}, 1 + len(open.Updates) + 2},
-		{"the time", func() { public.AsOf = public.AsOf.Add(time.Minute) }, 1 + len(open.Updates) + 2},
+		{"at first", func() {}, 0, 0, 0},
+		{"nothing", func() {}, 1 + len(open.Updates) + 2, 2, 3},
+		{"the time", func() { public.AsOf = public.AsOf.Add(time.Minute) }, 1 + len(open.Updates) + 2, 2, 3},
 		{"a headline", func() {
 			u := slices.Clone(public.Incidents[0].Updates)
 			u[0].Statement.Headline = "Most sites are back"
 			public.Incidents[0].Updates = u
-		}, 1 + len(open.Updates) - 1 + 2},
+		}, 1 + len(open.Updates) - 1 + 2, 1, 2},
 		{"an answer about what is over", func() {
 			a := public.Answers[0]
 			a.Incident = over.ID
 			public.Answers = append(slices.Clone(public.Answers), a)
-		}, len(open.Updates) + 2},
-		{"a title", func() { public.Incidents[1].Title = "Wikis could not be opened" }, len(open.Updates)},
-		{"an end", func() { public.Incidents[0].State, public.Incidents[0].Phase = "resolved", "resolved" }, 1 + len(open.Updates) + 2},
-		{"an incident less", func() { public.Incidents = public.Incidents[1:] }, 1 + 2},
+		}, len(open.Updates) + 2, 2, 3},
+		{"a title", func() { public.Incidents[1].Title = "Wikis could not be opened" }, len(open.Updates), 1, 3},
+		{"a security cause", func() {
+			u := slices.Clone(public.Incidents[0].Updates)
+			u[0].Security = "under_investigation"
+			public.Incidents[0].Updates = u
+		}, 1 + len(open.Updates) - 1 + 2, 1, 2},
+		{"a correction", func() {
+			u := slices.Insert(slices.Clone(public.Incidents[0].Updates), 0, public.Incidents[0].Updates[0])
+			u[0].ID, u[0].Number, u[0].Corrects, u[1].Retracted = "upd_01h0000000000000000000008", 8, 7, true
+			public.Incidents[0].Updates = u
+		}, 1 + len(open.Updates) - 1 + 2, 1, 2},
+		{"a service's name", func() {
+			public.Components = slices.Clone(public.Components)
+			public.Components[1].Name = "Documents"
+		}, 1 + len(open.Updates) + 1 + 2, 2, 4},
+		{"the ledger", func() {
+			now := figures(tenth.Add(3*time.Minute), 140, 121, 113, 8, 65)
+			public.Incidents[0].Now = &now
+		}, 1 + len(open.Updates) + 1 + 2, 1, 4},
+		{"a category", func() { public.Incidents[1].Category = "network" }, len(open.Updates) + 1 + 2, 1, 4},
+		{"planned work", func() {
+			public.Plans = slices.Clone(public.Plans)
+			public.Plans[1].Title = "Database and cache"
+		}, 1 + len(open.Updates) + 1 + 2, 2, 4},
+		{"an end", func() { public.Incidents[0].State, public.Incidents[0].Phase = "resolved", "resolved" }, 1 + len(open.Updates) + 1 + 2, 1, 0},
+		{"an incident less", func() { public.Incidents = public.Incidents[1:] }, 1 + 2, 1, 0},
 	} {
 		public.Incidents = slices.Clone(public.Incidents) // the press has the others
 		step.change()
-		had := grows.leaves
+		had, shares, bodies := grows.leaves, grows.shares, grows.bodies
 		got, err := grows.Render(public)
 		if err != nil {
 			t.Fatal(err)
@@ -442,6 +469,24 @@ func TestWhatIsTakenOverIsWhatWouldBeRendered(t *testing.T) {
 		if kept != step.kept {
 			t.Errorf("%s: %d pages are taken over, want %d", step.what, kept, step.kept)
 		}
+		taken := 0
+		for id, now := range grows.shares {
+			if was := shares[id]; was != nil && was.doc == now.doc && sameString(was.stories[0], now.stories[0]) {
+				taken++
+			}
+		}
+		if taken != step.shares {
+			t.Errorf("%s: %d incidents are as they were in lists, want %d", step.what, taken, step.shares)
+		}
+		worded := 0
+		for key, body := range grows.bodies {
+			if sameString(body, bodies[key]) {
+				worded++
+			}
+		}
+		if worded != step.bodies {
+			t.Errorf("%s: %d updates are not worded again, want %d", step.what, worded, step.bodies)
+		}
 		if !maps.EqualFunc(got.docs, want.docs, sameDocument) {
 			for path, d := range want.docs {
 				if got.docs[path] == nil || !sameDocument(d, got.docs[path]) {
@@ -455,6 +500,48 @@ func TestWhatIsTakenOverIsWhatWouldBeRendered(t *testing.T) {
 	}
 }
 
+// sameString says whether two strings are the same bytes in memory.
+func sameString(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
+
+// A press that is given other settings keeps nothing of what it made by those before.
+func TestOtherSettingsShowEverywhere(t *testing.T) {
+	public := sampleResolved()
+	grows := samplePress(t, "")
+	grows.few = grows.few[:1]
+	if _, err := grows.Render(public); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		what   string
+		change func()
+		path   string // of what is over, and shows it
+		shows  string
+	}{
+		{"the vendor's name", func() { grows.Vendor.Name = "Other Cloud" }, "/en/incidents/" + sampleID, "Other Cloud"},
+		{"the time zone", func() { grows.Vendor.Zone = "Asia/Tokyo" }, "/history.atom", "UTC+9"},
+		{"the address", func() { grows.Vendor.URL = "https://status.other.example" }, factsPath + "/" + sampleID, "https://status.example.com/incidents/"},
+		{"the senders", func() { grows.Senders = []string{"news@other.example"} }, "/en/verify/" + templates.CheckCode(public.Incidents[0].Updates[0].ID), "news@other.example"},
+		{"the logo", func() { grows.Look = Look{Logo: []byte("<svg/>"), LogoType: "image/svg+xml"} }, "/en/incidents/" + sampleID, "/assets/logo."},
+	} {
+		step.change()
+		got, err := grows.Render(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := &Press{few: grows.few, Words: grows.Words, Vendor: grows.Vendor, Senders: grows.Senders, Look: grows.Look, Log: grows.Log, Now: grows.Now}
+		want, err := fresh.Render(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(got.Body(step.path, "en"), []byte(step.shows)) {
+			t.Errorf("%s: %s does not show %q", step.what, step.path, step.shows)
+		}
+		if !maps.EqualFunc(got.docs, want.docs, sameDocument) {
+			t.Errorf("%s: not everything is as it would be", step.what)
+		}
+	}
+}
+
 func sameDocument(a, b *document) bool {
 	for c := range codings {
 		if a.has(c) != b.has(c) || a.has(c) && (!bytes.Equal(a.reps[c].body, b.reps[c].body) || !bytes.Equal(a.reps[c].tag, b.reps[c].tag)) {
@@ -464,15 +551,25 @@ func sameDocument(a, b *document) bool {
 	return slices.EqualFunc(a.perLocale, b.perLocale, sameDocument)
 }
 
-// BenchmarkPublish renders an edition in which one word is new, with 200 incidents of seven updates each behind it (limit 100 ms).
+// BenchmarkPublish renders an edition in which one word is new, with 200 incidents of four updates each behind it, no two of which read the same (limit 100 ms).
 func BenchmarkPublish(b *testing.B) {
 	press, p := sampleWide(b), sampleRecovery()
 	over := sampleResolved().Incidents[0]
+	random := rand.New(rand.NewPCG(1, 2))
+	words := strings.Fields("a site page link team batch backup region cause fix check day hour list queue disk host rule ticket copy was were is are has had and or of in on by with without all some most first last new old open slow full empty lost found")
+	text := func() string {
+		var said []string
+		for range 60 {
+			said = append(said, words[random.IntN(len(words))])
+		}
+		return strings.Join(said, " ") + "."
+	}
 	for i := range 200 {
 		in := over
 		in.ID, in.Number, in.Updates = fmt.Sprintf("%012d", i), i+2, slices.Clone(over.Updates)
 		for j := range in.Updates {
-			in.Updates[j].ID = fmt.Sprintf("upd_01h%013d%010d", i, j)
+			u := &in.Updates[j]
+			u.ID, u.Statement.WhatHappened, u.Statement.Known = fmt.Sprintf("upd_01h%013d%010d", i, j), text(), []string{text()}
 		}
 		p.Incidents = append(p.Incidents, in)
 	}
@@ -484,6 +581,7 @@ func BenchmarkPublish(b *testing.B) {
 		n++
 		updates := slices.Clone(p.Incidents[0].Updates)
 		updates[0].Statement.Headline = fmt.Sprintf("%d sites are back", n)
+		p.Incidents = slices.Clone(p.Incidents) // the press has the others
 		p.Incidents[0].Updates, p.AsOf = updates, p.AsOf.Add(time.Second)
 		if _, err := press.Render(p); err != nil {
 			b.Fatal(err)
@@ -495,7 +593,7 @@ func BenchmarkRender(b *testing.B) {
 	press := samplePress(b, "")
 	p := sampleRecovery()
 	for b.Loop() {
-		press.contents, press.leaves, press.plains, press.public = nil, nil, nil, comms.Public{}
+		press.made = settings{} // so that nothing is taken over
 		if _, err := press.Render(p); err != nil {
 			b.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"maps"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -45,8 +46,12 @@ type Press struct {
 	contents  map[string]*encoded // of the last edition, by hash
 	leaves    map[string]*leaf    // its pages, by path behind the language
 	plains    map[string][]string // its updates as plain text, by id, in the order of the tongues
+	bodies    map[wording]string  // the updates of its open incidents as pages say them
+	shares    map[string]*share   // what each of its incidents gave to the answers that list many, by public id
 	gone      *leaf               // what a file server says where it has no file; it never changes
 	public    comms.Public        // what it was made of
+	paths     int                 // that it answers
+	made      settings            // by what
 
 	writing sync.Mutex
 	written *release
@@ -63,18 +68,19 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 	}
 	run := &printing{
 		press: p, public: public, security: SecurityHeaders(strings.HasPrefix(p.Vendor.URL, "https://")),
-		contents: map[string]*encoded{}, leaves: map[string]*leaf{}, plains: map[string][]string{}, known: knownOf(p.public, public),
-		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: map[string]*document{}, languages: p.languages},
+		contents: make(map[string]*encoded, len(p.contents)), leaves: make(map[string]*leaf, len(p.leaves)), plains: make(map[string][]string, len(p.plains)),
+		bodies: map[wording]string{}, shares: make(map[string]*share, len(p.shares)), known: knownOf(p.public, public),
+		edition: &Edition{Number: public.Edition, AsOf: public.AsOf.UTC(), Written: p.now(), docs: make(map[string]*document, p.paths), files: make([]file, 0, p.paths), languages: p.languages},
 	}
 	run.edition.security = run.security
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.away, run.badges, run.texts, run.statusAPI, run.facts, run.feeds, run.assets} {
+	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.away, run.badges, run.texts, run.retell, run.statusAPI, run.facts, run.feeds, run.assets} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	run.edition.own = run.own
-	p.contents, p.leaves, p.plains, p.public = run.contents, run.leaves, run.plains, public
+	p.contents, p.leaves, p.plains, p.bodies, p.shares, p.public, p.paths = run.contents, run.leaves, run.plains, run.bodies, run.shares, public, len(run.edition.docs)
 	return run.edition, nil
 }
 
@@ -118,11 +124,22 @@ const Refresh = 5 * time.Minute
 // clockSlack is how far the domain's clock may be from wall time and still be the same clock.
 const clockSlack = 5 * time.Minute
 
-// prepare reads page templates once per language; every view is parsed and bound to its catalog before the first page.
+// settings are what pages are made by beside what is public.
+type settings struct {
+	words   *templates.Set
+	vendor  templates.Vendor
+	look    Look
+	senders []string
+}
+
+// prepare reads page templates once per language; every view is parsed and bound to its catalog before the first page. With other settings nothing of the edition
+// before holds any more.
 func (p *Press) prepare() error {
-	if p.tongues != nil {
+	now := settings{p.Words, p.Vendor, p.Look, p.Senders}
+	if p.tongues != nil && reflect.DeepEqual(p.made, now) {
 		return nil
 	}
+	p.contents, p.leaves, p.plains, p.bodies, p.shares, p.gone, p.public = nil, nil, nil, nil, nil, nil, comms.Public{}
 	locales := p.few
 	if locales == nil {
 		locales = templates.Locales()
@@ -146,7 +163,7 @@ func (p *Press) prepare() error {
 		return fault.New(fault.Internal, "there is no language to write pages in")
 	}
 	p.coders.New = func() any { return newCoder() }
-	p.tongues, p.languages = tongues, newLanguages(locales)
+	p.tongues, p.languages, p.made = tongues, newLanguages(locales), now
 	return nil
 }
 
@@ -184,10 +201,12 @@ type printing struct {
 	security [][2]string
 	live     bool
 	edition  *Edition
-	mu       sync.Mutex // of contents
+	mu       sync.Mutex // of contents and bodies
 	contents map[string]*encoded
 	leaves   map[string]*leaf
 	plains   map[string][]string
+	bodies   map[wording]string
+	shares   map[string]*share
 	known    known
 	own      Own
 	preview  *Preview // nil: it is for readers
@@ -198,6 +217,8 @@ type leaf struct {
 	encs       []*encoded  // in the order of the tongues
 	docs       []*document // of the paths with a language
 	negotiated *document   // of those without
+	paths      [][]string  // by tongue
+	files      []file      // of the static site
 }
 
 const (
@@ -232,13 +253,18 @@ func (r *printing) content(body []byte) (*encoded, error) {
 // add puts a content at the paths that answer it and into the static site under name ("" is not).
 func (r *printing) add(enc *encoded, a answer, name string, paths ...string) *document {
 	d := newDocument(enc, a, r.security)
+	r.place(d, enc, a, name, paths...)
+	return d
+}
+
+// place is add for a document that there is already.
+func (r *printing) place(d *document, enc *encoded, a answer, name string, paths ...string) {
 	for _, path := range paths {
 		r.edition.docs[path] = d
 	}
 	if name != "" {
 		r.edition.files = append(r.edition.files, file{path: name, enc: enc, sent: a})
 	}
-	return d
 }
 
 // pages renders every HTML page in every language, and puts the negotiated paths in front of them.
@@ -276,18 +302,16 @@ func (r *printing) page(rest, view string, same bool, data func(tongue) (any, er
 		}
 	}
 	r.leaves[rest] = l
-	name := strings.TrimPrefix(rest+"/index.html", "/")
-	for i, t := range r.press.tongues {
+	for i := range r.press.tongues {
 		r.contents[l.encs[i].hash] = l.encs[i]
-		for _, path := range spellings(t.locale, rest) {
+		for _, path := range l.paths[i] {
 			r.edition.docs[path] = l.docs[i]
 		}
-		r.edition.files = append(r.edition.files, file{path: t.locale + "/" + name, enc: l.encs[i], sent: htmlIn(t)})
 	}
-	r.edition.files = append(r.edition.files, file{path: name, enc: l.encs[0], sent: htmlIn(r.press.tongues[0])}) // a file server negotiates nothing: it gets the first language
 	for _, path := range spellings("", rest) {
 		r.edition.docs[path] = l.negotiated
 	}
+	r.edition.files = append(r.edition.files, l.files...)
 	return nil
 }
 
@@ -304,6 +328,9 @@ func (r *printing) render(rest, view string, data func(tongue) (any, error)) (*l
 				return fmt.Errorf("word /%s in %s: %w", rest, t.locale, err)
 			}
 			var b bytes.Buffer
+			if was := r.press.leaves[rest]; was != nil { // it will be about as long
+				b.Grow(len(was.encs[i].bytes[identityCoding]) + 4<<10)
+			}
 			if err := t.views.ExecuteTemplate(&b, view, v); err != nil {
 				return fmt.Errorf("render /%s in %s: %w", rest, t.locale, err)
 			}
@@ -317,7 +344,16 @@ func (r *printing) render(rest, view string, data func(tongue) (any, error)) (*l
 			return nil
 		})
 	}
-	return l, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	name := strings.TrimPrefix(rest+"/index.html", "/")
+	for i, t := range r.press.tongues {
+		l.paths = append(l.paths, spellings(t.locale, rest))
+		l.files = append(l.files, file{path: t.locale + "/" + name, enc: l.encs[i], sent: htmlIn(t)})
+	}
+	l.files = append(l.files, file{path: name, enc: l.encs[0], sent: htmlIn(r.press.tongues[0])}) // a file server negotiates nothing: it gets the first language
+	return l, nil
 }
 
 // htmlIn is how a page in a language is sent.
@@ -388,17 +424,26 @@ func (r *printing) statusAPI() error {
 }
 
 func (r *printing) facts() error {
-	list := factsList{Items: []factsIncident{}}
+	items := make([][]byte, 0, len(r.public.Incidents))
 	for _, in := range r.public.Incidents {
-		item := factsOf(in, r.press.Vendor)
-		list.Items = append(list.Items, item)
-		path := factsPath + "/" + in.ID
-		if err := r.json(item, path[1:]+".json", path, path+".json"); err != nil {
-			return err
+		path, of := factsPath+"/"+in.ID, r.shares[in.ID]
+		if of.facts == nil {
+			body, err := encodeJSON(factsOf(in, r.press.Vendor))
+			if err != nil {
+				return fmt.Errorf("render %s: %w", path, err)
+			}
+			if of.facts, err = r.content(body); err != nil {
+				return err
+			}
+			of.doc = newDocument(of.facts, factsSent, r.security)
 		}
+		r.contents[of.facts.hash] = of.facts
+		r.place(of.doc, of.facts, factsSent, path[1:]+".json", path, path+".json")
 		r.alias(path)
+		items = append(items, of.facts.bytes[identityCoding])
 	}
-	if err := r.json(list, factsPath[1:]+".json", factsPath+".json", factsPath); err != nil {
+	list := slices.Concat([]byte(`{"items":[`), bytes.Join(items, []byte(",")), []byte(`],"next":""}`)) // a factsList, of items that are written already
+	if err := r.written(list, factsPath[1:]+".json", factsPath+".json", factsPath); err != nil {
 		return err
 	}
 	plans := factsPlans{Items: []factsPlan{}}
@@ -434,16 +479,24 @@ const (
 	answersPath = "/api/v1/public/questions"
 )
 
+// factsSent is how all structured facts are sent.
+var factsSent = answer{contentType: jsonType, cache: cachePage, cors: true, schema: SchemaPath}
+
 func (r *printing) json(v any, name string, paths ...string) error {
 	body, err := encodeJSON(v)
 	if err != nil {
 		return fmt.Errorf("render %s: %w", paths[0], err)
 	}
+	return r.written(body, name, paths...)
+}
+
+// written is json of what is written already.
+func (r *printing) written(body []byte, name string, paths ...string) error {
 	enc, err := r.content(body)
 	if err != nil {
 		return err
 	}
-	r.add(enc, answer{contentType: jsonType, cache: cachePage, cors: true, schema: SchemaPath}, name, paths...)
+	r.add(enc, factsSent, name, paths...)
 	return nil
 }
 
@@ -451,19 +504,21 @@ func (r *printing) json(v any, name string, paths ...string) error {
 func (r *printing) feeds() error {
 	type feed struct {
 		name, contentType string
-		make              func(tongue) ([]byte, error)
+		make              func(tongue, []feedEntry) ([]byte, error)
 		in                tongue
+		told              []feedEntry
 		enc               *encoded
 	}
 	var all []*feed
-	for _, t := range r.press.tongues {
-		all = append(all, &feed{name: "/history.atom", contentType: atomType, make: r.atom, in: t}, &feed{name: "/history.rss", contentType: rssType, make: r.rss, in: t})
+	for i, t := range r.press.tongues {
+		told := r.told(i)
+		all = append(all, &feed{name: "/history.atom", contentType: atomType, make: r.atom, in: t, told: told}, &feed{name: "/history.rss", contentType: rssType, make: r.rss, in: t, told: told})
 	}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range all {
 		g.Go(func() error {
-			body, err := f.make(f.in)
+			body, err := f.make(f.in, f.told)
 			if err == nil {
 				f.enc, err = r.content(body)
 			}

@@ -37,18 +37,50 @@ type progressView struct {
 }
 
 // update words one update. Its anchor stays only on the incident's own page: elsewhere the number may stand twice.
-func (t tongue) update(in comms.PublicIncident, u templates.Update, anchor bool) (updateView, error) {
-	said, err := t.set.Update(templates.OnPage, t.locale, u, t.vendor)
+func (r *printing) update(t tongue, in comms.PublicIncident, u templates.Update, anchor bool) (updateView, error) {
+	body, err := r.body(t, in, u)
 	if err != nil {
 		return updateView{}, fmt.Errorf("incident %s, update %d: %w", in.ID, u.Number, err)
 	}
 	if !anchor {
-		said.HTML = strings.Replace(said.HTML, fmt.Sprintf(` id="update-%d"`, u.Number), "", 1)
+		body = strings.Replace(body, fmt.Sprintf(` id="update-%d"`, u.Number), "", 1)
 	}
 	return updateView{
 		Number: u.Number, At: u.At, Phase: t.words.T("phase." + phase(u.Statement.Phase)), Headline: t.headline(u),
-		Marks: t.marks(u), Body: template.HTML(said.HTML), Retracted: u.Retracted,
+		Marks: t.marks(u), Body: template.HTML(body), Retracted: u.Retracted,
 	}, nil
+}
+
+// wording names an update in a language.
+type wording struct{ update, locale string }
+
+// body is an update in the words of package templates. Several pages show those of an open incident, so they are worded once and kept while they stay the same;
+// what is over stands on pages that are kept whole.
+func (r *printing) body(t tongue, in comms.PublicIncident, u templates.Update) (string, error) {
+	keep, key := isOpen(in) && r.preview == nil, wording{u.ID, t.locale}
+	if keep {
+		r.mu.Lock()
+		body, had := r.bodies[key]
+		r.mu.Unlock()
+		if !had && r.known.updates[u.ID] {
+			body, had = r.press.bodies[key]
+		}
+		if had {
+			r.keep(key, body)
+			return body, nil
+		}
+	}
+	said, err := t.set.Update(templates.OnPage, t.locale, u, t.vendor)
+	if keep && err == nil {
+		r.keep(key, said.HTML)
+	}
+	return said.HTML, err
+}
+
+func (r *printing) keep(key wording, body string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies[key] = body
 }
 
 // typed are a person's words, marked with the language that they are in where it is not the page's.
@@ -144,13 +176,39 @@ func (r *printing) texts() error {
 	return nil
 }
 
+// share is what one incident gives to the answers that list many. Editions share it while the incident stays the same.
+type share struct {
+	facts   *encoded  // all structured facts
+	doc     *document // of facts
+	stories []string  // for the feeds, as XML has them, in the order of the tongues; nil: they do not tell of it
+}
+
+// retell makes the shares of what the feeds tell and takes the others' from the last edition.
+func (r *printing) retell() error {
+	for i, in := range r.public.Incidents {
+		s := &share{}
+		if had := r.press.shares[in.ID]; had != nil && r.known.same[in.ID] {
+			*s = *had
+		}
+		r.shares[in.ID] = s
+		switch {
+		case i >= mostTold:
+			s.stories = nil
+		case s.stories == nil:
+			for i, t := range r.press.tongues {
+				s.stories = append(s.stories, escaped(r.story(i, t, in)))
+			}
+		}
+	}
+	return nil
+}
+
 // story is an incident's updates as HTML, newest first, for feed readers: paragraphs and nothing that a reader might strip.
-func (r *printing) story(t tongue, in comms.PublicIncident) string {
+func (r *printing) story(language int, t tongue, in comms.PublicIncident) string {
 	var b strings.Builder
 	if len(in.Updates) == 0 {
 		fmt.Fprintf(&b, "<p>%s</p>\n", template.HTMLEscapeString(t.words.T("page.entry.text")))
 	}
-	language := slices.IndexFunc(r.press.tongues, func(other tongue) bool { return other.locale == t.locale })
 	for _, u := range in.Updates {
 		fmt.Fprintf(&b, "<p><strong>%s · %s</strong> %s</p>\n", template.HTMLEscapeString(t.words.T("update.number", u.Number)),
 			template.HTMLEscapeString(t.words.T("phase."+phase(u.Statement.Phase))), t.moment(u.At))

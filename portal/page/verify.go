@@ -78,7 +78,7 @@ func (r *printing) verify() error {
 }
 
 func (r *printing) genuine(t tongue, in comms.PublicIncident, u templates.Update, code string) (genuinePage, error) {
-	said, err := t.update(in, u, false)
+	said, err := r.update(t, in, u, false)
 	if err != nil {
 		return genuinePage{}, err
 	}

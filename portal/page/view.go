@@ -269,7 +269,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 			v.More = true
 			break
 		}
-		view, err := t.update(in, *u, alone)
+		view, err := r.update(t, in, *u, alone)
 		if err != nil {
 			return v, err
 		}
