@@ -118,6 +118,8 @@ func (w *town) rich() map[string]string {
 	}
 	receipt, err := w.desk.File(ctx, "public:web", desk.Intake{Message: "Our wiki is gone.\n\nWe need it for an audit on Friday.", Email: "eve@customer.example", Name: "Eve", Company: "Customer 3", Impact: desk.LostAccess, Locale: "en", Route: "web"})
 	must(err)
+	_, err = w.desk.AskCode(ctx, desk.Ask{Why: desk.ToReach, Number: receipt.Number, By: "person:test", Locale: "en"})
+	must(err)
 	must(w.room.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelEmail, Address: "sue@reader.example", Locale: "en"}))
 	must(w.room.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelWebhook, Address: "https://a-program-with-a-long-name.reader.example/hook", Locale: "en"}))
 	hook := regexp.MustCompile(`/s/[\w.-]+`).FindString((<-w.posts).Text)
@@ -136,7 +138,7 @@ func (w *town) rich() map[string]string {
 		"own": "/me?lang={lang}", "card": "/card?lang={lang}", "subscribe": "/subscribe?lang={lang}", "subscribe to one": "/subscribe?incident=" + short + "&lang={lang}",
 		"subscription": mailed("sue@reader.example", "/s/") + "?lang={lang}", "webhook": hook + "?did=tested&lang={lang}", "no subscription": "/s/x?lang={lang}",
 		"yours": mailed("person0@customer0.example", "/y/") + "?lang={lang}", "not yours": "/y/x?lang={lang}",
-		"old confirmation": "/c/x?lang={lang}", "old proof": "/v/x?lang={lang}", "back too late": "/b/x?lang={lang}", "nothing": "/nothing?lang={lang}",
+		"old confirmation": "/c/x?lang={lang}", "proof": mailed("eve@customer.example", "/v/") + "?lang={lang}", "old proof": "/v/x?lang={lang}", "back too late": "/b/x?lang={lang}", "nothing": "/nothing?lang={lang}",
 	}
 }
 

@@ -92,6 +92,7 @@ type incidentView struct {
 	Stands   *updateView   // what still holds when the newest word only takes another one back
 	Progress *progressView
 	Category string
+	Follow   string        // only on its own page: where somebody asks to be told of it; "": it is over
 	Entry    bool          // nobody has said anything yet
 	Took     string        // how long after it was found the first word was public; "": it is not known
 	Chart    *chartView    // only on its own page
@@ -261,6 +262,9 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	}
 	if alone {
 		v.Chart, v.Promises, v.Answers = t.chart(in), t.promises(in, r.public.AsOf), r.answersAbout(t, in)
+		if isOpen(in) {
+			v.Follow = "/subscribe?incident=" + in.ID + "&lang=" + t.locale
+		}
 	}
 	latest, stands := in.Newest(), in.Standing()
 	for i := range in.Updates {
