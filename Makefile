@@ -7,6 +7,9 @@ export CGO_ENABLED ?= 1
 # The packages whose tests take longest begin first, or the last of them would run alone.
 LONGEST = ./portal ./comms ./portal/page ./cmd/lifeline ./store/storetest ./portal/desk ./contacts ./store/backup ./templates
 
+# What watches for races, and no tables for debuggers, which nobody starts here: a sixteenth of compiling.
+RACE = -race -gcflags=all=-dwarf=false -ldflags=-w
+
 .PHONY: help demo run test crash lint bench fuzz cover image tools clean
 
 help: ## list these
@@ -27,7 +30,7 @@ test: export GORACE = atexit_sleep_ms=20
 test: export GOGC = 400# memory is there, and so less of the time goes into finding what is free
 test: ## the whole suite under -race, with what it needs installed
 	@$(MAKE) --no-print-directory -j2 --output-sync tools lint # one waits for downloads, one for the compiler
-	$(GO) test -race -vet=off -ldflags=-w -p 5 -timeout 15m $(LONGEST) ./... # vetted already, debuggers find nothing, and much of a test is waiting: more than one package for each core
+	$(GO) test $(RACE) -vet=off -p 5 -timeout 15m $(LONGEST) ./... # vetted already, and much of a test is waiting: more than one package for each core
 
 crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 50 broadcasts that are killed or stopped, failovers, full and failing disks, backups and the page in a bucket, the container image, 10,000 hostile texts
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
@@ -40,7 +43,7 @@ crash: tools ## the long suites: 200 rounds each of kill -9 and of power cuts, 5
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -race ./... # with what the tests compile anyway
+	$(GO) vet $(RACE) ./... # with what the tests compile anyway
 
 bench: ## figures beside the limits they are compared with, both engines
 	$(GO) run ./bench
