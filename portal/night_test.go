@@ -37,6 +37,7 @@ type night struct {
 	people  map[string]*browser
 	ids     map[string]string
 	window  *webshot.Browser
+	tabs    map[string]context.Context // of window, by whose it is
 	keeper  *page.Keeper
 	looked  int
 	sites   map[string]string // by name
@@ -119,7 +120,7 @@ func nightfall(t *testing.T) *night {
 		t.Fatalf("the night needs a browser: %v", err)
 	}
 	t.Cleanup(window.Close)
-	n := &night{dir: t.ArtifactDir(), people: map[string]*browser{}, window: window,
+	n := &night{dir: t.ArtifactDir(), people: map[string]*browser{}, window: window, tabs: map[string]context.Context{},
 		sites: map[string]string{"Acme wiki": "S-1", "Acme tracker": "S-2", "Bolt": "S-3", "Cora": "S-4", "Dune": "S-5", "Echo": "S-6"}}
 	server := &page.Server{Live: &page.Live{}}
 	n.house = open(t, func(p *Portal) {
@@ -129,6 +130,7 @@ func nightfall(t *testing.T) *night {
 	})
 	n.keeper = &page.Keeper{Press: &page.Press{Words: n.Words, Vendor: n.Comms.Vendor, Log: n.Portal.Log}, Server: server, Edition: n.Comms.Edition, Public: n.Comms.Public, Log: n.Portal.Log}
 	n.clock.Set(dusk)
+	n.keeper.Turn(context.Background())                                        // as the program does before it listens
 	n.Comms.Policy.Internal = nil                                              // everybody has an account here
 	n.Comms.Policy.Automatic.Rules = map[string]comms.Rule{comms.RuleSite: {}} // every other word of this night is a person's
 	n.Desk.Chance = func() float64 { return 1 }
@@ -222,12 +224,18 @@ func (n *night) presses(who, path string, fields ...string) answer {
 func (n *night) looks(who, path, name string) {
 	n.Helper()
 	n.looked++
-	n.keeper.Turn(context.Background())
 	if b := n.people[who]; b != nil {
 		b.get(path).want(200)
+	} else {
+		n.keeper.Turn(context.Background())
 	}
-	tab, leave := n.window.Visit()
-	defer leave()
+	tab := n.tabs[who]
+	if tab == nil {
+		var leave context.CancelFunc
+		tab, leave = n.window.Visit()
+		n.Cleanup(leave)
+		n.tabs[who] = tab
+	}
 	ctx, stop := context.WithTimeout(tab, patience)
 	defer stop()
 	// The browser lives today and the night is long ago: what counts down in a stranger's window would be years late, so she reads without script.
@@ -245,11 +253,16 @@ func (n *night) looks(who, path, name string) {
 		n.Fatal(err)
 	}
 	all := []webshot.Look{{Width: 390, Dark: true}, {Width: 1280}}
-	if kept := flag.Lookup("test.artifacts"); kept == nil || kept.Value.String() != "true" {
+	kept := flag.Lookup("test.artifacts")
+	pictured := kept != nil && kept.Value.String() == "true"
+	if !pictured {
 		all = all[:1] // nobody will look: the narrow one shows what is too wide
 	}
 	for _, look := range all {
-		file := filepath.Join(n.dir, fmt.Sprintf("%02d-%s-%s-%d.png", n.looked, n.clock.Now().Format("1504"), name, look.Width))
+		file := ""
+		if pictured {
+			file = filepath.Join(n.dir, fmt.Sprintf("%02d-%s-%s-%d.png", n.looked, n.clock.Now().Format("1504"), name, look.Width))
+		}
 		over, err := webshot.Shot(ctx, n.URL+path, look, file)
 		if err != nil {
 			n.Fatal(err)
@@ -258,6 +271,9 @@ func (n *night) looks(who, path, name string) {
 		if over > 0 || err != nil || strings.Contains(text, "\u27e6") || strings.Contains(text, "stf_") {
 			n.Errorf("%s at %d: %d pixels too wide, %v:\n%s", path, look.Width, over, err, text)
 		}
+	}
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // a page that stayed open would ask on, hours later by its clock
+		n.Fatal(err)
 	}
 }
 

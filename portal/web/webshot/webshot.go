@@ -81,8 +81,8 @@ type Look struct {
 	Do    []chromedp.Action[chromedp.Void] // before the picture is taken
 }
 
-// Shot writes the whole page at url, however long, to path as PNG, and returns how far its content is wider than the window:
-// more than 0 means that a reader must scroll sideways.
+// Shot writes the whole page at url, however long, to path as PNG, or nothing where path is "", and returns how far its content is wider than the
+// window: more than 0 means that a reader must scroll sideways.
 func (b *Browser) Shot(url string, look Look, path string) (overflow int, err error) {
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	defer cancel()
@@ -115,6 +115,9 @@ func Shot(ctx context.Context, url string, look Look, path string) (overflow int
 	overflow, err = chromedp.Run(ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 	if err != nil {
 		return 0, fmt.Errorf("measure %s: %w", url, err)
+	}
+	if path == "" {
+		return overflow, nil
 	}
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
