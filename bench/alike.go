@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"lifeline/comms"
 	"lifeline/contacts"
 	"lifeline/portal/desk"
 	"lifeline/store"
@@ -62,6 +63,26 @@ func (b bench) alike(ctx context.Context, engine string, e store.Engine) (err er
 		return err
 	}
 
+	page := func(path string, form func(to string) url.Values, want int) func(func(int) string) func(int) error {
+		return func(to func(int) string) func(int) error {
+			return func(i int) error {
+				return typed(client, i, path, "application/x-www-form-urlencoded", form(to(i)).Encode(), want)
+			}
+		}
+	}
+	four := func(what string, ask func(to func(int) string) func(int) error, known func(int) string) error {
+		return b.turns(engine, what, ask(known), ask(other("first-"+what)), ask(other("other-"+what)), func(i int) error {
+			if err := note(); err != nil {
+				return err
+			}
+			return ask(other("seen-" + what))(i)
+		})
+	}
+	to := func(to string) url.Values { return url.Values{"to": {to}} }
+	if err := four("code", page("/me", to, fasthttp.StatusOK), known); err != nil {
+		return err
+	}
+
 	// A lost secret is asked for with the number and the address of a ticket: hers, or another.
 	numbers := make([]string, 4*alikePeople)
 	for i := range numbers {
@@ -77,12 +98,27 @@ func (b bench) alike(ctx context.Context, engine string, e store.Engine) (err er
 		}
 	}
 	hers := func(i int) string { return fmt.Sprintf("she@lost-%d.example", i) }
-	return b.turns(engine, "ask for a lost secret", lost(0, hers), lost(1, other("nobody")), lost(2, other("no-one")), func(i int) error {
+	if err := b.turns(engine, "lost secret", lost(0, hers), lost(1, other("nobody")), lost(2, other("no-one")), func(i int) error {
 		if err := note(); err != nil {
 			return err
 		}
 		return lost(3, other("seen"))(i)
-	})
+	}); err != nil {
+		return err
+	}
+
+	// An address that is asked to be told may be told already.
+	var subject string
+	d.Comms.SignSubscription = func(of string) string { subject = of; return of }
+	for i := range alikePeople {
+		if err := d.Comms.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelEmail, Address: known(i)}); err != nil {
+			return err
+		}
+		if err := d.Comms.KeepSubscription(ctx, subject, comms.Wanted{}); err != nil {
+			return err
+		}
+	}
+	return four("subscribe", page("/subscribe", func(to string) url.Values { return url.Values{"address": {to}} }, fasthttp.StatusOK), known)
 }
 
 // turns asks each row's question turn by turn and compares medians.

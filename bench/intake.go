@@ -70,9 +70,14 @@ func (b bench) serve(ctx context.Context, engine string, e store.Engine) (d *des
 	server := portal.Server(p.Handler(), p.Log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	work, rest := context.WithCancel(ctx)
+	coded := make(chan struct{})
+	fault.Go(d.Log, "codes", func() { defer close(coded); d.RunCodes(work) })
 	client = &fasthttp.HostClient{Addr: listener.Addr().String(), MaxConns: 1024}
 	return d, client, func() error {
 		client.CloseIdleConnections()
+		rest()
+		<-coded
 		return errors.Join(server.Shutdown(), <-served)
 	}, nil
 }
