@@ -114,6 +114,9 @@ func (b bench) alike(ctx context.Context, engine string, e store.Engine) (err er
 		if err := d.Comms.AskSubscription(ctx, comms.Subscribe{Channel: comms.ChannelEmail, Address: known(i)}); err != nil {
 			return err
 		}
+		if _, err := d.Comms.AnswerSubscriptions(ctx); err != nil {
+			return err
+		}
 		if err := d.Comms.KeepSubscription(ctx, subject, comms.Wanted{}); err != nil {
 			return err
 		}

@@ -68,6 +68,7 @@ type Room struct {
 
 	callbacks callbacks
 
+	asked      Bell // rung when a subscription was asked for
 	bell       Bell
 	relays     relays
 	places     store.Kept[place]

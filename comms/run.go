@@ -137,6 +137,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	start(&settler, "outbox settler", func() { o.settle(work) })
 	start(&hands, "outbox expander", func() { o.expander(work, lanes[:2]) })
 	start(&hands, "outbox expander", func() { o.expander(work, broadcastFirst) })
+	start(&hands, "outbox subscriptions", func() { o.answerAsked(work) })
 	start(&hands, "outbox deadlines", func() { o.watchDeadlines(work) })
 	for name, ch := range o.Channels {
 		for i := range max(len(lanes), o.Room.Policy.Workers) {

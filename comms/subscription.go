@@ -3,6 +3,7 @@ package comms
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -27,13 +28,21 @@ type Subscription struct {
 	ConfirmedAt time.Time `json:"confirmed_at"` // zero: nobody has pressed the button yet
 
 	Hook *Hook `json:"hook,omitempty"` // what a webhook has besides
+
+	Asked string `json:"asked,omitempty"` // its own, while nobody has looked yet whether the address is subscribed: see AskSubscription
 }
+
+// askedHere is no channel: under it stands what strangers asked for and nobody has looked at yet.
+const askedHere = "asked"
 
 var subscriptions = store.Table[Subscription]{
 	Kind: store.Kind{Name: "subscription", Prefix: "sub", Schema: 1, Indexes: []store.Index{
 		{Name: "address", Fields: []store.Field{{Name: "channel", Type: store.Text}, {Name: "address", Type: store.Blind}}, Unique: true},
 	}},
 	Tuples: func(s Subscription) store.Tuples {
+		if s.Asked != "" {
+			return store.Tuples{"address": {askedHere, s.Asked}}
+		}
 		return store.Tuples{"address": {s.Channel, addressOf(s.Channel, s.Address)}}
 	},
 }
@@ -91,33 +100,108 @@ const mostComponents = 100
 // rangeDigits of a number say where it is: country and network.
 const rangeDigits = 7
 
-// AskSubscription notes that somebody wants an address told, and asks it whether that is so. Its answer is the same whether the address is
-// subscribed, was asked before, or is new.
+// AskSubscription notes that somebody wants an address told. Its answer is the same whether the address is subscribed, was asked before, or is new, and
+// takes as long: what is known of it is looked up behind the answer, by a process that sends, which asks the address whether that is so.
 func (r *Room) AskSubscription(ctx context.Context, in Subscribe) error {
 	in, err := r.readSubscribe(ctx, in)
 	if err != nil {
 		return err
 	}
-	if told, err := r.askedEnough(ctx, in); err != nil || told {
-		return err
-	}
-	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.ask"}, func(tx *store.Tx) error {
-		rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, addressOf(in.Channel, in.Address)}})
-		switch {
-		case fault.Of(err) == fault.NotFound:
-			rec = store.Rec[Subscription]{Meta: store.Meta{ID: subscriptions.NewID()}}
-		case err != nil:
+	if in.Channel != ChannelEmail { // these cost more than mail does, and who asks is told when there are too many
+		if told, err := r.askedEnough(ctx, in); err != nil || told {
 			return err
 		}
-		tx.On(rec.ID)
-		if rec.Value.ConfirmedAt.IsZero() { // what is confirmed only its own page changes
-			rec.Value = Subscription{Channel: in.Channel, Address: in.Address, Locale: in.Locale, Components: in.Components, Incident: in.Incident, AskedAt: tx.Now(), Hook: in.hook()}
-			if err := subscriptions.Put(tx, rec.ID, rec.Value, rec.Version); err != nil {
+	}
+	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.ask"}, func(tx *store.Tx) error {
+		id := subscriptions.NewID()
+		tx.On(id)
+		tx.After(r.asked.Ring)
+		return subscriptions.Put(tx, id, Subscription{Channel: in.Channel, Address: in.Address, Locale: in.Locale, Components: in.Components, Incident: in.Incident, AskedAt: tx.Now(), Hook: in.hook(), Asked: rand.Text()}, 0)
+	})
+}
+
+// mostAnswered is how many questions are taken up in one go.
+const mostAnswered = 200
+
+// AnswerSubscriptions asks the addresses that strangers named, at most some hundred of them, whether that is so; n is how many
+// waited. Processes that send do it all the time.
+func (r *Room) AnswerSubscriptions(ctx context.Context) (n int, err error) {
+	var waiting []store.Rec[Subscription]
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		waiting = nil
+		for rec, err := range subscriptions.Scan(tx, store.Query{Index: "address", Equal: []any{askedHere}, Limit: mostAnswered}) {
+			if err != nil {
 				return err
 			}
+			waiting = append(waiting, rec)
 		}
-		return r.tellSubscriber(tx, rec.ID, rec.Value, templates.Subscribe{On: !rec.Value.ConfirmedAt.IsZero()})
+		return nil
 	})
+	for _, rec := range waiting {
+		failed := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return r.answerSubscription(tx, rec) })
+		switch kind := fault.Of(failed); {
+		case failed == nil, kind == fault.Stale, kind == fault.Exists, kind == fault.NotFound: // another was faster, or is at the same address
+		default:
+			err = failed // of one that holds up no other
+		}
+	}
+	return len(waiting), err
+}
+
+// answerSubscription asks the address of one, or does nothing when it was asked as often as is decent.
+func (r *Room) answerSubscription(tx *store.Tx, asked store.Rec[Subscription]) error {
+	in := asked.Value
+	if err := subscriptions.Delete(tx, asked.ID, asked.Version); err != nil {
+		return err
+	}
+	if in.Channel == ChannelEmail {
+		t, err := limits.Look(tx, "subscribe "+addressOf(in.Channel, in.Address), limits.Rule{N: r.Policy.Subscribe.PerAddress, Per: day})
+		if fault.Of(err) == fault.TooMany {
+			return nil
+		}
+		if err == nil {
+			err = t.In(tx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, addressOf(in.Channel, in.Address)}})
+	switch {
+	case fault.Of(err) == fault.NotFound:
+		rec = store.Rec[Subscription]{Meta: store.Meta{ID: subscriptions.NewID()}}
+	case err != nil:
+		return err
+	}
+	if rec.Value.ConfirmedAt.IsZero() { // what is confirmed only its own page changes
+		in.Asked = ""
+		rec.Value = in
+		if err := subscriptions.Put(tx, rec.ID, rec.Value, rec.Version); err != nil {
+			return err
+		}
+	}
+	return r.tellSubscriber(tx, rec.ID, rec.Value, templates.Subscribe{On: !rec.Value.ConfirmedAt.IsZero()})
+}
+
+// answerAsked does it until the outbox ends.
+func (o *Outbox) answerAsked(ctx context.Context) {
+	for !o.leaving() {
+		heard := o.Room.asked.Heard()
+		n, err := o.Room.AnswerSubscriptions(ctx)
+		if err != nil && ctx.Err() == nil {
+			o.Log.Warn("addresses that are to be told were not asked; they are tried again", "err", err)
+		}
+		if err == nil && n == mostAnswered {
+			continue
+		}
+		timer := time.NewTimer(pollSlow)
+		select {
+		case <-heard:
+		case <-timer.C:
+		case <-o.quit:
+		}
+		timer.Stop()
+	}
 }
 
 // tellSubscriber tells the address of a subscription about the subscription itself.
@@ -201,7 +285,7 @@ func (r *Room) SubscriptionChannels() []string {
 	return all
 }
 
-// askedEnough takes what a question costs from the day's allowances. Told: this address was asked as often as is decent, and who asks now learns
+// askedEnough takes what a question that is no mail costs from the day's allowances. Told: this address was asked as often as is decent, and who asks now learns
 // nothing of it.
 func (r *Room) askedEnough(ctx context.Context, in Subscribe) (told bool, err error) {
 	p := r.Policy.Subscribe
@@ -217,8 +301,6 @@ func (r *Room) askedEnough(ctx context.Context, in Subscribe) (told bool, err er
 			return false, err
 		}
 		return false, limits.Take(ctx, r.DB, "subscribe webhooks", p.Hooks, day)
-	case in.Channel != ChannelSMS:
-		return false, nil
 	}
 	if err := limits.Take(ctx, r.DB, "subscribe range "+in.Address[:min(len(in.Address), rangeDigits)], p.PerRange, day); err != nil {
 		return false, err
