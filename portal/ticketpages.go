@@ -273,6 +273,7 @@ func (k *call) first(words templates.Catalog, t desk.Ticket) clockShown {
 // ticketWork is the part of a ticket's page with which staff work on it.
 type ticketWork struct {
 	Clocks     []clockShown
+	Runs       string // when they run; "": round the clock
 	Others     []presentAnswer
 	Owner      string
 	Mine       bool
@@ -296,6 +297,7 @@ func (k *call) ticketWork(open desk.View, s shell) (w ticketWork, err error) {
 	for _, c := range k.p.Desk.Policy.Clocks(t, k.p.DB.Now()) {
 		w.Clocks = append(w.Clocks, showClock(s.Words, c))
 	}
+	w.Runs = k.p.Desk.Policy.Runs(t)
 	present, err := k.p.Desk.Who(k.UserContext(), open.ID, k.person.ID)
 	if err != nil {
 		return w, err

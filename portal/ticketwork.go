@@ -17,7 +17,7 @@ type clockAnswer struct {
 	What  string     `json:"what"`  // first_answer, next_answer, resolution
 	State string     `json:"state"` // running, late, paused, kept, missed
 	Due   *time.Time `json:"due"`
-	Left  int64      `json:"left_seconds"` // of working time where hours are kept and the clock stands; negative once it has passed
+	Left  int64      `json:"left_seconds"` // of working time where hours hold for the priority; negative once it has passed
 }
 
 // TicketWork is what staff do with a ticket, beside what a customer sees of it.
@@ -32,6 +32,7 @@ type TicketWork struct {
 	Merged   []string        `json:"merged,omitempty"`
 	Site     string          `json:"site_id,omitempty"`
 	Clocks   []clockAnswer   `json:"clocks"`
+	Runs     string          `json:"clocks_run,omitempty"` // when: the working hours that hold for the priority; none: round the clock
 	Reviews  []desk.Review   `json:"priority_history"`
 	Solution *solutionAnswer `json:"solution,omitempty"`
 	Ending   *desk.Ending    `json:"ending,omitempty"`
@@ -48,6 +49,7 @@ type solutionAnswer struct {
 
 func (p *Portal) workOf(t desk.Ticket, into string, merged []string) TicketWork {
 	a := TicketWork{Owner: t.Owner, Category: t.Category, Flow: t.Flow, Step: t.Step, Labels: t.Labels, Held: t.Held, Site: t.Site, Reviews: t.Reviews, Ending: t.Ending, Into: into, Merged: merged}
+	a.Runs = p.Desk.Policy.Runs(t)
 	for _, c := range p.Desk.Policy.Clocks(t, p.DB.Now()) {
 		a.Clocks = append(a.Clocks, clockAnswer{What: c.What, State: string(c.State), Due: given(c.Due), Left: int64(c.Left / time.Second)})
 	}

@@ -196,14 +196,30 @@ type Clock struct {
 	What  string
 	State ClockState
 	Due   time.Time     // zero while it stands
-	Left  time.Duration // until it is due, or of a clock that stands what it has left; negative once that has passed
+	Left  time.Duration // until it is due, or of a clock that stands what it has left; negative once that has passed. In working time where hours hold for it
+}
+
+// Runs says when the clocks of a ticket run, for people; "": round the clock.
+func (p Policy) Runs(t Ticket) string {
+	if !p.Hours.apply(t.Priority) {
+		return ""
+	}
+	return p.Hours.String()
+}
+
+// left is what a ticket has left of a clock at a moment.
+func (p Policy) left(t Ticket, due, at time.Time) time.Duration {
+	if due.Before(at) {
+		return -p.between(t.Priority, due, at)
+	}
+	return p.between(t.Priority, at, due)
 }
 
 // Clocks are the promises of a ticket as they stand, the most telling first: those that run by when they are due, then the others.
 func (p Policy) Clocks(t Ticket, now time.Time) (all []Clock) {
 	running := func(what string, due time.Time) Clock {
-		c := Clock{What: what, State: ClockRuns, Due: due, Left: due.Sub(now)}
-		if c.Left < 0 {
+		c := Clock{What: what, State: ClockRuns, Due: due, Left: p.left(t, due, now)}
+		if due.Before(now) {
 			c.State = ClockLate
 		}
 		return c
@@ -213,8 +229,8 @@ func (p Policy) Clocks(t Ticket, now time.Time) (all []Clock) {
 	case t.AnswerAt.IsZero():
 		all = append(all, running(FirstAnswer, t.AnswerBy))
 	default:
-		c := Clock{What: FirstAnswer, State: ClockKept, Due: t.AnswerBy, Left: t.AnswerBy.Sub(t.AnswerAt)}
-		if c.Left < 0 {
+		c := Clock{What: FirstAnswer, State: ClockKept, Due: t.AnswerBy, Left: p.left(t, t.AnswerBy, t.AnswerAt)}
+		if t.AnswerBy.Before(t.AnswerAt) {
 			c.State = ClockMissed
 		}
 		all = append(all, c)

@@ -54,6 +54,40 @@ func TestClocksRunInWorkingHours(t *testing.T) {
 	}
 }
 
+// A ticket of a Friday evening waits for Monday, over the night on which the clocks are set forward: what is left of its clocks, by how much they were missed, and what
+// stands while we wait for her is working time, as its hours are.
+func TestAFridayEveningWaitsForMonday(t *testing.T) {
+	p := DefaultPolicy()
+	p.Hours = berlin
+	filed := at(t, "2022-03-25T18:30:00+01:00")
+	tic := p.filed(Ticket{Priority: "P2", State: New, FiledAt: filed}, filed)
+	if p.Runs(Ticket{Priority: "P0"}) != "" || !strings.Contains(p.Runs(tic), "Europe/Berlin") {
+		t.Errorf("hours: %q", p.Runs(tic))
+	}
+	expect := func(when string, want ...Clock) {
+		t.Helper()
+		all := p.Clocks(tic, at(t, when))
+		if len(all) != len(want) {
+			t.Fatalf("%s: %+v", when, all)
+		}
+		for i, c := range all {
+			if w := want[i]; c.What != w.What || c.State != w.State || c.Left != w.Left || !c.Due.Equal(w.Due) {
+				t.Errorf("%s: %+v, not %+v", when, c, w)
+			}
+		}
+	}
+	monday := at(t, "2022-03-28T17:00:00+02:00")
+	expect("2022-03-27T12:00:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 8 * time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 240 * time.Hour})
+	expect("2022-03-28T16:45:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 15 * time.Minute}, Clock{Resolution, ClockRuns, tic.SolveBy, 240*time.Hour - 7*time.Hour - 45*time.Minute})
+	expect("2022-03-29T10:00:00+02:00", Clock{FirstAnswer, ClockLate, monday, -time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour})
+	tic = p.answered(tic, at(t, "2022-03-29T10:00:00+02:00"))
+	stands := Clock{Resolution, ClockStands, time.Time{}, 231 * time.Hour}
+	expect("2022-03-31T12:00:00+02:00", Clock{FirstAnswer, ClockMissed, monday, -time.Hour}, stands)
+	tic = p.heard(tic, at(t, "2022-03-31T18:00:00+02:00"))
+	expect("2022-03-31T20:00:00+02:00", Clock{NextAnswer, ClockRuns, at(t, "2022-04-05T17:00:00+02:00"), 24 * time.Hour},
+		Clock{FirstAnswer, ClockMissed, monday, -time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour})
+}
+
 // The clock of the solution stands while we wait for the customer, and goes on where it stood; the next answer is due from when she wrote first, not last.
 func TestClocksStandWhileWeWaitForTheCustomer(t *testing.T) {
 	p := DefaultPolicy()
