@@ -17,7 +17,7 @@ import (
 	"lifeline/store/fault"
 )
 
-// Expansion turns a notice into pages of deliveries, a chunk of at most PageSize people in each transaction, which also moves the
+// Expansion turns a notice into pages of deliveries, a chunk of at most chunkPages of them in each transaction, which also moves the
 // notice's cursor. So an expander that dies leaves a notice from which the next one goes on, and nobody is written down twice or
 // left out. Everybody in the audience gets a delivery on every channel of the notice: whoever cannot be reached gets one that has
 // failed already, with the reason, so that a board always adds up to the audience.
@@ -25,8 +25,11 @@ import (
 // mostSites bounds the sites that a delivery names.
 const mostSites = 10
 
+// chunkPages is how many pages one transaction writes: to begin the walk of an audience costs as much as some way of it.
+const chunkPages = 4
+
 // mostChunks bounds how long one notice keeps an expander before others have their turn.
-const mostChunks = 40
+const mostChunks = 10
 
 // reasons for which there is no delivery to make. Those that are somebody's wish count as suppressed, the others as failed.
 var wishes = []string{contacts.OptedOut, contacts.ChannelOff}
@@ -502,15 +505,47 @@ func choose(offered []string) func(string) string {
 // writeChunk writes a chunk's deliveries and pages and moves the notice on.
 func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made map[string]int) error {
 	notice := suffix(id)
-	if len(c.people) > 0 {
+	for people := range slices.Chunk(c.people, PageSize) {
 		n.Pages++
+		if err := writePages(tx, id, n, people, made); err != nil {
+			return err
+		}
 	}
+	for _, a := range c.nobody {
+		k := deliveryKey{Notice: notice, Pass: passNobody, Account: suffix(a.account), Contact: "0"}
+		d := Delivery{Sites: a.sites[:min(len(a.sites), mostSites)], State: Failed, Reason: reasonNobody, At: tx.Now()}
+		if err := records.PutKnown(tx, store.Meta{ID: k.String()}, d); err != nil {
+			return err
+		}
+	}
+	n.Nobody += len(c.nobody)
+	n.People += len(c.people)
+	n.Customers += c.customers
+	n.Sites += c.sites
+	n.Cursor = c.next.String()
+	n.Clear = n.Clear && !c.later
+	if !c.last {
+		return nil
+	}
+	n.Cursor = ""
+	if next := n.passAfter(n.Pass); next > 0 {
+		n.Pass = next
+		return nil
+	}
+	n.State, n.Due = SendingNow, time.Time{}
+	n.settled(tx.Now())
+	return nil
+}
+
+// writePages writes the deliveries of at most PageSize people, a page for each channel, under the notice's newest number.
+func writePages(tx *store.Tx, id string, n *Notice, people []person, made map[string]int) error {
+	notice := suffix(id)
 	due := time.Now().UTC()
 	var board string
-	for channel, rows := range byChannel(c.people) {
+	for channel, rows := range byChannel(people) {
 		p := Page{Notice: id, Number: n.Pages, Channel: channel, Lane: pageLane(n.Lane, channel), Counts: map[string]int{}}
 		pid := pageID(notice, n.Pages, channel)
-		p.Mixed = slices.ContainsFunc(c.people, func(p person) bool { return len(p.rows) > 1 })
+		p.Mixed = slices.ContainsFunc(people, func(p person) bool { return len(p.rows) > 1 })
 		if board == "" || !p.Mixed {
 			board = pid
 		}
@@ -539,7 +574,7 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 			return err
 		}
 		if p.Board == pid {
-			for _, who := range c.people {
+			for _, who := range people {
 				if best, ok := who.best(channel, p.Mixed); ok {
 					p.Counts["people/"+string(best)]++
 				}
@@ -553,29 +588,6 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 			return err
 		}
 	}
-	for _, a := range c.nobody {
-		k := deliveryKey{Notice: notice, Pass: passNobody, Account: suffix(a.account), Contact: "0"}
-		d := Delivery{Sites: a.sites[:min(len(a.sites), mostSites)], State: Failed, Reason: reasonNobody, At: tx.Now()}
-		if err := records.PutKnown(tx, store.Meta{ID: k.String()}, d); err != nil {
-			return err
-		}
-	}
-	n.Nobody += len(c.nobody)
-	n.People += len(c.people)
-	n.Customers += c.customers
-	n.Sites += c.sites
-	n.Cursor = c.next.String()
-	n.Clear = n.Clear && !c.later
-	if !c.last {
-		return nil
-	}
-	n.Cursor = ""
-	if next := n.passAfter(n.Pass); next > 0 {
-		n.Pass = next
-		return nil
-	}
-	n.State, n.Due = SendingNow, time.Time{}
-	n.settled(tx.Now())
 	return nil
 }
 

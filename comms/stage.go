@@ -87,10 +87,13 @@ func (n *Notice) wait(stage string) {
 
 // chunkSize is how many people the next transaction of an expansion writes down.
 func (n Notice) chunkSize() int {
-	if n.Few > 0 {
+	switch {
+	case n.Few > 0:
 		return min(PageSize, n.Few-n.People)
+	case n.People == 0:
+		return PageSize // so that the first are told at once
 	}
-	return PageSize
+	return chunkPages * PageSize
 }
 
 // GoOn lets a broadcast that waits behind a stage go on to the next one.

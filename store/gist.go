@@ -86,7 +86,7 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 		for raw, err := range tx.scan(t.Kind, q) {
 			u := unsealing[S]{rec: Rec[S]{Meta: raw.Meta}, err: err}
 			if err == nil {
-				u.rec.cursor = raw.cursor(at)
+				u.rec.tuple = raw.tuple(at)
 				if u.rec.Value, u.known = k.get(tx, raw.Meta); !u.known {
 					u.raw = Raw{Meta: raw.Meta, Body: bytes.Clone(raw.Body)} // a row is valid until the next step
 				}
@@ -115,7 +115,7 @@ func ListKept[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query, w
 			continue
 		}
 		if limit > 0 && len(chosen) == limit {
-			next = chosen[limit-1].cursor
+			next = chosen[limit-1].Cursor()
 			break
 		}
 		chosen, ids = append(chosen, rec), append(ids, rec.ID)
@@ -125,7 +125,7 @@ func ListKept[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query, w
 		return nil, "", err
 	}
 	for _, rec := range chosen {
-		page = append(page, Rec[T]{Meta: rec.Meta, Value: whole[rec.ID].Value, cursor: rec.cursor})
+		page = append(page, Rec[T]{Meta: rec.Meta, Value: whole[rec.ID].Value, tuple: rec.tuple})
 	}
 	return page, next, nil
 }

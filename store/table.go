@@ -26,12 +26,12 @@ type Table[T any] struct {
 // Rec is a record as a Scan yields it.
 type Rec[T any] struct {
 	Meta
-	Value  T
-	cursor string
+	Value T
+	tuple string // its place in the index that was walked; "": it was walked by id
 }
 
-// Cursor continues a list behind this record, as Query.After.
-func (r Rec[T]) Cursor() string { return r.cursor }
+// Cursor continues a list behind this record, as Query.After. It is made when it is asked for: most walks never do.
+func (r Rec[T]) Cursor() string { return cursor(r.tuple, r.ID) }
 
 // NewID makes an id for a new record. Ids are not secrets.
 func (t Table[T]) NewID() string { return t.Prefix + "_" + NewSuffix() }
@@ -265,7 +265,7 @@ func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
 		for raw, err := range tx.scan(t.Kind, q) {
 			var rec Rec[T]
 			if err == nil {
-				rec.Meta, rec.cursor = raw.Meta, raw.cursor(at)
+				rec.Meta, rec.tuple = raw.Meta, raw.tuple(at)
 				rec.Value, err = t.open(tx, raw)
 			}
 			if !yield(rec, err) || err != nil {
@@ -275,12 +275,12 @@ func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Rec[T], error] {
 	}
 }
 
-// cursor is behind a record in the order of the index with that number; of ids: -1.
-func (r Raw) cursor(at int) string {
+// tuple is a record's place in the index with that number; of ids, -1, there is none.
+func (r Raw) tuple(at int) string {
 	if at < 0 {
-		return cursor(nil, r.ID)
+		return ""
 	}
-	return cursor(r.Tuples[at], r.ID)
+	return string(r.Tuples[at])
 }
 
 // ScanMeta is Scan for whoever asks only which records there are: it opens none.
@@ -330,7 +330,7 @@ func (t Table[T]) fill(tx *Tx, q Query, limit int, wants func(T) bool) (page []R
 			continue
 		}
 		if limit > 0 && len(page) == limit {
-			return page, page[limit-1].cursor, nil
+			return page, page[limit-1].Cursor(), nil
 		}
 		page = append(page, rec)
 	}

@@ -194,7 +194,7 @@ func (db *DB) toRange(k Kind, q Query, version int) (Range, error) {
 	return r, nil
 }
 
-func cursor(tuple []byte, id string) string {
+func cursor[T string | []byte](tuple T, id string) string {
 	raw := binary.AppendUvarint(nil, uint64(len(tuple)))
 	return base64.RawURLEncoding.EncodeToString(append(append(raw, tuple...), id...))
 }
