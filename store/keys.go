@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -24,9 +26,10 @@ import (
 // byte of version). They lie outside the data directory. Each of the two sets holds every key that ever sealed something; the newest
 // seals. See Rotate.
 type Keys struct {
-	dir  string
-	ring atomic.Pointer[ring]
-	mu   sync.Mutex // one change of the files at a time
+	dir    string
+	ring   atomic.Pointer[ring]
+	mu     sync.Mutex // one change of the files at a time
+	looked time.Time  // when the files were last read again
 }
 
 const (
@@ -191,12 +194,45 @@ func (k *Keys) open(kind Kind, id string, sealed []byte) ([]byte, error) {
 
 // openAny unseals what was sealed under the kind's schema or an older one, and says under which.
 func (k *Keys) openAny(kind Kind, id string, sealed []byte) (plain []byte, schema int, err error) {
-	aead := k.ring.Load().aead
+	if plain, schema, err = k.ring.Load().openAny(kind, id, sealed); err != nil && k.learn(sealed) {
+		return k.ring.Load().openAny(kind, id, sealed)
+	}
+	return plain, schema, err
+}
+
+// learnEvery is how often at the most the files are read again for a key that they may not hold.
+const learnEvery = time.Second
+
+// learn says whether the key that sealed a body is held after all: another process that shares the directory may have rotated the keys, and seals
+// with new ones only once both files hold them.
+func (k *Keys) learn(sealed []byte) bool {
+	id, ok := sealedWith(sealed)
+	if !ok || k.dir == "" || slices.Contains(k.ring.Load().seals, id) { // held before: then the body was altered
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.Contains(k.ring.Load().seals, id) { // somebody else was as far
+		return true
+	}
+	if time.Since(k.looked) < learnEvery {
+		return false
+	}
+	k.looked = time.Now()
+	fresh, err := OpenKeys(k.dir, false)
+	if err != nil {
+		return false
+	}
+	k.ring.Store(fresh.ring.Load())
+	return slices.Contains(k.ring.Load().seals, id)
+}
+
+func (r *ring) openAny(kind Kind, id string, sealed []byte) (plain []byte, schema int, err error) {
 	for schema = kind.Schema; ; schema-- {
 		of := kind
 		of.Schema = schema
 		var failed error
-		if plain, failed = aead.Decrypt(sealed, aad(of, id)); failed == nil {
+		if plain, failed = r.aead.Decrypt(sealed, aad(of, id)); failed == nil {
 			return plain, schema, nil
 		}
 		if err == nil {

@@ -36,6 +36,7 @@ import (
 type ring struct {
 	aead   tink.AEAD
 	sealer uint32    // id of the key that seals
+	seals  []uint32  // ids of all keys that open
 	blinds []prf.PRF // by version, from 1
 	names  []string
 
@@ -54,6 +55,9 @@ func newRing(seal, blind *keyset.Handle) (*ring, error) {
 	set, err := prf.NewPRFSet(blind)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", blindFile, err)
+	}
+	for _, key := range seal.KeysetInfo().GetKeyInfo() {
+		r.seals = append(r.seals, key.GetKeyId())
 	}
 	for _, key := range blind.KeysetInfo().GetKeyInfo() {
 		f, ok := set.PRFs[key.GetKeyId()]
@@ -118,18 +122,6 @@ func (k *Keys) Names() []string { return slices.Clone(k.ring.Load().names) }
 // Open unseals a body as a backup holds it.
 func (k *Keys) Open(kind Kind, id string, sealed []byte) ([]byte, error) {
 	return k.open(kind, id, sealed)
-}
-
-// Reload reads the files again, as another process may have rotated them.
-func (k *Keys) Reload() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	fresh, err := OpenKeys(k.dir, false)
-	if err != nil {
-		return err
-	}
-	k.ring.Store(fresh.ring.Load())
-	return nil
 }
 
 // rotate adds a key to each set and seals with it from now on. The files are replaced whole, one after the other: when the process dies
@@ -239,8 +231,9 @@ func (db *DB) RotationProgress(ctx context.Context) (p Progress, err error) {
 	return p, err
 }
 
-// Rotate adds new keys and seals with them from now on; [DB.Reseal] brings the records after. Every other process that has this store open must
-// have stopped, or share the key directory and call Keys.Reload: it cannot read what the new keys seal. The escrow must be made anew.
+// Rotate adds new keys and seals with them from now on; [DB.Reseal] brings the records after. Another process that has this store open and shares
+// the key directory reads the new keys when it meets what they seal; one with a directory of its own cannot read that until the files were
+// copied to it. The escrow must be made anew.
 func (db *DB) Rotate(ctx context.Context, act Act) error {
 	// The row first: a rotation that nobody answers for must not be.
 	if err := db.Update(ctx, act, func(tx *Tx) error { tx.On(rotationID); return nil }); err != nil {
@@ -259,6 +252,7 @@ const (
 // goes on where it stopped, so call it at each start: with nothing to do it returns at once. More than one at a time only collide. tell
 // may be nil.
 func (db *DB) Reseal(ctx context.Context, tell func(Progress)) error {
+	again := false
 	for {
 		began := time.Now()
 		r, err := db.resealPage(ctx)
@@ -273,6 +267,9 @@ func (db *DB) Reseal(ctx context.Context, tell func(Progress)) error {
 			}
 			if !r.Finished.IsZero() {
 				return nil
+			}
+			if r.Again && !again { // the other processes have met new keys by then, and what they wrote with the old ones is found by the pass that begins now
+				again, wait = true, max(wait, db.others)
 			}
 		case fault.Unavailable, fault.Stale, fault.Unknown: // writers come first
 			wait = 250 * time.Millisecond
@@ -387,7 +384,7 @@ func (tx *Tx) rewrite(k Kind, raw Raw) error {
 func (db *DB) refresh(keys *ring, k Kind, raw Raw) (*Raw, error) {
 	fresh := Raw{Meta: raw.Meta, Body: raw.Body, Tuples: slices.Clone(raw.Tuples)}
 	changed := false
-	if raw.Body != nil && !bytes.HasPrefix(raw.Body, binary.BigEndian.AppendUint32([]byte{tinkPrefix}, keys.sealer)) {
+	if with, ok := sealedWith(raw.Body); raw.Body != nil && (!ok || with != keys.sealer) {
 		plain, err := db.keys.open(k, raw.ID, raw.Body)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", k.Name, raw.ID, err)
@@ -416,6 +413,14 @@ func (db *DB) refresh(keys *ring, k Kind, raw Raw) (*Raw, error) {
 
 // tinkPrefix begins what tink seals; the key's id follows.
 const tinkPrefix = 1
+
+// sealedWith is the id of the key that sealed a body.
+func sealedWith(body []byte) (id uint32, ok bool) {
+	if len(body) < 5 || body[0] != tinkPrefix {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(body[1:]), true
+}
 
 var errTuple = errors.New("its tuple is malformed")
 

@@ -406,16 +406,42 @@ func TestRotatingKeepsEveryKeyAndItsFilesPrivate(t *testing.T) {
 				h.t.Errorf("%s: %v, %v", e.Name(), info.Mode(), err)
 			}
 		}
-		// Another process that shares the directory reads the new keys when it is told.
-		other, err := store.OpenKeys(h.keyDir, false)
-		if err != nil {
+		// Another process that shares the directory has the new keys once it has looked how far the rotation is: each finds what the other wrote.
+		other := openHouse(h.t, h.engine, h.keyDir, false)
+		h.rotate()
+		h.invite(0, 3)
+		if err := h.Reseal(h.t.Context(), nil); err != nil {
 			h.t.Fatal(err)
 		}
-		h.rotate()
-		if err := other.Reload(); err != nil || len(other.Names()) != 6 {
-			h.t.Errorf("%v, %v", other.Names(), err)
+		if _, err := other.RotationProgress(h.t.Context()); err != nil || len(other.keys.Names()) != 6 {
+			h.t.Errorf("%v, %v", other.keys.Names(), err)
 		}
-		if err := h.Rotate(h.t.Context(), store.Act{Verb: "key.rotate"}); err == nil || len(h.keys.Names()) != 6 {
+		other.invite(3, 5)
+		if problem := h.find(0, 5) + other.find(0, 5); problem != "" {
+			h.t.Error(problem)
+		}
+		// One whose directory was not given them says so.
+		apart := filepath.Join(h.t.TempDir(), "keys")
+		if err := os.CopyFS(apart, os.DirFS(h.keyDir)); err != nil {
+			h.t.Fatal(err)
+		}
+		for _, e := range entries {
+			if err := os.Chmod(filepath.Join(apart, e.Name()), 0o600); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(apart, 0o700); err != nil {
+			h.t.Fatal(err)
+		}
+		stranger := openHouse(h.t, h.engine, apart, false)
+		h.rotate()
+		if err := h.Reseal(h.t.Context(), nil); err != nil {
+			h.t.Fatal(err)
+		}
+		if _, err := stranger.RotationProgress(h.t.Context()); err == nil {
+			h.t.Error("it reads what the new keys seal")
+		}
+		if err := h.Rotate(h.t.Context(), store.Act{Verb: "key.rotate"}); err == nil || len(h.keys.Names()) != 8 {
 			h.t.Errorf("nobody rotated the keys: %v", err)
 		}
 	})

@@ -144,6 +144,8 @@ type Options struct {
 	Keys  *Keys
 	Kinds []Kind
 	Clock Clock // nil: the wall clock
+	// Others is how long other processes, if any have this store open, may go on with old keys after a rotation; 0: there are none.
+	Others time.Duration
 	// Refill is the tables whose indexes are others than in a release that is still in use.
 	Refill []Refilled
 }
@@ -154,6 +156,7 @@ type DB struct {
 	keys   *Keys
 	kinds  map[string]Kind
 	clock  Clock
+	others time.Duration
 
 	oldestBlind atomic.Int32 // the oldest version of blind index that a record may still be found under
 }
@@ -199,7 +202,7 @@ func open(ctx context.Context, engine Engine, o Options, restoring bool) (*DB, e
 }
 
 func newDB(engine Engine, o Options) *DB {
-	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock}
+	db := &DB{engine: engine, keys: o.Keys, kinds: map[string]Kind{}, clock: o.Clock, others: o.Others}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

@@ -390,13 +390,16 @@ func (c config) storeFile() string {
 	return filepath.Join(absolute(c.get("LIFELINE_DATA")), "lifeline.db")
 }
 
+// replicas says whether other processes may have the store open: the embedded one is this process's alone.
+func (c config) replicas() bool { return c.get("LIFELINE_STORE") != "bolt:" }
+
 // haveStore says whether there is a store and keys for it, so that looking at it makes neither. A database is asked by opening it.
 func (c config) haveStore() bool {
 	if !store.HaveKeys(absolute(c.get("LIFELINE_KEYS"))) {
 		return false
 	}
 	_, err := os.Stat(c.storeFile())
-	return err == nil || c.get("LIFELINE_STORE") != "bolt:"
+	return err == nil || c.replicas()
 }
 
 // dataDir makes the data directory, private to us.

@@ -44,7 +44,7 @@ func connect(ctx context.Context, e env, cfg config) (*client, error) {
 		switch {
 		case err == nil:
 			h = built
-		case fault.Of(err) != fault.Unavailable || cfg.get("LIFELINE_STORE") != "bolt:" || tries == 1 || ctx.Err() != nil:
+		case fault.Of(err) != fault.Unavailable || cfg.replicas() || tries == 1 || ctx.Err() != nil:
 			return nil, err
 		}
 	}

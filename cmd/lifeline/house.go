@@ -83,7 +83,11 @@ func build(ctx context.Context, cfg config, log *slog.Logger, clock store.Clock)
 			return h, err
 		}
 	}
-	if h.db, err = store.Open(ctx, h.engine, store.Options{Keys: keys, Kinds: kinds(), Clock: clock}); err != nil {
+	o := store.Options{Keys: keys, Kinds: kinds(), Clock: clock}
+	if cfg.replicas() {
+		o.Others = othersLearn
+	}
+	if h.db, err = store.Open(ctx, h.engine, o); err != nil {
 		return h, err
 	}
 	if err := h.stand(ctx); err != nil {

@@ -22,7 +22,8 @@ prove   records that a custodian could open her copy:  lifeline key prove --cust
         Two proofs make the escrow good; "lifeline doctor" says so until then, and again after a rotation.
 restore makes LIFELINE_KEYS on a new machine from a custodian's copy:  lifeline key restore --file FILE --identity FILE
 rotate  makes new keys and seals with them from now on; what stands is sealed anew in the background while the portal serves.
-        Make the escrow anew afterwards. Old keys are kept, since backups need them.
+        Make the escrow anew afterwards. Old keys are kept, since backups need them. Replicas that share LIFELINE_KEYS have the new keys
+        within seconds; to one with a directory of its own copy the files at once, for it cannot read what the new keys seal.
 status  says how far the last rotation is, and who proved the escrow
 
 The keys are the only thing that opens the store and its backups. Nobody can make them again.`,

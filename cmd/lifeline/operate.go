@@ -145,6 +145,30 @@ func (h *house) reseal(ctx context.Context) {
 	}
 }
 
+// othersLearn is how soon each replica has keys that another one made: it looks once a second.
+const othersLearn = 5 * time.Second
+
+// followKeys reads how far the last rotation is, which the newest keys seal: with that a replica that shares LIFELINE_KEYS has what another one rotated.
+func (h *house) followKeys(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for said := ""; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := h.db.RotationProgress(ctx)
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && fault.Of(err) != fault.Unavailable && err.Error() != said:
+			said = err.Error()
+			h.log.Error("the keys cannot be followed; were they rotated on another machine, copy its LIFELINE_KEYS here", "err", err)
+		}
+	}
+}
+
 func (h *house) prove(ctx context.Context, who string, files map[string][]byte) error {
 	return h.db.ProveEscrow(ctx, store.Act{By: byOperator, Verb: "key.prove"}, who, files)
 }

@@ -187,6 +187,9 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 	}
 	run("sweeper", func() { h.sweep(work) })
 	run("reseal", func() { h.reseal(work) })
+	if h.cfg.replicas() {
+		run("keys", func() { h.followKeys(work) })
+	}
 	run("duties", func() { _ = h.comms.RunDuties(work) })
 	if !h.demo {
 		run("thresholds", func() {
