@@ -94,6 +94,9 @@ func (s shell) said(english string) string {
 
 // Name is the label of a field that something is said about.
 func (s shell) Name(field string) string {
+	if line, of, found := strings.Cut(strings.TrimPrefix(field, "line "), ": "); found && strings.HasPrefix(field, "line ") { // of a file
+		return s.Words.T("desk.book.line", line) + ": " + s.Name(of)
+	}
 	field, _, _ = strings.Cut(field, "[")
 	if strings.HasPrefix(field, "changed.") {
 		field = "changed"

@@ -82,21 +82,42 @@ func enrolOf(i auth.Invited) enrolAnswer { return enrolAnswer{i.ID, i.Name, i.Li
 // staffColumns are those of a file of newcomers.
 var staffColumns = []string{"name", "email", "phone", "roles", "time_zone", "languages", "regions", "skills", "until"}
 
-// newcomers reads a CSV file of people; every line that is wrong is named.
-func newcomers(r io.Reader) ([]auth.Newcomer, error) {
+// addTable gives everybody in a CSV file an account, or nobody; every line that is wrong is named.
+func (k *call) addTable(r io.Reader) ([]auth.Invited, error) {
+	people, lines, err := newcomers(r)
+	if err != nil {
+		return nil, err
+	}
+	made, err := k.p.Gate.AddStaff(k.UserContext(), k.person.ID, k.p.URL, people)
+	var e *fault.Error
+	if errors.As(err, &e) && len(e.Fields) > 0 {
+		var f []fault.Field
+		for _, wrong := range e.Fields {
+			row, field := 0, wrong.Field
+			if _, err := fmt.Sscanf(field, "staff[%d].%s", &row, &field); (err == nil || len(lines) == 1) && row < len(lines) {
+				wrong.Field = fmt.Sprintf("line %d: %s", lines[row], field)
+			}
+			f = append(f, wrong)
+		}
+		err = fault.BadFields(f...)
+	}
+	return made, err
+}
+
+// newcomers reads a CSV file of people, each with the line on which she stands.
+func newcomers(r io.Reader) (all []auth.Newcomer, lines []int, err error) {
 	in := csv.NewReader(r)
 	in.TrimLeadingSpace = true
 	head, err := in.Read()
 	if err != nil {
-		return nil, fault.BadField("staff", "must be CSV whose first line names the columns %s", strings.Join(staffColumns, ", "))
+		return nil, nil, fault.BadField("staff", "must be CSV whose first line names the columns %s", strings.Join(staffColumns, ", "))
 	}
 	for i, name := range head {
 		head[i] = strings.ToLower(strings.Trim(name, " \uFEFF"))
 		if !slices.Contains(staffColumns, head[i]) {
-			return nil, fault.BadField("staff", "has a column %.40q; the columns are %s", name, strings.Join(staffColumns, ", "))
+			return nil, nil, fault.BadField("staff", "has a column %.40q; the columns are %s", name, strings.Join(staffColumns, ", "))
 		}
 	}
-	var all []auth.Newcomer
 	var f []fault.Field
 	for {
 		cells, err := in.Read()
@@ -105,7 +126,7 @@ func newcomers(r io.Reader) ([]auth.Newcomer, error) {
 		}
 		line, _ := in.FieldPos(0)
 		if err != nil {
-			return nil, fault.BadField("staff", "cannot be read as CSV: %s", err)
+			return nil, nil, fault.BadField("staff", "cannot be read as CSV: %s", err)
 		}
 		row, b := map[string]string{}, staffBody{}
 		for i, cell := range cells {
@@ -116,20 +137,20 @@ func newcomers(r io.Reader) ([]auth.Newcomer, error) {
 		if at := row["until"]; at != "" {
 			until, err := readUntil(at)
 			if err != nil {
-				f = append(f, fault.Field{Field: fmt.Sprintf("line %d", line), Code: "invalid", Reason: "until must be a day such as 2022-04-18"})
+				f = append(f, fault.Field{Field: fmt.Sprintf("line %d: until", line), Code: "invalid", Reason: "must be a day such as 2022-04-18"})
 			}
 			b.Until = &until
 		}
 		p, err := b.profile()
 		if err != nil {
-			f = append(f, fault.Field{Field: fmt.Sprintf("line %d", line), Code: "invalid", Reason: "roles hold what is no role"})
+			f = append(f, fault.Field{Field: fmt.Sprintf("line %d: roles", line), Code: "invalid", Reason: "holds what is no role"})
 		}
-		all = append(all, auth.Newcomer{Name: b.Name, Profile: p})
+		all, lines = append(all, auth.Newcomer{Name: b.Name, Profile: p}), append(lines, line)
 	}
 	if len(f) > 0 {
-		return nil, fault.BadFields(f...)
+		return nil, nil, fault.BadFields(f...)
 	}
-	return all, nil
+	return all, lines, nil
 }
 
 // readUntil reads a moment, or a day, to whose end an account lasts.
@@ -213,11 +234,7 @@ func (p *Portal) staffRoutes() []route {
 			if err := k.byHand(); err != nil {
 				return err
 			}
-			people, err := newcomers(stream(k.Ctx, maxJSON))
-			if err != nil {
-				return err
-			}
-			made, err := p.Gate.AddStaff(k.UserContext(), k.person.ID, p.URL, people)
+			made, err := k.addTable(stream(k.Ctx, maxJSON))
 			if err != nil {
 				return err
 			}
@@ -498,11 +515,7 @@ func (k *call) invited() ([]auth.Invited, error) {
 		return nil, err
 	}
 	if table := k.FormValue("staff"); table != "" {
-		people, err := newcomers(strings.NewReader(table))
-		if err != nil {
-			return nil, err
-		}
-		return k.p.Gate.AddStaff(k.UserContext(), k.person.ID, k.p.URL, people)
+		return k.addTable(strings.NewReader(table))
 	}
 	profile, err := k.formProfile()
 	if err != nil {

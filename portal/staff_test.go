@@ -128,6 +128,8 @@ func TestStaffFromNothing(t *testing.T) {
 		table += fmt.Sprintf("Engineer %d,e%d@vendor.example,+1202555010%d,engineer;support,Europe/Berlin,EMEA,2099-04-18\n", i, i, i%10)
 	}
 	root.post("/desk/staff", url.Values{"staff": {"name,shoe size\nA,42\n"}}).want(422).says("shoe size")
+	root.post("/desk/staff", url.Values{"staff": {"name,email,roles\nA,a@vendor.example,support\n\nB,nowhere,support\n"}}).want(422).says("line 4: E-mail", "must be an e-mail address")
+	root.post("/desk/staff", url.Values{"staff": {"name,email,roles\nA,a@vendor.example,supper\n"}}).want(422).says("line 2: Roles", "holds what is no role")
 	made := root.post("/desk/staff", url.Values{"staff": {table}}).want(200).says("<svg class=\"qr\"")
 	links := regexp.MustCompile(`class="address code">([^<]+)<`).FindAllSubmatch(made.body, -1)
 	if len(links) != 20 {

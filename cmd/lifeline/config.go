@@ -48,7 +48,7 @@ var settings = []setting{
 	{"LIFELINE_DKIM_KEY", "its private key, PEM", "", true},
 	{"LIFELINE_TWILIO", "SMS provider, or file:DIR", "", true},
 	{"LIFELINE_INBOUND", "address of the SMTP listener for customers' mail and for what comes back, such as :25; empty: mail is not read", "", false},
-	{"LIFELINE_OIDC", "the vendor's single sign-on for staff, beside their accounts here: https://CLIENT:SECRET@ISSUER; register LIFELINE_URL/desk/sign-in/back with it", "", true},
+	{"LIFELINE_OIDC", "the vendor's single sign-on for staff, beside their accounts here: https://CLIENT:SECRET@ISSUER; register LIFELINE_URL/desk/sign-in/back with it, name it in LIFELINE_ALLOW where its address is not public, and see sign_in in the policy for what its groups may", "", true},
 	{"LIFELINE_SOURCE_SECRETS", "sources that sign their events and imports (Standard Webhooks): product=whsec_..., separated by spaces", "", true},
 	{"LIFELINE_PULL_KEYS", "what files are fetched with: SOURCE=TOKEN, or SOURCE=KEY:SECRET for s3, separated by spaces", "", true},
 	{"LIFELINE_ALLOW", "addresses or networks that are not public and may be dialled all the same, such as 10.1.0.0/16", "", false},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -120,7 +121,8 @@ const (
 
 	singleFor    = 10 * time.Minute // from the button until she is back
 	singleWait   = 4 * time.Second  // for one answer of the provider, so that a page says within seconds that it is gone
-	singleKept   = time.Hour        // how long what it said of itself is believed
+	singleKept   = time.Hour        // how long what it said of itself is believed, by who is on her way back
+	singleFresh  = time.Minute      // and before anybody is sent there, so that nobody is sent to one that is gone
 	singleTries  = 300              // of one network
 	mostSubject  = 255              // bytes (OpenID Connect Core section 2)
 	mostGroups   = 1000
@@ -152,7 +154,7 @@ func (g *Gate) SingleLeave(ctx context.Context, source, session string) (l Leavi
 	if err := limit.Take(ctx, g.DB, "single sign-on from "+source, singleTries, triesFor); err != nil {
 		return l, err
 	}
-	p, config, err := g.single(ctx)
+	p, config, err := g.single(ctx, singleFresh)
 	if err != nil {
 		return l, err
 	}
@@ -171,8 +173,8 @@ func (g *Gate) singleSecret(purpose, cookie string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// single is the provider as it describes itself, and our side of it. It fails with fault.Unavailable when it does not answer.
-func (g *Gate) single(ctx context.Context) (*oidc.Provider, *oauth2.Config, error) {
+// single is the provider as it described itself no longer ago than so, and our side of it. It fails with fault.Unavailable when it does not answer.
+func (g *Gate) single(ctx context.Context, so time.Duration) (*oidc.Provider, *oauth2.Config, error) {
 	s := g.Single
 	if s == nil {
 		return nil, nil, fault.New(fault.NotFound, singleClosed)
@@ -181,7 +183,7 @@ func (g *Gate) single(ctx context.Context) (*oidc.Provider, *oauth2.Config, erro
 	s.mu.Lock()
 	p, found := s.provider, s.found
 	s.mu.Unlock()
-	if p != nil && g.now().Sub(found) < singleKept {
+	if p != nil && g.now().Sub(found) < so {
 		return p, config, nil
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, s.client()), singleWait)
@@ -204,7 +206,11 @@ func (s *Single) client() *http.Client {
 
 // gone says that the provider does not answer, or not as one; the log has why.
 func (g *Gate) gone(err error) error {
-	g.log().Warn("single sign-on does not answer", "issuer", g.Single.Issuer, "err", err)
+	args := []any{"issuer", g.Single.Issuer, "err", err}
+	if fault.Of(err) == fault.Permanent { // its address is not public
+		args = append(args, "mend", "name the address or its network in LIFELINE_ALLOW")
+	}
+	g.log().Warn("single sign-on does not answer", args...)
 	return fault.New(fault.Unavailable, "single sign-on does not answer")
 }
 
@@ -254,6 +260,11 @@ func (g *Gate) SingleReturn(ctx context.Context, r Returning) (s Session, cookie
 	return g.openSingle(ctx, who)
 }
 
+// doubt refuses what the provider itself gave us. That needs somebody whom it lets in, so the log says it: its clock, or what is set here or there, is wrong.
+func (g *Gate) doubt(reason string, args ...any) error {
+	return g.refuseAt(slog.LevelWarn, "single sign-on: "+reason, args...)
+}
+
 // claims are what the provider says of somebody.
 type claims struct {
 	Subject   string
@@ -266,7 +277,7 @@ type claims struct {
 
 // singleClaims exchanges the code and judges the ID token (OpenID Connect Core section 3.1.3.7): signature, issuer, audience, authorised party, end, nonce.
 func (g *Gate) singleClaims(ctx context.Context, r Returning) (c claims, err error) {
-	p, config, err := g.single(ctx)
+	p, config, err := g.single(ctx, singleKept)
 	if err != nil {
 		return c, err
 	}
@@ -287,6 +298,8 @@ func (g *Gate) singleClaims(ctx context.Context, r Returning) (c claims, err err
 	token, err := config.Exchange(ctx, r.Code, oauth2.VerifierOption(g.singleSecret("verifier", r.Cookie)))
 	var answered *oauth2.RetrieveError
 	switch {
+	case errors.As(err, &answered) && slices.Contains([]string{"invalid_client", "unauthorized_client"}, answered.ErrorCode): // nobody is let in until our own setting is right
+		return c, g.doubt("the provider does not know us: look at the client and the secret in LIFELINE_OIDC", "err", answered.ErrorCode)
 	case errors.As(err, &answered) && answered.Response.StatusCode < 500:
 		return c, g.refuse("single sign-on: the code does not hold", "err", answered.ErrorCode)
 	case err != nil:
@@ -295,19 +308,19 @@ func (g *Gate) singleClaims(ctx context.Context, r Returning) (c claims, err err
 	raw, _ := token.Extra("id_token").(string)
 	id, err := p.Verifier(&oidc.Config{ClientID: g.Single.Client, SupportedSigningAlgs: singleSigned, Now: g.now}).Verify(ctx, raw)
 	if err != nil {
-		return c, g.refuse("single sign-on: the token does not hold", "err", err)
+		return c, g.doubt("the token does not hold", "err", err)
 	}
 	if !SameToken(id.Nonce, g.singleSecret("nonce", r.Cookie)) {
-		return c, g.refuse("single sign-on: a token of another sign-in")
+		return c, g.doubt("a token of another sign-in")
 	}
 	if err := id.Claims(&c.told); err != nil {
-		return c, g.refuse("single sign-on: claims that cannot be read", "err", err)
+		return c, g.doubt("claims that cannot be read", "err", err)
 	}
 	if azp := c.text("azp"); azp != g.Single.Client && (azp != "" || len(id.Audience) > 1) {
-		return c, g.refuse("single sign-on: a token for another client", "azp", azp)
+		return c, g.doubt("a token for another client", "azp", azp)
 	}
 	if c.Subject = id.Subject; c.Subject == "" || len(c.Subject) > mostSubject {
-		return c, g.refuse("single sign-on: no subject")
+		return c, g.doubt("no subject")
 	}
 	if len(g.Single.Policy.Roles) > 0 && about.UserInfo != "" && (c.told["email"] == nil || c.told[g.Single.Policy.Claim] == nil) {
 		if err := g.userInfo(ctx, p, token, &c); err != nil {
@@ -326,11 +339,11 @@ func (g *Gate) userInfo(ctx context.Context, p *oidc.Provider, token *oauth2.Tok
 		return g.gone(err)
 	}
 	if info.Subject != c.Subject {
-		return g.refuse("single sign-on: facts about somebody else", "subject", info.Subject)
+		return g.doubt("facts about somebody else", "subject", info.Subject)
 	}
 	more := map[string]json.RawMessage{}
 	if err := info.Claims(&more); err != nil {
-		return g.refuse("single sign-on: claims that cannot be read", "err", err)
+		return g.doubt("claims that cannot be read", "err", err)
 	}
 	for name, value := range more {
 		if c.told[name] == nil {
@@ -411,6 +424,9 @@ func (g *Gate) openSingle(ctx context.Context, who claims) (s Session, cookie st
 		})
 	})
 	if refused != nil {
+		if fault.Of(refused) == fault.Forbidden { // the page says the same of each of these reasons
+			g.log().Info("single sign-on opens nothing", "reason", refused, "subject", who.Subject)
+		}
 		return Session{}, "", refused
 	}
 	return s, cookie, err

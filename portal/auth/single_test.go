@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -323,8 +324,12 @@ func TestWhatSingleSignOnMayNotSay(t *testing.T) {
 		},
 	} {
 		lie(p)
+		said := h.logs.Len()
 		_, cookie, err := p.come()
 		unauthentic(t, name, err)
+		if !strings.Contains(h.logs.String()[said:], "level=WARN") {
+			t.Errorf("%s: the log does not say why", name)
+		}
 		if cookie != "" {
 			t.Errorf("%s: a session", name)
 		}
@@ -369,9 +374,9 @@ func TestWhatSingleSignOnMayNotSay(t *testing.T) {
 	if _, _, err := p.come(); fault.Of(err) != fault.Unavailable { // what it said of itself is still known; its answer is not
 		t.Errorf("%v", err)
 	}
-	h.pass(2 * singleKept)
-	if _, _, err := p.come(); fault.Of(err) != fault.Unavailable {
-		t.Errorf("%v", err)
+	h.pass(singleFresh)
+	if _, err := h.SingleLeave(context.Background(), "192.0.2.1", ""); fault.Of(err) != fault.Unavailable {
+		t.Errorf("she is sent to a provider that is gone: %v", err)
 	}
 }
 
