@@ -127,7 +127,7 @@ func TestACopySaysHowOldItIs(t *testing.T) {
 	}
 	defer browser.Close()
 	press := samplePress(t, t.TempDir())
-	then := time.Now().Add(-7 * time.Minute)
+	then := time.Now().Add(-7 * time.Hour) // not minutes: half of one may pass until the page is shown
 	press.Now = func() time.Time { return then }
 	p := sampleEmpty()
 	p.AsOf = then
@@ -157,7 +157,7 @@ func TestACopySaysHowOldItIs(t *testing.T) {
 	defer srv.Close()
 	tab, leave := browser.Visit()
 	defer leave()
-	for locale, want := range map[string]string{"en": "(7 minutes ago)", "ja": "(7 分前)"} {
+	for locale, want := range map[string]string{"en": "(7 hours ago)", "ja": "(7 時間前)"} {
 		if err := chromedp.Do(tab, chromedp.Navigate(srv.URL+"/"+locale+"/"), chromedp.WaitReady("[data-since]")); err != nil {
 			t.Fatal(err)
 		}
