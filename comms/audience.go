@@ -422,22 +422,6 @@ type Crowd struct {
 	Unreachable int `json:"unreachable"`
 }
 
-// CountAudience counts whom an audience of an incident means on the channels.
-func (r *Room) CountAudience(ctx context.Context, incident, audience string, channels []string) (c Crowd, err error) {
-	if f := badAudience(audience); len(f) > 0 {
-		return c, fault.BadFields(f...)
-	}
-	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		in, err := findIncident(tx, incident)
-		if err != nil {
-			return err
-		}
-		c, err = r.crowd(tx, in.ID, audience, channels)
-		return err
-	})
-	return c, err
-}
-
 // crowd counts anew: two walks over what is sealed. A person costs some thirty microseconds of CPU the first time, on all cores, and five from then on.
 func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string) (c Crowd, err error) {
 	if listed(audience) {

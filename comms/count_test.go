@@ -12,6 +12,7 @@ import (
 
 	"lifeline/contacts"
 	"lifeline/store"
+	"lifeline/store/fault"
 	"lifeline/store/storetest"
 )
 
@@ -221,4 +222,20 @@ func used(t testing.TB) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// CountAudience counts whom an audience of an incident means on the channels.
+func (r *Room) CountAudience(ctx context.Context, incident, audience string, channels []string) (c Crowd, err error) {
+	if f := badAudience(audience); len(f) > 0 {
+		return c, fault.BadFields(f...)
+	}
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		c, err = r.crowd(tx, in.ID, audience, channels)
+		return err
+	})
+	return c, err
 }

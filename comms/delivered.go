@@ -30,22 +30,6 @@ func under(prefix string) span {
 
 func (s span) query() store.Query { return store.Query{From: s.from, To: s.to} }
 
-// Get reads one delivery. Its Version is 0 when it is on a roster.
-func (delivered) Get(tx *store.Tx, key string) (Delivery, store.Meta, error) {
-	d, err := findDelivery(tx, key, func(id string) (Page, []fate, error) {
-		p, _, err := pages.Get(tx, id)
-		if err != nil {
-			return p, nil, err
-		}
-		all, err := p.fates()
-		return p, all, err
-	})
-	if err != nil {
-		return Delivery{}, store.Meta{}, err
-	}
-	return d.Delivery, d.meta, nil
-}
-
 // findDelivery looks for a delivery in both places; page reads a page with what it says.
 func findDelivery(tx *store.Tx, key string, page func(id string) (Page, []fate, error)) (*boardDelivery, error) {
 	v, m, err := records.Get(tx, key)

@@ -138,24 +138,6 @@ func (r *Room) FirstNoticeText(locale string) (string, error) {
 	return out.Text, err
 }
 
-// PreviewFirstNotice is what a first notice would say.
-func (r *Room) PreviewFirstNotice(ctx context.Context, incident string, n FirstNotice, channel, locale string) (templates.Rendered, error) {
-	var says templates.Update
-	err := r.DB.View(ctx, func(tx *store.Tx) error {
-		in, err := findIncident(tx, incident)
-		if err != nil {
-			return err
-		}
-		figures, err := r.ledger(tx, in.ID, in.Value)
-		says = r.saying("", Update{Number: in.Value.LastUpdate + 1, First: true, Statement: firstStatement(in.Value, n)}, in.Value, figures)
-		return err
-	})
-	if err != nil {
-		return templates.Rendered{}, err
-	}
-	return r.render(channel, locale, says)
-}
-
 // FirstNotice sends the first word of an incident at once, by one person, on the template that two approved beforehand: fault.Forbidden without their
 // approval. It is marked as not read by a second person until somebody has, and a deadline asks for that.
 func (r *Room) FirstNotice(ctx context.Context, by, incident string, n FirstNotice) (rec store.Rec[Update], err error) {

@@ -329,3 +329,21 @@ func TestTheFirstWordIsDueOnEachChannel(t *testing.T) {
 	level("P3")
 	h.told("and was not", open())
 }
+
+// PreviewFirstNotice is what a first notice would say.
+func (r *Room) PreviewFirstNotice(ctx context.Context, incident string, n FirstNotice, channel, locale string) (templates.Rendered, error) {
+	var says templates.Update
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		in, err := findIncident(tx, incident)
+		if err != nil {
+			return err
+		}
+		figures, err := r.ledger(tx, in.ID, in.Value)
+		says = r.saying("", Update{Number: in.Value.LastUpdate + 1, First: true, Statement: firstStatement(in.Value, n)}, in.Value, figures)
+		return err
+	})
+	if err != nil {
+		return templates.Rendered{}, err
+	}
+	return r.render(channel, locale, says)
+}

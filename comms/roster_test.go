@@ -235,3 +235,19 @@ func (w *town) read(fn func(*store.Tx) error) {
 		w.Fatal(err)
 	}
 }
+
+// Get reads one delivery. Its Version is 0 when it is on a roster.
+func (delivered) Get(tx *store.Tx, key string) (Delivery, store.Meta, error) {
+	d, err := findDelivery(tx, key, func(id string) (Page, []fate, error) {
+		p, _, err := pages.Get(tx, id)
+		if err != nil {
+			return p, nil, err
+		}
+		all, err := p.fates()
+		return p, all, err
+	})
+	if err != nil {
+		return Delivery{}, store.Meta{}, err
+	}
+	return d.Delivery, d.meta, nil
+}
