@@ -63,7 +63,7 @@ func (f Figures) BareRate() float64 { return float64(f.People) / f.Bare.Seconds(
 // String is the line that a bench prints.
 func (f Figures) String() string {
 	perThousand := func(cpu time.Duration) float64 { return cpu.Seconds() * 1000 / float64(f.People) }
-	return fmt.Sprintf("%d people in %.1f s: %.0f deliveries/s, %.2f of a bare loop's %.0f/s; answered in %.0f ms, first message after %.0f ms; %.3f CPU-s per 1,000 beside %.3f",
+	return fmt.Sprintf("%d people in %.1f s: %.0f deliveries/s, %.2f of a bare DATA loop's %.0f/s; answered in %.0f ms, first message after %.0f ms; %.3f CPU-s per 1,000 beside %.3f",
 		f.People, f.Took.Seconds(), f.Rate(), f.Rate()/f.BareRate(), f.BareRate(), f.Answered.Seconds()*1000, f.First.Seconds()*1000, perThousand(f.CPU), perThousand(f.BareCPU))
 }
 

@@ -212,3 +212,37 @@ func TestARestingConnectionIsAskedBeforeItCarriesSeveral(t *testing.T) {
 		t.Errorf("%d messages came", s.Count())
 	}
 }
+
+func TestOneMessageGoesBeforeSeveral(t *testing.T) {
+	holds, goOn := make(chan struct{}), make(chan struct{})
+	var hold sync.Once
+	s := smtptest.Start(t, smtptest.Options{Bare: true, Script: func(e smtptest.Event) smtptest.Answer {
+		if e.Phase == smtptest.Content && e.To == "slow@example.org" {
+			hold.Do(func() { close(holds); <-goOn })
+		}
+		return smtptest.Answer{}
+	}})
+	m := open(t, email.Config{Relays: []string{s.URL()}, Connections: 1, Timeouts: brief})
+	expect(t, send(t, m, "first@example.org"), comms.Sent, "")
+	var all sync.WaitGroup
+	waits := func(n int, do func()) {
+		all.Add(1)
+		go func() { defer all.Done(); do() }()
+		for m.Waiting() < n {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	waits(0, func() { send(t, m, "slow@example.org") })
+	<-holds
+	waits(1, func() { m.SendAll(within(t), several(3)) })
+	waits(2, func() { send(t, m, "code@example.org") })
+	close(goOn)
+	all.Wait()
+	var came []string
+	for _, r := range s.Received() {
+		came = append(came, r.To...)
+	}
+	if want := strings.Fields("first@example.org slow@example.org code@example.org p0@example.org p1@example.org p2@example.org"); !slices.Equal(came, want) {
+		t.Errorf("they came as %v", came)
+	}
+}

@@ -199,12 +199,18 @@ func (p *pool) acquire(ctx context.Context, who waiter) (*slot, *refusal) {
 	}
 }
 
-// enqueue and dequeue keep the queue and its count; the caller holds the lock.
+// enqueue and dequeue keep the queue and its count; the caller holds the lock. Several that travel together let everybody else go first: a code that
+// somebody waits for must not stand behind a broadcast, of which each turn takes as long as all its messages.
 func (p *pool) enqueue(w *waiter) *list.Element {
 	if w.tried != 0 {
 		p.retrying++
 	}
 	w.queued = true
+	for e := p.waiting.Front(); e != nil && !w.many; e = e.Next() {
+		if e.Value.(*waiter).many {
+			return p.waiting.InsertBefore(w, e)
+		}
+	}
 	return p.waiting.PushBack(w)
 }
 
