@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"lifeline/comms"
@@ -122,7 +123,7 @@ func (s *session) carry(ctx context.Context, m *Mailer, all []*passenger) result
 }
 
 func (s *session) convoy(m *Mailer, all []*passenger) result {
-	if m.pool.now().Sub(s.idle) > stillThere { // else a relay that has gone away meanwhile would leave all of them unknown
+	if m.pool.now().Sub(s.idle) > stillThere || s.spoke() { // else a relay that has gone away meanwhile would leave all of them unknown
 		ask := []step{{phase: phaseReset, line: "RSET"}}
 		if err := s.talk(m, ask, false); err != nil {
 			return s.lost(err, ask)
@@ -163,6 +164,24 @@ func (s *session) convoy(m *Mailer, all []*passenger) result {
 	}
 	of.broken = of.broken || of.blame == blameRelay
 	return of
+}
+
+// spoke says whether the relay has closed the connection, or said something that nobody asked for, since it was last heard.
+func (s *session) spoke() (yes bool) {
+	c, ok := s.raw.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		yes = err == nil
+		return true
+	})
+	return yes || err != nil
 }
 
 // lostBehind is the result when the connection broke before the verdict on the first of these: of those that are out nobody knows.

@@ -197,19 +197,33 @@ func TestWhatARelaySaysToSeveralMessages(t *testing.T) {
 	}
 }
 
-func TestARestingConnectionIsAskedBeforeItCarriesSeveral(t *testing.T) {
-	s := smtptest.Start(t, smtptest.Options{Bare: true})
-	m := open(t, email.Config{Relays: []string{s.URL()}, Timeouts: brief})
-	expect(t, send(t, m, "first@example.org"), comms.Sent, "")
-	s.Cut()
-	m.Later(2 * time.Second)
-	for i, out := range m.SendAll(within(t), several(3)) {
-		if out.State != comms.Sent {
-			t.Errorf("message %d: %+v", i, out)
-		}
-	}
-	if s.Count() != 4 {
-		t.Errorf("%d messages came", s.Count())
+func TestAConnectionThatWentAwayCarriesNothing(t *testing.T) {
+	for name, gone := range map[string]func(*testing.T, *smtptest.Server, *email.Mailer){
+		"long ago": func(_ *testing.T, s *smtptest.Server, m *email.Mailer) {
+			s.Cut()
+			m.Later(2 * time.Second)
+		},
+		"just now": func(t *testing.T, s *smtptest.Server, _ *email.Mailer) {
+			s.Cut()
+			if err := s.Await(within(t), func() bool { return s.Open() == 0 }); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := smtptest.Start(t, smtptest.Options{Bare: true})
+			m := open(t, email.Config{Relays: []string{s.URL()}, Timeouts: brief})
+			expect(t, send(t, m, "first@example.org"), comms.Sent, "")
+			gone(t, s, m)
+			for i, out := range m.SendAll(within(t), several(3)) {
+				if out.State != comms.Sent {
+					t.Errorf("message %d: %+v", i, out)
+				}
+			}
+			if s.Count() != 4 {
+				t.Errorf("%d messages came", s.Count())
+			}
+		})
 	}
 }
 
