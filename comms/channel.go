@@ -66,7 +66,6 @@ type Outcome struct {
 	Ref    string        // the provider's id of the message
 	Wait   time.Duration // a wait the peer asked for; 0: our own backoff
 	Gone   bool          // with Failed: there is nobody at this address, as the peer says
-	Down   bool          // with Deferred: nobody at the other end takes any message now
 	Echoed bool          // with Sent: the receiver answered the message's challenge
 }
 

@@ -18,7 +18,8 @@ import (
 // number of people before them; then the notice is expanded once more: each page of mail gets a page of texts beside it, for exactly those on it who still
 // wait. Their mail ends in the same transaction, so nobody is told twice when mail goes again, and a board still adds up. A page that a worker holds is waited for.
 
-// relays remembers since when no relay has taken mail, as far as this process tried. The zero value says that mail goes. It is kept nowhere: the workers of every
+// relays remembers since when no relay has taken mail, as far as this process tried: neither those that cannot be spoken to nor those that put off whatever they are given
+// have. The zero value says that mail goes. It is kept nowhere: the workers of every
 // process claim pages and try them again within minutes, so each finds out by itself, also behind a restart, and none believes another one's network.
 type relays struct {
 	mu    sync.Mutex
@@ -29,7 +30,7 @@ func (d *relays) heard(out Outcome, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case !out.Down:
+	case out.State != Deferred:
 		d.since = time.Time{}
 	case d.since.IsZero():
 		d.since = now

@@ -457,7 +457,7 @@ func TestAReplayNamesWhereItIs(t *testing.T) {
 type mute struct{ tray }
 
 func (mute) Send(context.Context, comms.Message) comms.Outcome {
-	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: refused", Down: true}
+	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: refused"}
 }
 
 // While no relay takes mail the board offers texts to those who wait, with number, cost and duration; one person asks, and a second one says yes.

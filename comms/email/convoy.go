@@ -152,7 +152,7 @@ func (s *session) convoy(m *Mailer, all []*passenger) result {
 			res.stale = res.stale && of.blame != blameRelay
 			return res
 		}
-		if res.blame != blameRelay {
+		if res.blame != blameRelay && !res.elsewhere {
 			p.out = res.out
 		}
 		if of.broken = of.broken || res.broken; of.blame != blameRelay {
@@ -250,6 +250,7 @@ func (s *session) verdict(m *Mailer, p *passenger, reset bool) (res result, err 
 		case refused:
 		case at == phaseContent || r.class() != 2:
 			res.out, res.blame = judge(at, r)
+			res.elsewhere = r.unfit()
 		}
 	}
 	s.unfinished = res.blame != blameNobody

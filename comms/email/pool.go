@@ -290,7 +290,7 @@ func (f *refusal) outcome(troubles []string) comms.Outcome {
 	if f.reason != "" {
 		troubles = append(troubles, f.reason)
 	}
-	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: f.wait, Down: true}
+	return comms.Outcome{State: comms.Deferred, Reason: "no relay took it: " + clean(strings.Join(troubles, "; ")), Wait: f.wait}
 }
 
 func (p *pool) refuse(tried uint64, now time.Time, v verdict) *refusal {

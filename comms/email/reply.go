@@ -200,15 +200,27 @@ const (
 // nobodyThere are the statuses that speak of an address at which there is no mailbox (RFC 3463 3.2, RFC 7505).
 var nobodyThere = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
 
+// usedUp are the statuses of a quota (RFC 3463 3.5, 3.8; what Google and Amazon answer when a day's or a second's messages are used up).
+var usedUp = []string{"4.4.5", "5.4.5", "4.7.0"}
+
+// unfit says that an answer speaks of the relay's own state for now, as a full disk (RFC 3463 3.4), though perhaps of this message alone: another relay may take it, and
+// this one goes on with others.
+func (r reply) unfit() bool {
+	return r.class() == 4 && strings.HasPrefix(r.enhanced, "4.3.") && r.enhanced != "4.3.4"
+}
+
 // judge turns a relay's answer into the outcome of a delivery and says whom to blame. What a relay says to MAIL is about
 // the sender, whatever the class: a relay that wants a password or does not like our From must not mark thousands of people
 // as unreachable for good, so it counts as trouble with the relay. Only "too large" speaks of the message there.
+//
+// A quota that is used up is our standing with the relay too, whatever it is said to: large providers say 5.4.5 or 4.7.0 to the content of each message of the
+// rest of a day, and not one of those people is unreachable for it.
 func judge(p phase, r reply) (comms.Outcome, blame) {
 	tooLarge := r.code == 552 || r.enhanced == "5.3.4"
 	switch {
 	case p == phaseContent && r.class() == 2:
 		return comms.Outcome{State: comms.Sent, Ref: r.text}, blameNobody
-	case r.code == 421:
+	case r.code == 421, slices.Contains(usedUp, r.enhanced):
 		return comms.Outcome{State: comms.Deferred, Reason: r.String()}, blameRelay
 	case p == phaseMail && !tooLarge:
 		return comms.Outcome{State: comms.Deferred, Reason: r.String() + " (to our sender address)"}, blameRelay

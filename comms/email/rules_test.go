@@ -26,6 +26,8 @@ func TestJudge(t *testing.T) {
 		{phaseContent, 250, "2.0.0", comms.Sent, blameNobody},
 		{phaseContent, 451, "4.3.0", comms.Deferred, blameMessage},
 		{phaseContent, 554, "5.7.1", comms.Failed, blameMessage},
+		{phaseContent, 550, "5.4.5", comms.Deferred, blameRelay}, // a day's quota
+		{phaseRcpt, 454, "4.7.0", comms.Deferred, blameRelay},
 		{phaseContent, 421, "4.3.2", comms.Deferred, blameRelay},
 		{phaseContent, 354, "", comms.Deferred, blameRelay},
 		{phaseRcpt, 550, "5.1.1", comms.Failed, blameMessage},

@@ -316,6 +316,7 @@ func (s *session) refused(m *Mailer, steps []step, at int) result {
 		return res
 	}
 	res.out, res.blame = judge(st.phase, st.reply)
+	res.elsewhere = st.reply.unfit()
 	if st.reply.code == 421 {
 		res.broken = true
 		res.stale = s.used > 0 && at == 0
@@ -357,6 +358,7 @@ func (s *session) content(m *Mailer, of *slot, wire []byte) result {
 	}
 	res := result{}
 	res.out, res.blame = judge(phaseContent, verdict)
+	res.elsewhere = verdict.unfit()
 	s.unfinished = res.blame != blameNobody
 	res.broken = res.blame == blameRelay
 	return res

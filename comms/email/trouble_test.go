@@ -207,6 +207,7 @@ func TestFailOver(t *testing.T) {
 		"421 to RCPT":      {reason: "smtp 421", script: smtptest.At(smtptest.Rcpt, smtptest.Answer{Code: 421})},
 		"cut at RCPT":      {reason: "before data: closed", script: smtptest.At(smtptest.Rcpt, smtptest.Answer{Cut: true}), o: smtptest.Options{Bare: true}},
 		"mute at RCPT":     {reason: "before data: no answer", script: smtptest.At(smtptest.Rcpt, smtptest.Answer{Hang: true})},
+		"over quota":       {reason: "smtp 550 5.4.5", script: smtptest.At(smtptest.Content, smtptest.Answer{Code: 550, Enhanced: [3]int{5, 4, 5}, Text: "daily limit exceeded"})},
 		"421 after data":   {reason: "smtp 421", script: smtptest.At(smtptest.Content, smtptest.Answer{Code: 421})},
 		"no STARTTLS":      {reason: "STARTTLS", spoil: func(u string) string { return strings.TrimSuffix(u, "?tls=none") }},
 		"wrong password":   {o: secure, reason: "smtp 535", spoil: func(u string) string { return strings.Replace(u, ":p@", ":q@", 1) }},
@@ -248,6 +249,25 @@ func TestFailOver(t *testing.T) {
 				t.Errorf("%d by the second relay, %d by the first, which was dialled %d times more", b.Count(), a.Count(), a.Connections()-before)
 			}
 		})
+	}
+}
+
+// A relay whose disk is full for one message is passed by for that message alone: with no other it is tried again later, and nobody is refused for good.
+func TestWhatARelayCannotTakeNowGoesElsewhere(t *testing.T) {
+	a, b := smtptest.Start(t, smtptest.Options{}), smtptest.Start(t, smtptest.Options{})
+	full := smtptest.Answer{Code: 452, Enhanced: [3]int{4, 3, 1}, Text: "disk full"}
+	a.SetScript(smtptest.At(smtptest.Content, full, "ada@example.org"))
+	m := open(t, email.Config{Relays: []string{a.URL(), b.URL()}, Timeouts: brief})
+	for _, to := range []string{"ada@example.org", "bob@example.org"} {
+		expect(t, send(t, m, to), comms.Sent, "")
+	}
+	if a.Count() != 1 || b.Count() != 1 {
+		t.Errorf("%d by the first relay, %d by the second", a.Count(), b.Count())
+	}
+	b.SetScript(smtptest.At(smtptest.Content, full))
+	expect(t, send(t, m, "ada@example.org"), comms.Deferred, "452 4.3.1")
+	if a.Connections() != 1 {
+		t.Errorf("%d connections to the first", a.Connections())
 	}
 }
 
