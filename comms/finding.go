@@ -47,6 +47,7 @@ type situation struct {
 	Expected Forecast               // from the ledger; its BackBy is nil when it is not known, or the statement says no time
 	Cohorts  []templates.CohortLoss // of wide readers: those who may lose more
 	Left     map[string][]string    // kinds of fact that an SMS has no room for, by language
+	Behind   []int                  // numbers of updates that are still being sent and would go on: see overtaken
 }
 
 // findings reads a statement as a careful colleague would: what is missing, what says nothing new, what disagrees with the ledger, what promises
@@ -314,6 +315,9 @@ func reachFindings(s templates.Statement, k situation) (all []Finding) {
 	}
 	if i := slices.Index(s.Channels, ChannelWebhook); i >= 0 && s.Audience != "" && s.Audience != AudiencePublic {
 		all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("channels[%d]", i), Code: "nobody", Reason: "names webhook, by which only subscribers are told, and only what is public", Mend: "take it out, or say it to everybody"})
+	}
+	for _, number := range k.Behind {
+		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "overtakes", Reason: fmt.Sprintf("and the readers let update %d go on being sent, so some may get that older word behind this one", number), Mend: "name its channels and its readers too, or stop it first"})
 	}
 	for i, product := range s.Scope.Products {
 		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {

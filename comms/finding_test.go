@@ -22,6 +22,7 @@ func TestFindings(t *testing.T) {
 	}{
 		"nothing to say":             {func(*S) {}, nil, nil},
 		"a missing field":            {func(s *S) { s.Headline = "" }, nil, []string{"error headline missing"}},
+		"an older word on its way":   {func(*S) {}, func(k *situation) { k.Behind = []int{5} }, []string{"warning channels overtakes"}},
 		"the same again":             {func(*S) {}, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
 		"the same, later and wider":  {func(s *S) { s.NextUpdateBy.At = noon.Add(2 * time.Hour); s.Audience = "public" }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},
 		"the same in capitals":       {func(s *S) { s.Headline = "A  SCRIPT deleted sites " }, func(k *situation) { k.Past = before(whole(noon)) }, []string{"error what_happened nothing_new"}},

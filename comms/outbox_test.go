@@ -783,6 +783,24 @@ func TestANewerUpdateTakesThePlaceOfWhatIsUnsent(t *testing.T) {
 			s := w.reach(first).States
 			return s[Sent] == 10 && s[Deferred] == 10
 		})
+		for _, c := range []struct {
+			audience string
+			channels []string
+			behind   []int
+		}{
+			{AudienceAffected, []string{ChannelEmail, ChannelPage}, nil}, {AudiencePublic, []string{ChannelEmail}, nil}, {AudienceInternal, []string{ChannelPage}, nil},
+			{AudienceAffected, []string{ChannelPage}, []int{1}}, {AudiencePublic, []string{ChannelSMS, ChannelPage}, []int{1}},
+		} {
+			if err := w.DB.View(context.Background(), func(tx *store.Tx) error {
+				behind, err := overtaken(tx, w.incident, templates.Statement{Audience: c.audience, Channels: c.channels})
+				if !slices.Equal(behind, c.behind) {
+					w.Errorf("said to %s by %v it overtakes %v, want %v", c.audience, c.channels, behind, c.behind)
+				}
+				return err
+			}); err != nil {
+				w.Fatal(err)
+			}
+		}
 		second, _ := w.publish(only)
 		reach := w.done(first)
 		if want := map[State]int{Sent: 10, Superseded: 10}; !maps.Equal(reach.States, want) {

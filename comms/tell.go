@@ -7,6 +7,7 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
+	"lifeline/templates"
 )
 
 // mostDirect bounds the addresses that one notice names itself; more people than that are an audience.
@@ -155,6 +156,29 @@ func covers(n, old Notice) bool {
 		}
 	}
 	return n.Audience == old.Audience && slices.Equal(n.To, old.To) || n.Audience == AudiencePublic && old.Audience == AudienceAffected
+}
+
+// overtaken lists by number the updates of an incident that are still being sent to readers of a statement, and that it would not supersede: their word may arrive
+// behind the new one.
+func overtaken(tx *store.Tx, incident string, s templates.Statement) (all []int, err error) {
+	n := Notice{Audience: s.Audience, Channels: Update{Statement: s}.outbound()}
+	for rec, err := range spoken(tx, incident) {
+		if err != nil {
+			return nil, err
+		}
+		u := rec.Value
+		if u.Notice == "" || u.State != Published || u.Corrects > 0 || u.Statement.Audience != s.Audience && !(wide(u.Statement.Audience) && wide(s.Audience)) {
+			continue
+		}
+		old, _, err := notices.Get(tx, u.Notice)
+		if err != nil {
+			return nil, err
+		}
+		if (old.State == Expanding || old.State == SendingNow) && old.Audience != "" && !covers(n, old) {
+			all = append(all, u.Number)
+		}
+	}
+	return all, nil
 }
 
 // Bell wakes those who wait for work. The zero value is ready.

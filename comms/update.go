@@ -337,7 +337,12 @@ func (r *Room) findingsOf(tx *store.Tx, u Update, in store.Rec[Incident], figure
 			return nil, err
 		}
 	}
+	behind, err := overtaken(tx, in.ID, u.Statement)
+	if err != nil {
+		return nil, err
+	}
 	return u.seen(findings(u.Statement, situation{
+		Behind:   behind,
 		Expected: expected,
 		Rules:    in.Value.rules(tx, u.Statement, u.First), Cohorts: cohorts,
 		Policy: r.Policy, Severity: in.Value.Severity, Hosts: r.linkHosts(), Phone: r.Vendor.Phone, Past: said, Figures: figures, Crowd: crowd,
