@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // rehearsed is what [Set.rehearse] says of our own words. A test renders them and compares, so that no start of the program has to.
@@ -31,7 +32,7 @@ func (s *Set) rehearse() (string, error) {
 				}
 				err = complete(channel, r)
 				if err == nil && (channel == Email || channel == SMS) {
-					err = carries(channel, r, s.owed(locale, u, channel)...)
+					err = carries(r, s.owed(locale, u, channel)...)
 				}
 				if err != nil {
 					return "", fmt.Errorf("update sample %d for %s in %s: %w", i, channel, locale, err)
@@ -52,7 +53,7 @@ func (s *Set) rehearse() (string, error) {
 				}
 				err = complete(channel, r)
 				if err == nil && (channel == Email || channel == SMS) {
-					err = carries(channel, r, purpose(sampleMessage(name)))
+					err = carries(r, purpose(sampleMessage(name)))
 				}
 				if err != nil {
 					return "", fmt.Errorf("message %s for %s in %s: %w", name, channel, locale, err)
@@ -103,17 +104,22 @@ func purpose(data any) owing {
 }
 
 // carries says whether each part of a message holds what it must. Line breaks, and the hyphen within a code, are no difference.
-func carries(channel string, r Rendered, owed ...owing) error {
-	parts := [][2]string{{"text", r.Text}}
-	if channel == Email {
-		parts = append(parts, [2]string{"HTML", html.UnescapeString(r.HTML)})
-	}
-	plain := func(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "-", "")), "") }
-	for _, part := range parts {
-		for _, what := range owed {
-			if !strings.Contains(plain(part[1]), plain(what.text)) {
-				return fmt.Errorf("its %s lacks %s", part[0], what.name)
+func carries(r Rendered, owed ...owing) error {
+	plain := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r == '-' || unicode.IsSpace(r) {
+				return -1
 			}
+			return r
+		}, s)
+	}
+	text, page := plain(r.Text), plain(html.UnescapeString(r.HTML))
+	for _, what := range owed {
+		if !strings.Contains(text, plain(what.text)) {
+			return fmt.Errorf("its text lacks %s", what.name)
+		}
+		if r.HTML != "" && !strings.Contains(page, plain(what.text)) {
+			return fmt.Errorf("its HTML lacks %s", what.name)
 		}
 	}
 	return nil

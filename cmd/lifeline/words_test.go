@@ -33,9 +33,6 @@ func TestAnOperatorBeginsWithOurWords(t *testing.T) {
 			}
 		}
 	}
-	if out, err := words(); err != nil || !strings.HasPrefix(out, "update.email.txt\n1 files of your own") {
-		t.Error(out, err)
-	}
 	if err := os.WriteFile(filepath.Join(dir, "update.email.txt"), []byte("{{.Headline}}\n{{if}}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
