@@ -220,7 +220,11 @@ type clockShown struct {
 }
 
 func showClock(words templates.Catalog, c desk.Clock) clockShown {
-	s := clockShown{Clock: c, Name: words.T("desk.due." + c.What), Says: words.T("desk.clock."+string(c.State), spanSaid(c.Left))}
+	left := spanSaid(c.Left)
+	if c.Hours { // a day of them is no day
+		left = hoursSaid(c.Left)
+	}
+	s := clockShown{Clock: c, Name: words.T("desk.due." + c.What), Says: words.T("desk.clock."+string(c.State), left)}
 	switch c.State {
 	case desk.ClockLate, desk.ClockMissed:
 		s.Sign, s.Tone = "!", "tone-dire"
@@ -243,11 +247,17 @@ const soon = 30 * time.Minute
 // spanSaid is a stretch of time in its two largest units: 3 d 4 h, 2 h 5 min, 7 min.
 func spanSaid(d time.Duration) string {
 	d = d.Abs().Round(time.Minute)
-	days, hours, minutes := int(d/(24*time.Hour)), int(d/time.Hour)%24, int(d/time.Minute)%60
-	switch {
-	case days > 0:
+	if days, hours := int(d/(24*time.Hour)), int(d/time.Hour)%24; days > 0 {
 		return itoa(days) + " d " + itoa(hours) + " h"
-	case hours > 0:
+	}
+	return hoursSaid(d)
+}
+
+// hoursSaid is one in hours, however many: 240 h 0 min, 7 min.
+func hoursSaid(d time.Duration) string {
+	d = d.Abs().Round(time.Minute)
+	hours, minutes := int(d/time.Hour), int(d/time.Minute)%60
+	if hours > 0 {
 		return itoa(hours) + " h " + itoa(minutes) + " min"
 	}
 	return itoa(minutes) + " min"

@@ -196,7 +196,8 @@ type Clock struct {
 	What  string
 	State ClockState
 	Due   time.Time     // zero while it stands
-	Left  time.Duration // until it is due, or of a clock that stands what it has left; negative once that has passed. In working time where hours hold for it
+	Left  time.Duration // until it is due, or of a clock that stands what it has left; negative once that has passed
+	Hours bool          // Left is working time: hours hold for its priority
 }
 
 // Runs says when the clocks of a ticket run, for people; "": round the clock.
@@ -252,6 +253,9 @@ func (p Policy) Clocks(t Ticket, now time.Time) (all []Clock) {
 		all = append(all, Clock{What: Resolution, State: ClockKept, Left: d - t.Worked})
 	default:
 		all = append(all, Clock{What: Resolution, State: ClockStands, Left: d - t.Worked})
+	}
+	for i := range all {
+		all[i].Hours = p.Hours.apply(t.Priority)
 	}
 	return all
 }

@@ -71,21 +71,21 @@ func TestAFridayEveningWaitsForMonday(t *testing.T) {
 			t.Fatalf("%s: %+v", when, all)
 		}
 		for i, c := range all {
-			if w := want[i]; c.What != w.What || c.State != w.State || c.Left != w.Left || !c.Due.Equal(w.Due) {
+			if w := want[i]; c.What != w.What || c.State != w.State || c.Left != w.Left || c.Hours != w.Hours || !c.Due.Equal(w.Due) {
 				t.Errorf("%s: %+v, not %+v", when, c, w)
 			}
 		}
 	}
 	monday := at(t, "2022-03-28T17:00:00+02:00")
-	expect("2022-03-27T12:00:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 8 * time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 240 * time.Hour})
-	expect("2022-03-28T16:45:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 15 * time.Minute}, Clock{Resolution, ClockRuns, tic.SolveBy, 240*time.Hour - 7*time.Hour - 45*time.Minute})
-	expect("2022-03-29T10:00:00+02:00", Clock{FirstAnswer, ClockLate, monday, -time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour})
+	expect("2022-03-27T12:00:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 8 * time.Hour, true}, Clock{Resolution, ClockRuns, tic.SolveBy, 240 * time.Hour, true})
+	expect("2022-03-28T16:45:00+02:00", Clock{FirstAnswer, ClockRuns, monday, 15 * time.Minute, true}, Clock{Resolution, ClockRuns, tic.SolveBy, 240*time.Hour - 7*time.Hour - 45*time.Minute, true})
+	expect("2022-03-29T10:00:00+02:00", Clock{FirstAnswer, ClockLate, monday, -time.Hour, true}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour, true})
 	tic = p.answered(tic, at(t, "2022-03-29T10:00:00+02:00"))
-	stands := Clock{Resolution, ClockStands, time.Time{}, 231 * time.Hour}
-	expect("2022-03-31T12:00:00+02:00", Clock{FirstAnswer, ClockMissed, monday, -time.Hour}, stands)
+	stands := Clock{Resolution, ClockStands, time.Time{}, 231 * time.Hour, true}
+	expect("2022-03-31T12:00:00+02:00", Clock{FirstAnswer, ClockMissed, monday, -time.Hour, true}, stands)
 	tic = p.heard(tic, at(t, "2022-03-31T18:00:00+02:00"))
-	expect("2022-03-31T20:00:00+02:00", Clock{NextAnswer, ClockRuns, at(t, "2022-04-05T17:00:00+02:00"), 24 * time.Hour},
-		Clock{FirstAnswer, ClockMissed, monday, -time.Hour}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour})
+	expect("2022-03-31T20:00:00+02:00", Clock{NextAnswer, ClockRuns, at(t, "2022-04-05T17:00:00+02:00"), 24 * time.Hour, true},
+		Clock{FirstAnswer, ClockMissed, monday, -time.Hour, true}, Clock{Resolution, ClockRuns, tic.SolveBy, 231 * time.Hour, true})
 }
 
 // The clock of the solution stands while we wait for the customer, and goes on where it stood; the next answer is due from when she wrote first, not last.
