@@ -118,7 +118,10 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	in := w.incident()
 	w.say(in.ID, "First sites are back")
 	lead := w.signsIn(auth.Comms, "Lea", 1280)
-	lead.goes("/desk/incidents/" + in.ID + "/editor")
+	lead.goes("/desk/incidents/" + in.ID)
+	lead.do(chromedp.KeyEvent("?"))
+	lead.sees("details.keys[open]", "w write an update")
+	lead.do(chromedp.KeyEvent("w"), chromedp.WaitReady("#editor"))
 	sent := func(name string) string {
 		return find[string](lead, fmt.Sprintf("new FormData(document.getElementById('editor')).getAll(%q).join('|')", name))
 	}
@@ -146,7 +149,9 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	}
 	lead.do(chromedp.SetValue("#in-headline", "A second word"))
 	lead.sees("#check .findings", "must mend")
-	lead.content()
+	lead.do(chromedp.Focus("#in-headline"), chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	lead.until("!!document.querySelector('main [role=alert]') || location.search.includes('update=')")
+	lead.content("422") // not all of it is filled in
 }
 
 // Every page can be walked with the keyboard, says its language, names its fields, has one first heading and no gap below it.

@@ -6,14 +6,10 @@
 
   document.addEventListener('keydown', function (ev) {
     if (ev.ctrlKey || ev.metaKey || ev.altKey || typing(ev.target)) return;
-    var keys = document.querySelector('details.keys'), next = document.querySelector('[data-key="n"]');
+    var next = document.querySelector('[data-key="n"]');
     if (ev.key === 'n' && next) {
       ev.preventDefault();
       next.click();
-    } else if (ev.key === '?' && keys) {
-      ev.preventDefault();
-      keys.open = !keys.open;
-      keys.querySelector('summary').focus();
     } else if (form && form.hasAttribute('data-run') && /^[1-9]$/.test(ev.key)) {
       var item = form.querySelectorAll('.item')[Number(ev.key) - 1];
       if (!item) return;

@@ -49,7 +49,7 @@
   var next = document.querySelector('[data-next] .conflict [data-press]');
   if (next) next.focus();
 
-  // Keys on the lists and pages of tickets; not while somebody types, and never with a modifier.
+  // Keys, which each page lists under ?; not while somebody types, and never with a modifier. A link that names a key in data-key is followed.
   var rows = document.querySelector('[data-rows]'), answer = document.getElementById('answer'), keys = document.querySelector('details.keys');
   function step(by) {
     var links = Array.prototype.slice.call(rows.querySelectorAll('tbody td > a.code'));
@@ -61,17 +61,18 @@
     document.getElementById('internal').checked = forStaff;
     document.getElementById('text').focus();
   }
-  if (rows || answer) document.addEventListener('keydown', function (ev) {
-    if (ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select, [contenteditable]')) return;
-    var take = document.querySelector('[data-key="a"]'), merge = document.querySelector('[data-key="m"]');
+  document.addEventListener('keydown', function (ev) {
+    if (ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]')) return;
+    var take = document.querySelector('[data-key="a"]'), merge = document.querySelector('[data-key="m"]'), due = document.querySelector('.due a.button, .due button');
+    var link = /^[a-z]$/.test(ev.key) && document.querySelector('a[data-key="' + ev.key + '"]');
     var act = {
       j: rows && function () { step(1); }, k: rows && function () { step(-1); },
       x: rows && rows.contains(document.activeElement) && function () { var box = document.activeElement.closest('tr').querySelector('[name=number]'); if (box) box.click(); },
       o: rows && rows.contains(document.activeElement) && function () { document.activeElement.click(); },
       r: answer && function () { write(false); }, n: answer && function () { write(true); }, a: take && function () { take.click(); },
-      m: merge && function () { merge.click(); },
+      m: merge && function () { merge.click(); }, d: due && function () { due.focus(); },
       '?': keys && function () { keys.open = !keys.open; keys.querySelector('summary').focus(); }
-    }[ev.key];
+    }[ev.key] || link && function () { link.click(); };
     if (!act) return;
     ev.preventDefault();
     act();
@@ -176,6 +177,11 @@
   form.addEventListener('submit', function () { // it brings all that is written; a copy that came behind it would be older than the draft
     clearTimeout(timer);
     changed = false;
+  });
+  form.addEventListener('keydown', function (ev) {
+    if (ev.key !== 'Enter' || !(ev.ctrlKey || ev.metaKey)) return;
+    ev.preventDefault();
+    form.requestSubmit(form.querySelector('.save button.strong'));
   });
   window.addEventListener('online', function () { if (changed) save(); });
   window.addEventListener('pagehide', function () { if (changed) save(); });
