@@ -56,12 +56,17 @@ func (w PlanWords) In(locale string) (PlanText, string) {
 }
 
 // Missing are the languages of the pages in which it says nothing yet.
-func (w PlanWords) Missing() (all []string) {
-	if w.Locale == "" { // nobody said in which language it is written
+func (w PlanWords) Missing() []string {
+	return missingOf(w.Locale, func(locale string) string { _, in := w.In(locale); return in })
+}
+
+// missingOf are the languages of the pages in which something says nothing yet: it is written in own, and in is the language in which a reader of a locale gets it.
+func missingOf(own string, in func(locale string) string) (all []string) {
+	if own == "" { // nobody said in which language it is written
 		return nil
 	}
 	for _, locale := range templates.Locales() {
-		if _, in := w.In(locale); in != locale {
+		if in(locale) != locale {
 			all = append(all, locale)
 		}
 	}
@@ -70,10 +75,53 @@ func (w PlanWords) Missing() (all []string) {
 
 // Turn is something that happened to a plan after it was said: it was held, goes on, was cancelled, or ended early.
 type Turn struct {
-	What   string    `json:"what"` // MaintenanceHeld, MaintenanceResumed, MaintenanceCancelled or MaintenanceEnded
-	At     time.Time `json:"at"`
-	By     string    `json:"by"`
-	Reason string    `json:"reason"` // in the language of the plan
+	What string    `json:"what"` // MaintenanceHeld, MaintenanceResumed, MaintenanceCancelled or MaintenanceEnded
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`
+	TurnWords
+}
+
+// TurnWords say why something happened to a plan.
+type TurnWords struct {
+	Reason       string            `json:"reason"`                 // in the language of the plan, which prevails
+	Translations map[string]string `json:"translations,omitempty"` // by other locales; who reads one that is missing gets the original, marked as such
+}
+
+// In is the reason in a language, and the language that it is in, of a plan that is written in own.
+func (w TurnWords) In(locale, own string) (reason, in string) {
+	if t, ok := w.Translations[locale]; ok && locale != own {
+		return t, locale
+	}
+	return w.Reason, own
+}
+
+// Missing are the languages of the pages in which it says nothing yet, of a plan that is written in own.
+func (w TurnWords) Missing(own string) []string {
+	return missingOf(own, func(locale string) string { _, in := w.In(locale, own); return in })
+}
+
+// bad says what is wrong with them, of a plan that is written in own.
+func (w TurnWords) bad(own string) []fault.Field {
+	f := reasonProse.bad(nil, "reason", w.Reason)
+	for _, locale := range slices.Sorted(maps.Keys(w.Translations)) {
+		at := "translations." + bounded(locale)
+		if locale == own || !slices.Contains(templates.Locales(), locale) {
+			f = append(f, wrong(at, "is no language of the pages beside the one that the plan is written in"))
+			continue
+		}
+		f = reasonProse.bad(f, at, w.Translations[locale])
+	}
+	return f
+}
+
+// trimmed are words without the white space around them.
+func (w TurnWords) trimmed() TurnWords {
+	w.Reason = strings.TrimSpace(w.Reason)
+	w.Translations = maps.Clone(w.Translations)
+	for locale, t := range w.Translations {
+		w.Translations[locale] = strings.TrimSpace(t)
+	}
+	return w
 }
 
 // What may happen to a plan.
@@ -237,17 +285,19 @@ func (r *Room) AgreeMaintenance(ctx context.Context, by, id string) (rec store.R
 			return m, err
 		}
 		m.SaidAt, m.SaidBy = tx.Now(), by
-		return m, r.tellPlan(tx, m, "", "")
+		return m, r.tellPlan(tx, m, Turn{})
 	})
 }
 
 // TurnMaintenance holds a plan, lets it go on, cancels it, or ends it early: one person does, for each makes it safer or says what is so.
-func (r *Room) TurnMaintenance(ctx context.Context, by, id, what, reason string) (rec store.Rec[Maintenance], err error) {
-	f := oneOf(nil, "what", what, MaintenanceHeld, MaintenanceResumed, MaintenanceCancelled, MaintenanceEnded)
-	if f = reasonProse.bad(f, "reason", reason); len(f) > 0 {
-		return rec, fault.BadFields(f...)
+func (r *Room) TurnMaintenance(ctx context.Context, by, id, what string, why TurnWords) (rec store.Rec[Maintenance], err error) {
+	if f := oneOf(nil, "what", what, MaintenanceHeld, MaintenanceResumed, MaintenanceCancelled, MaintenanceEnded); len(f) > 0 {
+		return rec, fault.BadFields(append(f, why.bad("")...)...)
 	}
-	return r.turnPlan(ctx, store.Act{By: by, Verb: "maintenance." + what, Reason: reason}, id, func(tx *store.Tx, m Maintenance) (Maintenance, error) {
+	return r.turnPlan(ctx, store.Act{By: by, Verb: "maintenance." + what, Reason: why.Reason}, id, func(tx *store.Tx, m Maintenance) (Maintenance, error) {
+		if f := why.bad(m.Locale); len(f) > 0 {
+			return m, fault.BadFields(f...)
+		}
 		if may, why := m.may(what, tx.Now()); !may {
 			return m, fault.New(fault.Conflict, "%s", why)
 		}
@@ -256,7 +306,7 @@ func (r *Room) TurnMaintenance(ctx context.Context, by, id, what, reason string)
 				return m, err
 			}
 		}
-		return r.turned(tx, m, Turn{What: what, At: tx.Now(), By: by, Reason: strings.TrimSpace(reason)})
+		return r.turned(tx, m, Turn{What: what, At: tx.Now(), By: by, TurnWords: why.trimmed()})
 	})
 }
 
@@ -292,17 +342,17 @@ func (r *Room) turned(tx *store.Tx, m Maintenance, t Turn) (Maintenance, error) 
 		m.Ended = t.At
 		return m, nil // the page says it, and nobody waits for a mail about it
 	}
-	return m, r.tellPlan(tx, m, t.What, t.Reason)
+	return m, r.tellPlan(tx, m, t)
 }
 
 // tellPlan tells subscribers of a plan, or what happened to it.
-func (r *Room) tellPlan(tx *store.Tx, m Maintenance, what, reason string) error {
+func (r *Room) tellPlan(tx *store.Tx, m Maintenance, t Turn) error {
 	others := map[string]templates.PlannedText{}
-	for locale, t := range m.Translations {
-		others[locale] = templates.PlannedText{Title: t.Title, Lines: strings.Split(t.Text, "\n")}
+	for locale, text := range m.Translations {
+		others[locale] = templates.PlannedText{Title: text.Title, Lines: strings.Split(text.Text, "\n")}
 	}
 	data, err := json.Marshal(templates.Planned{Locale: m.Locale, Translations: others, Title: m.Title, Lines: strings.Split(m.Text, "\n"), Components: strings.Join(m.Components, ", "),
-		From: m.From, Until: m.Until, What: what, Reason: reason, URL: r.Vendor.URL + "/#m-" + m.Short})
+		From: m.From, Until: m.Until, What: t.What, Reason: t.Reason, Reasons: t.Translations, URL: r.Vendor.URL + "/#m-" + m.Short})
 	if err != nil {
 		return err
 	}
@@ -377,7 +427,7 @@ func (r *Room) Freeze(ctx context.Context, by, incident string, on bool, reason 
 				continue
 			}
 			tx.On(rec.ID)
-			held, err := r.turned(tx, rec.Value, Turn{What: MaintenanceHeld, At: now, By: by, Reason: strings.TrimSpace(reason)})
+			held, err := r.turned(tx, rec.Value, Turn{What: MaintenanceHeld, At: now, By: by, TurnWords: TurnWords{Reason: reason}.trimmed()})
 			if err != nil {
 				return in, err
 			}

@@ -107,7 +107,7 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 	if status, wiki, _ := public(); status != PlanCompleted || wiki != "operational" {
 		t.Errorf("behind its window: %s, %s", status, wiki)
 	}
-	if _, err := w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceCancelled, "late"); fault.Of(err) != fault.Conflict {
+	if _, err := w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceCancelled, TurnWords{Reason: "late"}); fault.Of(err) != fault.Conflict {
 		t.Errorf("what is over was cancelled: %v", err)
 	}
 
@@ -128,7 +128,7 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 	for what, err := range map[string]error{
 		"plan": func() error { _, err := w.PlanMaintenance(ctx, "stf_sue", work); return err }(),
 		"resume": func() error {
-			_, err := w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceResumed, "it is safe")
+			_, err := w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceResumed, TurnWords{Reason: "it is safe"})
 			return err
 		}(),
 	} {
@@ -144,16 +144,34 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 	if status, _, _ := public(); status != PlanHeld {
 		t.Errorf("after the freeze it is %s", status)
 	}
-	if rec, err = w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceResumed, "it is safe"); err != nil || rec.Value.State(w.clock.Now()) != PlanScheduled {
+	if rec, err = w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceResumed, TurnWords{Reason: "it is safe"}); err != nil || rec.Value.State(w.clock.Now()) != PlanScheduled {
 		t.Errorf("it does not go on: %v", err)
 	}
-	if _, err = w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceCancelled, "not needed"); err != nil {
+	why := TurnWords{Reason: "not needed", Translations: map[string]string{"en": "no need"}}
+	if _, err = w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceCancelled, why); fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), "translations.en") {
+		t.Errorf("a reason in the plan's own language twice: %v", err)
+	}
+	why.Translations = map[string]string{"ja": " 不要になりました。 "}
+	if _, err = w.TurnMaintenance(ctx, "stf_sue", rec.ID, MaintenanceCancelled, why); err != nil {
 		t.Fatal(err)
 	}
 	if status, _, _ := public(); status != PlanCancelled {
 		t.Errorf("cancelled it is %s", status)
 	}
 	w.await("the word that it is cancelled", func() bool { return len(told("wiki@reader.example")) == 5 })
+	for address, want := range map[string][]string{ // the reason too in her language, or in the plan's, which the mail names
+		"wiki@yomu.example":  {"理由：不要になりました。\n", w.Words.Catalog("ja").T("update.prevails", "英語")},
+		"wiki@leser.example": {"Grund: not needed\n", "auf Englisch geschrieben"},
+	} {
+		w.await(want[0]+want[1]+" to "+address, func() bool {
+			for _, m := range mail.all() {
+				if m.To == address && strings.Contains(m.Text, want[0]) && strings.Contains(strings.Join(strings.Fields(m.Text), ""), strings.Join(strings.Fields(want[1]), "")) {
+					return true
+				}
+			}
+			return false
+		})
+	}
 	if got := told("billing@reader.example"); got != nil {
 		t.Errorf("who subscribed to another component was told %q", got)
 	}

@@ -16,8 +16,8 @@ type planAnswer struct {
 }
 
 type turnBody struct {
-	What   string `json:"what"` // held, resumed, cancelled, ended
-	Reason string `json:"reason"`
+	What string `json:"what"` // held, resumed, cancelled, ended
+	comms.TurnWords
 }
 
 type freezeBody struct {
@@ -67,7 +67,7 @@ func (p *Portal) maintenanceRoutes() []route {
 			if err := decode(k.Ctx, &in); err != nil {
 				return err
 			}
-			rec, err := p.Comms.TurnMaintenance(k.UserContext(), k.person.ID, k.Params("id"), in.What, in.Reason)
+			rec, err := p.Comms.TurnMaintenance(k.UserContext(), k.person.ID, k.Params("id"), in.What, in.TurnWords)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ func (p *Portal) planPages() []route {
 			return k.backToPlan(err)
 		}},
 		{method: "POST", path: page + "/:id/turn", page: true, right: auth.UpdateWrite, do: func(k *call) error {
-			_, err := p.Comms.TurnMaintenance(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("what"), k.FormValue("reason"))
+			_, err := p.Comms.TurnMaintenance(k.UserContext(), k.person.ID, k.Params("id"), k.FormValue("what"), k.turnWords())
 			return k.backToPlan(err)
 		}},
 	}
@@ -59,6 +59,17 @@ func (k *call) planWords() comms.PlanWords {
 	for _, locale := range templates.Locales() {
 		t := comms.PlanText{Title: k.FormValue("title." + locale), Text: unixLines(k.FormValue("text." + locale))}
 		if locale != w.Locale && t != (comms.PlanText{}) {
+			w.Translations[locale] = t
+		}
+	}
+	return w
+}
+
+// turnWords reads why something happens to a plan. A language of which the field is empty has no translation.
+func (k *call) turnWords() comms.TurnWords {
+	w := comms.TurnWords{Reason: k.FormValue("reason"), Translations: map[string]string{}}
+	for _, locale := range templates.Locales() {
+		if t := k.FormValue("reason." + locale); t != "" {
 			w.Translations[locale] = t
 		}
 	}
@@ -125,10 +136,11 @@ type planned struct {
 type planPageView struct {
 	shell
 	Plan   planAnswer
-	Mine   bool     // whoever looks wrote it
-	Turns  []string // what may happen to it now
-	Asked  string   // what was refused
-	Reason string   // as it was typed
+	Mine   bool            // whoever looks wrote it
+	Turns  []string        // what may happen to it now
+	Others []tongue        // the languages into which the reason may be put
+	Asked  string          // what was refused
+	Why    comms.TurnWords // as it was typed
 }
 
 func (k *call) planPage(status int, refused error) error {
@@ -137,9 +149,10 @@ func (k *call) planPage(status int, refused error) error {
 		return err
 	}
 	v := planPageView{shell: k.shell("page.plans"), Plan: k.p.planAnswer(rec), Mine: rec.Value.Author == k.person.ID, Turns: rec.Value.Possible(k.p.DB.Now())}
+	v.Others = slices.DeleteFunc(tongues(k.p.Words.Catalog("en"), templates.Locales()), func(t tongue) bool { return t.Locale == rec.Value.Locale })
 	if refused != nil {
 		v.refused(refused)
-		v.Asked, v.Reason = k.FormValue("what"), k.FormValue("reason")
+		v.Asked, v.Why = k.FormValue("what"), k.turnWords()
 	}
 	return k.p.render(k.Ctx, status, "desk_plan", v)
 }

@@ -112,7 +112,7 @@ func (w *town) rich() map[string]string {
 		_, err = w.room.AgreeMaintenance(ctx, "person:second", plan.ID)
 		must(err)
 		if i == 1 {
-			_, err = w.room.TurnMaintenance(ctx, "person:test", plan.ID, comms.MaintenanceHeld, "Changes are frozen.")
+			_, err = w.room.TurnMaintenance(ctx, "person:test", plan.ID, comms.MaintenanceHeld, comms.TurnWords{Reason: "Changes are frozen."})
 			must(err)
 		}
 	}

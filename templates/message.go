@@ -159,6 +159,7 @@ type Planned struct {
 
 	Locale       string                 `json:"locale,omitempty"`       // in which all this is written; "": it is not known
 	Translations map[string]PlannedText `json:"translations,omitempty"` // by other locales
+	Reasons      map[string]string      `json:"reasons,omitempty"`      // the reason by other locales
 	Note         string                 `json:"-"`                      // which version prevails, for who reads another; "": she reads the only one
 }
 
@@ -177,8 +178,12 @@ func (p *Planned) speak(c Catalog) {
 			p.Lines = append(p.Lines, oneLine(line))
 		}
 	}
-	left := p.Locale != c.locale && (!translated || p.Reason != "") // a reason is in the language that prevails
-	p.Note = c.Versions(p.Locale, len(p.Translations) > 0, left)
+	reason, explained := p.Reasons[c.locale]
+	if explained && c.locale != p.Locale {
+		p.Reason = oneLine(reason)
+	}
+	left := p.Locale != c.locale && (!translated || p.Reason != "" && !explained)
+	p.Note = c.Versions(p.Locale, len(p.Translations)+len(p.Reasons) > 0, left)
 }
 
 // kinds gives each message the type of its data.

@@ -41,12 +41,16 @@ func (t tongue) plans(p comms.Public, first bool) (out []planView) {
 // planned is planned work in the words of a page.
 func (t tongue) planned(m comms.PublicMaintenance) planView {
 	words, in := m.In(t.locale)
-	v := planView{ID: m.Short, Title: words.Title, In: t.foreign(in), ReasonIn: t.foreign(m.Locale), State: t.words.T("page.plan." + m.Status), Tone: planTone(m.Status), Components: strings.Join(m.Components, ", "),
+	v := planView{ID: m.Short, Title: words.Title, In: t.foreign(in), State: t.words.T("page.plan." + m.Status), Tone: planTone(m.Status), Components: strings.Join(m.Components, ", "),
 		From: m.From, Until: m.Until}
+	several := len(m.Translations) > 0
 	if n := len(m.Turns); n > 0 {
-		v.Reason = m.Turns[n-1].Reason
+		last := m.Turns[n-1]
+		several = several || len(last.Translations) > 0
+		reason, in := last.In(t.locale, m.Locale)
+		v.Reason, v.ReasonIn = reason, t.foreign(in)
 	}
-	v.Note = t.words.Versions(m.Locale, len(m.Translations) > 0, v.In != "" || v.Reason != "" && v.ReasonIn != "")
+	v.Note = t.words.Versions(m.Locale, several, v.In != "" || v.Reason != "" && v.ReasonIn != "")
 	for line := range strings.SplitSeq(words.Text, "\n") {
 		if line = strings.TrimSpace(line); line != "" {
 			v.Lines = append(v.Lines, line)
@@ -110,7 +114,8 @@ func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) 
 		}
 		for _, turn := range slices.Backward(m.Turns) {
 			became := map[string]string{comms.MaintenanceHeld: comms.PlanHeld, comms.MaintenanceCancelled: comms.PlanCancelled, comms.MaintenanceEnded: comms.PlanCompleted, comms.MaintenanceResumed: comms.PlanScheduled}[turn.What]
-			add(turn.What, planStatus(became), t.words.T("page.plan."+became)+": "+turn.Reason, turn.At)
+			reason, _ := turn.In(t.locale, m.Locale)
+			add(turn.What, planStatus(became), t.words.T("page.plan."+became)+": "+reason, turn.At)
 		}
 		add("said", "scheduled", words.Text, m.SaidAt)
 		slices.SortStableFunc(row.IncidentUpdates, func(a, b statusUpdate) int { return time.Time(b.CreatedAt).Compare(time.Time(a.CreatedAt)) })
@@ -141,9 +146,10 @@ type factsPlans struct {
 }
 
 type factsTurn struct {
-	What   string    `json:"what"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
+	What         string            `json:"what"`
+	At           time.Time         `json:"at"`
+	Reason       string            `json:"reason"`
+	Translations map[string]string `json:"translations"` // of the reason
 }
 
 func factsPlanOf(m comms.PublicMaintenance) factsPlan {
@@ -153,7 +159,11 @@ func factsPlanOf(m comms.PublicMaintenance) factsPlan {
 		out.Translations = map[string]comms.PlanText{}
 	}
 	for _, turn := range m.Turns { // who did it stays inside
-		out.Turns = append(out.Turns, factsTurn{turn.What, turn.At, turn.Reason})
+		others := maps.Clone(turn.Translations)
+		if others == nil {
+			others = map[string]string{}
+		}
+		out.Turns = append(out.Turns, factsTurn{turn.What, turn.At, turn.Reason, others})
 	}
 	return out
 }

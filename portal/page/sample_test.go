@@ -148,7 +148,7 @@ func samplePlans() []comms.PublicMaintenance {
 			Components: []string{"API"}, From: tenth.Add(from), Until: tenth.Add(from + time.Hour), SaidAt: tenth.Add(-96 * time.Hour), Turns: turns}}
 	}
 	all := []comms.PublicMaintenance{
-		plan("m00000000003", "Network cards", comms.PlanHeld, 48*time.Hour, comms.Turn{What: comms.MaintenanceHeld, At: tenth, By: "stf_ann", Reason: "Changes are frozen."}),
+		plan("m00000000003", "Network cards", comms.PlanHeld, 48*time.Hour, comms.Turn{What: comms.MaintenanceHeld, At: tenth, By: "stf_ann", TurnWords: comms.TurnWords{Reason: "Changes are frozen.", Translations: map[string]string{"ja": "変更は凍結されています。"}}}),
 		plan("m00000000002", "Database upgrade", comms.PlanInProgress, -10*time.Minute),
 		plan("m00000000001", "Certificates", comms.PlanCompleted, -72*time.Hour),
 	}

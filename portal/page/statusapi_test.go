@@ -160,7 +160,11 @@ func TestPlannedWorkIsShown(t *testing.T) {
 	for _, locale := range templates.Locales() {
 		words := press.Words.Catalog(locale)
 		home, history := pageText(t, e, "/"+locale+"/"), pageText(t, e, "/"+locale+"/history")
-		for _, want := range []string{words.T("page.plans"), words.T("page.plan.held"), "Changes are frozen.", words.T("page.plan.in_progress"), "Database upgrade"} {
+		reason := "Changes are frozen."
+		if locale == "ja" {
+			reason = "変更は凍結されています。"
+		}
+		for _, want := range []string{words.T("page.plans"), words.T("page.plan.held"), reason, words.T("page.plan.in_progress"), "Database upgrade"} {
 			if !strings.Contains(home, folded(want)) || !strings.Contains(history, folded(want)) {
 				t.Errorf("%s: the pages lack %q", locale, want)
 			}
@@ -180,9 +184,9 @@ func TestPlannedWorkIsShown(t *testing.T) {
 		t.Errorf("components seem to have changed: %s, then %s", a, b)
 	}
 	for locale, want := range map[string][]string{ // of the one that somebody translated, and of the two that nobody did
-		"ja": {`<h3>証明書の更新`, press.Words.Catalog("ja").T("update.prevails", "英語"), `<h3 lang="en">Network cards`, `<p lang="en">Changes are frozen.`, press.Words.Catalog("ja").T("update.foreign", "英語")},
+		"ja": {`<h3>証明書の更新`, press.Words.Catalog("ja").T("update.prevails", "英語"), `<h3 lang="en">Network cards`, `<p>変更は凍結されています。`, press.Words.Catalog("ja").T("update.foreign", "英語")},
 		"en": {`<h3>Certificates`, press.Words.Catalog("en").T("update.prevails", "English"), `<h3>Network cards`, `<p>Changes are frozen.`},
-		"de": {`<h3 lang="en">Certificates`},
+		"de": {`<h3 lang="en">Certificates`, `<p lang="en">Changes are frozen.`},
 	} {
 		body := string(e.Body("/"+locale+"/history", ""))
 		for _, say := range want {
@@ -191,7 +195,7 @@ func TestPlannedWorkIsShown(t *testing.T) {
 			}
 		}
 	}
-	if body := string(e.Body("/api/v1/public/maintenances", "")); !strings.Contains(body, `"state":"held"`) || strings.Contains(body, "stf_ann") {
+	if body := string(e.Body("/api/v1/public/maintenances", "")); !strings.Contains(body, `"state":"held"`) || !strings.Contains(body, `"reason":"Changes are frozen.","translations":{"ja":"変更は凍結されています。"}`) || strings.Contains(body, "stf_ann") {
 		t.Errorf("the structured facts: %s", body)
 	}
 	// The page is written again when a window begins or ends, whatever else happens.
