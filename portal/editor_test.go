@@ -84,7 +84,7 @@ func TestTheLogSpeaksInWords(t *testing.T) {
 		{"published_page_only", "update 3, 0 people", "update 3 published on the page only"}, {"drafted", "update 3", "update 3 drafted"}, {"retracted", "update 3: wrong: very", "update 3 retracted: wrong: very"},
 		{"cohort", "old: 57 sites, 3 of them new", "cohort old: 57 sites, 3 of them new"}, {"cohort_closed", "old: all well", "cohort old closed: all well"}, {"integrity_passed", "old; hashes", "integrity check passed: old; hashes"},
 		{"asked_approval", "update 2", "approval asked for update 2"}, {"read_by_second", "update 1", "update 1 read by a second person"}, {"declared", "P0 mass-loss", "declared as P0, mass-loss"}, {"affected_loaded", "60 added, 61 in all", "60 affected sites added, 61 in all"},
-		{"state", "open → resolved: all back", "State: Open → Resolved (all back)"}, {"commander", "- → person:ada", "Commander: - → ada"},
+		{"state", "open → resolved: all back", "State: Open → Resolved (all back)"}, {"commander", "- → person:ada", "Commander: ada"},
 		{"deadline", "next_update was due at 2022-04-05T11:00:00Z; rung 1 of 3, 2 told", "Next update promised was due 5 Apr 11:00 UTC; 2 people told"},
 		{"deadline", "full_scope was due at 2022-04-05T11:00:00Z; no ladder, nobody told", "Full extent promised was due 5 Apr 11:00 UTC; 0 people told"},
 		{"unheard_of", "1 2 3", "unheard_of 1 2 3"},
