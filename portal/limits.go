@@ -56,8 +56,8 @@ func twoLengths(raw []byte) bool {
 	return length && encoding
 }
 
-// maxDrain is how much of a body that nobody wanted is read to keep the connection, so that its sender gets to read our answer.
-const maxDrain = 1 << 20
+// maxDrain is how much of a body that nobody wanted, or that is too large, is read so that its sender gets to read our answer: one that is cut off while it sends may lose it.
+const maxDrain = 4 * maxJSON
 
 // settle takes what is left of a body off the connection, or ends the connection: the server would read it as the next request.
 func settle(c *fasthttp.RequestCtx) {
