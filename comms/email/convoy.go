@@ -101,27 +101,12 @@ func (m *Mailer) turn(ctx context.Context, all []*passenger) {
 	}
 	res := result{}
 	if m.pool.forSeveral(s) {
-		res = s.session.carry(ctx, m, all)
+		res = s.session.during(ctx, m, func() result { return s.session.convoy(m, all) })
 	}
 	m.pool.release(s, res)
 }
 
-// carry is transact for several messages.
-func (s *session) carry(ctx context.Context, m *Mailer, all []*passenger) result {
-	start := time.Now()
-	release := context.AfterFunc(ctx, s.abort)
-	res := s.convoy(m, all)
-	if !release() {
-		res.stopped(ctx, time.Since(start) >= m.t.Stall)
-	}
-	if res.broken {
-		s.abort()
-	} else {
-		s.used++
-	}
-	return res
-}
-
+// convoy is exchange for several messages.
 func (s *session) convoy(m *Mailer, all []*passenger) result {
 	if m.pool.now().Sub(s.idle) > stillThere || s.spoke() { // else a relay that has gone away meanwhile would leave all of them unknown
 		ask := []step{{phase: phaseReset, line: "RSET"}}

@@ -162,9 +162,14 @@ func (s *session) transact(ctx context.Context, m *Mailer, of *slot, env envelop
 	if env.utf8 && !s.utf8 {
 		return result{elsewhere: true, out: comms.Outcome{State: comms.Failed, Reason: "the address needs SMTPUTF8, which the relay does not offer"}}
 	}
+	return s.during(ctx, m, func() result { return s.exchange(m, of, env, wire) })
+}
+
+// during talks to the relay for as long as ctx lasts, and closes the session when it is of no more use.
+func (s *session) during(ctx context.Context, m *Mailer, talk func() result) result {
 	start := time.Now()
 	release := context.AfterFunc(ctx, s.abort)
-	res := s.exchange(m, of, env, wire)
+	res := talk()
 	if !release() {
 		res.stopped(ctx, time.Since(start) >= m.t.Stall)
 	}
