@@ -27,27 +27,31 @@ func (s Staff) works(now time.Time) bool {
 	return s.shut(now) == ""
 }
 
-func (g *Gate) walk(ctx context.Context, each func(id string, s Staff)) error {
-	return g.DB.View(ctx, func(tx *store.Tx) error {
+// faced are all who act here, each with her face.
+func (g *Gate) faced(ctx context.Context) (all []store.Rec[Staff], err error) {
+	err = g.DB.View(ctx, func(tx *store.Tx) error {
+		all = nil // a snapshot may be read again
 		for rec, err := range store.Gists(tx, staff, &g.faces, Staff.face, store.Query{Limit: mostStaff}) {
 			if err != nil {
 				return err
 			}
-			each(rec.ID, rec.Value)
+			all = append(all, rec)
 		}
 		return nil
 	})
+	return all, err
 }
 
 // Members are the people to whom something can be given to do, by name, with those of the ids whom a thing has already: neither programs nor whose account is
 // closed or over.
 func (g *Gate) Members(ctx context.Context, kept ...string) (all []Member, err error) {
 	now := g.now()
-	err = g.walk(ctx, func(id string, s Staff) {
-		if s.works(now) || slices.Contains(kept, id) {
-			all = append(all, Member{id, s.Name})
+	faced, err := g.faced(ctx)
+	for _, rec := range faced {
+		if rec.Value.works(now) || slices.Contains(kept, rec.ID) {
+			all = append(all, Member{rec.ID, rec.Value.Name})
 		}
-	})
+	}
 	slices.SortFunc(all, func(a, b Member) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
 	return all, err
 }
@@ -105,8 +109,12 @@ func (g *Gate) NameIn(tx *store.Tx, id string) (string, error) {
 
 // Names are the names of all staff, by id; at most 5000.
 func (g *Gate) Names(ctx context.Context) (all map[string]string, err error) {
-	all = map[string]string{}
-	return all, g.walk(ctx, func(id string, s Staff) { all[id] = s.Name })
+	faced, err := g.faced(ctx)
+	all = make(map[string]string, len(faced))
+	for _, rec := range faced {
+		all[rec.ID] = rec.Value.Name
+	}
+	return all, err
 }
 
 // HasIn says, in somebody's transaction, whether somebody can have a right without a condition: in one of the roles of her account, or by a token that holds.
