@@ -33,7 +33,7 @@ func (r *Room) callOut(tx *store.Tx, id string, in Incident, crew []Post) error 
 			return err
 		}
 		if in.Seat(RoleCommander).ConfirmedAt.IsZero() {
-			if err := r.Move(tx, Deadline{What: Command, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Commanded)}); err != nil {
+			if err := r.promiseCommand(tx, id); err != nil {
 				return err
 			}
 		}
@@ -49,6 +49,11 @@ func (r *Room) callOut(tx *store.Tx, id string, in Incident, crew []Post) error 
 		return nil
 	}
 	return r.sayDeclared(tx, id, in, to)
+}
+
+// promiseCommand gives the one who was called the whole time to take command.
+func (r *Room) promiseCommand(tx *store.Tx, id string) error {
+	return r.Move(tx, Deadline{What: Command, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Commanded)})
 }
 
 // TakeCommand makes somebody the one commander of an incident. Who takes it from somebody else says why, and both stand in the log; who has it already

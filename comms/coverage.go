@@ -74,6 +74,55 @@ func (r *Room) coverAll(ctx context.Context) error {
 			return fmt.Errorf("cover incident %s: %w", in.ID, err)
 		}
 	}
+	return r.dropOutreach(ctx)
+}
+
+// dropOutreach ends the outreach of incidents that were closed: there is nothing left to tell of them.
+func (r *Room) dropOutreach(ctx context.Context) error {
+	var over []store.Rec[Task]
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		over = nil
+		closed := map[string]bool{}
+		for rec, err := range tasks.Scan(tx, store.Query{Index: "family", Equal: []any{Outreach, Open}}) {
+			if err != nil {
+				return err
+			}
+			id := rec.Value.Incident
+			if rec.Value.What != Outreach {
+				continue
+			}
+			if _, seen := closed[id]; !seen {
+				in, _, err := incidents.Get(tx, id)
+				if err != nil {
+					return err
+				}
+				closed[id] = in.State == Closed
+			}
+			if closed[id] {
+				over = append(over, rec)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for outreach that is over: %w", err)
+	}
+	for some := range slices.Chunk(over, mostCovered) {
+		err := r.DB.Update(ctx, store.Act{By: "system:coverage", Verb: "coverage.drop"}, func(tx *store.Tx) error {
+			for _, rec := range some {
+				if _, err := r.endTask(tx, rec, TaskDropped, "system:coverage", "the incident is closed"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if fault.Of(err) == fault.Stale { // somebody ended one at this moment: the next look finds the others
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("drop outreach: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -268,8 +317,10 @@ func (r *Room) keepCoverage(ctx context.Context, incident string, c CoverageRepo
 		} else {
 			what = "uncovered"
 			v.CoveredAt, v.GapSince = nil, &now
-			if err := r.promise(tx, Deadline{What: CoverageDue, Of: in.ID, Incident: in.ID, Due: now.Add(r.Policy.taskDue(Outreach))}); err != nil {
-				return err
+			if v.State == Open { // of what is over somebody is told so, and nothing is at stake until then
+				if err := r.promiseCoverage(tx, in.ID); err != nil {
+					return err
+				}
 			}
 		}
 		if err := incidents.Put(tx, in.ID, v, in.Version); err != nil {
@@ -277,6 +328,11 @@ func (r *Room) keepCoverage(ctx context.Context, incident string, c CoverageRepo
 		}
 		return r.note(tx, in.ID, "system:coverage", what, text)
 	}))
+}
+
+// promiseCoverage makes it due that every affected site has somebody to tell.
+func (r *Room) promiseCoverage(tx *store.Tx, incident string) error {
+	return r.Move(tx, Deadline{What: CoverageDue, Of: incident, Incident: incident, Due: tx.Now().Add(r.Policy.taskDue(Outreach))})
 }
 
 // errAsItWas ends an act that would change nothing.

@@ -241,11 +241,6 @@ func (r *Room) crewUp(tx *store.Tx, p *paging, in *Incident) (called []Post, err
 // now, and has the whole time to confirm.
 func (r *Room) keepCrew(tx *store.Tx, id, by string, in Incident, anew bool) error {
 	if in.State == Closed {
-		for _, what := range []string{RolesDue, SeverityDue, Meeting} {
-			if err := r.keep(tx, id, what, by); err != nil {
-				return err
-			}
-		}
 		return nil
 	}
 	switch {
@@ -389,12 +384,12 @@ func (r *Room) commandPasses(tx *store.Tx, id, by string, to Seat, in Incident) 
 	if r.Staffed == nil {
 		return nil
 	}
-	return r.Move(tx, Deadline{What: Command, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Commanded)})
+	return r.promiseCommand(tx, id)
 }
 
 // asksSeverity asks whoever took command of a grave incident whether it is as grave as was said.
 func (r *Room) asksSeverity(tx *store.Tx, id string, in Incident) error {
-	if !grave(in.Severity) {
+	if !grave(in.Severity) || in.State != Open {
 		return nil
 	}
 	return r.Move(tx, Deadline{What: SeverityDue, Of: id, Incident: id, Page: "/desk/incidents/" + id, Due: tx.Now().Add(r.Policy.SeverityConfirmed)})

@@ -3,6 +3,7 @@ package comms
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -168,6 +169,27 @@ func (r *Room) Wait(tx *store.Tx, d Due) error {
 	d.Fire = d.Due
 	return deadlines.Put(tx, id, d.Deadline, was)
 }
+
+// lapse ends the open promise of a sort because what it was for is over. One that had not passed yet is withdrawn, since nobody broke it; one that had passed was
+// never kept: it ends as late, whoever counts promises, and the incident's log says so. With none open it does nothing.
+func (r *Room) lapse(tx *store.Tx, of, what string) error {
+	rec, err := r.openPromise(tx, of, what)
+	if fault.Of(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if d := rec.Value; !tx.Now().After(d.Due) {
+		return deadlines.Delete(tx, rec.ID, rec.Version)
+	} else if err := r.note(tx, d.Incident, deadlinesBy, "unkept", fmt.Sprintf("%s was due at %s", what, d.Due.UTC().Format(time.RFC3339))); err != nil {
+		return err
+	}
+	return r.keep(tx, of, what, deadlinesBy)
+}
+
+// deadlinesBy is who does what happens to deadlines by itself.
+const deadlinesBy = "system:deadlines"
 
 func (r *Room) openPromise(tx *store.Tx, of, what string) (store.Rec[Deadline], error) {
 	for rec, err := range deadlines.Scan(tx, store.Query{Index: "of", Equal: []any{of, what}}) {

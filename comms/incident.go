@@ -432,6 +432,9 @@ func (r *Room) amend(tx *store.Tx, id, by string, in Incident, a Amend) (Inciden
 	if err := r.moveState(tx, id, by, in, &to); err != nil {
 		return in, err
 	}
+	if err := r.turns(tx, id, by, in, to); err != nil {
+		return in, err
+	}
 	if to.State != in.State || to.Severity != in.Severity {
 		if err := r.owesWord(tx, id, to); err != nil {
 			return in, err
@@ -457,7 +460,7 @@ func (r *Room) amend(tx *store.Tx, id, by string, in Incident, a Amend) (Inciden
 	return to, r.noteChanges(tx, id, by, in, to, a.Reason)
 }
 
-// moveState keeps the times and promises that hang on an incident's state.
+// moveState keeps the times that hang on an incident's state, and ends what belongs to it when it closes.
 func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident) error {
 	if to.State == in.State {
 		return nil
@@ -484,12 +487,7 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if err := r.endStreams(tx, id, by, to); err != nil {
 		return err
 	}
-	for _, what := range []string{FullScope, CoverageDue, Classification, Command, EstimateDue} {
-		if err := r.keep(tx, id, what, by); err != nil {
-			return err
-		}
-	}
-	return r.keep(tx, id, NextUpdate, by)
+	return nil
 }
 
 func (r *Room) noteChanges(tx *store.Tx, id, by string, in, to Incident, reason string) error {

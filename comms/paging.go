@@ -249,7 +249,7 @@ func (r *Room) FireDeadlines(ctx context.Context, now time.Time) (fired int, err
 }
 
 func (r *Room) fireAll(ctx context.Context, ids []string, now time.Time) (fired int, err error) {
-	err = r.DB.Update(ctx, store.Act{By: "system:deadlines", Verb: "deadline.fire"}, func(tx *store.Tx) error {
+	err = r.DB.Update(ctx, store.Act{By: deadlinesBy, Verb: "deadline.fire"}, func(tx *store.Tx) error {
 		p := r.paging(tx, now)
 		for _, id := range ids {
 			if err := r.fire(p, id); err != nil {
@@ -321,7 +321,7 @@ func (r *Room) fire(p *paging, id string) error {
 	if len(ladder) == 0 {
 		text = fmt.Sprintf("%s was due at %s; no ladder, nobody told", d.What, d.Due.UTC().Format(time.RFC3339))
 	}
-	return entries.Put(tx, entries.NewID(), Entry{Incident: d.Incident, At: tx.Now(), By: "system:deadlines", What: "deadline", Text: text}, 0)
+	return entries.Put(tx, entries.NewID(), Entry{Incident: d.Incident, At: tx.Now(), By: deadlinesBy, What: "deadline", Text: text}, 0)
 }
 
 // passed is what people are told of a deadline that passed, or is about to.

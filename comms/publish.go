@@ -138,7 +138,11 @@ func (r *Room) release(tx *store.Tx, by string, u store.Rec[Update], in store.Re
 	if err := r.keep(tx, u.ID, ApprovalDue, by); err != nil {
 		return u, err
 	}
-	if _, err := put(tx, incidents, in.ID, in.Value.after(u.Value, now), in.Version); err != nil {
+	to := in.Value.after(u.Value, now)
+	if err := r.turns(tx, in.ID, by, in.Value, to); err != nil {
+		return u, err
+	}
+	if _, err := put(tx, incidents, in.ID, to, in.Version); err != nil {
 		return u, err
 	}
 	what := "published"

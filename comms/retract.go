@@ -52,9 +52,14 @@ func (r *Room) retract(tx *store.Tx, by string, u store.Rec[Update], reason stri
 		return rec, err
 	}
 	if wide(v.Statement.Audience) {
-		if in.Value, err = r.phaseBack(tx, in); err != nil {
+		to, err := r.phaseBack(tx, in)
+		if err != nil {
 			return rec, err
 		}
+		if err := r.turns(tx, in.ID, by, in.Value, to); err != nil {
+			return rec, err
+		}
+		in.Value = to
 	}
 	in.Value.LastUpdate++
 	if in, err = put(tx, incidents, in.ID, in.Value, in.Version); err != nil {

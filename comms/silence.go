@@ -40,7 +40,7 @@ func (r *Room) owesWord(tx *store.Tx, id string, in Incident) error {
 	}
 	due := since.Add(r.Policy.silence(in.Severity))
 	if in.State != Open || last != nil && last.promised(due) {
-		return r.Withdraw(tx, id, Silence)
+		return r.lapse(tx, id, Silence)
 	}
 	d := Deadline{What: Silence, Of: id, Incident: id, Due: due}
 	if len(r.Policy.Ladders[Silence]) == 0 {
@@ -85,7 +85,7 @@ func (r *Room) owesFirst(tx *store.Tx, id string, in Incident) error {
 		case said:
 			err = r.keep(tx, id, what, u.PublishedBy)
 		case in.State != Open || !grave(in.Severity):
-			err = r.Withdraw(tx, id, what)
+			err = r.lapse(tx, id, what)
 		case !running:
 			target := r.Policy.FirstWord[channel]
 			due := in.DeclaredAt.Add(target)

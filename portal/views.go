@@ -178,11 +178,11 @@ func logLine(words templates.Catalog, e entryAnswer) string {
 			}
 		}
 		return strings.Join(moved, ", ")
-	case parts != nil && e.What == "deadline":
+	case parts != nil && (e.What == "deadline" || e.What == "unkept"):
 		due, err := time.Parse(time.RFC3339, parts[2])
 		if what := "desk.due." + parts[1]; err == nil && words.Has(what) {
 			told, _ := strconv.Atoi("0" + parts[3])
-			return words.T("desk.log.deadline", told, words.T(what), clock(due))
+			return words.T("desk.log."+e.What, told, words.T(what), clock(due))
 		}
 	case parts != nil:
 		var args []any
@@ -238,7 +238,7 @@ var logForms = func() map[string]*regexp.Regexp {
 		`(?s)^(\S+): (.*)$`:                          "cohort_closed recovered",
 		`^(.*), version (\d+)$`:                      "playbook",
 		`^(P\d)$`:                                    "severity_confirmed",
-		`^(\w+) was due at (\S+);(?:.* (\d+) told)?`: "deadline",
+		`^(\w+) was due at (\S+);(?:.* (\d+) told)?`: "deadline unkept",
 	} {
 		re := regexp.MustCompile(form)
 		for code := range strings.FieldsSeq(codes) {

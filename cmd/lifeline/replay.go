@@ -164,6 +164,12 @@ func (r *replay) run(ctx context.Context) error {
 		return err
 	}
 	r.incident, r.declared = rec.ID, rec.Value.DeclaredAt
+	if _, err := r.house.comms.TakeCommand(ctx, r.author, rec.ID, ""); err != nil { // whoever declares it alone at that hour has it
+		return err
+	}
+	if _, err := r.house.comms.ConfirmSeverity(ctx, r.author, rec.ID, "P0", ""); err != nil {
+		return err
+	}
 	if r.hindsight {
 		if err := r.load(ctx, 0, finalSites, false); err != nil {
 			return err
