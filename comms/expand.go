@@ -540,7 +540,10 @@ func (o *Outbox) writeChunk(tx *store.Tx, id string, n *Notice, c chunk, made ma
 // writePages writes the deliveries of at most PageSize people, a page for each channel, under the notice's newest number.
 func writePages(tx *store.Tx, id string, n *Notice, people []person, made map[string]int) error {
 	notice := suffix(id)
-	due := time.Now().UTC()
+	due := n.Place
+	if due.IsZero() {
+		due = time.Now().UTC()
+	}
 	var board string
 	for channel, rows := range byChannel(people) {
 		p := Page{Notice: id, Number: n.Pages, Channel: channel, Lane: pageLane(n.Lane, channel), Counts: map[string]int{}}
@@ -636,12 +639,21 @@ func byChannel(people []person) iter.Seq2[string, []row] {
 	}
 }
 
-// sweep suppresses what a stopped notice has left in pages that no worker holds; those that a worker holds it stops itself.
+// mostSwept bounds how many pages of a stopped notice are swept before others have their turn: what took its place is to be told first.
+const mostSwept = 8
+
+// sweep suppresses what a stopped notice has left in pages that no worker holds; those that a worker holds it stops itself. Whom the newer update leaves
+// out is counted once all of them are done.
 func (o *Outbox) sweep(ctx context.Context, m store.Meta) error {
 	r := o.Room
 	var idle []string
-	err := r.DB.View(ctx, func(tx *store.Tx) error {
+	var n Notice
+	var left LeftOut
+	err := r.DB.View(ctx, func(tx *store.Tx) (err error) {
 		idle = nil
+		if n, _, err = notices.Get(tx, m.ID); err != nil {
+			return err
+		}
 		for rec, err := range pages.Scan(tx, store.Query{Prefix: "pag_" + suffix(m.ID) + "."}) {
 			if err != nil {
 				return err
@@ -649,24 +661,45 @@ func (o *Outbox) sweep(ctx context.Context, m store.Meta) error {
 			if rec.Holder == "" && !rec.Value.Due.IsZero() {
 				idle = append(idle, rec.ID)
 			}
+			if len(idle) > mostSwept {
+				return nil
+			}
 		}
-		return nil
+		if n.Newer != "" && n.Pending == 0 {
+			left, err = r.countLeftOut(tx, m.ID, n)
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range idle {
+	more := len(idle) > mostSwept || n.Newer != "" && n.Pending > 0
+	for _, id := range idle[:min(len(idle), mostSwept)] {
 		err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error { return r.suppressPage(tx, id) })
 		if k := fault.Of(err); err != nil && k != fault.Stale {
 			return fmt.Errorf("suppress page %s: %w", id, err)
 		}
 	}
-	return r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+	act := store.Act{}
+	if left.People > 0 {
+		act = store.Act{By: "system:outbox", Verb: "update.left_out"}
+	}
+	return r.DB.Update(ctx, act, func(tx *store.Tx) error {
 		n, nm, err := notices.Get(tx, m.ID)
 		if err != nil {
 			return err
 		}
 		n.Due = time.Time{}
+		switch {
+		case len(idle) > 0 && more:
+			n.Due = time.Now().UTC()
+		case more: // workers hold the rest
+			n.Due = time.Now().Add(time.Second).UTC()
+		default:
+			if err := r.oweLeftOut(tx, n, left); err != nil {
+				return err
+			}
+		}
 		n.settled(tx.Now())
 		if err := notices.Put(tx, m.ID, n, nm.Version); err != nil {
 			return err
@@ -688,6 +721,10 @@ func (r *Room) suppressPage(tx *store.Tx, id string) error {
 	if p.meta.Holder != "" || p.Due.IsZero() || n.State != StoppedHere {
 		return nil
 	}
+	by, err := r.newerThan(tx, *n)
+	if err != nil {
+		return err
+	}
 	all, err := b.prefetch(p)
 	if err != nil {
 		return err
@@ -700,7 +737,11 @@ func (r *Room) suppressPage(tx *store.Tx, id string) error {
 		if !d.open() {
 			continue
 		}
-		if err := b.record(key, d.unsent(*n), d.Attempts, ""); err != nil {
+		end, err := r.unsentFor(tx, by, *n, key, d.Delivery)
+		if err != nil {
+			return err
+		}
+		if err := b.record(key, end, d.Attempts, ""); err != nil {
 			return err
 		}
 	}

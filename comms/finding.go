@@ -317,7 +317,11 @@ func reachFindings(s templates.Statement, k situation) (all []Finding) {
 		all = append(all, Finding{Level: LevelWarning, Field: fmt.Sprintf("channels[%d]", i), Code: "nobody", Reason: "names webhook, by which only subscribers are told, and only what is public", Mend: "take it out, or say it to everybody"})
 	}
 	for _, number := range k.Behind {
-		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "overtakes", Reason: fmt.Sprintf("and the readers let update %d go on being sent, so some may get that older word behind this one", number), Mend: "name its channels and its readers too, or stop it first"})
+		reason := "and the readers are not all those to whom update %d is still being sent: whoever gets this one is not sent that older word any more, the others get neither, and a task says how many they are"
+		if s.NoChange {
+			reason = "and the readers let update %d go on being sent, so some may get that older word behind this one"
+		}
+		all = append(all, Finding{Level: LevelWarning, Field: "channels", Code: "overtakes", Reason: fmt.Sprintf(reason, number), Mend: "name its channels and its readers too"})
 	}
 	for i, product := range s.Scope.Products {
 		if len(k.Policy.Components) > 0 && !slices.ContainsFunc(k.Policy.Components, func(c ComponentPolicy) bool { return strings.EqualFold(c.Name, strings.TrimSpace(product)) }) {

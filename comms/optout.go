@@ -43,7 +43,7 @@ func (b *board) failed(r *Room, key string, v verdict, attempts int, ref string)
 }
 
 // lost records that a delivery cannot go to its address. Lose marks that on the contact where it is more than this message's misfortune, and says whether
-// it did. The delivery goes on to her next address on the channel; without one, or once the notice was stopped, it ends with the verdict.
+// it did. The delivery goes on to her next address on the channel; without one, or once the notice was stopped or a newer update is out, it ends with the verdict.
 func (b *board) lost(r *Room, key string, lose func(contact string) (bool, error), end verdict, attempts int, ref string) error {
 	k, err := parseKey(key)
 	if err != nil {
@@ -65,7 +65,7 @@ func (b *board) lost(r *Room, key string, lose func(contact string) (bool, error
 	if err != nil {
 		return err
 	}
-	if next == "" || n.State == StoppedHere || !overtakes(end.State, d.Delivery) {
+	if next == "" || n.State == StoppedHere || n.Newer != "" || !overtakes(end.State, d.Delivery) {
 		return b.record(key, end, attempts, ref)
 	}
 	now := time.Now().UTC()

@@ -51,6 +51,9 @@ type Notice struct {
 	Few       int           `json:"few,omitempty"`    // it waits once so many people are written down; 0: it does not
 	GoOn      time.Duration `json:"go_on,omitempty"`  // and goes on by itself after so long; 0: by a person's word
 	Staff     string        `json:"staff,omitempty"`  // the notice that told the staff first
+	Newer     string        `json:"newer,omitempty"`  // the newer update that was said to the same readers, when it does not go everywhere where this one goes
+	Cut       bool          `json:"cut,omitempty"`    // that came before everybody was written down
+	Place     time.Time     `json:"place,omitzero"`   // where its pages stand in the queue, by wall time: see supersede
 	Cursor    string        `json:"cursor"`
 	Clear     bool          `json:"clear,omitempty"` // the first pass has met nobody whom it leaves to the next two
 	Pass      int           `json:"pass"`

@@ -142,10 +142,18 @@ func (w *town) publish(mend ...func(*Notice)) (update, notice string) {
 		u := Update{Incident: w.incident, Number: w.last, State: Published, Statement: whole(at), PublishedAt: &at}
 		u.Statement.Headline = fmt.Sprintf("Word %d", w.last)
 		u.Statement.Channels = n.Channels
+		if n.Audience != "" {
+			u.Statement.Audience = n.Audience
+		}
 		if err := updates.Put(tx, update, u, 0); err != nil {
 			return err
 		}
 		n.Update = update
+		if n.Only == "" {
+			if err := w.supersede(tx, store.Rec[Update]{Meta: store.Meta{ID: update}, Value: u}, &n); err != nil {
+				return err
+			}
+		}
 		if u.Notice, err = w.tell(tx, n); err != nil {
 			return err
 		}

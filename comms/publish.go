@@ -169,6 +169,9 @@ func (r *Room) carry(tx *store.Tx, u store.Rec[Update], only string, stages *Sta
 	if listed(v.Statement.Audience) {
 		n.Audience, n.Only, n.To = "", "", r.listed(v.Statement.Audience, n.Channels)
 	}
+	if err := r.supersede(tx, u, &n); err != nil {
+		return u, err
+	}
 	if len(n.Channels) == 0 || n.Audience == "" && len(n.To) == 0 || v.Corrects > 0 && only == "" && n.Audience != "" {
 		return u, nil
 	}

@@ -79,7 +79,7 @@ func (r *Room) correctStaff(tx *store.Tx, fix Notice) error {
 
 // wait lets a notice wait behind a stage.
 func (n *Notice) wait(stage string) {
-	n.Stage, n.Due = stage, time.Time{}
+	n.Stage, n.Due, n.Place = stage, time.Time{}, time.Time{}
 	if n.GoOn > 0 {
 		n.Due = time.Now().Add(n.GoOn).UTC() // by wall time, as leases are
 	}

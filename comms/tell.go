@@ -7,7 +7,6 @@ import (
 
 	"lifeline/store"
 	"lifeline/store/fault"
-	"lifeline/templates"
 )
 
 // mostDirect bounds the addresses that one notice names itself; more people than that are an audience.
@@ -22,14 +21,14 @@ func (r *Room) tell(tx *store.Tx, n Notice) (string, error) {
 		return "", err
 	}
 	id := notices.NewID()
-	if err := r.supersede(tx, n); err != nil {
-		return "", err
-	}
 	n.State, n.Unsent, n.Reason = Expanding, "", ""
 	n.Cursor, n.Clear, n.Pass, n.Pages, n.Pending = "", true, passApproved, 0, 0
 	n.People, n.Customers, n.Sites, n.Nobody = 0, 0, 0, 0
 	n.CreatedAt, n.DoneAt = tx.Now(), time.Time{}
-	n.Due = time.Now().UTC() // by wall time, as leases are
+	if n.Place.IsZero() {
+		n.Place = time.Now().UTC() // by wall time, as leases are
+	}
+	n.Due = n.Place
 	if n.Stage != "" {
 		n.wait(n.Stage)
 	}
@@ -112,73 +111,6 @@ func (r *Room) halt(tx *store.Tx, noticeID string, unsent State, reason string) 
 	}
 	tx.After(r.bell.Ring)
 	return nil
-}
-
-// supersede stops the notices of older updates of the same incident whose readers all get the new one: stale word that arrives
-// behind fresh word does harm. Corrections are left alone: those who got the wrong words are owed them.
-func (r *Room) supersede(tx *store.Tx, n Notice) error {
-	if n.Update == "" || n.Only != "" {
-		return nil
-	}
-	u, _, err := updates.Get(tx, n.Update)
-	if err != nil {
-		return err
-	}
-	for rec, err := range updates.Scan(tx, store.Query{Index: "incident", Equal: []any{u.Incident}}) {
-		if err != nil {
-			return err
-		}
-		if rec.ID == n.Update || rec.Value.Notice == "" {
-			continue
-		}
-		old, _, err := notices.Get(tx, rec.Value.Notice)
-		if err != nil {
-			return err
-		}
-		if !covers(n, old) {
-			continue
-		}
-		if err := r.halt(tx, rec.Value.Notice, Superseded, "superseded by a newer update"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// covers says whether everybody whom old is for gets n on the same channels.
-func covers(n, old Notice) bool {
-	if old.Only != "" || len(n.To) > 0 != (len(old.To) > 0) {
-		return false
-	}
-	for _, c := range old.Channels {
-		if !slices.Contains(n.Channels, c) {
-			return false
-		}
-	}
-	return n.Audience == old.Audience && slices.Equal(n.To, old.To) || n.Audience == AudiencePublic && old.Audience == AudienceAffected
-}
-
-// overtaken lists by number the updates of an incident that are still being sent to readers of a statement, and that it would not supersede: their word may arrive
-// behind the new one.
-func overtaken(tx *store.Tx, incident string, s templates.Statement) (all []int, err error) {
-	n := Notice{Audience: s.Audience, Channels: Update{Statement: s}.outbound()}
-	for rec, err := range spoken(tx, incident) {
-		if err != nil {
-			return nil, err
-		}
-		u := rec.Value
-		if u.Notice == "" || u.State != Published || u.Corrects > 0 || u.Statement.Audience != s.Audience && !(wide(u.Statement.Audience) && wide(s.Audience)) {
-			continue
-		}
-		old, _, err := notices.Get(tx, u.Notice)
-		if err != nil {
-			return nil, err
-		}
-		if (old.State == Expanding || old.State == SendingNow) && old.Audience != "" && !covers(n, old) {
-			all = append(all, u.Number)
-		}
-	}
-	return all, nil
 }
 
 // Bell wakes those who wait for work. The zero value is ready.

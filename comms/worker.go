@@ -88,7 +88,8 @@ func (r *run) due() time.Time {
 // task is a delivery that is open, as it was read when its page was claimed.
 type task struct {
 	*paged
-	peer string // whom it is for: see peerOf
+	peer string  // whom it is for: see peerOf
+	end  verdict // what becomes of it when the notice was stopped
 }
 
 // work carries out one claim of a page. It returns when every outcome is recorded and the page released, or the lease lost.
@@ -113,7 +114,10 @@ func (o *Outbox) work(ctx context.Context, ch Channel, m store.Meta) {
 	}
 	if r.n.State == StoppedHere {
 		for _, t := range tasks {
-			o.hand(item{run: r, key: t.key, verdict: t.unsent(r.n), attempts: t.Attempts})
+			if t.end.State == "" { // stopped since it was read
+				t.end = t.unsent(r.n)
+			}
+			o.hand(item{run: r, key: t.key, verdict: t.end, attempts: t.Attempts})
 		}
 	} else {
 		watched := make(chan struct{})
@@ -147,13 +151,28 @@ func (r *run) load(ctx context.Context) (tasks []task, err error) {
 		if err != nil {
 			return err
 		}
-		all, err := ofPage(tx, r.page, fates)
-		for i := range all {
-			if all[i].open() {
-				tasks = append(tasks, task{&all[i], peerOf(r.page.Channel, all[i].Address)})
-			}
+		by, err := r.o.Room.newerThan(tx, r.n)
+		if err != nil {
+			return err
 		}
-		return err
+		all, err := ofPage(tx, r.page, fates)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			d := &all[i]
+			if !d.open() {
+				continue
+			}
+			t := task{paged: d, peer: peerOf(r.page.Channel, d.Address)}
+			if r.n.State == StoppedHere {
+				if t.end, err = r.o.Room.unsentFor(tx, by, r.n, d.key, d.Delivery); err != nil {
+					return err
+				}
+			}
+			tasks = append(tasks, t)
+		}
+		return nil
 	})
 	return tasks, err
 }
