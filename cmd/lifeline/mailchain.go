@@ -96,19 +96,39 @@ func (d *doctor) senderRecords(ctx context.Context, names mailNames, domain stri
 	if txt(ctx, names, domain, "v=spf1") == "" {
 		d.say("mail records", "warning", domain+" has no SPF record: large receivers refuse or hide mail without it", recordsDo)
 	}
-	at := "_dmarc." + domain
-	policy := tag(txt(ctx, names, at, "v=DMARC1"), "p")
-	if root, err := publicsuffix.EffectiveTLDPlusOne(domain); policy == "" && err == nil && root != domain { // RFC 7489, 6.6.3
-		said := txt(ctx, names, "_dmarc."+root, "v=DMARC1")
-		policy = cmp.Or(tag(said, "sp"), tag(said, "p"))
+	at, tags := "_dmarc."+domain, []string{"p"}
+	said := txt(ctx, names, at, "v=DMARC1")
+	if root, err := publicsuffix.EffectiveTLDPlusOne(domain); tag(said, "p") == "" && err == nil && root != domain { // RFC 7489, 6.6.3
+		said, tags = txt(ctx, names, "_dmarc."+root, "v=DMARC1"), []string{"sp", "p"}
 	}
-	switch policy {
-	case "reject", "quarantine":
-	case "":
+	switch why := unenforced(said, tags...); {
+	case tag(said, "p") == "":
 		d.say("mail records", "warning", at+" has no DMARC record: large receivers refuse or hide mail without it", recordsDo)
-	default:
-		d.say("mail records", "warning", fmt.Sprintf("%s says p=%.20s: whoever imitates us is delivered all the same", at, policy), "once the reports are clean say p=quarantine, then p=reject")
+	case why != "":
+		d.say("mail records", "warning", fmt.Sprintf("%s says %.20s: whoever imitates us is delivered all the same", at, why), "once the reports are clean say p=quarantine, then p=reject, for all mail: without pct and without t=y")
 	}
+}
+
+// unenforced is what in a DMARC record lets through what only pretends to come from a domain; "" when receivers are to hold back or refuse all of it. The policy is the
+// first of the tags that the record has. A share below all (pct, RFC 7489) leaves some through or, at 0, everything; t=y (DMARCbis) says that the policy is only tried.
+func unenforced(record string, tags ...string) string {
+	for _, name := range tags {
+		policy := strings.ToLower(tag(record, name))
+		switch {
+		case policy == "":
+			continue
+		case policy != "reject" && policy != "quarantine":
+			return name + "=" + policy
+		}
+		if share := tag(record, "pct"); share != "" && share != "100" {
+			return "pct=" + share
+		}
+		if strings.EqualFold(tag(record, "t"), "y") {
+			return "t=y"
+		}
+		return ""
+	}
+	return ""
 }
 
 // signingRecord holds a published DKIM key against the one that signs.

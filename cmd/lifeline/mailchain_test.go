@@ -78,3 +78,30 @@ func TestTheDoctorTestsTheWholeMailChain(t *testing.T) {
 		t.Errorf("%d mails went out", n)
 	}
 }
+
+// A DMARC record that names a policy and does not ask for it to be followed protects nobody.
+func TestEnforcedDMARC(t *testing.T) {
+	const own, root = "_dmarc.mail.vendor.com", "_dmarc.vendor.com"
+	for record, says := range map[[2]string]string{
+		{own, "v=DMARC1; p=reject"}:                            "",
+		{own, "v=DMARC1;p=Quarantine;pct=100;t=n"}:             "",
+		{own, "v=DMARC1; p=reject; pct=0"}:                     "says pct=0",
+		{own, "v=DMARC1; p=quarantine; pct=50"}:                "says pct=50",
+		{own, "v=DMARC1; p=reject; t=y"}:                       "says t=y",
+		{own, "v=DMARC1; p=reject; sp=none"}:                   "", // sp is for names below this one
+		{own, "v=DMARC1; p=none; sp=reject"}:                   "says p=none",
+		{own, "v=DMARC1; rua=mailto:a@vendor.com"}:             "has no DMARC record",
+		{root, "v=DMARC1; p=reject"}:                           "",
+		{root, "v=DMARC1; p=none; sp=reject"}:                  "",
+		{root, "v=DMARC1; p=reject; sp=none"}:                  "says sp=none",
+		{root, "v=DMARC1; p=reject; sp=quarantine; pct=0"}:     "says pct=0",
+		{root, "v=DMARC1; p=none; sp=reject; t=y"}:             "says t=y",
+		{root, "v=DMARC1; p=reject; t=y; rua=mailto:a@b.test"}: "says t=y",
+	} {
+		d := &doctor{}
+		d.senderRecords(t.Context(), zone{texts: map[string]string{"mail.vendor.com": "v=spf1 mx -all", record[0]: record[1]}}, "mail.vendor.com")
+		if says == "" && len(d.found) > 0 || says != "" && (len(d.found) != 1 || d.found[0].Level != "warning" || !strings.Contains(d.found[0].Says, says)) {
+			t.Errorf("%s %s: %+v, want %q", record[0], record[1], d.found, says)
+		}
+	}
+}
