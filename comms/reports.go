@@ -22,12 +22,11 @@ const mostBursts = 100
 
 // reportsRule is the rule for reports, where it is in force.
 func (r *Room) reportsRule(tx *store.Tx) (rule Rule, on bool, err error) {
-	rule, known := r.Policy.Automatic.Rules[RuleReports]
-	if !known || r.Barred != "" {
+	if r.Barred != "" {
 		return rule, false, nil
 	}
 	on, err = r.RuleInForce(tx, RuleReports)
-	return rule, on, err
+	return r.Policy.Automatic.Rules[RuleReports], on, err
 }
 
 // unanswered decides whether the page may speak of an alarm that so many different people have caused.

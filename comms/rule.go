@@ -194,8 +194,11 @@ func (r *Room) ruleState(tx *store.Tx, name string) (s RuleState, err error) {
 	return s, nil
 }
 
-// RuleInForce says whether a rule may speak now.
+// RuleInForce says whether a rule may speak now. One that the policy does not name never does.
 func (r *Room) RuleInForce(tx *store.Tx, name string) (bool, error) {
+	if _, known := r.Policy.Automatic.Rules[name]; !known {
+		return false, nil
+	}
 	s, err := r.ruleState(tx, name)
 	return s.State == RuleInForce, err
 }

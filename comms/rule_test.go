@@ -207,6 +207,15 @@ func TestOnePersonStopsARule(t *testing.T) {
 	if rules, err := h.Rules(ctx); err != nil || len(rules) != 1 || rules[0].State != RuleOff {
 		t.Errorf("another rule passes for the one that was approved: %+v, %v", rules, err)
 	}
+	err = h.DB.View(ctx, func(tx *store.Tx) error { // and one that the policy leaves out is off, and stands in nobody's way
+		if on, err := h.RuleInForce(tx, RuleSite); on || err != nil {
+			t.Errorf("a rule that is none: %t, %v", on, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The night is the person's, and by night nobody is told by a rule but who chose it.
