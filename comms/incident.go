@@ -246,6 +246,11 @@ func (r *Room) opens(tx *store.Tx, by string, rec store.Rec[Incident], judged bo
 	if err := r.note(tx, id, by, "declared", in.Severity+" "+in.Category); err != nil {
 		return rec, err
 	}
+	if r.Policy.entryOf(in) {
+		if err := r.touchPages(tx); err != nil {
+			return rec, err
+		}
+	}
 	if in.unclassified() || !judged {
 		if err := r.promise(tx, Deadline{What: Classification, Of: id, Incident: id, Due: tx.Now().Add(r.Policy.Classify)}); err != nil {
 			return rec, err

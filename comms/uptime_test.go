@@ -84,6 +84,10 @@ func TestAGraveIncidentIsOnThePageAtOnce(t *testing.T) {
 	if got.Severity != "P1" || got.Title != "An incident is being investigated" || got.Impact != "" || got.Updates != nil || got.Category != "availability" || got.Detected.IsZero() {
 		t.Errorf("%+v", got)
 	}
+	declare("P0", "availability")
+	if now, err := h.Edition(ctx); err != nil || now == p.Edition {
+		t.Errorf("pages are not written anew when an incident comes onto them: %d, %v", now, err)
+	}
 	if h.Policy.PageEntry = []string{"P7"}; h.Policy.Check() == nil {
 		t.Error("a severity that is none was taken")
 	}
