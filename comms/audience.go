@@ -354,7 +354,8 @@ func (r *Room) accountsWith(tx *store.Tx, incident, after string, keep func(plac
 	}
 }
 
-// got walks whom a notice has reached, or may have reached, by its deliveries.
+// got walks whom a notice has reached, or may have reached, by its deliveries; without those who have ended their subscription since and were promised
+// to hear no more.
 func (r *Room) got(tx *store.Tx, notice string, pass int, afterAccount string) iter.Seq2[recipient, error] {
 	prefix := fmt.Sprintf("dlv_%s.%d.", suffix(notice), pass)
 	all := under(prefix)
@@ -372,9 +373,16 @@ func (r *Room) got(tx *store.Tx, notice string, pass int, afterAccount string) i
 				continue
 			}
 			key, err := parseKey(rec.ID)
+			ended := false
+			if err == nil && pass == passSubscribers {
+				ended, err = hasEnded(tx, key.Contact)
+			}
 			if err != nil {
 				yield(recipient{}, err)
 				return
+			}
+			if ended {
+				continue
 			}
 			if contact := "con_" + key.Contact; to.Contact != contact {
 				if to.Contact != "" && !yield(to, nil) {
