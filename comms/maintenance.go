@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -402,7 +403,8 @@ func (r *Room) PlannedWork(ctx context.Context, id string) (rec store.Rec[Mainte
 }
 
 // Freeze forbids planned changes while an incident of the highest level is open, or allows them again. What is planned and has not begun is held,
-// and stays held until somebody lets it go on.
+// and stays held until somebody lets it go on. The reason is for the incident's log; readers of a plan are told that it is held, in words that stand in every
+// language, for in that hour nobody translates, and one person's words are not to reach everybody.
 func (r *Room) Freeze(ctx context.Context, by, incident string, on bool, reason string) (rec store.Rec[Incident], err error) {
 	if f := reasonProse.bad(nil, "reason", reason); len(f) > 0 {
 		return rec, fault.BadFields(f...)
@@ -427,7 +429,7 @@ func (r *Room) Freeze(ctx context.Context, by, incident string, on bool, reason 
 				continue
 			}
 			tx.On(rec.ID)
-			held, err := r.turned(tx, rec.Value, Turn{What: MaintenanceHeld, At: now, By: by, TurnWords: TurnWords{Reason: reason}.trimmed()})
+			held, err := r.turned(tx, rec.Value, Turn{What: MaintenanceHeld, At: now, By: by, TurnWords: r.frozenWords(rec.Value.Locale)})
 			if err != nil {
 				return in, err
 			}
@@ -437,6 +439,20 @@ func (r *Room) Freeze(ctx context.Context, by, incident string, on bool, reason 
 		}
 		return in, r.note(tx, id, by, "frozen", reason)
 	})
+}
+
+// frozenWords say that a plan is held with all others, of one that is written in own.
+func (r *Room) frozenWords(own string) TurnWords {
+	own = cmp.Or(own, templates.Locales()[0])
+	w := TurnWords{Translations: map[string]string{}}
+	for _, locale := range templates.Locales() {
+		if says := r.Words.Catalog(locale).T("page.plan.frozen"); locale == own {
+			w.Reason = says
+		} else {
+			w.Translations[locale] = says
+		}
+	}
+	return w
 }
 
 // notFrozen refuses while an open incident freezes changes.

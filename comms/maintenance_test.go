@@ -125,6 +125,10 @@ func TestPlannedWorkIsToldAheadAndMovesByItsWindow(t *testing.T) {
 	if status, _, _ := public(); status != PlanHeld {
 		t.Errorf("under a freeze it is %s", status)
 	}
+	held, err := w.PlannedWork(ctx, rec.ID)
+	if turn := held.Value.Turns[len(held.Value.Turns)-1]; err != nil || strings.Contains(turn.Reason, "no changes while") || len(turn.Missing(held.Value.Locale)) > 0 {
+		t.Errorf("why it is held: %+v, %v", turn, err)
+	}
 	for what, err := range map[string]error{
 		"plan": func() error { _, err := w.PlanMaintenance(ctx, "stf_sue", work); return err }(),
 		"resume": func() error {

@@ -107,10 +107,12 @@ func (r *Room) AskSubscription(ctx context.Context, in Subscribe) error {
 	if err != nil {
 		return err
 	}
-	if in.Channel != ChannelEmail { // these cost more than mail does, and who asks is told when there are too many
-		if told, err := r.askedEnough(ctx, in); err != nil || told {
-			return err
-		}
+	err = r.DB.View(ctx, func(tx *store.Tx) error { // only of what all have in common is it told at once that there is none left
+		_, err := r.Policy.Subscribe.left(tx, r.Policy.Subscribe.shared(in))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.ask"}, func(tx *store.Tx) error {
 		id := subscriptions.NewID()
@@ -154,17 +156,9 @@ func (r *Room) answerSubscription(tx *store.Tx, asked store.Rec[Subscription]) e
 	if err := subscriptions.Delete(tx, asked.ID, asked.Version); err != nil {
 		return err
 	}
-	if in.Channel == ChannelEmail {
-		t, err := limits.Look(tx, "subscribe "+addressOf(in.Channel, in.Address), limits.Rule{N: r.Policy.Subscribe.PerAddress, Per: day})
-		if fault.Of(err) == fault.TooMany {
-			return nil
-		}
-		if err == nil {
-			err = t.In(tx)
-		}
-		if err != nil {
-			return err
-		}
+	may, err := r.afford(tx, Subscribe{Channel: in.Channel, Address: in.Address})
+	if err != nil || !may {
+		return err
 	}
 	rec, err := subscriptions.First(tx, store.Query{Index: "address", Equal: []any{in.Channel, addressOf(in.Channel, in.Address)}})
 	switch {
@@ -262,7 +256,7 @@ func (r *Room) readWanted(ctx context.Context, components []string, incident str
 	}
 	err := r.DB.View(ctx, func(tx *store.Tx) error {
 		in, err := findIncident(tx, incident)
-		if fault.Of(err) == fault.NotFound || err == nil && (in.Value.FirstNoticeAt == nil || in.Value.Drill) { // what is not public is not there
+		if fault.Of(err) == fault.NotFound || err == nil && (in.Value.Drill || in.Value.FirstNoticeAt == nil && !r.Policy.entryOf(in.Value)) { // what is not public is not there
 			f = append(f, wrong("incident", "is none of this page"))
 			return nil
 		}
@@ -285,27 +279,52 @@ func (r *Room) SubscriptionChannels() []string {
 	return all
 }
 
-// askedEnough takes what a question that is no mail costs from the day's allowances. Told: this address was asked as often as is decent, and who asks now learns
-// nothing of it.
-func (r *Room) askedEnough(ctx context.Context, in Subscribe) (told bool, err error) {
-	p := r.Policy.Subscribe
-	err = limits.Take(ctx, r.DB, "subscribe "+addressOf(in.Channel, in.Address), p.PerAddress, day)
-	if fault.Of(err) == fault.TooMany {
-		return true, nil
+// allowance is how much of something may be asked in a day.
+type allowance struct {
+	key string
+	n   int
+}
+
+// shared are the allowances that a question takes from besides that of its address: texts and webhooks cost more than mail does.
+func (p Subscribing) shared(in Subscribe) []allowance {
+	switch via(in.Channel) {
+	case ChannelWebhook:
+		return []allowance{{"subscribe host " + hookHost(in.Address), p.PerHost}, {"subscribe webhooks", p.Hooks}}
+	case ChannelSMS:
+		return []allowance{{"subscribe range " + in.Address[:min(len(in.Address), rangeDigits)], p.PerRange}, {"subscribe texts", p.Texts}}
 	}
-	switch {
-	case err != nil:
+	return nil
+}
+
+// left finds one of each allowance, or fails with fault.TooMany.
+func (p Subscribing) left(tx *store.Tx, all []allowance) (found []limits.Taking, err error) {
+	for _, a := range all {
+		t, err := limits.Look(tx, a.key, limits.Rule{N: a.n, Per: day})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, t)
+	}
+	return found, nil
+}
+
+// afford takes what a question costs from the day's allowances, or says that one of them is used up. Who asked is not told that: of an address it would say that
+// others have asked for it.
+func (r *Room) afford(tx *store.Tx, in Subscribe) (bool, error) {
+	p := r.Policy.Subscribe
+	taking, err := p.left(tx, append(p.shared(in), allowance{"subscribe " + addressOf(in.Channel, in.Address), p.PerAddress}))
+	if fault.Of(err) == fault.TooMany {
+		return false, nil
+	}
+	if err != nil {
 		return false, err
-	case via(in.Channel) == ChannelWebhook:
-		if err := limits.Take(ctx, r.DB, "subscribe host "+hookHost(in.Address), p.PerHost, day); err != nil {
+	}
+	for _, t := range taking {
+		if err := t.In(tx); err != nil {
 			return false, err
 		}
-		return false, limits.Take(ctx, r.DB, "subscribe webhooks", p.Hooks, day)
 	}
-	if err := limits.Take(ctx, r.DB, "subscribe range "+in.Address[:min(len(in.Address), rangeDigits)], p.PerRange, day); err != nil {
-		return false, err
-	}
-	return false, limits.Take(ctx, r.DB, "subscribe texts", p.Texts, day)
+	return true, nil
 }
 
 // SubscriptionURL is the page of a subscription, which whoever reads its messages has.
@@ -379,6 +398,15 @@ func (r *Room) EndSubscription(ctx context.Context, subject string) error {
 	return r.DB.Update(ctx, store.Act{By: "public:subscribe", Verb: "subscription.end"}, func(tx *store.Tx) error {
 		return endSubscription(tx, subscriptions.Prefix+"_"+subject)
 	})
+}
+
+// hasEnded says whether a subscription is one no more.
+func hasEnded(tx *store.Tx, subject string) (bool, error) {
+	_, err := subscribed(tx, subject)
+	if fault.Of(err) == fault.NotFound {
+		return true, nil
+	}
+	return false, err
 }
 
 const factUnsubscribed = "subscription.ended"
@@ -534,17 +562,17 @@ func countSubscribers(tx *store.Tx, incident string, channels []string) (n int, 
 	return n, nil
 }
 
-// toSubscriber adds what a subscriber's message has besides: how it ends. The link in the words is the same for everybody,
-// and the one in the header is hers, ends the subscription with one click (RFC 8058) and opens nothing else.
+// toSubscriber adds what a subscriber's message has besides: the page on which she changes or ends her subscription, and in the header what ends it with
+// one click (RFC 8058).
 func (r *Room) toSubscriber(m Message, k deliveryKey, channel string) Message {
 	if k.Pass != passSubscribers || channel != ChannelEmail {
 		return m
 	}
-	page := r.Vendor.URL + "/subscribe"
-	how := r.Words.Catalog(m.Locale).T("subscribe.how", page)
-	m = m.ending(how, how, page)
-	if url := r.SubscriptionURL(subscriptions.Prefix + "_" + k.Contact); strings.HasPrefix(url, "https://") {
-		m.Unsub = url + "/stop"
+	page := r.SubscriptionURL(subscriptions.Prefix + "_" + k.Contact)
+	how := r.Words.Catalog(m.Locale).T("subscribe.yours")
+	m.Ending = Ending{Text: how + "\n" + page, Words: how, Link: page}
+	if strings.HasPrefix(page, "https://") {
+		m.Unsub = page + "/stop"
 	}
 	return m
 }

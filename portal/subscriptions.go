@@ -20,7 +20,7 @@ type subscribeView struct {
 	Channels []string
 	Parts    []comms.Component
 	Incident string // public id; "": all
-	About    string // its title
+	About    []aboutIncident
 	In       comms.Subscribe
 	Errors   map[string]string
 	Sent     bool
@@ -36,6 +36,12 @@ type subscribeView struct {
 	Secret string      // shown this once; "": it is not
 	Tested bool
 	Owner  string
+}
+
+// aboutIncident is an incident that a subscription may be about alone.
+type aboutIncident struct {
+	ID, Title string
+	Over      bool
 }
 
 // Signed says whether what is posted to the webhook is for a program, which checks the signature.
@@ -83,19 +89,29 @@ func (k *call) subscribePage(status int, v subscribeView) error {
 	path := "/subscribe"
 	v.base = k.p.base(k.p.locale(k.Ctx), path, "subscribe.title")
 	v.Channels, v.Parts = k.p.Comms.SubscriptionChannels(), k.p.Comms.Policy.PublicComponents()
-	if v.Incident != "" {
-		public, err := k.p.publicly(k.UserContext())
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(public.Incidents, func(in comms.PublicIncident) bool { return in.ID == v.Incident })
-		if i < 0 {
-			v.Incident = ""
-		} else {
-			v.About = public.Incidents[i].Title
-		}
+	if err := k.offerIncidents(&v); err != nil {
+		return err
 	}
 	return k.p.render(k.Ctx, status, "subscribe", v)
+}
+
+// offerIncidents lets somebody choose among the incident that she has or came from, and those that are open. One that pages do not show is forgotten.
+func (k *call) offerIncidents(v *subscribeView) error {
+	public, err := k.p.publicly(k.UserContext())
+	if err != nil {
+		return err
+	}
+	known := false
+	for _, in := range public.Incidents {
+		if in.ID == v.Incident || in.State == comms.Open {
+			v.About = append(v.About, aboutIncident{in.ID, in.Title, in.State != comms.Open})
+			known = known || in.ID == v.Incident
+		}
+	}
+	if !known {
+		v.Incident = ""
+	}
+	return nil
 }
 
 func (k *call) subscribe() error {
@@ -110,9 +126,9 @@ func (k *call) subscribe() error {
 	case errors.As(err, &e) && e.Kind == fault.Invalid:
 		v.Errors = map[string]string{}
 		for _, f := range e.Fields {
-			wrong := "confirm.error.address"
-			if in.Channel != comms.ChannelEmail && in.Channel != comms.ChannelSMS {
-				wrong = "subscribe.error_hook"
+			wrong := "subscribe.error_hook"
+			if in.Channel == comms.ChannelEmail || in.Channel == comms.ChannelSMS {
+				wrong = "subscribe.error_" + in.Channel
 			}
 			v.Errors[f.Field] = k.p.Words.Catalog(k.p.locale(k.Ctx)).T(wrong)
 		}
@@ -159,7 +175,10 @@ func (k *call) subscriptionPage(status int, v subscribeView) error {
 			if err != nil {
 				return err
 			}
-			v.Incident, v.About = in.Value.Short, in.Value.Title
+			v.Incident = in.Value.Short
+		}
+		if err := k.offerIncidents(&v); err != nil {
+			return err
 		}
 	}
 	v.base = k.p.base(locale, "/s/"+v.Token, "subscribe.title")

@@ -12,6 +12,7 @@ import (
 func TestASubscriptionIsConfirmedChangedAndEnded(t *testing.T) {
 	h := open(t, func(p *Portal) {
 		p.Comms.Policy.Components = []comms.ComponentPolicy{{Name: "Wiki", Group: "Products"}}
+		p.Comms.Policy.PageEntry = []string{"P0"}
 	})
 	out := h.send()
 	wiki := h.Comms.Policy.PublicComponents()[0].ID
@@ -19,7 +20,7 @@ func TestASubscriptionIsConfirmedChangedAndEnded(t *testing.T) {
 		return h.do(ask{method: "POST", path: path, media: "application/x-www-form-urlencoded", body: form.Encode(), header: map[string]string{"Origin": h.URL}})
 	}
 	h.do(ask{method: "GET", path: "/subscribe?lang=ja"}).want(200).says("Wiki", "購読する", `value="`+wiki+`"`)
-	press("/subscribe", url.Values{"address": {"nobody"}}).want(422).says(`value="nobody"`, `aria-invalid="true"`)
+	press("/subscribe", url.Values{"address": {"nobody"}}).want(422).says(`value="nobody"`, `aria-invalid="true"`, "This is not an e-mail address")
 	press("/subscribe", url.Values{"address": {"reader@example.com"}, "channel": {"email"}, "locale": {"ja"}, "components": {wiki}}).want(200).silent("reader@example.com")
 	m := out.next()
 	_, rest, found := strings.Cut(m.Text, h.URL+"/s/")
@@ -35,6 +36,17 @@ func TestASubscriptionIsConfirmedChangedAndEnded(t *testing.T) {
 	h.do(ask{method: "POST", path: link, media: "application/x-www-form-urlencoded", body: "act=keep", header: map[string]string{"Origin": "https://evil.example"}}).want(403)
 	press(link, url.Values{"act": {"keep"}, "locale": {"en"}, "components": {wiki}}).want(303)
 	h.do(ask{method: "GET", path: link + "?did=saved"}).want(200).says("Saved. You get updates", "End the subscription", `value="`+wiki+`" checked`)
+
+	// She may hear of one open incident alone instead, and of everything again.
+	h.do(ask{method: "GET", path: link}).want(200).silent(`name="incident"`)
+	in, err := h.Comms.Incident(t.Context(), h.declare())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.do(ask{method: "GET", path: "/subscribe?incident=" + in.Value.Short}).want(200).says(`value="` + in.Value.Short + `" checked`).silent(in.Value.Title)
+	press(link, url.Values{"act": {"keep"}, "locale": {"en"}, "incident": {in.Value.Short}}).want(303)
+	h.do(ask{method: "GET", path: link}).want(200).says(`value="`+in.Value.Short+`" checked`, `name="incident" value=""> Everything`)
+	press(link, url.Values{"act": {"keep"}, "locale": {"en"}, "components": {wiki}, "incident": {""}}).want(303)
 
 	// Who names the address again learns nothing and changes nothing.
 	first := h.do(ask{method: "POST", path: "/api/v1/subscriptions", body: comms.Subscribe{Channel: "email", Address: "reader@example.com", Locale: "zh-CN"}}).want(202)
