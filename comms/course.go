@@ -55,16 +55,25 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 	}
 	slices.SortFunc(sites, time.Time.Compare)
 	slices.SortFunc(customers, time.Time.Compare)
-	var out []CoursePoint
+	var steps []CoursePoint // several at once are one
 	done := 0
 	for i, at := range sites {
-		if i+1 < len(sites) && (sites[i+1].Equal(at) || (i+1)*mostPoints/len(sites) == i*mostPoints/len(sites)) {
-			continue // several at once are one step, and of a thousand the curve keeps some
+		if i+1 < len(sites) && sites[i+1].Equal(at) {
+			continue
 		}
 		for done < len(customers) && !customers[done].After(at) {
 			done++
 		}
-		out = append(out, CoursePoint{At: at, Sites: i + 1, Customers: done})
+		steps = append(steps, CoursePoint{At: at, Sites: i + 1, Customers: done})
+	}
+	out := steps
+	if n := len(steps); n > mostPoints { // of a thousand steps the curve keeps some, the last among them
+		out = nil
+		for i, step := range steps {
+			if (i+1)*mostPoints/n != i*mostPoints/n {
+				out = append(out, step)
+			}
+		}
 	}
 	if last := out[len(out)-1]; last.At.Before(asOf) {
 		out = append(out, CoursePoint{At: asOf, Sites: last.Sites, Customers: last.Customers})

@@ -24,6 +24,7 @@ func TestTheCourseIsWhatTheLedgerStillHolds(t *testing.T) {
 		"and is back with the last":      {[]place{row("a", HandedBack, day(8)), row("a", HandedBack, day(12))}, "[8:1/0 12:2/1 20:2/1]"},
 		"silence counts when it ends":    {[]place{row("a", Passed, day(10)), row("b", Passed, day(19))}, "[13:1/1 20:1/1]"},
 		"what fell out again is no step": {[]place{row("a", FailedSite, day(15)), row("b", HandedBack, day(16))}, "[16:1/1 20:1/1]"},
+		"a few early ones are shown too": {slices.Concat([]place{row("a", HandedBack, day(8)), row("b", HandedBack, day(9))}, slices.Repeat([]place{row("c", HandedBack, day(17))}, 900)), "[8:1/1 9:2/2 17:902/3 20:902/3]"},
 		"what comes at once is one step": {[]place{row("a", HandedBack, day(16)), row("b", HandedBack, day(16))}, "[16:2/2 20:2/2]"},
 	} {
 		var got []string
