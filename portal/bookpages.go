@@ -585,4 +585,9 @@ func counted(words templates.Catalog, all map[string]int) countPart {
 }
 
 // day is a date without its time.
-func day(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}

@@ -145,7 +145,7 @@ func TestAnAccountIsOnePage(t *testing.T) {
 	page := lead.page("/desk/accounts/A-1").want(200)
 	page.says("Acme &lt;script&gt;", "formerly", "Acme Widgets", "A-1", id, "acme.example", "S-1", "Tier 0",
 		"a…@acme.example", "owner · stated", "technical · stated", "May speak for the customer", "To be told only",
-		"lost", "deleted in the product 5 Apr 2022", "confirmed 1 Apr 2022", "A script deleted sites",
+		"lost", "deleted in the product 2022-04-05", "confirmed 2022-04-01", "A script deleted sites",
 		"The source billing names nobody", "billing", "crm", "desk/conflicts?account="+id)
 	page.silent(evil, "ann@acme.example", "+12025550101", "⟦")
 	// The owner was named with S-1 alone: nobody speaks for the others.
