@@ -197,7 +197,7 @@ func pages(incident, short, draft, ticket string) []string {
 	return []string{
 		"/en/", "/ja/", "/zh-CN/", "/en/incidents/" + short, "/en/history", "/support", "/support?lang=ja", "/t/" + ticket + "?lang=zh-CN", "/me", "/me?lang=ja", "/desk/sign-in", "/nothing",
 		"/desk", "/desk?lang=ja", room, room + "/editor", room + "/editor?update=" + draft, room + "/sites", "/desk/tickets", "/desk/tickets/" + ticket, "/desk/search", "/desk/search?q=customer", "/desk/search?q=zzzz",
-		room + "/tickets", room + "/work", room + "/cohorts", room + "/batches?name=1", "/desk/escalations", "/desk/escalations?lang=ja", "/desk/checks", "/desk/checks?lang=ja", "/desk/checklists", "/desk/checklists?name=site_check&lang=ja", "/desk/rota", "/desk/account", "/desk/tasks", "/subscribe", "/subscribe?lang=ja", "/desk/rules", "/desk/maintenances", "/verify", "/en/verify", "/verify/ZZZZZZZ?lang=ja",
+		room + "/playbooks", room + "/tickets", room + "/work", room + "/cohorts", room + "/batches?name=1", "/desk/escalations", "/desk/escalations?lang=ja", "/desk/checks", "/desk/checks?lang=ja", "/desk/checklists", "/desk/checklists?name=site_check&lang=ja", "/desk/rota", "/desk/account", "/desk/tasks", "/subscribe", "/subscribe?lang=ja", "/desk/rules", "/desk/maintenances", "/verify", "/en/verify", "/verify/ZZZZZZZ?lang=ja",
 	}
 }
 
