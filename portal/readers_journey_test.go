@@ -189,9 +189,10 @@ func (r *reader) draws(html string, dark bool) {
 type errand struct {
 	path   string // {lang} is the language
 	form   url.Values
-	origin string // "": ours
-	status int    // 0: 200; [whatever]
-	often  int    // asked until it is answered so, at most this often; 0: once
+	origin string  // "": ours
+	status int     // 0: 200; [whatever]
+	often  int     // asked until it is answered so, at most this often; 0: once
+	by     *caller // whose cookies it takes; nil: those of whoever runs it
 }
 
 // caller runs errands, and weighs what they bring.
@@ -212,6 +213,7 @@ func (w *town) caller() *caller {
 // gets runs an errand: the page, and what it took on the wire.
 func (c *caller) gets(e errand, lang string) (html string, took int) {
 	c.Helper()
+	c = cmp.Or(e.by, c)
 	path := strings.ReplaceAll(e.path, "{lang}", lang)
 	status := 0
 	for range max(e.often, 1) {
@@ -306,11 +308,37 @@ func (w *town) more(all map[string]string) map[string]errand {
 // defect is a token on which the house breaks.
 const defect = "breaks"
 
+var pendingCode = regexp.MustCompile(`name="pending" value="([^"]+)"`)
+
+// proves opens with codes what a link or an address alone does not: somebody's own sites with what is lost of each, and another's own record.
+func (w *town) proves() map[string]errand {
+	w.Helper()
+	c := w.caller()
+	sites := strings.TrimPrefix(c.mailed("person20@customer20.example", regexp.MustCompile(regexp.QuoteMeta(c.url+"/y/")+`[\w.-]+`)), c.url)
+	opened := map[string]errand{}
+	for _, p := range []struct {
+		name, page, ask, open, email, says string
+		to                                 url.Values
+	}{
+		{"yours, by code", sites, sites + "/code", sites, "person20@customer20.example", "Restore point", url.Values{}},
+		{"own, opened", "/me", "/me", "/me/open", "person21@customer21.example", "contact of Customer 21", url.Values{"to": {"person21@customer21.example"}}},
+	} {
+		asked, _ := c.gets(errand{path: p.ask + "?lang=en", form: p.to}, "")
+		code := url.Values{"pending": {pendingCode.FindStringSubmatch(asked)[1]}, "code": {c.mailed(p.email, codeInMail)}}
+		if page, _ := c.gets(errand{path: p.open + "?lang=en", form: code, status: whatever}, ""); !strings.Contains(page, p.says) {
+			c.Fatalf("%s does not say %q: %s", p.name, p.says, page)
+		}
+		opened[p.name] = errand{path: p.page + "?lang={lang}", by: c}
+	}
+	return opened
+}
+
 // Every page that anybody may see can be read by everybody: axe-core finds nothing, nothing is wider than the narrowest window, not from right to left and not in letters twice as
 // large, and a first visit takes less than 30 KB. The pages take turns in languages, and in light and dark; how wide they are is looked at in the language with the longest words.
 func TestEveryPublicPageIsForEveryReader(t *testing.T) {
 	t.Parallel()
 	w := settle(t, func(w *town) {
+		w.booked = 31 * 24 * time.Hour
 		w.room.Policy.Components = []comms.ComponentPolicy{{Name: "Website", Kind: "website"}, {Name: "Wiki", Group: "Products", Description: "Pages, search and attachments"}, {Name: "Issue tracker", Group: "Products"}, {Name: "Sign-in", Group: "Platform", Kind: "supplier_software"}}
 		read := w.desk.Signing.Read
 		w.desk.Signing.Read = func(purpose, token string) (string, bool) {
@@ -323,6 +351,7 @@ func TestEveryPublicPageIsForEveryReader(t *testing.T) {
 	all := w.rich()
 	c := w.caller()
 	pages := w.more(all)
+	maps.Copy(pages, w.proves())
 	r := w.arrives(320)
 	r.goes("/de/") // as it is, with its script; the pages below are drawn in its place
 	turns := []string{"de", "ja", "fr", "pt-BR"}
