@@ -68,6 +68,7 @@ var theViews = sync.OnceValues(func() (*template.Template, error) {
 		"reasons":    reasons,
 		"logline":    logLine,
 		"day":        day,
+		"sentences":  templates.Sentences,
 		"mask":       maskAddress,
 		"labelled":   func(words templates.Catalog, id string) labelled { return labelled{words, id} },
 		"person":     customerDesk.part,

@@ -89,6 +89,17 @@ func sentences(all ...Phrase) Phrase {
 	return out
 }
 
+// Sentences puts sentences one behind the other, as those of a message stand.
+func Sentences(all ...string) string {
+	phrases := make([]Phrase, len(all))
+	for i, s := range all {
+		if s != "" {
+			phrases[i] = Phrase{{Text: s}}
+		}
+	}
+	return sentences(phrases...).String()
+}
+
 func gapAfter(s string) string {
 	if r, _ := utf8.DecodeLastRuneInString(s); dense(r) {
 		return ""

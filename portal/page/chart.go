@@ -12,6 +12,7 @@ import (
 // same, and a table beneath holds its points.
 type chartView struct {
 	Says             string
+	Whole            string // the height of all that there is
 	Sites, Customers string // points of two lines; they differ in form, and not in colour alone
 	From, To         time.Time
 	Points           []comms.CoursePoint
@@ -29,7 +30,7 @@ func (t tongue) chart(in comms.PublicIncident) *chartView {
 		return nil
 	}
 	last := in.Course[len(in.Course)-1]
-	v := &chartView{From: in.Started, To: last.At, Points: in.Course}
+	v := &chartView{From: in.Started, To: last.At, Points: in.Course, Whole: t.words.T("page.chart_whole", 100)}
 	if !v.From.Before(in.Course[0].At) {
 		v.From = in.Course[0].At
 	}

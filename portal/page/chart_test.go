@@ -25,7 +25,7 @@ func TestAnIncidentsPageShowsItsCourseAndItsPromises(t *testing.T) {
 	for _, locale := range templates.Locales() {
 		words, path := press.Words.Catalog(locale), "/"+locale+"/incidents/"+sampleID
 		got := pageText(t, e, path)
-		for _, want := range []string{words.T("page.category") + ": " + words.T("category.data"), words.T("page.promises", 1, 1), words.T("page.promise_open"),
+		for _, want := range []string{words.T("label.colon", words.T("page.category")) + words.T("category.data"), words.T("page.promises", 1, 1), words.T("page.promise_open"),
 			words.T("page.promise_late", in.Promises[1].Late(p.AsOf)), words.T("page.chart")} {
 			if !strings.Contains(got, folded(want)) {
 				t.Errorf("%s lacks %q", path, want)

@@ -116,7 +116,7 @@ func (r *printing) look() error {
 	}
 	var err error
 	if l.Light != "" {
-		css := fmt.Sprintf(":root{--link:%s;--info:%s}@media (prefers-color-scheme:dark){:root{--link:%s;--info:%s}}\n", l.Light, l.Light, l.Dark, l.Dark)
+		css := fmt.Sprintf(":root{--link:%s;--info:%s}@media screen and (prefers-color-scheme:dark){:root{--link:%s;--info:%s}}\n", l.Light, l.Light, l.Dark, l.Dark)
 		if r.own.Sheet, err = put("look", ".css", "text/css; charset=utf-8", []byte(css)); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (r *printing) statusPlans(t tongue, pageID string, rows []statusComponent) 
 		for _, turn := range slices.Backward(m.Turns) {
 			became := map[string]string{comms.MaintenanceHeld: comms.PlanHeld, comms.MaintenanceCancelled: comms.PlanCancelled, comms.MaintenanceEnded: comms.PlanCompleted, comms.MaintenanceResumed: comms.PlanScheduled}[turn.What]
 			reason, _ := turn.In(t.locale, m.Locale)
-			add(turn.What, planStatus(became), t.words.T("page.plan."+became)+": "+reason, turn.At)
+			add(turn.What, planStatus(became), t.words.T("label.colon", t.words.T("page.plan."+became))+reason, turn.At)
 		}
 		add("said", "scheduled", words.Text, m.SaidAt)
 		slices.SortStableFunc(row.IncidentUpdates, func(a, b statusUpdate) int { return time.Time(b.CreatedAt).Compare(time.Time(a.CreatedAt)) })

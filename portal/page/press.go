@@ -148,10 +148,11 @@ func (p *Press) prepare() error {
 	for _, locale := range locales {
 		t := tongue{locale: locale, words: p.Words.Catalog(locale), set: p.Words, vendor: p.Vendor}
 		views, err := web.Parse(template.FuncMap{
-			"t":      t.words.Try,
-			"moment": t.moment,
-			"said":   t.said,
-			"stamp":  stamp,
+			"t":         t.words.Try,
+			"moment":    t.moment,
+			"said":      t.said,
+			"sentences": templates.Sentences,
+			"stamp":     stamp,
 		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "public_away.html", "icon.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)

@@ -118,8 +118,8 @@ func (t tongue) progress(f *templates.Figures) *progressView {
 	}
 	v := &progressView{At: f.AsOf, Bars: t.barsOf(*f)}
 	if f.Sites.NoAnswer > 0 {
-		v.Notes = t.words.T("page.figures_confirmed") + ": " + t.words.Number(f.Sites.Confirmed) + t.words.T("meta.dot") +
-			t.words.T("page.figures_no_answer") + ": " + t.words.Number(f.Sites.NoAnswer)
+		v.Notes = t.words.T("label.colon", t.words.T("page.figures_confirmed")) + t.words.Number(f.Sites.Confirmed) + t.words.T("meta.dot") +
+			t.words.T("label.colon", t.words.T("page.figures_no_answer")) + t.words.Number(f.Sites.NoAnswer)
 	}
 	return v
 }

@@ -150,7 +150,7 @@ func (r *printing) home(t tongue) (homeView, error) {
 	v.Plans = t.plans(r.public, true)
 	switch {
 	case len(v.Open) > 0:
-		v.Sub = t.words.T("page.incidents_open") + ": " + t.words.Number(len(v.Open))
+		v.Sub = t.words.T("label.colon", t.words.T("page.incidents_open")) + t.words.Number(len(v.Open))
 	case r.public.Reports == nil:
 		v.Sub = t.words.T("page.incidents_none")
 	}

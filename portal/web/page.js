@@ -1,4 +1,4 @@
-// What the pages of customers add when scripts run: times in the reader's own zone, and on the status page how far away the next word is, how old this page
+// What the pages of customers add when scripts run: times in the reader's own zone, on paper when it was printed, and on the status page how far away the next word is, how old this page
 // is, and a quiet hint when a newer one is there. Without it the same facts stand in the text. Nothing moves under the reader's eyes and nothing reloads itself.
 (function () {
   'use strict';
@@ -6,15 +6,28 @@
 
   // Written as templates.Catalog.Time writes a vendor's zone: "2022-04-14 09:00 UTC+9 (00:00 UTC)".
   function two(n) { return (n < 10 ? '0' : '') + n; }
-  document.querySelectorAll('time[datetime]').forEach(function (el) {
-    var at = new Date(el.dateTime), away = -at.getTimezoneOffset(), utc, local, beside;
-    if (!away || !(/\d\d:\d\d UTC/).test(el.textContent)) return;
-    utc = at.toISOString().slice(0, 16).replace('T', ' ');
+  function here(at) {
+    var away = -at.getTimezoneOffset(), utc = at.toISOString().slice(0, 16).replace('T', ' '), local, beside;
+    if (!away) return utc + ' UTC';
     local = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
     beside = (local === utc.slice(0, 10) ? utc.slice(11) : utc) + ' UTC';
     local += ' ' + two(at.getHours()) + ':' + two(at.getMinutes()) + ' UTC' + (away < 0 ? '-' : '+') + Math.floor(Math.abs(away) / 60) + (away % 60 ? ':' + two(Math.abs(away) % 60) : '');
-    el.textContent = (root.getAttribute('data-local') || '{0} ({1})').replace('{0}', local).replace('{1}', beside);
+    return (root.getAttribute('data-local') || '{0} ({1})').replace('{0}', local).replace('{1}', beside);
+  }
+  document.querySelectorAll('time[datetime]').forEach(function (el) {
+    var at = new Date(el.dateTime);
+    if (at.getTimezoneOffset() && (/\d\d:\d\d UTC/).test(el.textContent)) el.textContent = here(at);
   });
+
+  // What is printed says when it was.
+  var paper = document.querySelector('.paper');
+  if (paper) {
+    addEventListener('beforeprint', function () {
+      paper.textContent = paper.getAttribute('data-words').replace('{0}', here(new Date()));
+      paper.hidden = false;
+    });
+    addEventListener('afterprint', function () { paper.hidden = true; });
+  }
 
   if (!root.hasAttribute('data-written') || !window.Intl || !Intl.RelativeTimeFormat) return;
   var relative = new Intl.RelativeTimeFormat(root.lang, { numeric: 'always' });
