@@ -44,7 +44,7 @@ func main() {
 	openTickets := flag.Int("open", 10_000, "open tickets in the house whose pages are asked for")
 	closedTickets := flag.Int("closed", 20_000, "closed ones")
 	sites := flag.Int("sites", 1000, "sites of its incident")
-	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, lists, page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
+	only := flag.String("only", "", "contacts, tickets, intake, alike, deliveries, signed, texts, far, claims, checks, search, lists, road (from a publish to every byte that shows it), page, crowd (with page: while people are told), disk: measure only what is named, separated by commas")
 	house := flag.String("house", "", "`directory` that keeps the filled house of -only lists, to ask it again: the embedded store, the keys; with -postgres the database as well")
 	server := flag.String("postgres", "", "`URL` of an empty database for -house")
 	engines := flag.String("engines", "bolt,postgres", "measure only on these, separated by commas")
@@ -167,7 +167,7 @@ func (b bench) engine(ctx context.Context, name string, open func(context.Contex
 	for _, m := range []struct {
 		name string
 		do   func(context.Context, string, store.Engine) error
-	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"texts", b.texts}, {"far", b.far}, {"search", b.search}, {"lists", b.lists}} {
+	}{{"contacts", b.contacts}, {"tickets", b.tickets}, {"intake", b.intake}, {"alike", b.alike}, {"claims", b.claims}, {"checks", b.checks}, {"deliveries", b.deliveries}, {"signed", b.signed}, {"texts", b.texts}, {"far", b.far}, {"search", b.search}, {"lists", b.lists}, {"road", b.road}} {
 		if !b.wants(m.name) {
 			continue
 		}

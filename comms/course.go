@@ -32,10 +32,7 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 	for _, w := range all {
 		c, seen := of[w.Account]
 		state, _ := w.standing(asOf, silence)
-		at := w.At
-		if state == HandedBack && w.State == Passed {
-			at = w.At.Add(silence)
-		}
+		at := w.since(asOf, silence)
 		if state == HandedBack {
 			sites = append(sites, at)
 		}
@@ -81,19 +78,41 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 	return out
 }
 
-// courseOf is the course of an incident's ledger; nil while nothing is restored.
-func (r *Room) courseOf(tx *store.Tx, id string, in Incident, asOf time.Time) ([]CoursePoint, error) {
+// standing is where an incident's ledger stands and how it got there, for everybody; nil while no affected set is loaded. Of what is over the figures are those of now with the time
+// from which on they hold, and the course is drawn as it ended: nothing of it moves with the clock alone, so neither do the pages that show it.
+func (r *Room) standing(tx *store.Tx, id string, in Incident) (*templates.Figures, []CoursePoint, error) {
 	if !in.Loaded {
-		return nil, nil
+		return nil, nil, nil
 	}
+	now, silence := tx.Now(), r.Policy.NoAnswer
+	ended := now
+	if in.State != Open && in.ResolvedAt != nil {
+		ended = *in.ResolvedAt
+	}
+	since := ended
 	var all []place
+	var t tally
 	for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(id)}) {
 		if err != nil {
-			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
+			return nil, nil, fmt.Errorf("read the ledger of %s: %w", id, err)
 		}
-		all = append(all, rec.Value)
+		w := rec.Value
+		all = append(all, w)
+		t.add(w, now, silence)
+		if at := w.since(now, silence); at.After(since) {
+			since = at
+		}
 	}
-	return course(all, asOf, r.Policy.NoAnswer), nil
+	f := t.figures(since)
+	return &f, course(all, ended, silence), nil
+}
+
+// since is when a row came into the state that it counts as.
+func (w place) since(asOf time.Time, silence time.Duration) time.Time {
+	if state, _ := w.standing(asOf, silence); state == HandedBack && w.State == Passed {
+		return w.At.Add(silence)
+	}
+	return w.At
 }
 
 // Promised is the promise of a next word that an update made, and what became of it.

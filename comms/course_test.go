@@ -1,7 +1,9 @@
 package comms
 
 import (
+	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -69,5 +71,47 @@ func TestPromisesAreKeptByTheNextWord(t *testing.T) {
 	open := promised([]templates.Update{said(1, 0, 2*time.Hour)})[0]
 	if !open.Kept.IsZero() || open.Late(at.Add(time.Hour)) != 0 || open.Late(at.Add(3*time.Hour)) != time.Hour {
 		t.Errorf("a promise without another word: %+v", open)
+	}
+}
+
+// What is over is read and rendered again at every word about anything else: that costs nothing while nothing of it moves with the clock alone. What does change is read anew.
+func TestWhatIsOverMovesOnlyWhenItChanges(t *testing.T) {
+	h, ctx := anyHouse(t), context.Background()
+	in := h.declare()
+	h.affect(in.ID, "S-1", "S-4")
+	finish := Mover{By: "stf_ann", Finish: true}
+	for _, id := range []string{"S-1", "S-4"} {
+		h.move(finish, in.ID, `{"site_id":"`+id+`","state":"rebuilt"}`, `{"site_id":"`+id+`","state":"verifying"}`, `{"site_id":"`+id+`","state":"passed","reason":"x"}`)
+	}
+	h.move(finish, in.ID, `{"site_id":"S-1","state":"handed_back","reason":"x"}`)
+	passed := h.clock.Now()
+	h.clock.Set(passed.Add(h.Policy.NoAnswer + time.Hour)) // S-4's customer stays silent
+	h.say(in.ID, h.said(func(s *templates.Statement) {
+		s.Phase, s.Audience, s.Unknown, s.UnknownNone, s.NextUpdateBy = Resolved, AudiencePublic, nil, true, templates.Moment{Word: wordNone}
+		s.Timeline.FullScopeBy = templates.Moment{Word: wordNone}
+	}))
+	read := func() PublicIncident {
+		t.Helper()
+		p, err := h.Public(ctx)
+		if err != nil || len(p.Incidents) != 1 {
+			t.Fatalf("%d incidents, %v", len(p.Incidents), err)
+		}
+		return p.Incidents[0]
+	}
+	ended := read()
+	if f := ended.Now; f.Sites.Restored != 2 || f.Sites.NoAnswer != 1 || !f.AsOf.Equal(h.clock.Now()) {
+		t.Errorf("at its end: %+v", f)
+	}
+	h.clock.Set(h.clock.Now().Add(100 * time.Hour))
+	if later := read(); !reflect.DeepEqual(later, ended) {
+		t.Errorf("100 hours later it reads\n%+v, and read\n%+v", later, ended)
+	}
+	title := "Sites were deleted"
+	if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{Title: &title}); err != nil {
+		t.Fatal(err)
+	}
+	h.move(finish, in.ID, `{"site_id":"S-1","state":"failed","reason":"half of it is missing"}`)
+	if now := read(); now.Title != title || now.Now.Sites.Restored != 1 || !now.Now.AsOf.Equal(h.clock.Now()) {
+		t.Errorf("after a new title and a site that fell out: %q, %+v", now.Title, now.Now)
 	}
 }

@@ -124,7 +124,11 @@ func (r *Room) public(tx *store.Tx, l laid) (p Public, err error) {
 	if p.Edition, err = editionOf(tx); err != nil {
 		return p, err
 	}
-	for in, err := range incidents.Scan(tx, store.Query{Index: "number", Reverse: true}) {
+	told, err := r.everSaid(tx, l)
+	if err != nil {
+		return p, err
+	}
+	for in, err := range store.Gists(tx, incidents, &r.onPages.incidents, unchanged, store.Query{Index: "number", Reverse: true}) {
 		if err != nil {
 			return p, err
 		}
@@ -136,7 +140,7 @@ func (r *Room) public(tx *store.Tx, l laid) (p Public, err error) {
 			}
 			continue
 		}
-		shown, err := r.publicIncident(tx, in, l)
+		shown, err := r.publicIncident(tx, in, told[in.ID])
 		if err != nil {
 			return p, err
 		}
@@ -162,15 +166,40 @@ func (r *Room) public(tx *store.Tx, l laid) (p Public, err error) {
 	return p, nil
 }
 
-func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident], l laid) (PublicIncident, error) {
+// onPages is what public pages show again and again, as it was read last: an edition reads what is new in it and no more. Who is given it must not change it.
+type onPages struct {
+	incidents store.Kept[Incident]
+	updates   store.Kept[Update]
+}
+
+// unchanged is a record that is kept as it is.
+func unchanged[T any](v T) T { return v }
+
+// everSaid is what was said of each incident, newest first, those taken back among it, with what waits in front. It is one walk: a question for each of hundreds of incidents would take
+// a database longer than to answer them.
+func (r *Room) everSaid(tx *store.Tx, l laid) (map[string][]store.Rec[Update], error) {
+	all := map[string][]store.Rec[Update]{}
+	if l.update != nil {
+		of := l.update.Value.Incident
+		all[of] = append(all[of], *l.update)
+	}
+	for rec, err := range store.Gists(tx, updates, &r.onPages.updates, unchanged, store.Query{Index: "incident", Reverse: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if of := rec.Value.Incident; rec.Value.State != Draft {
+			all[of] = append(all[of], rec)
+		}
+	}
+	return all, nil
+}
+
+func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident], told []store.Rec[Update]) (PublicIncident, error) {
 	v := in.Value
 	p := PublicIncident{
 		Incident: r.incidentFacts(v), State: v.State, Phase: v.Phase, Levels: v.Levels, Created: v.DeclaredAt, Detected: v.DetectedAt, FirstWord: v.FirstNoticeAt, Updated: in.Updated, Monitoring: v.MonitoringAt, Resolved: v.ResolvedAt,
 	}
-	for rec, err := range l.spoken(tx, in.ID) {
-		if err != nil {
-			return p, err
-		}
+	for _, rec := range told {
 		if !rec.Value.onPage() {
 			continue
 		}
@@ -186,16 +215,11 @@ func (r *Room) publicIncident(tx *store.Tx, in store.Rec[Incident], l laid) (Pub
 		return p, nil
 	}
 	var err error
-	if p.Now, err = r.ledger(tx, in.ID, v); err != nil {
+	if p.Now, p.Course, err = r.standing(tx, in.ID, v); err != nil {
 		return p, err
 	}
-	asOf := tx.Now()
-	if v.State != Open && v.ResolvedAt != nil {
-		asOf = *v.ResolvedAt // what is over is drawn as it ended
-	}
-	p.Course, err = r.courseOf(tx, in.ID, v, asOf)
 	p.Category, p.Promises = r.Policy.CategoryName(v.Category), promised(p.Updates)
-	return p, err
+	return p, nil
 }
 
 // The states of a component, from good to bad.

@@ -72,6 +72,7 @@ type Room struct {
 	bell       Bell
 	relays     relays
 	places     store.Kept[place]
+	onPages    onPages
 	headways   store.Kept[headway]
 	seclusions store.Kept[seclusion]
 	counts     counts

@@ -89,16 +89,6 @@ func (l laid) incident(tx *store.Tx, in store.Rec[Incident]) store.Rec[Incident]
 	return in
 }
 
-// spoken are an incident's updates, newest first, with the one that waits in front.
-func (l laid) spoken(tx *store.Tx, incident string) func(func(store.Rec[Update], error) bool) {
-	return func(yield func(store.Rec[Update], error) bool) {
-		if l.update != nil && l.update.Value.Incident == incident && !yield(*l.update, nil) {
-			return
-		}
-		spoken(tx, incident)(yield)
-	}
-}
-
 // said is an answer with what waits for a second person as its newest version.
 func (l laid) said(tx *store.Tx, a store.Rec[Answer]) Answer {
 	v := a.Value

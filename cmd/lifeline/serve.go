@@ -149,7 +149,7 @@ func (h *house) serve(ctx context.Context, ready func()) error {
 		}
 	}
 	h.keeper = &page.Keeper{Press: h.press, Server: h.page, Edition: h.comms.Edition, Public: h.comms.Public, Wake: edited, Log: h.log}
-	h.keeper.Turn(ctx) // whoever comes first finds the page; when it cannot be rendered yet the keeper goes on trying
+	h.keeper.Look(ctx) // whoever comes first finds the page; when it cannot be rendered yet the keeper goes on trying
 	public := portal.Server(h.portal.Handler(), h.log)
 	fault.Go(h.log, "http", func() { failed <- public.Serve(listener) })
 

@@ -52,7 +52,7 @@ type atomFeed struct {
 	Title   string      `xml:"title"`
 	Updated string      `xml:"updated"`
 	Author  atomAuthor  `xml:"author"`
-	Entries []atomEntry `xml:"entry"`
+	Entries []atomEntry `xml:"entry"` // none when it is written: they are parts
 }
 
 type atomLink struct {
@@ -80,19 +80,16 @@ type atomText struct {
 	Text string `xml:",innerxml"` // as XML has it
 }
 
-func (r *printing) atom(t tongue, told []feedEntry) ([]byte, error) {
-	tag, at := "tag:"+host(r.press.Vendor)+",2005:", r.base()+r.branch(t)
+// atomTag is what the ids of Atom feeds begin with.
+func (r *printing) atomTag() string { return "tag:" + host(r.press.Vendor) + ",2005:" }
+
+func (r *printing) atom(t tongue, told []entry) ([]part, error) {
+	tag, at := r.atomTag(), r.base()+r.branch(t)
 	feed := atomFeed{
 		Lang: t.locale, ID: tag + r.branch(t) + "/history", Title: t.words.T("page.feed_title", r.press.Vendor.Name), Updated: stamp(lastWord(r.public)), Author: atomAuthor{Name: r.press.Vendor.Name},
 		Links: append([]atomLink{{Rel: "alternate", Type: "text/html", Lang: t.locale, Href: at + "/history"}}, r.feedLinks(t, atomType, "/history.atom")...),
 	}
-	for _, f := range told {
-		feed.Entries = append(feed.Entries, atomEntry{
-			ID: tag + strings.TrimPrefix(r.branch(t)+"/"+f.id, "/"), Published: stamp(f.published), Updated: stamp(f.updated),
-			Link: atomLink{Rel: "alternate", Type: "text/html", Href: at + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
-		})
-	}
-	return encodeXML(feed, told)
+	return enclose(feed, "\n</feed>", told, func(e entry) part { return e.atom })
 }
 
 type rssFeed struct {
@@ -109,7 +106,6 @@ type rssChannel struct {
 	Description string     `xml:"description"`
 	Language    string     `xml:"language"`
 	PubDate     string     `xml:"pubDate"`
-	Items       []rssItem  `xml:"item"`
 }
 
 type rssItem struct {
@@ -124,18 +120,75 @@ type rssText struct {
 	Text string `xml:",innerxml"` // as XML has it
 }
 
-func (r *printing) rss(t tongue, told []feedEntry) ([]byte, error) {
+func (r *printing) rss(t tongue, told []entry) ([]part, error) {
 	at, title := r.base()+r.branch(t), t.words.T("page.feed_title", r.press.Vendor.Name)
 	feed := rssFeed{Version: "2.0", Atom: "http://www.w3.org/2005/Atom", Channel: rssChannel{
 		Title: title, Link: at + "/history", Links: r.feedLinks(t, rssType, "/history.rss"), Description: title, Language: t.locale, PubDate: rssTime(lastWord(r.public)),
 	}}
-	for _, f := range told {
-		feed.Channel.Items = append(feed.Channel.Items, rssItem{Title: f.title, Description: rssText{f.content}, PubDate: rssTime(f.updated), Link: at + f.path, GUID: at + f.path})
-	}
-	return encodeXML(feed, told)
+	return enclose(feed, "\n </channel>", told, func(e entry) part { return e.rss })
 }
 
 func rssTime(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000") }
+
+// entry is what one incident or planned work gives to the two feeds of a language. What an incident gives is kept while it stays the same.
+type entry struct {
+	updated   time.Time
+	atom, rss part
+}
+
+// entry writes what both feeds say.
+func (r *printing) entry(t tongue, f feedEntry) (e entry, err error) {
+	at := r.base() + r.branch(t)
+	atom, err := element("entry", " ", atomEntry{
+		ID: r.atomTag() + strings.TrimPrefix(r.branch(t)+"/"+f.id, "/"), Published: stamp(f.published), Updated: stamp(f.updated),
+		Link: atomLink{Rel: "alternate", Type: "text/html", Href: at + f.path}, Title: f.title, Content: atomText{Type: "html", Text: f.content},
+	})
+	if err != nil {
+		return e, err
+	}
+	rss, err := element("item", "  ", rssItem{Title: f.title, Description: rssText{f.content}, PubDate: rssTime(f.updated), Link: at + f.path, GUID: at + f.path})
+	if err != nil {
+		return e, err
+	}
+	e.updated = f.updated
+	if e.atom, err = r.pack(atom); err == nil {
+		e.rss, err = r.pack(rss)
+	}
+	return e, err
+}
+
+// element writes an element as it stands in a feed, so far to the right.
+func element(name, indent string, v any) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('\n')
+	e := xml.NewEncoder(&b)
+	e.Indent(indent, " ")
+	if err := e.EncodeElement(v, xml.StartElement{Name: xml.Name{Local: name}}); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// enclose puts the entries of a feed in front of its end.
+func enclose(feed any, end string, told []entry, of func(entry) part) ([]part, error) {
+	var b bytes.Buffer
+	b.WriteString(xml.Header)
+	e := xml.NewEncoder(&b)
+	e.Indent("", " ")
+	if err := e.Encode(feed); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	cut := bytes.LastIndex(b.Bytes(), []byte(end))
+	if cut < 0 {
+		return nil, fmt.Errorf("a feed has no %q", end)
+	}
+	parts := []part{between(b.String()[:cut])}
+	for _, t := range told {
+		parts = append(parts, of(t))
+	}
+	return append(parts, between(b.String()[cut:])), nil
+}
 
 // feedEntry is what both feeds say of an incident or of planned work.
 type feedEntry struct {
@@ -145,17 +198,21 @@ type feedEntry struct {
 }
 
 // told are the entries of the feeds of a tongue, by its number: the incidents, the newest first, and the planned work where it last changed among them.
-func (r *printing) told(tongue int) (all []feedEntry) {
+func (r *printing) told(tongue int) (all []entry, err error) {
 	t := r.press.tongues[tongue]
 	for _, in := range r.public.Incidents[:min(len(r.public.Incidents), mostTold)] {
-		all = append(all, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: t.title(in), content: r.shares[in.ID].stories[tongue], published: in.Created, updated: in.Updated})
+		all = append(all, r.shares[in.ID].told[tongue])
 	}
 	for _, m := range r.public.Plans {
 		v := t.planned(m)
-		all = append(all, feedEntry{id: "Maintenance/" + m.Short, path: planPath(m), title: t.words.T("label.colon", t.words.T("page.plans")) + v.Title, content: escaped(t.planStory(v)), published: m.SaidAt, updated: m.Updated})
+		e, err := r.entry(t, feedEntry{id: "Maintenance/" + m.Short, path: planPath(m), title: t.words.T("label.colon", t.words.T("page.plans")) + v.Title, content: escaped(t.planStory(v)), published: m.SaidAt, updated: m.Updated})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
 	}
-	slices.SortStableFunc(all, func(a, b feedEntry) int { return b.updated.Compare(a.updated) })
-	return all
+	slices.SortStableFunc(all, func(a, b entry) int { return b.updated.Compare(a.updated) })
+	return all, nil
 }
 
 // planStory is planned work as HTML, for feed readers.
@@ -184,22 +241,4 @@ func escaped(text string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(text)) // the builder never fails
 	return b.String()
-}
-
-// encodeXML writes a feed of what was told.
-func encodeXML(v any, told []feedEntry) ([]byte, error) {
-	var b bytes.Buffer
-	size := 4 << 10
-	for _, f := range told {
-		size += len(f.content) + 1<<10
-	}
-	b.Grow(size)
-	b.WriteString(xml.Header)
-	e := xml.NewEncoder(&b)
-	e.Indent("", " ")
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
 }

@@ -160,3 +160,34 @@ func until(t *testing.T, done func() bool) {
 		}
 	}
 }
+
+// Writing a copy of thousands of files takes a slow disk long: readers of the page itself wait for none of it.
+func TestAWordIsShownWhileTheCopyOfTheOneBeforeIsWritten(t *testing.T) {
+	var s shelf
+	s.publish(sampleEmpty())
+	k := s.keeper(t, filepath.Join(t.TempDir(), "page"))
+	wake, begun, goOn := make(chan struct{}, 1), make(chan struct{}, 9), make(chan struct{})
+	k.Wake, k.Poll = wake, time.Hour
+	k.Press.Sign = func([]byte) []byte {
+		begun <- struct{}{}
+		<-goOn
+		return []byte("signed")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	<-begun
+	s.publish(sampleRecovery())
+	wake <- struct{}{}
+	until(t, func() bool { return k.State().Shown == 7 })
+	if n := k.State().Written; n != 0 {
+		t.Errorf("edition %d is on disk, and its copy is not finished", n)
+	}
+	close(goOn)
+	until(t, func() bool { return k.State().Written == 7 })
+	cancel()
+	<-done
+	if n := len(begun); n != 1 {
+		t.Errorf("%d more copies were written, want the newest alone", n)
+	}
+}

@@ -86,7 +86,7 @@ func TestTheBadgeAndTheBannerGoOnOtherPages(t *testing.T) {
 		}
 		soundPage(t, e.Body(path, ""), locale)
 		frames := func(path string) string {
-			return string(e.docs[path].reps[identityCoding].full.Peek("Content-Security-Policy"))
+			return string(e.docs[path].reps[identityCoding].headers().full.Peek("Content-Security-Policy"))
 		}
 		if policy := frames(path); !strings.Contains(policy, "frame-ancestors *") || !strings.Contains(policy, "default-src 'none'") {
 			t.Errorf("%s: the banner is sent with %q", locale, policy)

@@ -2,8 +2,6 @@ package page
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -229,20 +227,29 @@ const (
 
 // content compresses a body, or finds it among what the last edition had. Several may at a time.
 func (r *printing) content(body []byte) (*encoded, error) {
-	sum := sha256.Sum256(body)
-	key := hex.EncodeToString(sum[:])
+	key := sumOf(body)
+	return r.contentOf(key, func() (*encoded, error) {
+		c := r.press.coders.Get().(*coder)
+		defer r.press.coders.Put(c)
+		e, err := c.encode(body, key, r.edition.Written)
+		if err != nil {
+			return nil, fmt.Errorf("compress: %w", err)
+		}
+		return e, nil
+	})
+}
+
+// contentOf finds a content by the hash of its bytes among what this edition or the last one has, or makes it.
+func (r *printing) contentOf(key string, encode func() (*encoded, error)) (e *encoded, err error) {
 	r.mu.Lock()
-	e := r.contents[key]
+	e = r.contents[key]
 	r.mu.Unlock()
 	if e == nil {
 		e = r.press.contents[key]
 	}
 	if e == nil {
-		c := r.press.coders.Get().(*coder)
-		defer r.press.coders.Put(c)
-		var err error
-		if e, err = c.encode(body, key, r.edition.Written); err != nil {
-			return nil, fmt.Errorf("compress: %w", err)
+		if e, err = encode(); err != nil {
+			return nil, err
 		}
 	}
 	r.mu.Lock()
@@ -425,8 +432,8 @@ func (r *printing) statusAPI() error {
 }
 
 func (r *printing) facts() error {
-	items := make([][]byte, 0, len(r.public.Incidents))
-	for _, in := range r.public.Incidents {
+	list := []part{between(`{"items":[`)} // a factsList, of items that are written already
+	for i, in := range r.public.Incidents {
 		path, of := factsPath+"/"+in.ID, r.shares[in.ID]
 		if of.facts == nil {
 			body, err := encodeJSON(factsOf(in, r.press.Vendor))
@@ -436,17 +443,24 @@ func (r *printing) facts() error {
 			if of.facts, err = r.content(body); err != nil {
 				return err
 			}
+			if of.item, err = r.pack(body); err != nil {
+				return err
+			}
 			of.doc = newDocument(of.facts, factsSent, r.security)
 		}
 		r.contents[of.facts.hash] = of.facts
 		r.place(of.doc, of.facts, factsSent, path[1:]+".json", path, path+".json")
 		r.alias(path)
-		items = append(items, of.facts.bytes[identityCoding])
+		if i > 0 {
+			list = append(list, between(","))
+		}
+		list = append(list, of.item)
 	}
-	list := slices.Concat([]byte(`{"items":[`), bytes.Join(items, []byte(",")), []byte(`],"next":""}`)) // a factsList, of items that are written already
-	if err := r.written(list, factsPath[1:]+".json", factsPath+".json", factsPath); err != nil {
+	all, err := r.list(append(list, between(`],"next":""}`)))
+	if err != nil {
 		return err
 	}
+	r.add(all, factsSent, factsPath[1:]+".json", factsPath+".json", factsPath)
 	plans := factsPlans{Items: []factsPlan{}}
 	for _, m := range r.public.Plans {
 		plans.Items = append(plans.Items, factsPlanOf(m))
@@ -488,11 +502,6 @@ func (r *printing) json(v any, name string, paths ...string) error {
 	if err != nil {
 		return fmt.Errorf("render %s: %w", paths[0], err)
 	}
-	return r.written(body, name, paths...)
-}
-
-// written is json of what is written already.
-func (r *printing) written(body []byte, name string, paths ...string) error {
 	enc, err := r.content(body)
 	if err != nil {
 		return err
@@ -505,23 +514,26 @@ func (r *printing) written(body []byte, name string, paths ...string) error {
 func (r *printing) feeds() error {
 	type feed struct {
 		name, contentType string
-		make              func(tongue, []feedEntry) ([]byte, error)
+		make              func(tongue, []entry) ([]part, error)
 		in                tongue
-		told              []feedEntry
+		told              []entry
 		enc               *encoded
 	}
 	var all []*feed
 	for i, t := range r.press.tongues {
-		told := r.told(i)
+		told, err := r.told(i)
+		if err != nil {
+			return err
+		}
 		all = append(all, &feed{name: "/history.atom", contentType: atomType, make: r.atom, in: t, told: told}, &feed{name: "/history.rss", contentType: rssType, make: r.rss, in: t, told: told})
 	}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range all {
 		g.Go(func() error {
-			body, err := f.make(f.in, f.told)
+			parts, err := f.make(f.in, f.told)
 			if err == nil {
-				f.enc, err = r.content(body)
+				f.enc, err = r.list(parts)
 			}
 			if err != nil {
 				return fmt.Errorf("render %s in %s: %w", f.name, f.in.locale, err)

@@ -178,9 +178,10 @@ func (r *printing) texts() error {
 
 // share is what one incident gives to the answers that list many. Editions share it while the incident stays the same.
 type share struct {
-	facts   *encoded  // all structured facts
-	doc     *document // of facts
-	stories []string  // for the feeds, as XML has them, in the order of the tongues; nil: they do not tell of it
+	facts *encoded  // all structured facts
+	doc   *document // of facts
+	item  part      // the same in the list of all
+	told  []entry   // in the feeds, in the order of the tongues; nil: they do not tell of it
 }
 
 // retell makes the shares of what the feeds tell and takes the others' from the last edition.
@@ -193,10 +194,14 @@ func (r *printing) retell() error {
 		r.shares[in.ID] = s
 		switch {
 		case i >= mostTold:
-			s.stories = nil
-		case s.stories == nil:
+			s.told = nil
+		case s.told == nil:
 			for i, t := range r.press.tongues {
-				s.stories = append(s.stories, escaped(r.story(i, t, in)))
+				e, err := r.entry(t, feedEntry{id: fmt.Sprintf("Incident/%d", in.Number), path: "/incidents/" + in.ID, title: t.title(in), content: escaped(r.story(i, t, in)), published: in.Created, updated: in.Updated})
+				if err != nil {
+					return err
+				}
+				s.told = append(s.told, e)
 			}
 		}
 	}

@@ -83,9 +83,9 @@ func (d *document) serve(ctx *fasthttp.RequestCtx, l *languages) {
 		since = header.Peek(fasthttp.HeaderIfModifiedSince)
 	}
 	if notModified(noneMatch, since, r.tag, d.modified) {
-		r.bare.CopyTo(&ctx.Response.Header)
+		r.headers().bare.CopyTo(&ctx.Response.Header)
 		return
 	}
-	r.full.CopyTo(&ctx.Response.Header)
+	r.headers().full.CopyTo(&ctx.Response.Header)
 	ctx.Response.SetBodyRaw(r.body)
 }

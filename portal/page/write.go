@@ -1,9 +1,7 @@
 package page
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,7 +121,7 @@ func own(root *os.Root, dir string) error {
 		if err := writeFile(root, ownerFile, ownedBy()); err != nil {
 			return fmt.Errorf("mark the page directory: %w", err)
 		}
-		return syncDir(root, ".")
+		return settle(root, ".")
 	}
 	wanted := map[string]fs.FileMode{ownerFile: 0, releasesDir: fs.ModeDir, currentLink: fs.ModeSymlink, nextLink: fs.ModeSymlink}
 	marked := false
@@ -222,7 +220,7 @@ func (s *site) clean() ([]int, error) {
 	return numbers, nil
 }
 
-// fill writes every file of a release and syncs it.
+// fill writes every file of a release, and returns when all of it is on disk.
 func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 	if err := s.root.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -251,12 +249,7 @@ func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 			return err
 		}
 	}
-	for d := range made {
-		if err := syncDir(s.root, path.Join(dir, d)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return settle(s.root, dir)
 }
 
 // piece is one file of a release: one content in one coding.
@@ -273,8 +266,7 @@ func (e *Edition) pieces() (all []piece) {
 	for _, f := range e.files {
 		for c := range codings {
 			if body := f.enc.bytes[c]; body != nil {
-				sum := sha256.Sum256(body)
-				all = append(all, piece{f.path + suffixes[c], body, hex.EncodeToString(sum[:]), c, f.sent})
+				all = append(all, piece{f.path + suffixes[c], body, f.enc.sums[c], c, f.sent})
 			}
 		}
 	}
@@ -313,16 +305,13 @@ func (s *site) mkdirs(dir, sub string, made map[string]bool) error {
 	return s.root.Mkdir(path.Join(dir, sub), 0o755)
 }
 
-// writeFile makes a new file, never an existing one, and syncs it.
+// writeFile makes a new file, never an existing one. It is on disk for certain once settle has said so.
 func writeFile(root *os.Root, name string, body []byte) error {
 	f, err := root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	if _, err := f.Write(body); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	return f.Close()

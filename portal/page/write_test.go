@@ -90,7 +90,7 @@ func TestAPlainFileServerCarriesOn(t *testing.T) {
 				d = d.perLocale[0]
 			}
 			for _, name := range []string{"Content-Type", "Cache-Control", "Access-Control-Allow-Origin", "Content-Security-Policy"} {
-				if got, want := strings.Replace(strings.ToLower(resp.Header.Get(name)), "application/javascript", "text/javascript", 1), strings.ToLower(string(d.reps[identityCoding].full.Peek(name))); got != want {
+				if got, want := strings.Replace(strings.ToLower(resp.Header.Get(name)), "application/javascript", "text/javascript", 1), strings.ToLower(string(d.reps[identityCoding].headers().full.Peek(name))); got != want {
 					t.Errorf("nginx: %s: %s is %q, want %q", path, name, got, want)
 				}
 			}
