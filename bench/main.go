@@ -40,6 +40,7 @@ func main() {
 	people := flag.Int("people", 20_000, "people that the broadcast tells")
 	known := flag.Int("known", 20_000, "contacts in the book that is searched")
 	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
+	rounds := flag.Int("rounds", 1, "how many updates are told to the people of one store, each beside a bare loop")
 	rows := flag.Int("contacts", 10_000, "contacts that are imported")
 	openTickets := flag.Int("open", 10_000, "open tickets in the house whose pages are asked for")
 	closedTickets := flag.Int("closed", 20_000, "closed ones")
@@ -76,7 +77,7 @@ func main() {
 		begin = nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, bench{people: *people, known: *known, contactRows: *rows, each: *each, open: *openTickets, closed: *closedTickets, sites: *sites, house: *house, server: *server, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
+	err := run(ctx, os.Stdout, bench{people: *people, rounds: *rounds, known: *known, contactRows: *rows, each: *each, open: *openTickets, closed: *closedTickets, sites: *sites, house: *house, server: *server, only: *only, engines: *engines, ready: begin, writers: []int{1, 64, 256}})
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -87,6 +88,7 @@ func main() {
 
 type bench struct {
 	people      int
+	rounds      int
 	known       int
 	contactRows int
 	each        time.Duration

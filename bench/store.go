@@ -387,30 +387,38 @@ func (b bench) broadcast(ctx context.Context, what, engine string, one commstest
 	if err != nil {
 		return err
 	}
-	var ended chan struct{}
 	peak := make(chan int, 1)
+	var ended chan struct{}
 	one.Keys, one.People, one.Sign = b.keys, b.people, key.SignLink
-	if b.ready != nil {
-		one.Told = pprof.StopCPUProfile // the bare loop is none of it
-	}
 	one.Ready = func() {
-		debug.FreeOSMemory() // what the import of the people has left behind is not the broadcast's
-		ended = make(chan struct{})
-		fault.Go(slog.Default(), "bench memory", func() { peak <- most(ended) })
+		debug.FreeOSMemory() // what the import of the people, or the bare loop, has left behind is not the broadcast's
+		mine := make(chan struct{})
+		ended = mine
+		fault.Go(slog.Default(), "bench memory", func() { peak <- most(mine) })
 		if b.ready != nil {
 			b.ready()
+			b.ready = nil
 		}
 	}
-	f, err := one.Run(ctx)
-	if ended != nil {
+	one.Told = func() {
+		pprof.StopCPUProfile() // the bare loop is none of it
 		close(ended)
 		fmt.Fprintf(b.out, "%-10s %-9s at most %d MiB of memory, with the sink\n", what, engine, <-peak)
 	}
-	if err != nil {
-		return err
+	var ratios, first []float64
+	err = one.Rounds(ctx, b.rounds, func(f commstest.Figures) {
+		fmt.Fprintf(b.out, "%-10s %-9s %s\n", what, engine, f)
+		ratios, first = append(ratios, f.Rate()/f.BareRate()), append(first, f.First.Seconds()*1000)
+	})
+	if len(ratios) > 1 {
+		fmt.Fprintf(b.out, "%-10s %-9s middle of %d: %.2f of the bare loop, first message after %.0f ms\n", what, engine, len(ratios), middle(ratios), middle(first))
 	}
-	fmt.Fprintf(b.out, "%-10s %-9s %s\n", what, engine, f)
-	return nil
+	return err
+}
+
+func middle(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // most is the most memory that this process holds until something has ended.

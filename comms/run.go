@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,8 @@ type Outbox struct {
 	abort   context.CancelFunc // cuts messages under way
 	holder  string
 	items   chan item
-	hurry   chan struct{}            // somebody waits for an outcome to be recorded
+	hurry   chan struct{}            // what has gathered is enough, or wanted
+	wanted  atomic.Int64             // how many wait for an outcome to be recorded
 	window  map[string]chan struct{} // by lane: tokens of deliveries that are sent and not recorded
 	hooks   chan struct{}            // those of webhooks
 	turns   map[string]chan struct{} // by pageLane: whose turn it is to send alone

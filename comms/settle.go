@@ -28,13 +28,15 @@ func (it item) awaited() bool { return it.finish || it.recorded != nil }
 
 // hand gives an outcome to the settler.
 func (o *Outbox) hand(it item) {
-	o.items <- it
 	if it.awaited() {
+		o.wanted.Add(1)
+	}
+	if o.items <- it; it.awaited() || len(o.items) >= enough {
 		o.hurryUp()
 	}
 }
 
-// hurryUp has the settler write what has gathered: somebody waits for it.
+// hurryUp has the settler look whether somebody waits for what has gathered, or it is enough.
 func (o *Outbox) hurryUp() {
 	select {
 	case o.hurry <- struct{}{}:
@@ -45,9 +47,14 @@ func (o *Outbox) hurryUp() {
 // mostSettled bounds one transaction of outcomes.
 const mostSettled = 2 * Window
 
-// settleWait is how long an outcome waits for others to share its transaction, which costs nearly as much for one as for many. While messages
-// stream out so many gather meanwhile that the rest of the window lasts for those under way.
-const settleWait = 8 * time.Millisecond
+// settleWait is how long an outcome waits for others to share its transaction, which costs nearly as much for one as for many, and hurryWait how long
+// when somebody waits: for a place in the window, or for what was recorded. Once enough have gathered none waits longer; the rest of the window then lasts for those under way
+// while they are written.
+const (
+	settleWait = 8 * time.Millisecond
+	hurryWait  = time.Millisecond
+	enough     = 110
+)
 
 func chance() float64 { return rand.Float64() }
 
@@ -59,13 +66,8 @@ func (o *Outbox) settle(ctx context.Context) {
 	late := time.NewTimer(0)
 	defer late.Stop()
 	for first := range o.items {
-		if batch = append(batch[:0], first); !first.awaited() {
-			late.Reset(settleWait)
-			select {
-			case <-late.C:
-			case <-o.hurry:
-			}
-		}
+		batch = append(batch[:0], first)
+		o.othersGather(late)
 	gather:
 		for len(batch) < mostSettled {
 			select {
@@ -86,12 +88,31 @@ func (o *Outbox) settle(ctx context.Context) {
 			if it.recorded != nil {
 				close(it.recorded)
 			}
+			if it.awaited() {
+				o.wanted.Add(-1)
+			}
 			if ok && !dropped[i] {
 				o.metrics.settled(it)
 			}
 			if it.finish {
 				close(it.run.done)
 			}
+		}
+	}
+}
+
+// othersGather returns when the outcomes that have come in the meantime are to be written.
+func (o *Outbox) othersGather(late *time.Timer) {
+	late.Reset(settleWait)
+	for hurried := false; len(o.items) < enough; {
+		if !hurried && o.wanted.Load() > 0 {
+			hurried = true
+			late.Reset(hurryWait)
+		}
+		select {
+		case <-late.C:
+			return
+		case <-o.hurry:
 		}
 	}
 }

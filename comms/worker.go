@@ -336,8 +336,10 @@ func (r *run) token(ctx context.Context) bool {
 	case r.window <- struct{}{}:
 		return true
 	default:
-		r.o.hurryUp()
 	}
+	r.o.wanted.Add(1)
+	defer r.o.wanted.Add(-1)
+	r.o.hurryUp()
 	select {
 	case r.window <- struct{}{}:
 		return true

@@ -82,18 +82,42 @@ func Kinds() []store.Kind { return append(contacts.Kinds(), comms.Kinds()...) }
 // Run prepares the people, publishes, waits for the last outcome, and then runs the bare loop. It fails when anybody was left out or told
 // twice.
 func (b Broadcast) Run(ctx context.Context) (f Figures, err error) {
+	err = b.Rounds(ctx, 1, func(one Figures) { f = one })
+	return f, err
+}
+
+// Rounds is Run with so many updates to the same people, one behind the other, each with an outbox, connections and a bare loop of its own.
+func (b Broadcast) Rounds(ctx context.Context, rounds int, each func(Figures)) error {
 	b.defaults()
+	start := time.Now()
+	room, incident, err := b.prepare(ctx)
+	if err != nil {
+		return fmt.Errorf("prepare %d people: %w", b.People, err)
+	}
+	prepared := time.Since(start)
+	for round := range rounds {
+		update, err := b.draft(ctx, room, incident, round)
+		if err != nil {
+			return fmt.Errorf("draft: %w", err)
+		}
+		f, err := b.round(ctx, room, update)
+		if err != nil {
+			return err
+		}
+		f.Prepared = prepared
+		each(f)
+	}
+	return nil
+}
+
+// round tells everybody of one update, and then runs the bare loop.
+func (b Broadcast) round(ctx context.Context, room *comms.Room, update string) (f Figures, err error) {
+	f.People = b.People
 	sink, err := smtptest.New(smtptest.Options{Count: true, Away: b.Away})
 	if err != nil {
 		return f, err
 	}
 	defer sink.Close() //nolint:errcheck // it counts and keeps nothing
-	start := time.Now()
-	room, update, err := b.prepare(ctx)
-	if err != nil {
-		return f, fmt.Errorf("prepare %d people: %w", b.People, err)
-	}
-	f.People, f.Prepared = b.People, time.Since(start)
 	mail, err := email.Open(email.Config{Relays: []string{sink.URL()}, From: "Status <status@vendor.example>", DKIM: b.DKIM, Connections: b.Connections, Log: b.Log})
 	if err != nil {
 		return f, err
@@ -184,8 +208,8 @@ func (b Broadcast) finished(ctx context.Context, room *comms.Room, update string
 	}
 }
 
-// prepare imports the people, declares the incident, loads the affected set, and drafts and approves the update.
-func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, update string, err error) {
+// prepare imports the people, declares the incident and loads the affected set.
+func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, incident string, err error) {
 	db, err := store.Open(ctx, b.Engine, store.Options{Keys: b.Keys, Kinds: Kinds()})
 	if err != nil {
 		return nil, "", err
@@ -214,12 +238,21 @@ func (b Broadcast) prepare(ctx context.Context) (room *comms.Room, update string
 	if _, err := room.LoadAffected(ctx, "stf_ann", in.ID, comms.CSV, b.lines("site_id", func(w io.Writer, i int) { fmt.Fprintf(w, "S-%d\n", i) }), false); err != nil {
 		return nil, "", err
 	}
-	draft, _, err := room.Draft(ctx, "stf_ann", in.ID, b.Statement(db.Now()), nil)
+	return room, in.ID, nil
+}
+
+// draft drafts and approves an update that says something new.
+func (b Broadcast) draft(ctx context.Context, room *comms.Room, incident string, round int) (update string, err error) {
+	said := b.Statement(room.DB.Now())
+	if round > 0 {
+		said.Known = append(said.Known, fmt.Sprintf("The backups of group %d are whole.", round))
+	}
+	draft, _, err := room.Draft(ctx, "stf_ann", incident, said, nil)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	_, err = room.Approve(ctx, "stf_bob", draft.ID)
-	return room, draft.ID, err
+	return draft.ID, err
 }
 
 // lines is a file with one line per person.

@@ -22,7 +22,11 @@ type Texted struct {
 func (b Broadcast) Texts(ctx context.Context) (t Texted, err error) {
 	b.defaults()
 	b.channel = comms.ChannelSMS
-	room, update, err := b.prepare(ctx)
+	room, incident, err := b.prepare(ctx)
+	if err != nil {
+		return t, err
+	}
+	update, err := b.draft(ctx, room, incident, 0)
 	if err != nil {
 		return t, err
 	}
