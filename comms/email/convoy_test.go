@@ -147,10 +147,10 @@ func TestWhatARelaySaysToSeveralMessages(t *testing.T) {
 						for line != ".\r\n" && err == nil {
 							line, err = r.ReadString('\n')
 						}
-						say("250 2.0.0 taken\r\n")
 						mu.Lock()
 						singly++
 						mu.Unlock()
+						say("250 2.0.0 taken\r\n")
 						turn = nil
 					case "BDAT":
 						n, _ := strconv.Atoi(strings.TrimSuffix(rest, " LAST"))
