@@ -35,8 +35,7 @@ type Message struct {
 // Ending is the last passage of a mail, with an address in it that is the person's own. It stands apart from the words that everybody gets, so that a channel can make those
 // once.
 type Ending struct {
-	Text  string // as plain text, Link in it
-	Words string // in HTML: words that lead to Link
+	Words string // that lead to Link: in plain text it stands on a line behind them
 	Link  string
 }
 
@@ -47,7 +46,7 @@ func (m Message) Whole() Message {
 		return m
 	}
 	m.Ending = Ending{}
-	return m.ending(e.Text, e.Words, e.Link)
+	return m.ending(e.Words+"\n"+e.Link, e.Words, e.Link)
 }
 
 // ending adds a last passage to a mail: as plain text, and as words that are a link.

@@ -141,6 +141,6 @@ func (r *Room) toContact(m Message, k deliveryKey, channel string, w wording) Me
 		return m
 	}
 	link := r.Vendor.URL + "/y/" + r.SignSites(SitesPurpose(m.To), k.Contact+"."+suffix(w.incident))
-	m.Ending = Ending{Text: w.yours + "\n" + link, Words: w.yours, Link: link}
+	m.Ending = Ending{Words: w.yours, Link: link}
 	return m
 }

@@ -54,7 +54,7 @@ type Outbox struct {
 }
 
 // shares of the window by lane; their sum with hookShare is Window.
-var shares = map[string]int{LaneUrgent: 25, LaneDirect: 25, LaneBroadcast: Window - 60 - hookShare, LaneCampaign: 10}
+var shares = map[string]int{LaneUrgent: 15, LaneDirect: 20, LaneBroadcast: Window - 40 - hookShare, LaneCampaign: 5}
 
 // hookShare is the webhooks' own part of the window, in all lanes: addresses that strangers gave us may hang as long as they please, and must keep nobody else
 // from being told.

@@ -274,11 +274,12 @@ func (r *run) sendAll(ctx context.Context, tasks []task, senders int) {
 		wg.Add(1)
 		fault.Go(r.o.Log, "outbox sender", func() {
 			defer wg.Done()
+			var room turnRoom
 			for several := next(nil); len(several) > 0; several = next(several) {
 				if len(several) == 1 {
 					r.sendOne(ctx, several[0], nil)
 				} else {
-					r.sendSeveral(ctx, several)
+					r.sendSeveral(ctx, several, &room)
 				}
 				for _, t := range several {
 					r.o.peers.free(t.peer)
@@ -377,17 +378,25 @@ func (r *run) tell(it item, t task, out Outcome) {
 }
 
 // sendSeveral makes one attempt at each of several, which its channel takes together. It holds a token for each.
-func (r *run) sendSeveral(ctx context.Context, several []task) {
-	outs := r.attemptAll(ctx, several)
+func (r *run) sendSeveral(ctx context.Context, several []task, room *turnRoom) {
+	outs := r.attemptAll(ctx, several, room)
 	for i, t := range several {
 		r.tell(item{run: r, key: t.key, token: r.window, channel: r.page.Channel, attempts: t.Attempts + t.Starts + 1, known: &t.boardDelivery}, t, outs[i])
 	}
 }
 
-// attemptAll is attempt for several.
-func (r *run) attemptAll(ctx context.Context, several []task) []Outcome {
-	outs := make([]Outcome, len(several))
-	messages, of := make([]Message, 0, len(several)), make([]int, 0, len(several))
+// turnRoom is memory that a sender uses for one turn after the other.
+type turnRoom struct {
+	outs     []Outcome
+	messages []Message
+	of       []int // which of the several each message is
+}
+
+// attemptAll is attempt for several. The outcomes are in room.
+func (r *run) attemptAll(ctx context.Context, several []task, room *turnRoom) []Outcome {
+	outs, messages, of := room.outs[:0], room.messages[:0], room.of[:0]
+	outs = append(outs, make([]Outcome, len(several))...)
+	defer func() { room.outs, room.messages, room.of = outs, messages, of }()
 	for i, t := range several {
 		outs[i] = panicked
 		r.guarded(t.key, func() {

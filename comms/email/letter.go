@@ -115,7 +115,7 @@ func appendStuffed(dst, msg []byte) []byte {
 }
 
 // letterOf is what a letter follows from.
-type letterOf struct{ subject, text, html, locale, auto, list, before, after, words string }
+type letterOf struct{ subject, text, html, locale, auto, list, words string }
 
 // keptLetter is found by comparing: texts that are the same memory are equal at once, while a map would read all of them for each message.
 type keptLetter struct {
@@ -148,7 +148,6 @@ func (m *Mailer) letter(msg comms.Message) (l letter, err error) {
 		return m.newLetter(msg)
 	}
 	of := letterOf{subject: msg.Subject, text: msg.Text, html: msg.HTML, locale: msg.Locale, auto: msg.Auto, list: msg.List, words: msg.Ending.Words}
-	of.before, of.after, _ = strings.Cut(msg.Ending.Text, msg.Ending.Link)
 	m.lettersMu.Lock()
 	at := slices.IndexFunc(m.letters, func(k keptLetter) bool { return k.of == of })
 	if at >= 0 {

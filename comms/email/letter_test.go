@@ -50,7 +50,7 @@ func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
 	} {
 		for i, link := range links {
 			msg := comms.Message{To: "ann@acme.example", ID: "a.b@vendor.example", Subject: name, Text: words.text, HTML: words.html, List: "incidents.vendor.example",
-				Ending: comms.Ending{Text: words.own + "\n" + link, Words: words.own, Link: link}}
+				Ending: comms.Ending{Words: words.own, Link: link}}
 			_, c, err := m.compose(msg)
 			if err != nil {
 				t.Fatal(err)
