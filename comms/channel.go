@@ -46,14 +46,9 @@ func (m Message) Whole() Message {
 		return m
 	}
 	m.Ending = Ending{}
-	return m.ending(e.Words+"\n"+e.Link, e.Words, e.Link)
-}
-
-// ending adds a last passage to a mail: as plain text, and as words that are a link.
-func (m Message) ending(text, words, link string) Message {
-	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + text + "\n"
+	m.Text = strings.TrimRight(m.Text, "\n") + "\n\n" + e.Words + "\n" + e.Link + "\n"
 	if before, after, ok := strings.Cut(m.HTML, "</main>"); ok {
-		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(link) + `">` + html.EscapeString(words) + "</a></p>\n</main>" + after
+		m.HTML = before + `<p class="small"><a href="` + html.EscapeString(e.Link) + `">` + html.EscapeString(e.Words) + "</a></p>\n</main>" + after
 	}
 	return m
 }

@@ -570,7 +570,7 @@ func (r *Room) toSubscriber(m Message, k deliveryKey, channel string) Message {
 	}
 	page := r.SubscriptionURL(subscriptions.Prefix + "_" + k.Contact)
 	how := r.Words.Catalog(m.Locale).T("subscribe.yours")
-	m.Ending = Ending{Text: how + "\n" + page, Words: how, Link: page}
+	m.Ending = Ending{Words: how, Link: page}
 	if strings.HasPrefix(page, "https://") {
 		m.Unsub = page + "/stop"
 	}
