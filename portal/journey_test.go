@@ -181,6 +181,7 @@ func TestEveryPageHoldsUpWithoutAMouse(t *testing.T) {
 const soundness = `(() => {
 	const wrong = [], levels = [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].filter(h => h.checkVisibility()).map(h => Number(h.tagName[1]));
 	if (!document.documentElement.lang) wrong.push('no language');
+	if (/[<>]/.test(document.title)) wrong.push('markup in the title: ' + document.title);
 	if (levels.filter(l => l === 1).length !== 1) wrong.push('not one first heading: ' + levels);
 	levels.forEach((l, i) => { if (l > (levels[i - 1] ?? 0) + 1) wrong.push('a heading of level ' + l + ' behind ' + (levels[i - 1] ?? 0)); });
 	document.querySelectorAll('input:not([type=hidden]),select,textarea').forEach(f => { if (!f.labels.length && !f.getAttribute('aria-label')) wrong.push('no label on ' + f.name); });

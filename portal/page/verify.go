@@ -26,7 +26,7 @@ type genuinePage struct {
 	sheet
 	Code     string
 	At       time.Time
-	Title    template.HTML
+	About    template.HTML // the incident
 	Path     string
 	Marks    []string
 	Senders  []string
@@ -83,9 +83,9 @@ func (r *printing) genuine(t tongue, in comms.PublicIncident, u templates.Update
 		return genuinePage{}, err
 	}
 	title := t.words.T("verify.genuine", r.press.Vendor.Name)
-	v := genuinePage{Code: templates.ShownCode(code), At: u.At, Title: t.titled(in), Path: t.path(in), Marks: said.Marks, Senders: r.press.Senders, Host: host(r.press.Vendor),
+	v := genuinePage{Code: templates.ShownCode(code), At: u.At, About: t.titled(in), Path: t.path(in), Marks: said.Marks, Senders: r.press.Senders, Host: host(r.press.Vendor),
 		Message: said.Body, CheckAll: "/" + t.locale + "/verify"}
-	v.sheet = r.sheet(t, "verify/"+code, title, title)
+	v.sheet = r.sheet(t, "verify/"+code, title+" · "+t.words.T("page.title", r.press.Vendor.Name), title)
 	v.sheet.Word, v.sheet.Live, v.sheet.Dated = u.At, false, false // it says the same for ever, so its bytes stay the same too
 	return v, nil
 }
