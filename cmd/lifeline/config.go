@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
@@ -25,6 +27,7 @@ import (
 	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/backup"
+	"lifeline/store/fault"
 	"lifeline/store/outbound"
 )
 
@@ -68,6 +71,9 @@ var settings = []setting{
 	{"LIFELINE_HEARTBEAT", "URLs of outside monitors, separated by spaces, that are asked every minute while this process is well", "", true},
 	{"LIFELINE_AUDIT_SINK", "file outside the data directory to which the audit log's heads are appended; they go to the log in any case", "", false},
 }
+
+// mostName bounds the vendor's name: it stands in every subject, beside a title, and in the badge.
+const mostName = 60
 
 // config is what is in force.
 type config struct {
@@ -228,8 +234,20 @@ func (c *config) check() error {
 			say("LIFELINE_TIME_ZONE", "%q is no zone of the IANA database, such as Europe/Berlin", zone)
 		}
 	}
-	if c.look, err = readLook(c.get("LIFELINE_LOGO"), c.get("LIFELINE_COLOURS"), c.get("LIFELINE_LINKS")); err != nil {
-		say("LIFELINE_LOGO, LIFELINE_COLOURS, LIFELINE_LINKS", "%w", err)
+	if name := c.get("LIFELINE_VENDOR"); strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > mostName || strings.ContainsFunc(name, unicode.IsControl) {
+		say("LIFELINE_VENDOR", "must be a name in one line of at most %d letters: it stands in every subject", mostName)
+	}
+	var logo []byte
+	if file := c.get("LIFELINE_LOGO"); file != "" {
+		if logo, err = os.ReadFile(file); err != nil {
+			say("LIFELINE_LOGO", "%w", err)
+		}
+	}
+	var look *fault.Error
+	if c.look, err = page.NewLook(logo, c.get("LIFELINE_COLOURS"), c.get("LIFELINE_LINKS")); errors.As(err, &look) {
+		for _, f := range look.Fields {
+			say("LIFELINE_"+strings.ToUpper(f.Field), "%s", f.Reason)
+		}
 	}
 	if phone := c.get("LIFELINE_SUPPORT_PHONE"); phone != "" {
 		if _, err := contacts.ParsePhone(phone, ""); err != nil {
@@ -257,18 +275,6 @@ func (c *config) check() error {
 		c.single.Policy, c.single.HTTP = c.policy.SignIn, (&outbound.Dialer{Allow: c.allow}).Client()
 	}
 	return errors.Join(bad...)
-}
-
-// readLook reads how the status page is to look; logo names a file.
-func readLook(logo, colours, links string) (page.Look, error) {
-	var body []byte
-	if logo != "" {
-		var err error
-		if body, err = os.ReadFile(logo); err != nil {
-			return page.Look{}, err
-		}
-	}
-	return page.NewLook(body, colours, links)
 }
 
 func readPolicy(file string, into *policy) error {

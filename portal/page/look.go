@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,43 +37,51 @@ const (
 var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // NewLook reads a look: a logo's bytes, "#rrggbb #rrggbb" for light and dark, and "Name=https://..." links separated by semicolons. A colour that
-// some readers could not tell from its ground is refused (WCAG 2.2, 1.4.3).
+// some readers could not tell from its ground is refused (WCAG 2.2, 1.4.3). The error names every field that is wrong.
 func NewLook(logo []byte, colours, links string) (l Look, err error) {
+	var f []fault.Field
+	bad := func(field, format string, args ...any) {
+		f = append(f, fault.Field{Field: field, Reason: fmt.Sprintf(format, args...)})
+	}
 	switch {
 	case len(logo) == 0:
 	case len(logo) > mostLogo:
-		return l, fault.BadField("logo", "has %d bytes; %d are the most", len(logo), mostLogo)
+		bad("logo", "has %d bytes; %d are the most", len(logo), mostLogo)
 	case bytes.HasPrefix(logo, []byte("\x89PNG\r\n\x1a\n")):
 		l.Logo, l.LogoType = logo, "image/png"
 	case bytes.Contains(logo[:min(len(logo), 1000)], []byte("<svg")):
 		l.Logo, l.LogoType = logo, "image/svg+xml"
 	default:
-		return l, fault.BadField("logo", "is neither SVG nor PNG")
+		bad("logo", "is neither SVG nor PNG")
 	}
-	if given := strings.Fields(colours); len(given) > 0 {
-		if len(given) != 2 {
-			return l, fault.BadField("colours", "must be two, such as %q: for light and for dark ground", "#0a55a8 #8fbcff")
-		}
+	switch given := strings.Fields(colours); len(given) {
+	case 0:
+	case 2:
 		l.Light, l.Dark = given[0], given[1]
 		for i, ground := range []string{lightGround, darkGround} {
 			if !colourForm.MatchString(given[i]) {
-				return l, fault.BadField("colours", "%.20q is not of the form #0a55a8", given[i])
-			}
-			if c := contrast(given[i], ground); c < 4.5 {
-				return l, fault.BadField("colours", "%s on %s has a contrast of %.1f to 1; readers need 4.5", given[i], ground, c)
+				bad("colours", "%.20q is not of the form #0a55a8", given[i])
+			} else if c := contrast(given[i], ground); c < 4.5 {
+				bad("colours", "%s on %s has a contrast of %.1f to 1; readers need 4.5", given[i], ground, c)
 			}
 		}
+	default:
+		bad("colours", "must be two, such as %q: for light and for dark ground", "#0a55a8 #8fbcff")
 	}
 	for _, item := range strings.Split(links, ";") {
 		if strings.TrimSpace(item) == "" {
 			continue
 		}
-		name, url, ok := strings.Cut(item, "=")
-		name, url = strings.TrimSpace(name), strings.TrimSpace(url)
-		if !ok || name == "" || !strings.HasPrefix(url, "https://") {
-			return l, fault.BadField("links", "%.80q is not of the form Name=https://...", item)
+		name, to, _ := strings.Cut(item, "=")
+		name, to = strings.TrimSpace(name), strings.TrimSpace(to)
+		if u, err := url.Parse(to); name == "" || err != nil || u.Scheme != "https" || u.Host == "" {
+			bad("links", "%.80q is not of the form Name=https://...", item)
+			continue
 		}
-		l.Links = append(l.Links, Link{name, url})
+		l.Links = append(l.Links, Link{name, to})
+	}
+	if len(f) > 0 {
+		return Look{}, fault.BadFields(f...)
 	}
 	return l, nil
 }

@@ -14,7 +14,8 @@ func TestAVendorsOwnLook(t *testing.T) {
 	logo := []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>`)
 	for want, given := range map[string][3]string{
 		"neither SVG nor PNG": {"GIF89a", "", ""}, "at most": {strings.Repeat("x", mostLogo+1), "", ""}, "must be two": {"", "#0a55a8", ""}, "form #0a55a8": {"", "blue red", ""},
-		"contrast of": {"", "#cccccc #8fbcff", ""}, "form Name=": {"", "", "Terms=http://vendor.example"},
+		"contrast of": {"", "#cccccc #8fbcff", ""}, "form Name=": {"", "", "Terms=http://vendor.example"}, "\"Terms=https://\" is not": {"", "", "Terms=https://"},
+		"colours must be two, such as \"#0a55a8 #8fbcff\": for light and for dark ground; links": {"", "red", "Terms"},
 	} {
 		_, err := NewLook([]byte(given[0]), given[1], given[2])
 		if want == "at most" {
