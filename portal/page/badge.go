@@ -50,17 +50,19 @@ var badgeColours = map[string]string{"good": "#17693f", "info": "#1f55a5", "warn
 
 // badge is two fields side by side: whose status, and which. The words say it all; the colour only says it again.
 func badge(name, says, tone string) []byte {
-	left, right := textWidth(name)+16, textWidth(says)+16
+	nameWidth, saysWidth := textWidth(name), textWidth(says)*11/10 // bold letters are wider
+	left, right := nameWidth+16, saysWidth+16
 	var b bytes.Buffer
 	label := template.HTMLEscapeString(name + ": " + says)
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="24" viewBox="0 0 %d 24" role="img" aria-label="%s"><title>%s</title>`, left+right, left+right, label, label)
 	fmt.Fprintf(&b, `<rect width="%d" height="24" rx="4" fill="#2b2f36"/><path d="M%d 0h%dq4 0 4 4v16q0 4-4 4h-%dz" fill="%s"/>`, left+right, left, right-4, right-4, badgeColours[tone])
-	fmt.Fprintf(&b, `<g fill="#fff" font-family="system-ui,sans-serif" font-size="12" text-anchor="middle"><text x="%d" y="16">%s</text><text x="%d" y="16" font-weight="600">%s</text></g></svg>`,
-		left/2, template.HTMLEscapeString(name), left+right/2, template.HTMLEscapeString(says))
+	fmt.Fprintf(&b, `<g fill="#fff" font-family="system-ui,sans-serif" font-size="12" text-anchor="middle"><text x="%d" y="16" textLength="%d" lengthAdjust="spacingAndGlyphs">%s</text><text x="%d" y="16" font-weight="600" textLength="%d" lengthAdjust="spacingAndGlyphs">%s</text></g></svg>`,
+		left/2, nameWidth, template.HTMLEscapeString(name), left+right/2, saysWidth, template.HTMLEscapeString(says))
 	return b.Bytes()
 }
 
-// textWidth guesses how wide a text is at 12 pixels: wide scripts take a square each.
+// textWidth guesses how wide a text is at 12 pixels: wide scripts take a square each. Which letters a reader's machine has nobody knows, so the picture
+// also says how long each text is to be.
 func textWidth(s string) (w int) {
 	for _, c := range s {
 		switch {
@@ -68,6 +70,10 @@ func textWidth(s string) (w int) {
 			w += 12
 		case strings.ContainsRune("iljtf.,:;' ", c):
 			w += 4
+		case strings.ContainsRune("mwMW&@%", c):
+			w += 11
+		case unicode.IsUpper(c):
+			w += 9
 		default:
 			w += 7
 		}
