@@ -21,6 +21,9 @@ func (r *Room) Preview(ctx context.Context, id, channel, locale string) (out tem
 		if err != nil {
 			return err
 		}
+		if says.At.IsZero() { // it would be said now
+			says.At = tx.Now()
+		}
 		if channel == ChannelWebhook {
 			if public, err = r.publicWith(tx, Waiting{Update: id}); fault.Of(err) == fault.Conflict { // it goes to no page
 				public, err = r.public(tx, laid{})
@@ -63,6 +66,7 @@ func (r *Room) PreviewFor(ctx context.Context, incident string, s templates.Stat
 			return err
 		}
 		says = r.saying("", u, in.Value, figures)
+		says.At = tx.Now()
 		if bad, err := r.badReaders(tx, in.Value, s.Audience); err != nil || len(bad) > 0 {
 			return err
 		}

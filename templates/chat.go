@@ -41,7 +41,15 @@ func (s Sheet) chat(w writer) note {
 		at := base + "/subscribe"
 		n.small = append(n.small, w.say("subscribe.how", Phrase{{Text: at, Link: at}}))
 	}
-	n.parts = append(n.parts, chatPart{lines: s.Marks}, chatPart{label: w.T("update.action"), lines: s.Action}, chatPart{lines: s.Assured})
+	marks := chatPart{lines: s.Marks}
+	if w.u.Corrects > 0 { // who sees no more than the notification is to know that something is taken back
+		var says []string
+		for _, m := range s.Marks {
+			says = append(says, m.String())
+		}
+		n.title, marks.lines = strings.Join(says, " "), []Phrase{s.Headline}
+	}
+	n.parts = append(n.parts, marks, chatPart{label: w.T("update.action"), lines: s.Action}, chatPart{lines: s.Assured})
 	if len(s.Next) > 0 {
 		n.parts = append(n.parts, chatPart{label: w.T(s.NextLabel()), lines: []Phrase{s.Next}})
 	}

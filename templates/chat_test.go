@@ -76,6 +76,18 @@ func chatParts(t *testing.T, channel, text string) (header string, parts []strin
 	return header, parts
 }
 
+// Who sees no more than the notification of a correction knows that something is taken back, and of which incident.
+func TestACardThatTakesBackSaysSoFirst(t *testing.T) {
+	s := named("06_correction")
+	for _, channel := range []string{Slack, Teams} {
+		text := must(loaded.Update(channel, "en", s.update, s.vendor)).Text
+		header, parts := chatParts(t, channel, text)
+		if want := loaded.Catalog("en").T("mark.correction", s.update.Corrects); header != want || !strings.Contains(strings.Join(parts, "\n"), s.update.Incident.Title) {
+			t.Errorf("%s: %q, want %q; %q", channel, header, want, parts)
+		}
+	}
+}
+
 // A card says every public fact of the update, keeps the limits of its program, and nothing that somebody wrote is read there as an order: no mention of
 // everybody, no link, no mark.
 func TestACardIsCompleteAndHarmless(t *testing.T) {

@@ -216,6 +216,11 @@ func statusComponents(p comms.Public, pageID string) []statusComponent {
 	return out
 }
 
+// toPeople says whether what is said on a channel is sent to people one by one, and does not wait where they look.
+func toPeople(channel string) bool {
+	return channel != comms.ChannelPage && channel != comms.ChannelTicket
+}
+
 func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []statusComponent, pageID string, body func(update string) string) statusIncident {
 	out := statusIncident{
 		ID: in.ID, Name: in.Title, Status: phase(in.Phase), CreatedAt: statusTime(in.Created), UpdatedAt: statusTime(in.Updated),
@@ -228,7 +233,7 @@ func statusIncidentOf(in comms.PublicIncident, all []comms.Component, rows []sta
 		row := statusUpdate{
 			ID: shortID("update", u.ID), Status: phase(u.Statement.Phase), Body: body(u.ID), IncidentID: in.ID,
 			CreatedAt: statusTime(u.At), UpdatedAt: statusTime(u.At), DisplayAt: statusTime(u.At),
-			AffectedComponents: affectedComponents(u, scopeAt(in, u), in.SeverityAt(u.At), all, before), DeliverNotifications: true,
+			AffectedComponents: affectedComponents(u, scopeAt(in, u), in.SeverityAt(u.At), all, before), DeliverNotifications: slices.ContainsFunc(u.Statement.Channels, toPeople),
 		}
 		out.IncidentUpdates = append(out.IncidentUpdates, row)
 	}

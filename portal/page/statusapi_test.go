@@ -510,3 +510,27 @@ func TestANewerUpdateNamesOtherComponents(t *testing.T) {
 }
 
 func (t *statusTime) UnmarshalJSON(b []byte) error { return (*time.Time)(t).UnmarshalJSON(b) }
+
+// What was put on the page alone is told to programs as an update of which nobody was notified.
+func TestAWordOnThePageAloneNotifiedNobody(t *testing.T) {
+	p := sampleRecovery()
+	p.Incidents[0].Updates[0].Statement.Channels = []string{comms.ChannelPage}
+	p.Incidents[0].Updates[1].Statement.Channels = []string{comms.ChannelPage, comms.ChannelEmail}
+	e, err := samplePress(t, "").Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Incidents []struct {
+			Updates []struct {
+				Notifies bool `json:"deliver_notifications"`
+			} `json:"incident_updates"`
+		}
+	}
+	if err := json.Unmarshal(e.Body("/api/v2/incidents.json", ""), &got); err != nil {
+		t.Fatal(err)
+	}
+	if u := got.Incidents[0].Updates; u[0].Notifies || !u[1].Notifies {
+		t.Errorf("%+v", u)
+	}
+}
