@@ -473,6 +473,9 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	switch to.State {
 	case Open:
 		to.ResolvedAt = nil
+		if to.Phase == Resolved { // what was said last holds no more
+			*to = to.inPhase(Investigating, tx.Now())
+		}
 		return nil
 	case Resolved, Closed:
 		if to.ResolvedAt == nil {

@@ -76,6 +76,9 @@ func TestPromisesEndWithTheirIncident(t *testing.T) {
 			}
 
 			move(h, in.ID, Open)
+			if again, err := h.Incident(ctx, in.ID); err != nil || again.Value.Phase == Resolved || again.Value.ResolvedAt != nil {
+				t.Errorf("it is open again and resolved: %+v, %v", again.Value, err)
+			}
 			got := open()
 			for _, what := range []string{Command, RolesDue, CoverageDue} {
 				if !slices.Contains(got, what) {

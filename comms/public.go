@@ -72,6 +72,12 @@ func (p PublicIncident) Standing() *templates.Update {
 	return latest
 }
 
+// Reopened says that it is open again, and that nobody has said anything since it was told to be over.
+func (p PublicIncident) Reopened() bool {
+	u := p.Standing()
+	return p.State == Open && p.Phase != Resolved && u != nil && u.Statement.Phase == Resolved
+}
+
 // Language is the one that the title is in: that of what was said first, as a title has none of its own. "": nobody has said anything yet.
 func (p PublicIncident) Language() string {
 	if len(p.Updates) == 0 {

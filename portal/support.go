@@ -129,6 +129,9 @@ func (p *Portal) publicFacts(ctx context.Context, locale string) []fact {
 	for _, i := range public.Incidents {
 		if i.State == comms.Open && len(i.Updates) > 0 {
 			text, in := i.Standing().Statement.HeadlineIn(locale)
+			if i.Reopened() {
+				text, in = p.Words.Catalog(locale).T("page.reopened"), locale
+			}
 			facts = append(facts, fact{Title: i.Title, Text: text, URL: i.URL, TitleIn: i.Language(), TextIn: in})
 		}
 	}

@@ -337,6 +337,27 @@ func TestTheFirstLoadIsSmall(t *testing.T) {
 	}
 }
 
+// An incident that is open again is shown as open, and the word that it was over does not stand for how things are.
+func TestWhatIsOpenAgainIsNotSaidToBeOver(t *testing.T) {
+	p := sampleResolved()
+	p.Incidents[0].State, p.Incidents[0].Phase, p.Incidents[0].Resolved = comms.Open, comms.Investigating, nil
+	press := samplePress(t, "")
+	e, err := press.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := press.Words.Catalog("en").T("page.reopened")
+	for path, over := range map[string]bool{"/en/": true, "/en/incidents/" + sampleID: true, "/en/banner": false} {
+		body := string(e.Body(path, ""))
+		if !strings.Contains(body, again) || strings.Contains(body, "All sites are back with their customers") != over {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	if body := string(e.Body("/api/v2/incidents/unresolved.json", "")); !strings.Contains(body, `"id":"`+sampleID+`"`) || !strings.Contains(body, `"status":"investigating"`) {
+		t.Errorf("programs read %s", body)
+	}
+}
+
 // What did not change keeps its bytes and its date, so that caches and the static site do not carry it again.
 func TestUnchangedPagesKeepTheirTags(t *testing.T) {
 	press := samplePress(t, "")

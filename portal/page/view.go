@@ -94,6 +94,7 @@ type incidentView struct {
 	Category string
 	Follow   string        // only on its own page: where somebody asks to be told of it; "": it is over
 	Entry    bool          // nobody has said anything yet
+	Reopened bool          // the last word says that it is over, and it is not
 	Took     string        // how long after it was found the first word was public; "": it is not known
 	Chart    *chartView    // only on its own page
 	Promises *promisesView // the same
@@ -218,7 +219,10 @@ func (r *printing) history(t tongue) (historyView, error) {
 // past is an incident in a list.
 func (t tongue) past(in comms.PublicIncident) pastView {
 	v := pastView{Path: t.path(in), Title: t.titled(in), State: t.words.T("phase." + phase(in.Phase)), Started: in.Started}
-	if u := in.Standing(); u != nil {
+	switch u := in.Standing(); {
+	case in.Reopened():
+		v.Headline = t.typed(t.words.T("page.reopened"), t.locale)
+	case u != nil:
 		v.Headline = t.headline(*u)
 	}
 	return v
@@ -256,7 +260,7 @@ func (r *printing) incidentView(t tongue, in comms.PublicIncident, alone bool) (
 	if in.Category != "" {
 		v.Category = t.category(in.Category)
 	}
-	v.Entry = len(in.Updates) == 0
+	v.Entry, v.Reopened = len(in.Updates) == 0, in.Reopened()
 	if in.FirstWord != nil && !in.Detected.IsZero() && in.FirstWord.After(in.Detected) {
 		v.Took = t.words.T("page.first_word", (in.FirstWord.Sub(in.Detected) + time.Minute - 1).Truncate(time.Minute))
 	}
