@@ -290,7 +290,7 @@ func (r *Room) affectedAccounts(tx *store.Tx, incident, after string) iter.Seq2[
 // accountsIn is affectedAccounts with only those sites that an audience means.
 func (r *Room) accountsIn(tx *store.Tx, audience, incident, after string) iter.Seq2[affectedAccount, error] {
 	if cohort := cutCohort(audience); cohort != "" {
-		return r.accountsWith(tx, incident, after, func(w place) (bool, error) { return w.Cohort == cohort, nil })
+		return r.accountsWith(tx, incident, after, func(w place) (bool, error) { return w.is().Cohort == cohort, nil })
 	}
 	if product, region, one := cutSlice(audience); one {
 		return r.accountsWith(tx, incident, after, func(w place) (bool, error) { return r.inSlice(tx, w, product, region) })
@@ -300,7 +300,7 @@ func (r *Room) accountsIn(tx *store.Tx, audience, incident, after string) iter.S
 
 // inSlice says whether a site is of a product and in a region. A site of which the book says neither has its account's.
 func (r *Room) inSlice(tx *store.Tx, w place, product, region string) (bool, error) {
-	site, err := r.Book.Site(tx, w.Site)
+	site, err := r.Book.Site(tx, w.Site())
 	if fault.Of(err) == fault.NotFound {
 		return false, nil
 	}
@@ -309,7 +309,7 @@ func (r *Room) inSlice(tx *store.Tx, w place, product, region string) (bool, err
 	}
 	products, in := site.Value.Products, site.Value.Region
 	if len(products) == 0 || in == "" {
-		account, err := r.Book.Account(tx, w.Account)
+		account, err := r.Book.Account(tx, w.Account())
 		if err != nil && fault.Of(err) != fault.NotFound {
 			return false, err
 		}
@@ -329,6 +329,7 @@ func (r *Room) accountsWith(tx *store.Tx, incident, after string, keep func(plac
 	}
 	return func(yield func(affectedAccount, error) bool) {
 		var a affectedAccount
+		var of store.Brief // a's account
 		for rec, err := range r.placesOf(tx, q) {
 			if err != nil {
 				yield(affectedAccount{}, fmt.Errorf("read the ledger of %s: %w", incident, err))
@@ -340,13 +341,13 @@ func (r *Room) accountsWith(tx *store.Tx, incident, after string, keep func(plac
 			} else if !mine {
 				continue
 			}
-			if a.account != rec.Value.Account {
+			if rec.Value.account != of || a.account == "" {
 				if a.account != "" && !yield(a, nil) {
 					return
 				}
-				a = affectedAccount{account: rec.Value.Account}
+				a, of = affectedAccount{account: rec.Value.Account()}, rec.Value.account
 			}
-			a.sites = append(a.sites, rec.Value.Site)
+			a.sites = append(a.sites, rec.Value.Site())
 		}
 		if a.account != "" {
 			yield(a, nil)

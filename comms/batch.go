@@ -104,13 +104,13 @@ func (r *Room) BatchStands(ctx context.Context, incident string) (all []BatchSta
 			if err != nil {
 				return err
 			}
-			w := rec.Value
-			i, is := at[w.Batch]
-			if !is {
+			w := rec.Value.is()
+			i, known := at[w.Batch]
+			if !known {
 				continue
 			}
 			b := &all[i]
-			state, _ := w.standing(tx.Now(), r.Policy.NoAnswer)
+			state, _ := rec.Value.standing(tx.Now(), r.Policy.NoAnswer)
 			b.ByState[state]++
 			if w.Method != "" && !slices.Contains(b.Methods, w.Method) {
 				b.Methods = append(b.Methods, w.Method)
@@ -307,12 +307,12 @@ func (r *Room) CloseBatch(ctx context.Context, by, incident, name string) (store
 			if err != nil {
 				return b, err
 			}
-			w := rec.Value
-			if _, excepted := b.Excepted[w.Site]; w.Batch != b.Name || excepted || w.State == Passed || w.State == HandedBack {
+			w, site := rec.Value.is(), rec.Value.Site()
+			if _, excepted := b.Excepted[site]; w.Batch != b.Name || excepted || w.State == Passed || w.State == HandedBack {
 				continue
 			}
 			if open++; first == "" {
-				first = fmt.Sprintf("%s (%s, %s)", w.Site, r.siteName(tx, w.Site), w.State)
+				first = fmt.Sprintf("%s (%s, %s)", site, r.siteName(tx, site), w.State)
 			}
 		}
 		if open > 0 {

@@ -266,7 +266,7 @@ func (r *Room) cohorts(tx *store.Tx, in store.Rec[Incident]) (all []CohortState,
 		if err != nil {
 			return nil, err
 		}
-		if id := rec.Value.Cohort; id != "" {
+		if id := rec.Value.is().Cohort; id != "" {
 			if counts[id] == nil {
 				counts[id] = &tally{}
 			}

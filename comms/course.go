@@ -28,9 +28,9 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 		last  time.Time // when the last of her sites came back
 	}
 	var sites, customers []time.Time
-	of := map[string]customer{}
+	of := map[store.Brief]customer{}
 	for _, w := range all {
-		c, seen := of[w.Account]
+		c, seen := of[w.account]
 		state, _ := w.standing(asOf, silence)
 		at := w.since(asOf, silence)
 		if state == HandedBack {
@@ -40,7 +40,7 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 		if at.After(c.last) {
 			c.last = at
 		}
-		of[w.Account] = c
+		of[w.account] = c
 	}
 	for _, c := range of {
 		if c.whole {
@@ -109,10 +109,10 @@ func (r *Room) standing(tx *store.Tx, id string, in Incident) (*templates.Figure
 
 // since is when a row came into the state that it counts as.
 func (w place) since(asOf time.Time, silence time.Duration) time.Time {
-	if state, _ := w.standing(asOf, silence); state == HandedBack && w.State == Passed {
-		return w.At.Add(silence)
+	if state, _ := w.standing(asOf, silence); state == HandedBack && w.is().State == Passed {
+		return w.at.Add(silence)
 	}
-	return w.At
+	return w.at
 }
 
 // Promised is the promise of a next word that an update made, and what became of it.

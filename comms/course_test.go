@@ -15,7 +15,7 @@ func TestTheCourseIsWhatTheLedgerStillHolds(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2022, 4, n, 9, 0, 0, 0, time.UTC) }
 	now, silence := day(20), 72*time.Hour
 	row := func(account, state string, at time.Time) place {
-		return place{Site: "s", Account: account, State: state, At: at}
+		return Row{Site: "s", Account: account, State: state, At: at}.place()
 	}
 	for name, c := range map[string]struct {
 		rows []place

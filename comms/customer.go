@@ -71,7 +71,7 @@ func (r *Room) placesIn(tx *store.Tx, in store.Rec[Incident], account string, c 
 		if err != nil {
 			return err
 		}
-		state, noAnswer := rec.Value.place().standing(tx.Now(), r.Policy.NoAnswer)
+		state, noAnswer := rec.Value.standing(tx.Now(), r.Policy.NoAnswer)
 		c.Places = append(c.Places, Place{Incident: in.ID, Title: in.Value.Title, Site: rec.Value.Site, State: state, NoAnswer: noAnswer, At: rec.Value.At})
 	}
 	return nil

@@ -99,7 +99,7 @@ func (r *Room) fateIn(tx *store.Tx, in store.Rec[Incident], account string) (Fat
 		}
 		w := rec.Value
 		var s SiteFate
-		s.State, _ = w.place().standing(tx.Now(), r.Policy.NoAnswer)
+		s.State, _ = w.standing(tx.Now(), r.Policy.NoAnswer)
 		lost, known := r.lostAt(tx, w, in.Value)
 		for _, one := range w.losses(lost) {
 			s.Losses = append(s.Losses, Loss{one, sureOf(s.State, known)})

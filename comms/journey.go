@@ -66,7 +66,7 @@ func (r *Room) Journey(tx *store.Tx, incident, site string) ([]Step, error) {
 		steps = append(steps, Step{State: m.State, At: m.At})
 	}
 	steps = append(steps, Step{State: w.State, At: w.At, NoAnswer: w.NoAnswer})
-	if state, silent := w.place().standing(tx.Now(), r.Policy.NoAnswer); state != w.State {
+	if state, silent := w.standing(tx.Now(), r.Policy.NoAnswer); state != w.State {
 		steps = append(steps, Step{State: state, At: w.At.Add(r.Policy.NoAnswer), NoAnswer: silent})
 	}
 	return steps, nil

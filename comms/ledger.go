@@ -75,50 +75,30 @@ func rowPrefix(incident string) string { return "led_" + suffix(incident) + "." 
 
 func rowID(incident, site string) string { return rowPrefix(incident) + suffix(site) }
 
-// place is the little of a row that counting asks for.
-type place struct {
-	Site     string
-	Account  string
-	State    string
-	Batch    string
-	At       time.Time
-	NoAnswer bool
-	Cohort   string
-	Method   string
-	Noted    bool // something was noted of it, or it failed
-}
-
-func (w Row) place() place {
-	state := w.State
-	if i := slices.Index(siteStates, state); i >= 0 {
-		state = siteStates[i] // one text for all rows
-	}
-	return place{w.Site, w.Account, state, w.Batch, w.At, w.NoAnswer, w.Cohort, w.Method, w.Note != "" || w.State == FailedSite}
-}
-
-// placesOf walks where the sites of an incident stand.
-func (r *Room) placesOf(tx *store.Tx, q store.Query) iter.Seq2[store.Rec[place], error] {
-	return store.Gists(tx, rows, &r.places, Row.place, q)
-}
-
 // standing is the state that a row counts as: a site that passed the checks and whose customer stayed silent for the policy's time counts as
 // handed back, and is shown apart.
-func (w place) standing(asOf time.Time, silence time.Duration) (state string, noAnswer bool) {
-	if w.State == Passed && silence > 0 && !w.At.Add(silence).After(asOf) {
+func (w Row) standing(asOf time.Time, silence time.Duration) (state string, noAnswer bool) {
+	return standsAs(w.State, w.NoAnswer, w.At, asOf, silence)
+}
+
+func standsAs(state string, noAnswer bool, since, asOf time.Time, silence time.Duration) (string, bool) {
+	if state == Passed && silence > 0 && !since.Add(silence).After(asOf) {
 		return HandedBack, true
 	}
-	return w.State, w.State == HandedBack && w.NoAnswer
+	return state, state == HandedBack && noAnswer
 }
 
 // tally adds rows up to figures.
 type tally struct {
 	sites     templates.SiteFigures
-	customers map[string]bool // whether all her sites so far are handed back
+	customers map[store.Brief]bool // whether all her sites so far are handed back
 }
 
 func (t *tally) add(w place, asOf time.Time, silence time.Duration) {
 	if t.customers == nil {
-		t.customers = map[string]bool{}
+		t.customers = map[store.Brief]bool{}
+	}
+	if t.sites.ByState == nil {
 		t.sites.ByState = map[string]int{}
 	}
 	state, noAnswer := w.standing(asOf, silence)
@@ -141,8 +121,8 @@ func (t *tally) add(w place, asOf time.Time, silence time.Duration) {
 		s.Confirmed++
 		s.Restored++
 	}
-	before, seen := t.customers[w.Account]
-	t.customers[w.Account] = whole && (before || !seen)
+	before, seen := t.customers[w.account]
+	t.customers[w.account] = whole && (before || !seen)
 }
 
 func (t *tally) figures(asOf time.Time) templates.Figures {
@@ -194,13 +174,14 @@ func (r *Room) ledger(tx *store.Tx, id string, in Incident) (*templates.Figures,
 	if !in.Loaded {
 		return nil, nil
 	}
-	var t tally
+	t := tally{customers: make(map[store.Brief]bool, r.customers.Load())} // at once for as many as there were last time: to grow by the way takes as long as the count
 	for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(id)}) {
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
 		}
 		t.add(rec.Value, tx.Now(), r.Policy.NoAnswer)
 	}
+	r.customers.Store(int64(len(t.customers)))
 	f := t.figures(tx.Now())
 	return &f, nil
 }
@@ -244,7 +225,7 @@ func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []
 			return err
 		}
 		page, next, err = store.ListKept(tx, rows, &r.places, Row.place, walk, func(w place) bool {
-			return (q.State == "" || w.State == q.State) && (q.Batch == "" || w.Batch == q.Batch)
+			return (q.State == "" || w.is().State == q.State) && (q.Batch == "" || w.is().Batch == q.Batch)
 		})
 		return err
 	})
@@ -261,7 +242,7 @@ func (r *Room) allHandedBack(tx *store.Tx, id string, in Incident) error {
 		if err != nil {
 			return err
 		}
-		if state, _ := rec.Value.place().standing(tx.Now(), r.Policy.NoAnswer); state != HandedBack {
+		if state, _ := rec.Value.standing(tx.Now(), r.Policy.NoAnswer); state != HandedBack {
 			if open++; first == "" {
 				first = rec.Value.Site + " (" + r.siteName(tx, rec.Value.Site) + ", " + state + ")"
 			}

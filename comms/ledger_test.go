@@ -2,11 +2,17 @@ package comms
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"lifeline/store"
+	"lifeline/store/storetest"
 	"lifeline/templates"
 )
 
@@ -56,6 +62,101 @@ func TestFiguresCountByUnit(t *testing.T) {
 	}
 	if total != f.Sites.Total {
 		t.Errorf("states add up to %d of %d", total, f.Sites.Total)
+	}
+}
+
+// What is kept of the rows counts as they do themselves, each unsealed and looked at alone: whatever was moved, however often it was counted and in whatever order
+// it was walked before.
+func TestKeptPlacesCountAsTheRowsThemselves(t *testing.T) {
+	w := newTown(t, storetest.Bolt(t))
+	ctx, rnd := context.Background(), rand.New(rand.NewPCG(3, 4))
+	in, err := w.Declare(ctx, "stf_ann", Declare{Title: "Sites deleted", Severity: "P0", Category: "data", Impact: "Customers cannot open their sites."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts := []string{"acc_odd", "acc_odder"} // ids that are none of ours
+	for range 12 {
+		accounts = append(accounts, "acc_"+store.NewSuffix())
+	}
+	one := func(of ...string) string { return of[rnd.IntN(len(of))] }
+	now := w.clock.Now()
+	for range 25 {
+		err := w.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
+			for rec, err := range ledgerRows(tx, in.ID) {
+				if err != nil {
+					return err
+				}
+				if rnd.IntN(3) > 0 {
+					continue
+				}
+				v := rec.Value
+				v.State, v.Batch, v.NoAnswer = one(append(slices.Clone(siteStates), FailedSite, HandedBack, Passed)...), one("", "1", "2"), rnd.IntN(4) == 0
+				v.At = now.Add(-time.Duration(rnd.IntN(144)) * time.Hour)
+				if err := rows.Put(tx, rec.ID, v, rec.Version); err != nil {
+					return err
+				}
+			}
+			for range rnd.IntN(5) {
+				v := Row{Incident: in.ID, Site: one("sit_", "sit_odd") + store.NewSuffix(), Account: one(accounts...), State: one(siteStates...), At: now, By: "stf_ann"}
+				if err := rows.Put(tx, rowID(in.ID, v.Site), v, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.DB.View(ctx, func(tx *store.Tx) error {
+			asOf, silence := tx.Now(), w.Policy.NoAnswer
+			sites := map[string][]string{}
+			if rnd.IntN(2) == 0 { // by account before it is by site
+				for a, err := range w.affectedAccounts(tx, in.ID, "") {
+					if err != nil {
+						return err
+					}
+					sites[a.account] = a.sites
+				}
+			}
+			got, err := w.ledger(tx, in.ID, Incident{Loaded: true})
+			if err != nil {
+				return err
+			}
+			total, restored, silent, open, byState, of := 0, 0, 0, map[string]int{}, map[string]int{}, map[string][]string{}
+			for rec, err := range ledgerRows(tx, in.ID) {
+				if err != nil {
+					return err
+				}
+				v := rec.Value
+				of[v.Account] = append(of[v.Account], v.Site)
+				quiet := v.State == Passed && asOf.Sub(v.At) >= silence
+				if quiet {
+					v.State = HandedBack
+				}
+				total++
+				byState[v.State]++
+				if v.State != HandedBack {
+					open[v.Account]++
+				} else if restored++; quiet || v.NoAnswer {
+					silent++
+				}
+			}
+			s := got.Sites
+			if s.Total != total || s.Restored != restored || s.NoAnswer != silent || s.Confirmed != restored-silent || !maps.Equal(s.ByState, byState) ||
+				got.Customers.Total != len(of) || got.Customers.Restored != len(of)-len(open) {
+				t.Errorf("counted %+v; the rows say %d sites, %d restored, %d of them silent, %v, of %d customers %d restored", *got, total, restored, silent, byState, len(of), len(of)-len(open))
+			}
+			for account, all := range sites {
+				slices.Sort(all)
+				if slices.Sort(of[account]); !slices.Equal(all, of[account]) {
+					t.Errorf("%s has %v, not %v", account, all, of[account])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ type headway struct {
 }
 
 func (w Row) headway() headway {
-	c := headway{method: w.Method, batch: w.Batch, state: w.place().State, begun: w.reached(Restoring), rebuilt: w.reached(Rebuilt), passed: w.reached(Passed), back: w.reached(HandedBack)}
+	c := headway{method: w.Method, batch: w.Batch, state: oneText(w.State), begun: w.reached(Restoring), rebuilt: w.reached(Rebuilt), passed: w.reached(Passed), back: w.reached(HandedBack)}
 	type turn struct {
 		phase string
 		at    time.Time
@@ -94,6 +94,14 @@ func (w Row) headway() headway {
 		c.phase = turns[len(turns)-1].phase
 	}
 	return c
+}
+
+// oneText is the name of a state, in one text for all rows.
+func oneText(state string) string {
+	if i := slices.Index(siteStates, state); i >= 0 {
+		return siteStates[i]
+	}
+	return state
 }
 
 // reached is when a site last came to a state; zero: never, or it went back behind it since.

@@ -9,6 +9,7 @@ package comms
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"lifeline/contacts"
@@ -73,6 +74,7 @@ type Room struct {
 	relays     relays
 	places     store.Kept[place]
 	onPages    onPages
+	customers  atomic.Int64 // that a ledger had when it was last counted
 	headways   store.Kept[headway]
 	seclusions store.Kept[seclusion]
 	counts     counts

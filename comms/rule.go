@@ -512,17 +512,20 @@ func (r *Room) batchesDone(tx *store.Tx, incident string, t *tally, silent *time
 		if err != nil {
 			return last, fmt.Errorf("read the ledger of %s: %w", incident, err)
 		}
-		w := rec.Value
-		t.add(w, tx.Now(), r.Policy.NoAnswer)
-		state, _ := w.standing(tx.Now(), r.Policy.NoAnswer)
-		at := w.At
+		w := rec.Value.is()
+		t.add(rec.Value, tx.Now(), r.Policy.NoAnswer)
+		state, _ := rec.Value.standing(tx.Now(), r.Policy.NoAnswer)
+		at := rec.Value.at
 		if w.State == Passed {
 			at = at.Add(r.Policy.NoAnswer)
 			if state == Passed && (silent.IsZero() || at.Before(*silent)) {
 				*silent = at
 			}
 		}
-		if _, not := excepted[w.Batch][w.Site]; w.Batch == "" || not {
+		if w.Batch == "" {
+			continue
+		}
+		if _, not := excepted[w.Batch][rec.Value.Site()]; not {
 			continue
 		}
 		switch {

@@ -30,18 +30,23 @@ func (k *Kept[S]) sum(id string) idSum {
 	return idSum{maphash.String(k.seeds[0], id), maphash.String(k.seeds[1], id)}
 }
 
-// find is where the gist of a record stands.
-func (k *Kept[S]) find(id string) (at int32, ok bool) {
-	if k.place == nil {
-		return 0, false
+// find is where the gist of a record stands. next is where it is looked for first, and becomes where the one behind it stands: a walk in the order of an
+// earlier one then asks the map, which lies all over the memory, for none of them.
+func (k *Kept[S]) find(id idSum, next *int32) (at int32, ok bool) {
+	at, ok = *next, int(*next) < len(k.place) && k.at(*next).of == id
+	if !ok {
+		at, ok = k.place[id]
 	}
-	at, ok = k.place[k.sum(id)]
+	*next = at + 1
 	return at, ok
 }
+
+func (k *Kept[S]) at(i int32) *kept[S] { return &k.gists[i/keptTogether][i%keptTogether] }
 
 const keptTogether = 512
 
 type kept[S any] struct {
+	of               idSum
 	version, updated int64
 	gist             S
 }
@@ -56,7 +61,7 @@ const mostAhead = 512
 // it reads ahead and unseals on all cores, so of is called from several goroutines. All walks that share k must have the same of.
 func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter.Seq2[Rec[S], error] {
 	return func(yield func(Rec[S], error) bool) {
-		ahead := 1
+		ahead, next := 1, int32(0)
 		q.heads = tx.readonly && k.some()
 		at := t.indexAt(q.Index)
 		var batch []unsealing[S]
@@ -69,10 +74,12 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 				var v T
 				if v, u.err = t.open(tx, u.raw); u.err == nil {
 					u.rec.Value = of(v)
-					k.keep(tx, u.raw.Meta, u.rec.Value)
 				}
 			})
 			for _, u := range batch {
+				if !u.known && u.err == nil {
+					k.keep(tx, u.rec.Meta, u.rec.Value) // in the order of the walk: see find
+				}
 				if !yield(u.rec, u.err) || u.err != nil {
 					return false
 				}
@@ -87,9 +94,15 @@ func Gists[T, S any](tx *Tx, t Table[T], k *Kept[S], of func(T) S, q Query) iter
 			u := unsealing[S]{rec: Rec[S]{Meta: raw.Meta}, err: err}
 			if err == nil {
 				u.rec.tuple = raw.tuple(at)
-				if u.rec.Value, u.known = k.get(tx, raw.Meta); !u.known {
+				if u.rec.Value, u.known = k.get(tx, raw.Meta, &next); !u.known {
 					u.raw = Raw{Meta: raw.Meta, Body: bytes.Clone(raw.Body)} // a row is valid until the next step
 				}
+			}
+			if u.known && len(batch) == 0 { // nothing to wait for
+				if !yield(u.rec, nil) {
+					return
+				}
+				continue
 			}
 			if batch = append(batch, u); err != nil || len(batch) == ahead {
 				if !hand() {
@@ -197,17 +210,20 @@ func (k *Kept[S]) some() bool {
 }
 
 // get finds the gist of a record as it stands. Only what is committed is held: a version that an Update has written may yet become another's.
-func (k *Kept[S]) get(tx *Tx, m Meta) (s S, ok bool) {
+func (k *Kept[S]) get(tx *Tx, m Meta, next *int32) (s S, ok bool) {
 	if !tx.readonly {
 		return s, false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, ok := k.find(m.ID)
+	if k.place == nil {
+		return s, false
+	}
+	at, ok := k.find(k.sum(m.ID), next)
 	if !ok {
 		return s, false
 	}
-	have := &k.gists[at/keptTogether][at%keptTogether]
+	have := k.at(at)
 	if have.version != m.Version || have.updated != m.Updated.UnixMicro() {
 		return s, false
 	}
@@ -220,16 +236,25 @@ func (k *Kept[S]) keep(tx *Tx, m Meta, s S) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, ok := k.find(m.ID)
+	if k.place == nil {
+		k.anew()
+	}
+	of := k.sum(m.ID)
+	at, ok := k.place[of]
 	if !ok {
-		if k.place == nil || len(k.place) >= mostKept {
-			k.place, k.gists, k.seeds = map[idSum]int32{}, nil, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+		if len(k.place) >= mostKept {
+			k.anew()
+			of = k.sum(m.ID)
 		}
 		at = int32(len(k.place))
-		k.place[k.sum(m.ID)] = at
+		k.place[of] = at
 		if at%keptTogether == 0 {
 			k.gists = append(k.gists, make([]kept[S], keptTogether))
 		}
 	}
-	k.gists[at/keptTogether][at%keptTogether] = kept[S]{m.Version, m.Updated.UnixMicro(), s}
+	*k.at(at) = kept[S]{of, m.Version, m.Updated.UnixMicro(), s}
+}
+
+func (k *Kept[S]) anew() {
+	k.place, k.gists, k.seeds = map[idSum]int32{}, nil, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,4 +159,65 @@ func TestAPutOfWhatWasReadBeforeIsCheckedAtTheCommit(t *testing.T) {
 			h.t.Errorf("%+v %+v", g, now)
 		}
 	})
+}
+
+// A gist is looked for first behind the one found before it. Whatever is written, deleted and added, and in whatever order it is walked, it is that of the record.
+func TestAGistIsTheRecordsInWhateverOrder(t *testing.T) {
+	h := openHouse(t, storetest.Bolt(t), filepath.Join(t.TempDir(), "keys"), true)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var all store.Kept[string]
+	walks := []store.Query{{}, {Reverse: true}, {Prefix: "gst_1"}, {From: "gst_3"}, {Index: "phone", Equal: []any{"", true}}, {Index: "phone", Equal: []any{"", true}, Reverse: true}, {Limit: 7}}
+	next := 0
+	for range 40 {
+		err := h.Update(t.Context(), store.Act{}, func(tx *store.Tx) error {
+			for rec, err := range guests.Scan(tx, store.Query{}) {
+				switch {
+				case err != nil:
+					return err
+				case rnd.IntN(10) == 0:
+					err = guests.Delete(tx, rec.ID, rec.Version)
+				case rnd.IntN(4) == 0:
+					err = guests.Put(tx, rec.ID, guest{Name: rec.Value.Name + "'", Mail: rec.Value.Mail, Phone: rec.Value.Phone}, rec.Version)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			for range rnd.IntN(9) {
+				next++
+				if err := guests.Put(tx, fmt.Sprintf("gst_%d.%d", rnd.IntN(5), next), guest{Name: fmt.Sprint(next), Mail: fmt.Sprint(next), Phone: fmt.Sprint(rnd.IntN(1000))}, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := walks[rnd.IntN(len(walks))]
+		if err := h.View(t.Context(), func(tx *store.Tx) error {
+			var got, want []string
+			for rec, err := range store.Gists(tx, guests, &all, func(g guest) string { return g.Name }, q) {
+				if err != nil {
+					return err
+				}
+				got = append(got, rec.ID+" "+rec.Value)
+			}
+			for rec, err := range guests.Scan(tx, q) {
+				if err != nil {
+					return err
+				}
+				want = append(want, rec.ID+" "+rec.Value.Name)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%+v:\n%v, not\n%v", q, got, want)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if next < 50 {
+		t.Errorf("only %d guests came", next)
+	}
 }

@@ -34,6 +34,36 @@ func encodeSuffix(u uuid.UUID) string {
 	return string(out[:])
 }
 
+// Brief is the suffix of an id in the bytes that it was made of: a third of what the text takes, without a pointer.
+type Brief [16]byte
+
+// Briefly is the suffix of an id in brief; not ok when it is no well-formed one.
+func Briefly(id string) (b Brief, ok bool) {
+	_, suffix, _ := strings.Cut(id, "_")
+	if !wellFormed(suffix) {
+		return b, false
+	}
+	var acc uint32
+	bits := -2 // two zero bits in front
+	n := 0
+	for i := range len(suffix) {
+		acc = acc<<5 | uint32(strings.IndexByte(base32Digits, suffix[i]))
+		if bits += 5; bits >= 8 {
+			bits -= 8
+			b[n] = byte(acc >> bits)
+			n++
+		}
+	}
+	return b, true
+}
+
+// Suffix is the text again.
+func (b Brief) Suffix() string { return encodeSuffix(uuid.UUID(b)) }
+
+func wellFormed(suffix string) bool {
+	return len(suffix) == 26 && suffix[0] <= '7' && strings.Trim(suffix, base32Digits) == ""
+}
+
 // CheckID says whether id is one of kind k: the right prefix and, unless its ids are composed, a well-formed suffix.
 func (k Kind) CheckID(id string) error {
 	prefix, suffix, found := strings.Cut(id, "_")
@@ -43,7 +73,7 @@ func (k Kind) CheckID(id string) error {
 	if k.Composed {
 		return nil
 	}
-	if len(suffix) != 26 || suffix[0] > '7' || strings.Trim(suffix, base32Digits) != "" {
+	if !wellFormed(suffix) {
 		return fault.New(fault.NotFound, "%.80q is not a well-formed id of a %s", id, k.Name)
 	}
 	return nil
