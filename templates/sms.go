@@ -358,6 +358,7 @@ func (w *writer) smsLead() smsLead {
 		foreign:  foreign != "" || also != "" && !nothing(action),
 		first:    w.u.FirstWord,
 		see:      w.T("sms.action_see"),
+		late:     slices.ContainsFunc([]string{"de", "ja", "ko"}, func(l string) bool { return sameLanguage(l, w.locale) }),
 	}
 	if w.st.Phase != "" {
 		l.phase = ended(w.word("phase", "phase.", w.st.Phase))
@@ -386,6 +387,7 @@ type smsLead struct {
 	foreign                                            bool
 	first                                              bool   // nothing was said before
 	below                                              bool   // the action stands in a line of its own
+	late                                               bool   // "not" may be the last word of a sentence, so half of what to do may say the opposite
 	see                                                string // where the action stands, when it cannot stand here
 }
 
@@ -463,6 +465,17 @@ func (l *smsLead) fit(ucs2 bool, mark string, facts []smsFact) {
 	spare := rest - weight(l.from+glue(l.next, l.domain), ucs2) - 2 - min(weight(l.told(), ucs2), 3*least) // what the action leaves to the headline
 	l.headline = shorten(l.headline, mark, within(min(left, max(spare, 2*least)), ucs2))
 	rest -= weight(l.from+glue(l.headline, l.next, l.domain), ucs2) + 1
+	if l.late && l.label != "" && weight(l.told(), ucs2) > rest {
+		for _, f := range facts { // the page, which the first segment names, says how to reach us as well
+			if f.key == "support" && f.text != "" {
+				rest += 1 + weight(f.text, ucs2)
+			}
+		}
+		if weight(l.told(), ucs2) > rest {
+			l.point()
+		}
+		return
+	}
 	l.action = shorten(l.action, mark, within(max(rest, 2*least)-weight(l.label, ucs2), ucs2))
 }
 
