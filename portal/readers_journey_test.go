@@ -158,6 +158,24 @@ const beyond = `(() => {
 	return out;
 })()`
 
+// onPaper says what is wrong with the page in the window as it would be printed.
+const onPaper = `(() => {
+	const out = [], style = getComputedStyle(document.body), seen = e => e.checkVisibility();
+	if (style.color !== 'rgb(0, 0, 0)' || style.backgroundColor !== 'rgb(255, 255, 255)') out.push(style.color + ' on ' + style.backgroundColor);
+	for (const e of document.querySelectorAll('button, input, select, textarea, .tongues, .foot nav')) if (seen(e)) { out.push('a control: ' + e.outerHTML.slice(0, 120)); break; }
+	for (const e of document.querySelectorAll('main details:not([open]):not(form *, .screen *) > :not(summary, form)')) if (!seen(e)) { out.push('folded away: ' + e.outerHTML.slice(0, 120)); break; }
+	return out;
+})()`
+
+// printed shows the page in the window as a printer would, to somebody who prefers dark pages.
+func (r *reader) printed() {
+	r.Helper()
+	r.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+		return err
+	}))
+}
+
 // drawn puts a page that was fetched already in the place of the one in the window, with its styles and without its script. What the window has in its memory, such as axe-core, stays.
 const drawn = `(async html => {
 	const next = new DOMParser().parseFromString(html, 'text/html').documentElement;
@@ -334,7 +352,7 @@ func (w *town) proves() map[string]errand {
 }
 
 // Every page that anybody may see can be read by everybody: axe-core finds nothing, nothing is wider than the narrowest window, not from right to left and not in letters twice as
-// large, and a first visit takes less than 30 KB. The pages take turns in languages, and in light and dark; how wide they are is looked at in the language with the longest words.
+// large, it is black on white and without controls on paper, and a first visit takes less than 30 KB. The pages take turns in languages, and in light and dark; how wide they are is looked at in the language with the longest words.
 func TestEveryPublicPageIsForEveryReader(t *testing.T) {
 	t.Parallel()
 	w := settle(t, func(w *town) {
@@ -373,6 +391,10 @@ func TestEveryPublicPageIsForEveryReader(t *testing.T) {
 		}
 		if wrong := find[[]string](r, beyond); len(wrong) > 0 {
 			t.Errorf("%s: %s", name, strings.Join(wrong, "; "))
+		}
+		r.printed()
+		if wrong := find[[]string](r, onPaper); len(wrong) > 0 && name != "banner" {
+			t.Errorf("%s on paper: %s", name, strings.Join(wrong, "; "))
 		}
 	}
 	r.content()
