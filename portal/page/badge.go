@@ -6,9 +6,11 @@ import (
 	"html/template"
 	"strings"
 	"unicode"
+
+	"lifeline/comms"
 )
 
-// bannerView is what a vendor's own error page shows in a frame: how things are, the newest word, and the way to the page.
+// bannerView is what a vendor's own error page shows in a frame: how things are, the newest word on the gravest incident, and the way to the page.
 type bannerView struct {
 	sheet
 	Tone, Overall string
@@ -18,11 +20,15 @@ type bannerView struct {
 func (r *printing) banner(t tongue) (bannerView, error) {
 	level := overall(r.public)
 	v := bannerView{Tone: level.tone(), Overall: t.words.T("page.state." + level.name())}
-	for _, in := range r.public.Incidents {
-		if isOpen(in) {
-			v.Headline = t.past(in).Headline
-			break
+	var worst *comms.PublicIncident // which says more of how things are than the newest does
+	for i := range r.public.Incidents {
+		in := &r.public.Incidents[i]
+		if isOpen(*in) && (worst == nil || levelOfSeverity(in.Severity) > levelOfSeverity(worst.Severity)) {
+			worst = in
 		}
+	}
+	if worst != nil {
+		v.Headline = t.past(*worst).Headline
 	}
 	v.sheet = r.sheet(t, "banner", t.words.T("page.title", r.press.Vendor.Name), v.Overall)
 	return v, nil

@@ -3,9 +3,11 @@ package page
 import (
 	"encoding/xml"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
+	"lifeline/comms"
 	"lifeline/templates"
 )
 
@@ -56,7 +58,12 @@ func TestAVendorsOwnLook(t *testing.T) {
 func TestTheBadgeAndTheBannerGoOnOtherPages(t *testing.T) {
 	press := sampleWide(t)
 	press.Vendor.Name = "A & <B>"
-	e, err := press.Render(sampleRecovery())
+	public := sampleRecovery()
+	lesser := public.Incidents[0] // and newer
+	lesser.ID, lesser.Severity, lesser.Updates = "another00001", "P2", slices.Clone(lesser.Updates[:1])
+	lesser.Updates[0].Statement.Headline = "Search is slow"
+	public.Incidents = append([]comms.PublicIncident{lesser}, public.Incidents...)
+	e, err := press.Render(public)
 	if err != nil {
 		t.Fatal(err)
 	}

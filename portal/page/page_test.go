@@ -342,19 +342,15 @@ func TestWhatIsOpenAgainIsNotSaidToBeOver(t *testing.T) {
 	p := sampleResolved()
 	p.Incidents[0].State, p.Incidents[0].Phase, p.Incidents[0].Resolved = comms.Open, comms.Investigating, nil
 	press := samplePress(t, "")
-	e, err := press.Render(p)
-	if err != nil {
-		t.Fatal(err)
-	}
 	again := press.Words.Catalog("en").T("page.reopened")
-	for path, over := range map[string]bool{"/en/": true, "/en/incidents/" + sampleID: true, "/en/banner": false} {
-		body := string(e.Body(path, ""))
-		if !strings.Contains(body, again) || strings.Contains(body, "All sites are back with their customers") != over {
-			t.Errorf("%s: %s", path, body)
+	for name, over := range map[string]bool{PreviewHome: true, PreviewIncident: true, PreviewBanner: false} {
+		body, err := press.Preview(p, Preview{Page: name, Incident: sampleID, Locale: "en"})
+		if err != nil || !strings.Contains(string(body), again) || strings.Contains(string(body), "All sites are back with their customers") != over {
+			t.Errorf("%s: %v, %s", name, err, body)
 		}
 	}
-	if body := string(e.Body("/api/v2/incidents/unresolved.json", "")); !strings.Contains(body, `"id":"`+sampleID+`"`) || !strings.Contains(body, `"status":"investigating"`) {
-		t.Errorf("programs read %s", body)
+	if body, err := press.Payload(p, p.Incidents[0].Updates[0], "en"); err != nil || !strings.Contains(string(body), `"status":"investigating","created_at"`) {
+		t.Errorf("programs read %v, %s", err, body)
 	}
 }
 

@@ -516,21 +516,21 @@ func TestAWordOnThePageAloneNotifiedNobody(t *testing.T) {
 	p := sampleRecovery()
 	p.Incidents[0].Updates[0].Statement.Channels = []string{comms.ChannelPage}
 	p.Incidents[0].Updates[1].Statement.Channels = []string{comms.ChannelPage, comms.ChannelEmail}
-	e, err := samplePress(t, "").Render(p)
+	body, err := samplePress(t, "").Payload(p, p.Incidents[0].Updates[0], "en")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
-		Incidents []struct {
+		Incident struct {
 			Updates []struct {
 				Notifies bool `json:"deliver_notifications"`
 			} `json:"incident_updates"`
 		}
 	}
-	if err := json.Unmarshal(e.Body("/api/v2/incidents.json", ""), &got); err != nil {
+	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
-	if u := got.Incidents[0].Updates; u[0].Notifies || !u[1].Notifies {
+	if u := got.Incident.Updates; u[0].Notifies || !u[1].Notifies {
 		t.Errorf("%+v", u)
 	}
 }
