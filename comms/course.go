@@ -2,6 +2,7 @@ package comms
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -76,6 +77,19 @@ func course(all []place, asOf time.Time, silence time.Duration) []CoursePoint {
 		out = append(out, CoursePoint{At: asOf, Sites: last.Sites, Customers: last.Customers})
 	}
 	return out
+}
+
+// Course is how the ledger of an incident (our id) got to where it is; nil while nothing is restored. What is over is as it ended.
+func (r *Room) Course(ctx context.Context, incident string) (all []CoursePoint, err error) {
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		in, _, err := incidents.Get(tx, incident)
+		if err != nil {
+			return err
+		}
+		_, all, err = r.standing(tx, incident, in)
+		return err
+	})
+	return all, err
 }
 
 // standing is where an incident's ledger stands and how it got there, for everybody; nil while no affected set is loaded. Of what is over the figures are those of now with the time

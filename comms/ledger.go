@@ -88,6 +88,11 @@ func standsAs(state string, noAnswer bool, since, asOf time.Time, silence time.D
 	return state, state == HandedBack && noAnswer
 }
 
+// reaches says that a state is another one or lies beyond it.
+func reaches(state, other string) bool {
+	return slices.Index(siteStates, state) >= slices.Index(siteStates, other)
+}
+
 // tally adds rows up to figures.
 type tally struct {
 	sites     templates.SiteFigures
@@ -174,16 +179,25 @@ func (r *Room) ledger(tx *store.Tx, id string, in Incident) (*templates.Figures,
 	if !in.Loaded {
 		return nil, nil
 	}
+	t, err := r.tallied(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	f := t.figures(tx.Now())
+	return &f, nil
+}
+
+// tallied adds up the rows of an incident.
+func (r *Room) tallied(tx *store.Tx, id string) (tally, error) {
 	t := tally{customers: make(map[store.Brief]bool, r.customers.Load())} // at once for as many as there were last time: to grow by the way takes as long as the count
 	for rec, err := range r.placesOf(tx, store.Query{Prefix: rowPrefix(id)}) {
 		if err != nil {
-			return nil, fmt.Errorf("read the ledger of %s: %w", id, err)
+			return t, fmt.Errorf("read the ledger of %s: %w", id, err)
 		}
 		t.add(rec.Value, tx.Now(), r.Policy.NoAnswer)
 	}
 	r.customers.Store(int64(len(t.customers)))
-	f := t.figures(tx.Now())
-	return &f, nil
+	return t, nil
 }
 
 // Ledger is what the ledger of an incident says now. Totals are zero while no affected set is loaded.
@@ -206,10 +220,13 @@ func (r *Room) Ledger(ctx context.Context, incident string) (f templates.Figures
 
 // SiteQuery chooses rows of a ledger.
 type SiteQuery struct {
-	State string // "": all
-	Batch string // "": of every one
-	After string // cursor
-	Limit int    // 0: 50; at most 200
+	State   string // that they count as; "": all
+	Reached string // those that count as in this state or beyond it: what the figures of a ledger count; "": all
+	Phase   string // those in this phase of their recovery; "": all
+	Whole   bool   // only those of customers who have all their sites back
+	Batch   string // "": of every one
+	After   string // cursor
+	Limit   int    // 0: 50; at most 200
 }
 
 // Sites lists an incident's affected sites in the order of their ids.
@@ -220,12 +237,23 @@ func (r *Room) Sites(ctx context.Context, incident string, q SiteQuery) (page []
 			return err
 		}
 		walk := store.Query{Prefix: rowPrefix(in.ID), After: q.After, Limit: limit(q.Limit)}
-		if q.State == "" && q.Batch == "" {
+		if q.Phase != "" {
+			page, next, err = store.ListKept(tx, rows, &r.headways, Row.headway, walk, func(c headway) bool { return c.in(tx.Now(), r.Policy.NoAnswer) == q.Phase })
+			return err
+		}
+		if q.State == "" && q.Reached == "" && q.Batch == "" && !q.Whole {
 			page, next, err = rows.List(tx, walk)
 			return err
 		}
+		var count tally
+		if q.Whole {
+			if count, err = r.tallied(tx, in.ID); err != nil {
+				return err
+			}
+		}
 		page, next, err = store.ListKept(tx, rows, &r.places, Row.place, walk, func(w place) bool {
-			return (q.State == "" || w.is().State == q.State) && (q.Batch == "" || w.is().Batch == q.Batch)
+			state, _ := w.standing(tx.Now(), r.Policy.NoAnswer)
+			return (q.State == "" || state == q.State) && (q.Reached == "" || reaches(state, q.Reached)) && (q.Batch == "" || w.is().Batch == q.Batch) && (!q.Whole || count.customers[w.account])
 		})
 		return err
 	})

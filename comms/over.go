@@ -7,7 +7,7 @@ import (
 )
 
 // The promises that end with an incident: nobody can keep them any more. Readers who were promised a word still have it coming when an incident is resolved in
-// silence, its team goes on to meet, and it is still to be classified, so these end when it is closed.
+// silence, its team meets once more, and it is still to be classified, so these end when it is closed.
 var (
 	endResolved = []string{Command, RolesDue, SeverityDue, FullScope, CoverageDue, EstimateDue}
 	endClosed   = []string{NextUpdate, Classification, Meeting}
@@ -29,7 +29,22 @@ func (r *Room) turns(tx *store.Tx, id, by string, was Incident, in Incident) err
 			return err
 		}
 	}
+	if in.State == Resolved {
+		return r.meetsOnceMore(tx, id, in)
+	}
 	return nil
+}
+
+// meetsOnceMore puts a meeting that was missed behind, and sets the last one.
+func (r *Room) meetsOnceMore(tx *store.Tx, id string, in Incident) error {
+	m, running, err := r.Waiting(tx, id, Meeting)
+	if err != nil || !running || !tx.Now().After(m.Due) {
+		return err
+	}
+	if err := r.lapse(tx, id, Meeting); err != nil {
+		return err
+	}
+	return r.meets(tx, id, in)
 }
 
 // opensAgain promises anew what had ended.

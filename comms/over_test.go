@@ -75,6 +75,10 @@ func TestPromisesEndWithTheirIncident(t *testing.T) {
 				t.Errorf("whoever could not be told is still owed a word, and no more: %v, %v", open(), err)
 			}
 
+			if all := h.due(Meeting); len(all) != 1 || !all[0].Due.Equal(outbreak.Add(3*time.Hour)) {
+				t.Errorf("the meeting that was not missed: %+v", all)
+			}
+
 			move(h, in.ID, Open)
 			if again, err := h.Incident(ctx, in.ID); err != nil || again.Value.Phase == Resolved || again.Value.ResolvedAt != nil {
 				t.Errorf("it is open again and resolved: %+v, %v", again.Value, err)
@@ -86,6 +90,20 @@ func TestPromisesEndWithTheirIncident(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A meeting that was missed is put behind when the incident is resolved, and the last one is still to come.
+func TestAResolvedIncidentMeetsOnceMore(t *testing.T) {
+	h := staffed(t)
+	in := h.declare()
+	h.clock.Turn(10 * time.Hour)
+	state := Resolved
+	if _, err := h.Amend(context.Background(), "kim", in.ID, 0, Amend{State: &state, Reason: "all is back"}); err != nil {
+		t.Fatal(err)
+	}
+	if all := h.due(Meeting); len(all) != 1 || !all[0].Due.Equal(h.clock.Now().Add(3*time.Hour)) {
+		t.Errorf("%+v", all)
 	}
 }
 

@@ -104,6 +104,19 @@ func oneText(state string) string {
 	return state
 }
 
+// whole says that a site counts as handed back.
+func (c headway) whole(now time.Time, silence time.Duration) bool {
+	return c.state == HandedBack || c.state == Passed && !c.passed.Add(silence).After(now)
+}
+
+// in is the phase that a site is in by now; "": none.
+func (c headway) in(now time.Time, silence time.Duration) string {
+	if c.whole(now, silence) {
+		return ""
+	}
+	return c.phase
+}
+
 // reached is when a site last came to a state; zero: never, or it went back behind it since.
 func (w Row) reached(state string) time.Time {
 	if w.State == FailedSite || slices.Index(siteStates, w.State) < slices.Index(siteStates, state) {
@@ -126,9 +139,9 @@ func (f *Forecast) phase(all []headway, now time.Time, silence time.Duration) {
 	f.Phases = make([]PhaseForecast, len(phases))
 	took := make([][]float64, len(phases))
 	for _, c := range all {
-		at := slices.Index(phases, c.phase)
+		at := slices.Index(phases, c.in(now, silence))
 		switch {
-		case c.state == HandedBack || c.state == Passed && !c.passed.Add(silence).After(now):
+		case c.whole(now, silence):
 			at = len(phases)
 		case at < 0:
 			f.Waiting++

@@ -246,10 +246,18 @@ func (reach *Reach) name(k deliveryKey, sites []string, reason string) {
 
 // DeliveryQuery chooses deliveries of an update.
 type DeliveryQuery struct {
-	State   State  // "": all
+	State   State  // "": all; [AnyTold]: sent or delivered
 	Channel string // "": all
 	After   string
 	Limit   int // 0: 100; at most 1000
+}
+
+// AnyTold stands for the states in which somebody counts as told.
+const AnyTold State = "told"
+
+func (q DeliveryQuery) wants(d Delivery) bool {
+	told := q.State == AnyTold && (d.State == Sent || d.State == Delivered)
+	return (told || q.State == "" || d.State == q.State) && (q.Channel == "" || d.Channel == q.Channel)
 }
 
 // Told is one delivery as people read it.
@@ -307,7 +315,7 @@ func (r *Room) Deliveries(ctx context.Context, updateID string, q DeliveryQuery)
 			}
 			seen++
 			last = rec.ID
-			if q.State != "" && rec.Value.State != q.State || q.Channel != "" && rec.Value.Channel != q.Channel {
+			if !q.wants(rec.Value) {
 				continue
 			}
 			t, err := asTold(rec.ID, rec.Value)

@@ -410,7 +410,23 @@ func TestTheLedgerCountsSitesAndCustomersApart(t *testing.T) {
 		if f.Sites.NoAnswer != 1 || f.Sites.Restored != 2 || f.Sites.Percent != "50.0" || f.Sites.Confirmed != 1 {
 			h.Errorf("%+v", f)
 		}
-		page, _, err := h.Sites(ctx, in.ID, SiteQuery{State: HandedBack})
+		forecast, err := h.Forecast(ctx, in.ID)
+		if err != nil {
+			h.Fatal(err)
+		}
+		counts := map[SiteQuery]int{{Reached: Rebuilt}: f.Sites.Rebuilt, {Reached: Passed}: f.Sites.Checked, {Reached: HandedBack}: f.Sites.Restored, {State: HandedBack}: f.Sites.ByState[HandedBack], {Whole: true}: 1}
+		for _, p := range forecast.Phases {
+			counts[SiteQuery{Phase: p.Phase}] = p.Sites
+		}
+		for q, n := range counts { // a figure opens what it counts
+			if page, _, err := h.Sites(ctx, in.ID, q); err != nil || len(page) != n {
+				h.Errorf("%+v lists %d sites and is counted as %d: %v", q, len(page), n, err)
+			}
+		}
+		if course, err := h.Course(ctx, in.ID); err != nil || len(course) == 0 || course[len(course)-1].Sites != f.Sites.Restored {
+			h.Errorf("%+v %v", course, err)
+		}
+		page, _, err := h.Sites(ctx, in.ID, SiteQuery{Whole: true}) // Bolt's one
 		if err != nil || len(page) != 1 {
 			h.Fatalf("%v %v", page, err)
 		}

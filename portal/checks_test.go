@@ -149,6 +149,15 @@ func TestStepsAndLossesInTheAPI(t *testing.T) {
 	h.get(auth.Comms, at+"/forecast").want(200).says(`"method":"by hand"`, `"left":1`, `"back_by":null`, `{"phase":"joint_test","sites":0,`)
 	h.rebuild(incident, "S-1")
 	h.get(auth.Support, "/api/v1/checks?incident="+incident).want(200).says(`"state":"queued"`, `"attempt":2`)
+	room := "/desk/incidents/" + incident
+	if strings.Contains(string(h.browse(cookie, "GET", room, nil).want(200).body), "<polyline") {
+		t.Error("a curve is drawn of what has not begun to come back")
+	}
+	for _, state := range []string{"verifying", "passed", "handed_back"} {
+		h.do(ask{as: auth.Commander, method: "POST", path: at + "/sites", media: "application/x-ndjson", body: `{"site_id":"S-1","state":"` + state + `","reason":"seen by me"}`}).want(200).says(`"moved":1`)
+	}
+	h.browse(cookie, "GET", room, nil).want(200).says(`<polyline class="sites" points="0,240 `, "sites handed back rose to 1 of 4, customers with all sites back to 0 of 2", `href="`+room+`/sites?reached=rebuilt"`, `href="`+room+`/sites?whole=true"`)
+	h.browse(cookie, "GET", room+"/sites?reached=rebuilt", nil).want(200).says("rebuilt or further", "handed back</td>")
 }
 
 // A better list is written on the page, without any script: lines are put in order, taken out and added, and what changes is shown before it is published.

@@ -13,6 +13,7 @@ import (
 	"lifeline/comms"
 	"lifeline/portal/auth"
 	"lifeline/portal/desk"
+	"lifeline/portal/page"
 	"lifeline/store"
 	"lifeline/store/fault"
 	"lifeline/templates"
@@ -472,6 +473,7 @@ type roomView struct {
 	Ledger    templates.Figures
 	Forecast  comms.Forecast
 	Checks    desk.CheckFigures // of the sites that were rebuilt
+	Chart     *page.Chart       // of what came back; nil: nothing has
 	Updates   []updateAnswer
 	Told      *updateAnswer // the newest published one
 	Reach     *comms.Reach
@@ -545,6 +547,11 @@ func (k *call) roomView() (roomView, error) {
 		if v.Checks, err = k.p.checksLately(ctx, id); err != nil {
 			return v, err
 		}
+		course, err := k.p.courseLately(ctx, id, v.Ledger.Sites.Total)
+		if err != nil {
+			return v, err
+		}
+		v.Chart = page.Draw(v.Words, rec.Value.DetectedAt, v.Ledger, course)
 	}
 	said, _, err := k.p.Comms.Updates(ctx, id, "", 50)
 	if err != nil {
@@ -629,6 +636,9 @@ type siteListView struct {
 	Forecast comms.Forecast
 	Targets  comms.Targets
 	State    string
+	Reached  string // the figure whose sites are listed
+	Phase    string // the phase whose sites are listed
+	Whole    bool   // those of customers who have all of theirs back
 	States   []string
 	Sites    []store.Rec[comms.Row]
 	Next     string
@@ -642,6 +652,23 @@ type siteListView struct {
 
 // Called is how people call a site or a customer of the list; its id when nobody has named it.
 func (v siteListView) Called(id string) string { return cmp.Or(v.Names[id], id) }
+
+// countedSites is what is listed that is no state of a site.
+type countedSites struct{ Link, Says string }
+
+// Counts names the figure of the room that the list is of; nil: it is of a state, or of all.
+func (v siteListView) Counts() *countedSites {
+	at, words := "/desk/incidents/"+v.Incident.ID+"/sites?", v.Words
+	switch key := "desk.state." + v.Reached; {
+	case v.Reached != "" && words.Has(key):
+		return &countedSites{at + "reached=" + v.Reached, words.T("desk.sites.reached", words.T(key))}
+	case v.Phase != "" && words.Has("desk.phase."+v.Phase):
+		return &countedSites{at + "phase=" + v.Phase, words.T("desk.phase." + v.Phase)}
+	case v.Whole:
+		return &countedSites{at + "whole=true", words.T("desk.customers")}
+	}
+	return nil
+}
 
 // objective is a target beside what was reached, in words.
 type objective struct {
@@ -688,7 +715,8 @@ func (k *call) siteList(status int, did siteWork, refused error) error {
 	if err != nil {
 		return err
 	}
-	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Typed: map[string]string{}, Did: did, Work: map[string]string{},
+	v := siteListView{shell: k.shell("desk.sites.list"), Incident: k.p.incident(rec), State: k.Query("state"), Reached: k.Query("reached"), Phase: k.Query("phase"),
+		Whole: k.Query("whole") == "true", Typed: map[string]string{}, Did: did, Work: map[string]string{},
 		States: []string{comms.Lost, comms.Restoring, comms.Rebuilt, comms.Verifying, comms.Passed, comms.HandedBack, comms.FailedSite}}
 	ledger, forecast := k.p.ledgerLately, k.p.forecastLately
 	if k.Method() == fiber.MethodPost { // she looks at what she did
@@ -703,7 +731,7 @@ func (k *call) siteList(status int, did siteWork, refused error) error {
 	if v.Targets, err = k.p.Comms.Targets(ctx, rec.ID); err != nil {
 		return err
 	}
-	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, After: k.Query("after"), Limit: 100}); err != nil {
+	if v.Sites, v.Next, err = k.p.Comms.Sites(ctx, rec.ID, comms.SiteQuery{State: v.State, Reached: v.Reached, Phase: v.Phase, Whole: v.Whole, After: k.Query("after"), Limit: 100}); err != nil {
 		return err
 	}
 	var sites, accounts []string

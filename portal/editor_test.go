@@ -87,6 +87,7 @@ func TestTheLogSpeaksInWords(t *testing.T) {
 		{"state", "open → resolved: all back", "State: Open → Resolved (all back)"}, {"commander", "- → person:ada", "Commander: ada"},
 		{"deadline", "next_update was due at 2022-04-05T11:00:00Z; rung 1 of 3, 2 told", "Next update promised was due 5 Apr 11:00 UTC; 2 people told"},
 		{"deadline", "full_scope was due at 2022-04-05T11:00:00Z; no ladder, nobody told", "Full extent promised was due 5 Apr 11:00 UTC; 0 people told"},
+		{"unkept", "command was due at 2022-04-05T08:22:00Z", "Somebody takes command was due 5 Apr 08:22 UTC and was not done by the end"},
 		{"unheard_of", "1 2 3", "unheard_of 1 2 3"},
 	} {
 		e := entryAnswer{Entry: comms.Entry{What: one.what, Text: one.text}}

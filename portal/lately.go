@@ -17,6 +17,7 @@ type lately struct {
 	forecasts store.Recent[comms.Forecast]
 	checks    store.Recent[desk.CheckFigures]
 	coverages store.Recent[comms.CoverageReport]
+	courses   store.Recent[[]comms.CoursePoint]
 }
 
 // latelyFrom is how many affected sites an incident must have so that its figures are kept, and latelyFor for how long.
@@ -47,6 +48,13 @@ func (p *Portal) checksLately(ctx context.Context, incident string) (desk.CheckF
 			n += some
 		}
 		return f, n >= latelyFrom, err
+	})
+}
+
+func (p *Portal) courseLately(ctx context.Context, incident string, sites int) ([]comms.CoursePoint, error) {
+	return p.lately.courses.Of(ctx, incident, latelyFor, func(ctx context.Context) ([]comms.CoursePoint, bool, error) {
+		c, err := p.Comms.Course(ctx, incident)
+		return c, sites >= latelyFrom, err
 	})
 }
 

@@ -26,7 +26,7 @@ var viewFiles = []string{
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rota_one.html", "desk_rules.html",
 	"desk_check.html", "desk_checklists.html", "back.html", "desk_questions.html", "desk_plans.html", "desk_cohorts.html",
 	"desk_team.html", "desk_playbooks.html", "desk_work.html", "desk_batches.html",
-	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html",
+	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html", "curve.html",
 }
 
 // theViews are parsed once, all of them, at the first page; a broken one is found by the first test that renders anything.
@@ -228,18 +228,18 @@ var logForms = func() map[string]*regexp.Regexp {
 			"playbook_missing step_done step_skipped step_reopened plan meeting meeting_late stream_word stream_done stream_ended " +
 			"stream_opened stream_owner stream_reopened stream_named security_process link_added link_removed party_named " +
 			"party_changed party_removed party_awaited party_answered party_unanswered",
-		`^(P\d) (.+)$`:                               "declared",
-		`^(\d+) added, (\d+) in all$`:                "affected_loaded",
-		`^update (\d+)$`:                             "drafted read_by_second went_on asked_approval",
-		`^update (\d+), (\d+) people$`:               "approved published outreach_read",
-		`^update (\d+),`:                             "published_page_only texts_asked texts_approved",
-		`(?s)^update (\d+): (.*)$`:                   "retracted stopped",
-		`^(\d+) of (\d+)$`:                           "covered uncovered",
-		`^(\S+): (\d+) sites, (\d+) of them new$`:    "cohort",
-		`(?s)^(\S+): (.*)$`:                          "cohort_closed recovered",
-		`^(.*), version (\d+)$`:                      "playbook",
-		`^(P\d)$`:                                    "severity_confirmed",
-		`^(\w+) was due at (\S+);(?:.* (\d+) told)?`: "deadline unkept",
+		`^(P\d) (.+)$`:                                   "declared",
+		`^(\d+) added, (\d+) in all$`:                    "affected_loaded",
+		`^update (\d+)$`:                                 "drafted read_by_second went_on asked_approval",
+		`^update (\d+), (\d+) people$`:                   "approved published outreach_read",
+		`^update (\d+),`:                                 "published_page_only texts_asked texts_approved",
+		`(?s)^update (\d+): (.*)$`:                       "retracted stopped",
+		`^(\d+) of (\d+)$`:                               "covered uncovered",
+		`^(\S+): (\d+) sites, (\d+) of them new$`:        "cohort",
+		`(?s)^(\S+): (.*)$`:                              "cohort_closed recovered",
+		`^(.*), version (\d+)$`:                          "playbook",
+		`^(P\d)$`:                                        "severity_confirmed",
+		`^(\w+) was due at ([^;\s]+)(?:;.* (\d+) told)?`: "deadline unkept",
 	} {
 		re := regexp.MustCompile(form)
 		for code := range strings.FieldsSeq(codes) {

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"lifeline/comms"
+	"lifeline/templates"
 )
 
-// chartView is the curve of what was restored, drawn here so that it needs no script. The drawing is a picture with one sentence that says the
+// Chart is the curve of what was restored, drawn here so that it needs no script. The drawing is a picture with one sentence that says the
 // same, and a table beneath holds its points.
-type chartView struct {
+type Chart struct {
 	Says             string
 	Whole            string // the height of all that there is
 	Sites, Customers string // points of two lines; they differ in form, and not in colour alone
@@ -24,31 +25,38 @@ const (
 	chartHeight = 240
 )
 
-// chart draws an incident's course; nil when there is nothing to draw yet.
-func (t tongue) chart(in comms.PublicIncident) *chartView {
-	if in.Now == nil || len(in.Course) == 0 || in.Now.Sites.Total == 0 {
+// Draw draws an incident's course from when the incident began; nil when there is nothing to draw yet.
+func Draw(words templates.Catalog, began time.Time, now templates.Figures, course []comms.CoursePoint) *Chart {
+	if len(course) == 0 || now.Sites.Total == 0 {
 		return nil
 	}
-	last := in.Course[len(in.Course)-1]
-	v := &chartView{From: in.Started, To: last.At, Points: in.Course, Whole: t.words.T("page.chart_whole", 100)}
-	if !v.From.Before(in.Course[0].At) {
-		v.From = in.Course[0].At
+	last := course[len(course)-1]
+	c := &Chart{From: began, To: last.At, Points: course, Whole: words.T("page.chart_whole", 100)}
+	if !c.From.Before(course[0].At) {
+		c.From = course[0].At
 	}
-	f := in.Now
-	v.Sites = v.line(func(p comms.CoursePoint) int { return p.Sites }, f.Sites.Total)
-	v.Customers = v.line(func(p comms.CoursePoint) int { return p.Customers }, f.Customers.Total)
-	v.Says = t.words.T("page.chart_says", v.From, v.To, last.Sites, f.Sites.Total, last.Customers, f.Customers.Total)
-	return v
+	c.Sites = c.line(func(p comms.CoursePoint) int { return p.Sites }, now.Sites.Total)
+	c.Customers = c.line(func(p comms.CoursePoint) int { return p.Customers }, now.Customers.Total)
+	c.Says = words.T("page.chart_says", c.From, c.To, last.Sites, now.Sites.Total, last.Customers, now.Customers.Total)
+	return c
+}
+
+// chart is the course of an incident of the page.
+func (t tongue) chart(in comms.PublicIncident) *Chart {
+	if in.Now == nil {
+		return nil
+	}
+	return Draw(t.words, in.Started, *in.Now, in.Course)
 }
 
 // line is a curve in steps: between two moments nothing was restored.
-func (v *chartView) line(of func(comms.CoursePoint) int, total int) string {
+func (c *Chart) line(of func(comms.CoursePoint) int, total int) string {
 	var b strings.Builder
-	span := max(v.To.Sub(v.From), time.Second)
+	span := max(c.To.Sub(c.From), time.Second)
 	y := chartHeight
 	fmt.Fprintf(&b, "0,%d", y)
-	for _, p := range v.Points {
-		x := int(int64(p.At.Sub(v.From)) / int64(span/chartWidth))
+	for _, p := range c.Points {
+		x := int(int64(p.At.Sub(c.From)) / int64(span/chartWidth))
 		x = max(0, min(chartWidth, x))
 		to := chartHeight - thousandths(of(p), total)*chartHeight/1000
 		fmt.Fprintf(&b, " %d,%d %d,%d", x, y, x, to)

@@ -96,7 +96,7 @@ type incidentView struct {
 	Entry    bool          // nobody has said anything yet
 	Reopened bool          // the last word says that it is over, and it is not
 	Took     string        // how long after it was found the first word was public; "": it is not known
-	Chart    *chartView    // only on its own page
+	Chart    *Chart        // only on its own page
 	Promises *promisesView // the same
 	Answers  []answerView  // the same
 	Earlier  []updateView
