@@ -188,7 +188,7 @@ func sampleUpdates() []Update {
 	}
 	add(func(st *Statement) {}, "ruled_out")
 	add(func(st *Statement) { // three of the pairs of what is not known, with what the third then says
-		st.NoChange = true
+		st.NoChange, st.Channels = true, []string{Email, SMS} // on no page
 		st.Affected.Customers = Count{State: CountUnknown}
 		st.Timeline = Timeline{Kind: NotKnown}
 		st.DataLoss = DataLoss{Kind: "none_verified", Confidence: "high"}

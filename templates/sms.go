@@ -360,6 +360,9 @@ func (w *writer) smsLead() smsLead {
 		see:      w.T("sms.action_see"),
 		late:     slices.ContainsFunc([]string{"de", "ja", "ko"}, func(l string) bool { return sameLanguage(l, w.locale) }),
 	}
+	if len(w.st.Channels) > 0 && !slices.Contains(w.st.Channels, OnPage) { // the page says something else, or nothing
+		l.see = w.T("sms.action_ask")
+	}
 	if w.st.Phase != "" {
 		l.phase = ended(w.word("phase", "phase.", w.st.Phase))
 	}
@@ -388,7 +391,7 @@ type smsLead struct {
 	first                                              bool   // nothing was said before
 	below                                              bool   // the action stands in a line of its own
 	late                                               bool   // "not" may be the last word of a sentence, so half of what to do may say the opposite
-	see                                                string // where the action stands, when it cannot stand here
+	see                                                string // where the action stands, or who knows it, when it cannot stand here
 }
 
 func (l smsLead) String() string {
@@ -416,7 +419,7 @@ func (l smsLead) bare() smsLead {
 	return l
 }
 
-// point says where the action stands in place of a person's words.
+// point says where the action stands, or who knows it, in place of a person's words.
 func (l *smsLead) point() {
 	if l.label != "" {
 		l.label, l.action = "", l.see
