@@ -67,6 +67,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		for {
 			select {
 			case <-ctx.Done():
+				k.copy(context.WithoutCancel(ctx)) // whoever serves the files from now on has the last word
 				return
 			case <-shown:
 				k.copy(ctx)
