@@ -53,8 +53,9 @@ type Outbox struct {
 	words   wordCache
 }
 
-// shares of the window by lane; their sum with hookShare is Window.
-var shares = map[string]int{LaneUrgent: 15, LaneDirect: 20, LaneBroadcast: Window - 40 - hookShare, LaneCampaign: 5}
+// shares of the window by lane; their sum with hookShare is Window. A broadcast has what the others can spare: while what was sent is recorded, the rest of its
+// share is all that it can go on with. The few connections that a relay grants bound the others before theirs does.
+var shares = map[string]int{LaneUrgent: 10, LaneDirect: 12, LaneBroadcast: Window - 25 - hookShare, LaneCampaign: 3}
 
 // hookShare is the webhooks' own part of the window, in all lanes: addresses that strangers gave us may hang as long as they please, and must keep nobody else
 // from being told.
