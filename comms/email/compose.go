@@ -58,7 +58,7 @@ func (m *Mailer) compose(msg comms.Message) (envelope, *content, error) {
 }
 
 // write makes the person's own header fields and the letter that comes behind them.
-func (m *Mailer) write(c *content, msg comms.Message, to string) (err error) {
+func (m *Mailer) write(c *content, msg comms.Message, to string) error {
 	buf := &c.buf
 	field := func(name, value string) {
 		buf.WriteString(name)
@@ -81,8 +81,10 @@ func (m *Mailer) write(c *content, msg comms.Message, to string) (err error) {
 	if err := oneClick(field, msg.Unsub); err != nil {
 		return err
 	}
-	c.link = msg.Ending.Link
-	c.letter, err = m.letter(msg)
+	l, err := m.letter(msg)
+	if err == nil {
+		c.complete(l, msg.Ending.Link)
+	}
 	return err
 }
 

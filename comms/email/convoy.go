@@ -190,17 +190,17 @@ func (s *session) load(all []*passenger) []*passenger {
 		if p.env.utf8 && !s.utf8 {
 			continue
 		}
-		chunk := p.content.chunk()
-		if len(on) > 0 && len(s.out)+len(chunk) > mostTurn {
+		size := p.content.size()
+		if len(on) > 0 && len(s.out)+size > mostTurn {
 			break
 		}
 		if s.unfinished || len(on) > 0 {
 			s.out = append(s.out, "RSET\r\n"...)
 		}
-		s.out = append(append(s.out, s.mail(p.env, len(chunk))...), "\r\nRCPT TO:"...)
+		s.out = append(append(s.out, s.mail(p.env, size)...), "\r\nRCPT TO:"...)
 		s.out = append(append(s.out, p.env.to...), "\r\nBDAT "...)
-		s.out = append(strconv.AppendInt(s.out, int64(len(chunk)), 10), " LAST\r\n"...)
-		s.out = append(s.out, chunk...)
+		s.out = append(strconv.AppendInt(s.out, int64(size), 10), " LAST\r\n"...)
+		s.out = p.content.chunk(s.out)
 		p.end = len(s.out)
 		on = append(on, p)
 	}

@@ -18,11 +18,11 @@ import (
 type content struct {
 	buf        bytes.Buffer // the header fields of the person's own
 	letter     letter       // comes behind them
-	link       string       // the person's own in the letter
 	signatures []byte       // header fields before all others
 	stuffed    []byte
-	lines      []byte // those of one body that are the person's own
-	before     []byte // the same, not encoded, or as they are signed
+	lines      []byte // those that are the person's own, of one body behind the other
+	ends       []int  // where those of each body end
+	before     []byte // those of one body, not encoded, or as they are signed
 }
 
 var contents = sync.Pool{New: func() any { return new(content) }}
@@ -32,7 +32,7 @@ func (c *content) free() {
 		return
 	}
 	c.buf.Reset()
-	c.letter, c.link, c.signatures, c.stuffed = letter{}, "", c.signatures[:0], c.stuffed[:0]
+	c.letter, c.signatures, c.stuffed = letter{}, c.signatures[:0], c.stuffed[:0]
 	contents.Put(c)
 }
 
@@ -48,12 +48,33 @@ func (c *content) plain(dst []byte) []byte {
 	return dst
 }
 
-// chunk is the message as BDAT carries it (RFC 3030 2): as it is.
-func (c *content) chunk() []byte {
-	if c.stuffed = c.plain(c.stuffed[:0]); !bytes.HasSuffix(c.stuffed, crlf) {
-		c.stuffed = append(c.stuffed, crlf...)
+// chunk is the message as BDAT carries it (RFC 3030 2), which is as it is, behind what stands in dst.
+func (c *content) chunk(dst []byte) []byte {
+	if dst = c.plain(dst); !c.endsLine() {
+		dst = append(dst, crlf...)
 	}
-	return c.stuffed
+	return dst
+}
+
+// size is how many bytes chunk adds.
+func (c *content) size() int {
+	n := len(c.signatures) + c.buf.Len() + len(c.lines)
+	for _, same := range c.letter.plain {
+		n += len(same)
+	}
+	if !c.endsLine() {
+		n += len(crlf)
+	}
+	return n
+}
+
+func (c *content) endsLine() bool {
+	last := c.letter.plain[len(c.letter.plain)-1]
+	if len(last) < len(crlf) { // it may begin with the end of what is before it
+		c.stuffed = c.plain(c.stuffed[:0])
+		last = c.stuffed
+	}
+	return bytes.HasSuffix(last, crlf)
 }
 
 // wire is the message as DATA carries it (RFC 5321 4.5.2): dots at line starts doubled, ended by a lone dot.
@@ -86,15 +107,27 @@ func (c *content) sign(s *signer) (err error) {
 	return err
 }
 
-// own are the lines behind a piece of the letter; they are gone once the next are asked for.
-func (c *content) own(i int) []byte {
-	o, link := c.letter.own[i], c.link
-	if o.html {
-		link = html.EscapeString(link)
+// complete puts the letter and the person's own link together.
+func (c *content) complete(l letter, link string) {
+	c.letter, c.lines, c.ends = l, c.lines[:0], c.ends[:0]
+	for _, o := range l.own {
+		to := link
+		if o.html {
+			to = html.EscapeString(link)
+		}
+		c.before = append(append(append(c.before[:0], o.before...), to...), o.after...)
+		c.lines = encode(c.lines, o.encoding, c.before)
+		c.ends = append(c.ends, len(c.lines))
 	}
-	c.before = append(append(append(c.before[:0], o.before...), link...), o.after...)
-	c.lines = encode(c.lines[:0], o.encoding, c.before)
-	return c.lines
+}
+
+// own are the person's own lines behind a piece of the letter.
+func (c *content) own(i int) []byte {
+	begin := 0
+	if i > 0 {
+		begin = c.ends[i-1]
+	}
+	return c.lines[begin:c.ends[i]]
 }
 
 // appendStuffed doubles the dots at line starts of what begins a line.

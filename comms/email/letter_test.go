@@ -63,6 +63,9 @@ func TestEverybodyGetsTheLetterWithHerOwnLink(t *testing.T) {
 				t.Errorf("%s: %d letters were made for %d people", name, n, i+1)
 			}
 			plain := bytes.Clone(c.plain(nil))
+			if chunk := c.chunk(nil); len(chunk) != c.size() || !bytes.HasSuffix(chunk, crlf) || !bytes.Equal(bytes.TrimSuffix(chunk, crlf), bytes.TrimSuffix(plain, crlf)) {
+				t.Errorf("%s: %d bytes are announced, and %d sent:\n%s", name, c.size(), len(chunk), chunk)
+			}
 			c.free()
 			r := bufio.NewReader(bytes.NewReader(wire))
 			arrived, err := io.ReadAll(textproto.NewReader(r).DotReader())
