@@ -476,7 +476,7 @@ func (r *Room) crowd(tx *store.Tx, incident, audience string, channels []string)
 }
 
 func (r *Room) standings(tx *store.Tx) beside[store.Rec[contacts.Standing]] {
-	return beside[store.Rec[contacts.Standing]]{tx: tx, from: r.Book.StandingsFrom, account: func(s store.Rec[contacts.Standing]) string { return s.Value.Account }}
+	return beside[store.Rec[contacts.Standing]]{tx: tx, from: r.Book.StandingsFrom, account: func(s store.Rec[contacts.Standing]) string { return s.Value.Account() }}
 }
 
 func (c *Crowd) add(s contacts.Standing, channels []string) {
@@ -669,9 +669,9 @@ func (r *Room) cover(tx *store.Tx, a affectedAccount, people iter.Seq2[store.Rec
 		switch {
 		case err != nil:
 			return err
-		case rec.Value.Approved && untold[rec.ID]:
+		case rec.Value.Approved() && untold[rec.ID]:
 			missed = append(missed, rec.Value)
-		case rec.Value.Approved:
+		case rec.Value.Approved():
 			approved = append(approved, rec.Value)
 		}
 	}

@@ -207,7 +207,7 @@ func (r *Room) MailVolume(ctx context.Context) (v MailVolume, err error) {
 			if err != nil {
 				return err
 			}
-			if rec.Value.NoEmail == "" {
+			if rec.Value.Not(contacts.Email) == "" {
 				v.People++
 			}
 		}

@@ -1,7 +1,6 @@
 package comms
 
 import (
-	"crypto/sha256"
 	"iter"
 	"time"
 	"unique"
@@ -37,14 +36,13 @@ func (w Row) place() place {
 	return p
 }
 
-// briefly is an id in brief, and the id itself when that does not say all of it: what stands for it then still differs from any other's.
+// briefly is an id in brief, and the id itself when that does not say all of it.
 func briefly(id string) (b store.Brief, odd string) {
-	b, ok := store.Briefly(id)
-	if ok {
-		return b, ""
+	b, whole := store.Briefly(id)
+	if !whole {
+		odd = id
 	}
-	sum := sha256.Sum256([]byte(id))
-	return store.Brief(sum[:len(b)]), id
+	return b, odd
 }
 
 func (w place) is() alike { return w.like.Value() }

@@ -445,14 +445,11 @@ func spokenFor(site string, all []store.Rec[contacts.Contact], policy contacts.P
 	stale := true
 	for _, rec := range all {
 		s := rec.Value.Standing()
-		if site == "" {
-			s.Speaks = nil
-		}
 		if !s.ApprovedFor(site) {
 			continue
 		}
 		approved = append(approved, s)
-		if s.NoEmail == "" || s.NoSMS == "" {
+		if s.Not(contacts.Email) == "" || s.Not(contacts.SMS) == "" {
 			stale = stale && policy.Stale(rec.Value, now)
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"strings"
 
 	"github.com/google/uuid"
@@ -12,6 +13,19 @@ import (
 // characters of Crockford's base 32, so that an id says what it names and sorts by the time it was made.
 
 const base32Digits = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// base32Values is what each digit stands for; noDigit where a byte is none.
+var base32Values = func() (values [256]byte) {
+	for i := range values {
+		values[i] = noDigit
+	}
+	for i := range len(base32Digits) {
+		values[base32Digits[i]] = byte(i)
+	}
+	return values
+}()
+
+const noDigit = 0xff
 
 // NewSuffix is the part of a new id behind the prefix.
 func NewSuffix() string { return encodeSuffix(uuid.Must(uuid.NewV7())) }
@@ -37,17 +51,19 @@ func encodeSuffix(u uuid.UUID) string {
 // Brief is the suffix of an id in the bytes that it was made of: a third of what the text takes, without a pointer.
 type Brief [16]byte
 
-// Briefly is the suffix of an id in brief; not ok when it is no well-formed one.
-func Briefly(id string) (b Brief, ok bool) {
+// Briefly is the suffix of an id in brief. Of what is not well-formed it is a sum, which differs from everything else's as well, but of which the text cannot be
+// had again: not whole.
+func Briefly(id string) (b Brief, whole bool) {
 	_, suffix, _ := strings.Cut(id, "_")
 	if !wellFormed(suffix) {
-		return b, false
+		sum := sha256.Sum256([]byte(id))
+		return Brief(sum[:len(b)]), false
 	}
 	var acc uint32
 	bits := -2 // two zero bits in front
 	n := 0
 	for i := range len(suffix) {
-		acc = acc<<5 | uint32(strings.IndexByte(base32Digits, suffix[i]))
+		acc = acc<<5 | uint32(base32Values[suffix[i]])
 		if bits += 5; bits >= 8 {
 			bits -= 8
 			b[n] = byte(acc >> bits)
@@ -61,7 +77,15 @@ func Briefly(id string) (b Brief, ok bool) {
 func (b Brief) Suffix() string { return encodeSuffix(uuid.UUID(b)) }
 
 func wellFormed(suffix string) bool {
-	return len(suffix) == 26 && suffix[0] <= '7' && strings.Trim(suffix, base32Digits) == ""
+	if len(suffix) != 26 || suffix[0] > '7' {
+		return false
+	}
+	for i := range len(suffix) {
+		if base32Values[suffix[i]] == noDigit {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckID says whether id is one of kind k: the right prefix and, unless its ids are composed, a well-formed suffix.
