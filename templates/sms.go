@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // An SMS has at most so many segments, in any language.
@@ -14,7 +16,7 @@ const maxSegments = 3
 
 // sms is the update in at most three segments. The first one stands alone: who speaks, what changed, when the next word comes, and where the
 // rest is. What to do follows the headline, in the first segment when all of it fits there. Behind it stand whole facts in few words, as many
-// as fit, in order of need; words of a person may be shortened, a fact never is.
+// as fit, in order of need; a headline may be shortened, a fact or a sentence that says what to do never is.
 //
 // left names the kinds of fact that found no room.
 func (w writer) sms() (text string, left []string, err error) {
@@ -358,7 +360,6 @@ func (w *writer) smsLead() smsLead {
 		foreign:  foreign != "" || also != "" && !nothing(action),
 		first:    w.u.FirstWord,
 		see:      w.T("sms.action_see"),
-		late:     slices.ContainsFunc([]string{"de", "ja", "ko"}, func(l string) bool { return sameLanguage(l, w.locale) }),
 	}
 	if len(w.st.Channels) > 0 && !slices.Contains(w.st.Channels, OnPage) { // the page says something else, or nothing
 		l.see = w.T("sms.action_ask")
@@ -390,7 +391,6 @@ type smsLead struct {
 	foreign                                            bool
 	first                                              bool   // nothing was said before
 	below                                              bool   // the action stands in a line of its own
-	late                                               bool   // "not" may be the last word of a sentence, so half of what to do may say the opposite
 	see                                                string // where the action stands, or who knows it, when it cannot stand here
 }
 
@@ -465,21 +465,71 @@ func (l *smsLead) fit(ucs2 bool, mark string, facts []smsFact) {
 		return
 	}
 	l.below = true
-	spare := rest - weight(l.from+glue(l.next, l.domain), ucs2) - 2 - min(weight(l.told(), ucs2), 3*least) // what the action leaves to the headline
-	l.headline = shorten(l.headline, mark, within(min(left, max(spare, 2*least)), ucs2))
-	rest -= weight(l.from+glue(l.headline, l.next, l.domain), ucs2) + 1
-	if l.late && l.label != "" && weight(l.told(), ucs2) > rest {
-		for _, f := range facts { // the page, which the first segment names, says how to reach us as well
-			if f.key == "support" && f.text != "" {
-				rest += 1 + weight(f.text, ucs2)
+	first := weight(l.from+glue(l.next, l.domain), ucs2) + 2
+	short := func(told, rest int) string { // the headline, in what this much of an action leaves to it
+		return shorten(l.headline, mark, within(min(left, max(rest-first-told, 2*least)), ucs2))
+	}
+	say := func(action string, rest int) bool {
+		said := *l
+		said.action = action
+		told := weight(said.told(), ucs2)
+		said.headline = short(told, rest)
+		if weight(said.from+glue(said.headline, said.next, said.domain), ucs2)+1+told > rest {
+			return false
+		}
+		*l = said
+		return true
+	}
+	ways := partly(l.action, mark)
+	for _, action := range ways {
+		if say(action, rest) {
+			return
+		}
+	}
+	if ucs2 && l.domain != "" { // in less than half the room; the page, which the first segment names, says how to reach us as well
+		for _, f := range facts {
+			if f.key == "support" && f.text != "" && say(ways[len(ways)-1], rest+1+weight(f.text, ucs2)) {
+				return
 			}
 		}
-		if weight(l.told(), ucs2) > rest {
-			l.point()
-		}
-		return
 	}
-	l.action = shorten(l.action, mark, within(max(rest, 2*least)-weight(l.label, ucs2), ucs2))
+	l.point()
+	l.headline = short(weight(l.told(), ucs2), rest)
+}
+
+// partly are the ways to say what to do, the fullest first: all of it, then fewer and fewer whole sentences with a mark that there is more. Half of a
+// sentence may say the opposite of the whole, so there is no way that holds one.
+func partly(action, mark string) []string {
+	ways := []string{action}
+	ends := sentenceEnds(action)
+	for i := len(ends) - 1; i >= 0; i-- {
+		ways = append(ways, trimEnd(action[:ends[i]])+mark)
+	}
+	return ways
+}
+
+// sentenceEnds are the byte offsets behind the sentences of a text but the last. In doubt a dot ends an abbreviation, and no sentence: it ends one
+// behind a word of four letters or more, or of a script without capitals, and before a letter that is not small.
+func sentenceEnds(s string) (ends []int) {
+	letters, before := 0, ' ' // of the word before this place, and its last sign
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		behind := s[i+size:]
+		next, _ := utf8.DecodeRuneInString(strings.TrimLeft(behind, " "))
+		begins := strings.HasPrefix(behind, " ") && (unicode.In(next, unicode.Lu, unicode.Lo) || next == '¿' || next == '¡')
+		switch {
+		case strings.TrimSpace(behind) == "": // the last one
+		case strings.ContainsRune("。！？", r) && !strings.ContainsRune(closing, next),
+			strings.ContainsRune("!?", r) && begins,
+			r == '.' && begins && (letters >= 4 || unicode.Is(unicode.Lo, before)):
+			ends = append(ends, i+size)
+		}
+		if letters++; !unicode.IsLetter(r) {
+			letters = 0
+		}
+		before = r
+	}
+	return ends
 }
 
 // fitForeign leaves to words in a language that is not the reader's what the facts leave: whole, or else a pointer to where they stand.

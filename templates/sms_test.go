@@ -2,6 +2,7 @@ package templates
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -148,30 +149,67 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-// Where "not" may be the last word of a sentence, what to do stands whole or not at all, for half of it may say the opposite; and nobody is pointed to a page that does not say it.
+// What to do stands in whole sentences or not at all, for half of one may say the opposite; and nobody is pointed to a page that does not say it.
 func TestAnSMSNeverTurnsWhatToDoAround(t *testing.T) {
 	s := scenarios()[1]
 	for locale, action := range map[string]string{
-		"de": "Legen Sie Ihre Site unter ihrem alten Namen, auch versuchsweise oder zum Vergleich, bis zu unserer nächsten Meldung nicht neu an",
-		"ja": "当社から次のお知らせを差し上げるまで、確認のためであっても、以前と同じ名前で新しいサイトを作成しないでください",
-		"ko": "다음 안내를 드릴 때까지 확인이나 비교를 위해서라도 예전과 같은 이름으로 새 사이트를 만들지 마세요",
+		"de":    "Bitte Ihre Site unter ihrem alten Namen, auch versuchsweise oder zum Vergleich, bis zu unserer nächsten Meldung nicht neu anlegen",
+		"ja":    "当社から次のお知らせを差し上げるまで、確認のためであっても、以前と同じ名前で新しいサイトを作成しないでください",
+		"ko":    "다음 안내를 드릴 때까지 확인이나 비교를 위해서라도 예전과 같은 이름으로 새 사이트를 만들지 마세요",
+		"en":    "Create a new site under the old name, whether to try it out or to compare it with a copy of yours, only once we have told you that yours is back",
+		"fr":    "Créez un site sous l'ancien nom, que ce soit pour essayer ou pour comparer avec une copie du vôtre, seulement après notre prochain message",
+		"es":    "Cree un sitio con el nombre anterior, ya sea para probarlo o para compararlo con una copia del suyo, solo después de nuestro próximo aviso",
+		"pt-BR": "Crie um site com o nome anterior, seja para testar ou para comparar com uma cópia do seu, somente depois do nosso próximo aviso, por favor",
+		"zh-CN": "用原来的名称重新创建站点，无论是为了测试、确认还是为了与您手中的备份副本进行比较，都请等到我们下一次通知之后再进行操作",
 	} {
 		c, words := loaded.Catalog(locale), []rune(action)
+		short := strings.TrimSpace(string(words[len(words)-20:]))
 		for _, want := range []struct {
 			words    string
 			channels []string
 			says     string
 		}{
-			{string(words[len(words)-20:]), []string{SMS, OnPage}, string(words[len(words)-20:])},
+			{short, []string{SMS, OnPage}, short},
+			{ended(short) + " " + strings.ToUpper(string(words[:1])) + string(words[1:]), []string{SMS, OnPage}, c.T("sms.action") + short}, // the sentence for which there is room
 			{action, []string{SMS, OnPage}, c.T("sms.action_see")},
 			{action, []string{SMS}, c.T("sms.action_ask")}, // what went to a part of the readers is on no page
 		} {
 			u := s.update
 			u.Statement.Channels = want.channels
 			u.Statement.Translations = map[string]Translation{locale: {Headline: string(words[:12]), YourAction: want.words}}
-			if text := must(loaded.Update(SMS, locale, u, s.vendor)).Text; !strings.Contains(text, want.says) && !strings.Contains(text, plainly(want.says)) {
+			if locale == "en" {
+				u.Statement.Headline, u.Statement.YourAction = string(words[:12]), want.words
+			}
+			text := must(loaded.Update(SMS, locale, u, s.vendor)).Text
+			if !strings.Contains(text, want.says) && !strings.Contains(text, plainly(want.says)) {
 				t.Errorf("%s by %v lacks %q: %s", locale, want.channels, want.says, text)
 			}
+			post := must(loaded.Update(Social, locale, u, s.vendor)).Text
+			if _, told, found := strings.Cut(post, c.T("sms.action")); found && !strings.HasPrefix(told, short) && !strings.HasPrefix(told, ended(action)) {
+				t.Errorf("a post in %s tells a part of what to do: %s", locale, post)
+			}
+		}
+	}
+}
+
+// A text is cut between sentences, and nowhere that only looks like it.
+func TestPartly(t *testing.T) {
+	for text, want := range map[string][]string{
+		"Keep the old site. Tell your users! Then wait.": {"Keep the old site. Tell your users!...", "Keep the old site..."},
+		"Wait until 5 p.m. Monday.":                      nil,
+		"Do not open e.g. Wiki.":                         nil,
+		"Nehmen Sie Nr. 5 oder z. B. Wiki nicht.":        nil,
+		"Use version 2. 5 is too new.":                   nil,
+		"Call support.acme.example now.":                 nil,
+		"No cree sitios. ¿Tiene dudas? Escríbanos.":      {"No cree sitios. ¿Tiene dudas?...", "No cree sitios..."},
+		"お待ちください。新しいサイトは作成しないでください。":                     {"お待ちください..."},
+		"「まだです。」とあればお待ちください。":                            nil,
+		"기다려 주세요. 새 사이트는 만들지 마세요.":                       {"기다려 주세요..."},
+		"broken \xff. End":                               nil,
+		"":                                               nil,
+	} {
+		if got := partly(text, "..."); got[0] != text || !slices.Equal(got[1:], want) {
+			t.Errorf("%q: %q, want %q", text, got[1:], want)
 		}
 	}
 }

@@ -30,8 +30,13 @@ func (w writer) social() (text string, left []string, err error) {
 	lead.domain, lead.foreign, lead.below = "", false, true
 	lead.headline = shorten(lead.headline, "…", within(60))
 	room -= postWeight(lead.from+glue(lead.headline, lead.next)) + 1
-	if lead.action = shorten(lead.action, "…", within(room-postWeight(lead.label))); postWeight(lead.action) < 12 { // a scrap says nothing
-		lead.action = ""
+	ways := partly(lead.action, "…")
+	lead.action = "" // the page, which a post always names, has it
+	for _, way := range ways {
+		if postWeight(lead.label+way) <= room {
+			lead.action = way
+			break
+		}
 	}
 	text, left = assemble(lead.String(), facts, within(maxPost))
 	return text, left, nil
