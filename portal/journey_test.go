@@ -121,6 +121,14 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	lead.goes("/desk/incidents/" + in.ID)
 	lead.do(chromedp.KeyEvent("?"))
 	lead.sees("details.keys[open]", "w write an update")
+	lead.do(press("details.keys #keyed input")) // keys off, and off they stay on the next page
+	lead.goes("/desk/tickets")
+	lead.do(chromedp.KeyEvent("?"), chromedp.KeyEvent("/"))
+	if find[bool](lead, "document.querySelector('details.keys').open || document.activeElement.id === 'find'") {
+		t.Error("a key acts that was switched off")
+	}
+	lead.goes("/desk/incidents/" + in.ID)
+	lead.do(press("details.keys summary"), press("#keyed input"))
 	lead.do(chromedp.KeyEvent("w"), chromedp.WaitReady("#editor"))
 	sent := func(name string) string {
 		return find[string](lead, fmt.Sprintf("new FormData(document.getElementById('editor')).getAll(%q).join('|')", name))

@@ -5,7 +5,7 @@
   var typing = function (el) { return el.closest('input:not([type=radio]), textarea, select, [contenteditable]'); };
 
   document.addEventListener('keydown', function (ev) {
-    if (ev.ctrlKey || ev.metaKey || ev.altKey || typing(ev.target)) return;
+    if (document.documentElement.classList.contains('keyless') || ev.ctrlKey || ev.metaKey || ev.altKey || typing(ev.target)) return; // desk.js has the switch
     var next = document.querySelector('[data-key="n"]');
     if (ev.key === 'n' && next) {
       ev.preventDefault();

@@ -13,10 +13,32 @@
     box.querySelectorAll('.log, pre').forEach(function (e, i) { e.scrollTop = scrolled[i] || 0; });
   }
 
+  // Keys that act alone can be switched off (WCAG 2.1.4): whoever speaks to her computer, or whose hand is not steady, would press them unmeant. The switch stands
+  // with the list of keys, on a page without one at the end, and the browser remembers it.
+  var keys = document.querySelector('details.keys'), keyed = document.getElementById('keyed'), lettered = keyed && keyed.querySelector('input');
+  function heed() {
+    try { lettered.checked = localStorage.getItem('keys') !== 'off'; } catch (e) { /* a browser that keeps nothing: they act */ }
+    document.documentElement.classList.toggle('keyless', !lettered.checked);
+  }
+  if (keyed) {
+    if (keys) keys.appendChild(keyed);
+    keyed.hidden = false;
+    heed();
+    lettered.addEventListener('change', function () {
+      try { localStorage.setItem('keys', lettered.checked ? 'on' : 'off'); } catch (e) { /* it holds on this page */ }
+      document.documentElement.classList.toggle('keyless', !lettered.checked);
+    });
+    window.addEventListener('storage', heed); // another tab switched it
+    window.addEventListener('pageshow', heed); // and this page was shelved meanwhile
+  }
+  function passes(ev) {
+    return document.documentElement.classList.contains('keyless') || ev.ctrlKey || ev.metaKey || ev.altKey;
+  }
+
   // A slash goes to the search box, as on most sites that have one; not while somebody types.
   var find = document.getElementById('find');
   if (find) document.addEventListener('keydown', function (ev) {
-    if (ev.key !== '/' || ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select, [contenteditable]')) return;
+    if (ev.key !== '/' || passes(ev) || ev.target.closest('input, textarea, select, [contenteditable]')) return;
     ev.preventDefault();
     find.focus();
   });
@@ -38,7 +60,7 @@
   // In a box with choices a letter presses its button, as long as the focus is in the box and nobody types; so it does the one that takes the last choice back.
   document.addEventListener('keydown', function (ev) {
     var box = ev.target.closest('.conflict');
-    if (!box || ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input, textarea, select')) return;
+    if (!box || passes(ev) || ev.target.closest('input, textarea, select')) return;
     var button = Array.prototype.find.call(document.querySelectorAll('[data-press]'), function (b) {
       return (box.contains(b) || b.hasAttribute('data-anywhere')) && b.getAttribute('data-press') === ev.key.toLowerCase();
     });
@@ -50,7 +72,7 @@
   if (next) next.focus();
 
   // Keys, which each page lists under ?; not while somebody types, and never with a modifier. A link that names a key in data-key is followed.
-  var rows = document.querySelector('[data-rows]'), answer = document.getElementById('answer'), keys = document.querySelector('details.keys');
+  var rows = document.querySelector('[data-rows]'), answer = document.getElementById('answer');
   function step(by) {
     var links = Array.prototype.slice.call(rows.querySelectorAll('tbody td > a.code'));
     var at = links.indexOf(document.activeElement);
@@ -62,7 +84,7 @@
     document.getElementById('text').focus();
   }
   document.addEventListener('keydown', function (ev) {
-    if (ev.ctrlKey || ev.metaKey || ev.altKey || ev.target.closest('input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]')) return;
+    if (passes(ev) || ev.target.closest('input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable]')) return;
     var take = document.querySelector('[data-key="a"]'), merge = document.querySelector('[data-key="m"]'), due = document.querySelector('.due a.button, .due button');
     var link = /^[a-z]$/.test(ev.key) && document.querySelector('a[data-key="' + ev.key + '"]');
     var act = {
