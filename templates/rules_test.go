@@ -112,7 +112,7 @@ func TestWhatIsNotKnownIsOneSentence(t *testing.T) {
 	}
 }
 
-// The action follows the headline at once, in every channel and language; a correction has one though nobody wrote it.
+// The action, or in an SMS that has no room for it where it stands, follows the headline at once, in every channel and language; a correction has one though nobody wrote it.
 func TestActionFollowsHeadline(t *testing.T) {
 	for _, s := range scenarios() {
 		locale := "en"
@@ -138,6 +138,9 @@ func TestActionFollowsHeadline(t *testing.T) {
 				action = c.T("update.action_correction", s.update.Corrects)
 			case locale == "ja":
 				action = "同じ名前で"
+			}
+			if see := c.T("sms.action_see"); channel == SMS && strings.Contains(text, see) { // there is no room for a whole sentence of it
+				action = see
 			}
 			at := strings.Index(behind, strings.TrimSpace(action))
 			fact := strings.Index(behind, c.T("update.what_happened"))
@@ -439,6 +442,36 @@ func TestThePressGetsAStatement(t *testing.T) {
 					t.Errorf("the %s in %s tells the press %q:\n%s", part, locale, not, text)
 				}
 			}
+		}
+	}
+}
+
+// A letter greets, tells, and closes with who signs it; what is handed on and the technical part stand behind that, apart. A message that nobody signs is no letter.
+func TestALetterReadsAsOne(t *testing.T) {
+	s := named("12_figures_changed")
+	for _, locale := range Locales() {
+		c := loaded.Catalog(locale)
+		for channel, text := range channelTexts(t, locale, s) {
+			if channel == SMS {
+				continue
+			}
+			rest := text
+			for _, next := range []string{c.T("letter.customers"), c.T("update.what_happened"), c.T("update.doing"), c.T("letter.closing"), s.update.Statement.SignedBy, c.T("update.pass_on"), c.T("update.technical"), c.T("update.support")} {
+				_, behind, found := strings.Cut(rest, next)
+				if !found {
+					t.Errorf("%s in %s lacks %q in its place:\n%s", channel, locale, next, text)
+				}
+				rest = behind
+			}
+		}
+		u := s.update
+		u.Statement.Audience = "partners"
+		if r := must(loaded.Update(Email, locale, u, acme)); !strings.Contains(r.Text, c.T("letter.others")) || strings.Contains(r.Text, c.T("letter.customers")) {
+			t.Errorf("partners are greeted otherwise in %s:\n%s", locale, r.Text)
+		}
+		u.Statement.Audience, u.Statement.SignedBy = "affected", ""
+		if r := must(loaded.Update(Email, locale, u, acme)); strings.Contains(r.Text+r.HTML, c.T("letter.customers")) || strings.Contains(r.Text+r.HTML, c.T("letter.closing")+"\n") || strings.Contains(r.Text, "* * *") {
+			t.Errorf("without a signature it is a letter in %s:\n%s", locale, r.Text)
 		}
 	}
 }

@@ -49,6 +49,8 @@ type Sheet struct {
 	Meta     []Phrase // title, number, phase, time
 	Assured  []Phrase // the four sentences of a first notice
 	Facts    []Fact
+	Greeting Phrase // opens a letter; empty when nobody signs
+	Closing  Phrase // stands before the signature of a letter
 	Signed   Phrase // who signs it, when it is a letter
 	Prevails Phrase // which language prevails; empty when there is one language only
 	Support  []Phrase
@@ -313,8 +315,23 @@ func (w *writer) sheet() (Sheet, error) {
 	s.add(w, "doing", nil, w.items(st.Doing))
 	s.passOn(w)
 	s.add(w, "technical", w.paragraphs(st.Technical), nil)
-	s.Signed, s.Prevails = w.line(st.SignedBy), w.prevails()
+	if s.Signed = w.line(st.SignedBy); s.Signed != nil {
+		s.Greeting, s.Closing = w.greeting(), w.say("letter.closing")
+	}
+	s.Prevails = w.prevails()
 	return s, w.err
+}
+
+// Told are the facts of the message itself, Apart those that stand behind the signature of a letter: the passage to hand on and the technical part. Who
+// signs does so under her own words, and what is handed on is no part of them.
+func (s Sheet) Told() []Fact  { return s.Facts[:s.apart()] }
+func (s Sheet) Apart() []Fact { return s.Facts[s.apart():] }
+
+func (s Sheet) apart() int {
+	if i := slices.IndexFunc(s.Facts, func(f Fact) bool { return !f.Public() }); i >= 0 && s.Signed != nil {
+		return i
+	}
+	return len(s.Facts)
 }
 
 // Public says whether a fact belongs into a statement to the press: what to do, passages for customers and technical parts do not.
@@ -325,7 +342,7 @@ func (f Fact) Public() bool {
 // press makes a mail to newspapers out of it: what only customers need is left out.
 func (s *Sheet) press(w *writer) {
 	s.Marks = append([]Phrase{w.say("media.title", w.v.Name, s.Title)}, s.Marks...)
-	s.Action, s.Assured = nil, nil
+	s.Action, s.Assured, s.Greeting, s.Closing = nil, nil, nil, nil
 	s.Facts = slices.DeleteFunc(s.Facts, func(f Fact) bool { return !f.Public() })
 }
 
@@ -797,6 +814,20 @@ func callAddress(support string) string {
 		return support + "&call=1"
 	}
 	return support + "?call=1"
+}
+
+// greeting opens a letter: customers are addressed as such, whoever else is on a list is not called what she may not be.
+func (w *writer) greeting() Phrase {
+	if w.forCustomers() {
+		return w.say("letter.customers")
+	}
+	return w.say("letter.others")
+}
+
+// forCustomers says whether the audience is customers and who follows us for them.
+func (w *writer) forCustomers() bool {
+	kind, _, _ := strings.Cut(w.st.Audience, ":")
+	return slices.Contains([]string{"", "public", "affected", "cohort", "account", "slice"}, kind)
 }
 
 // why says why the reader gets a mail, by the audience that it was written for.
