@@ -519,7 +519,7 @@ func TestWhatIsTakenOverIsWhatWouldBeRendered(t *testing.T) {
 				}
 			}
 		}
-		if !slices.EqualFunc(got.files, want.files, func(a, b file) bool { return a.path == b.path && a.enc.hash == b.enc.hash }) {
+		if !slices.EqualFunc(got.pieces(), want.pieces(), func(a, b piece) bool { return a.name == b.name && a.hash == b.hash }) {
 			t.Errorf("%s: the static site holds something else", step.what)
 		}
 	}

@@ -72,14 +72,30 @@ func (p *Press) Render(public comms.Public) (*Edition, error) {
 	}
 	run.edition.security = run.security
 	run.live, run.edition.staleAt = p.promises(public, run.edition.Written)
-	for _, step := range []func() error{run.look, run.pages, run.verify, run.banners, run.away, run.badges, run.texts, run.retell, run.statusAPI, run.facts, run.feeds, run.assets} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := run.look(); err != nil {
+		return nil, err
+	}
+	var both errgroup.Group // what people read is rendered beside what programs do
+	both.Go(func() error { return inTurn(run.pages, run.verify) })
+	both.Go(func() error { return inTurn(run.texts, run.retell, run.statusAPI, run.facts, run.feeds) })
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	if err := inTurn(run.banners, run.away, run.badges, run.assets); err != nil {
+		return nil, err
 	}
 	run.edition.own = run.own
 	p.contents, p.leaves, p.plains, p.bodies, p.shares, p.public, p.paths = run.contents, run.leaves, run.plains, run.bodies, run.shares, public, len(run.edition.docs)
 	return run.edition, nil
+}
+
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Press) now() time.Time {
@@ -200,7 +216,7 @@ type printing struct {
 	security [][2]string
 	live     bool
 	edition  *Edition
-	mu       sync.Mutex // of contents and bodies
+	mu       sync.Mutex // of contents and bodies, and of what the edition has so far
 	contents map[string]*encoded
 	leaves   map[string]*leaf
 	plains   map[string][]string
@@ -267,6 +283,8 @@ func (r *printing) add(enc *encoded, a answer, name string, paths ...string) *do
 
 // place is add for a document that there is already.
 func (r *printing) place(d *document, enc *encoded, a answer, name string, paths ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, path := range paths {
 		r.edition.docs[path] = d
 	}
@@ -310,6 +328,8 @@ func (r *printing) page(rest, view string, same bool, data func(tongue) (any, er
 		}
 	}
 	r.leaves[rest] = l
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for i := range r.press.tongues {
 		r.contents[l.encs[i].hash] = l.encs[i]
 		for _, path := range l.paths[i] {
@@ -448,9 +468,9 @@ func (r *printing) facts() error {
 			}
 			of.doc = newDocument(of.facts, factsSent, r.security)
 		}
-		r.contents[of.facts.hash] = of.facts
+		r.carry(of.facts)
 		r.place(of.doc, of.facts, factsSent, path[1:]+".json", path, path+".json")
-		r.alias(path)
+		r.alias(of.facts, path)
 		if i > 0 {
 			list = append(list, between(","))
 		}
@@ -465,14 +485,12 @@ func (r *printing) facts() error {
 	for _, m := range r.public.Plans {
 		plans.Items = append(plans.Items, factsPlanOf(m))
 	}
-	if err := r.json(plans, plansPath[1:]+".json", plansPath+".json", plansPath); err != nil {
+	if err := r.json(plans, plansPath); err != nil {
 		return err
 	}
-	r.alias(plansPath)
-	if err := r.json(r.factsAnswers(), answersPath[1:]+".json", answersPath+".json", answersPath); err != nil {
+	if err := r.json(r.factsAnswers(), answersPath); err != nil {
 		return err
 	}
-	r.alias(answersPath)
 	enc, err := r.content(schema(r.press.Vendor))
 	if err != nil {
 		return err
@@ -481,11 +499,18 @@ func (r *printing) facts() error {
 	return nil
 }
 
-// alias puts what was added last into the static site under another path too.
-func (r *printing) alias(path string) {
-	f := r.edition.files[len(r.edition.files)-1]
-	f.path = path[1:]
-	r.edition.files = append(r.edition.files, f)
+// alias puts facts into the static site under another path too.
+func (r *printing) alias(enc *encoded, path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.edition.files = append(r.edition.files, file{path: path[1:], enc: enc, sent: factsSent})
+}
+
+// carry takes a content over that was made for an edition before.
+func (r *printing) carry(enc *encoded) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.contents[enc.hash] = enc
 }
 
 const (
@@ -497,16 +522,18 @@ const (
 // factsSent is how all structured facts are sent.
 var factsSent = answer{contentType: jsonType, cache: cachePage, cors: true, schema: SchemaPath}
 
-func (r *printing) json(v any, name string, paths ...string) error {
+// json puts facts at a path with and without their ending.
+func (r *printing) json(v any, path string) error {
 	body, err := encodeJSON(v)
 	if err != nil {
-		return fmt.Errorf("render %s: %w", paths[0], err)
+		return fmt.Errorf("render %s: %w", path, err)
 	}
 	enc, err := r.content(body)
 	if err != nil {
 		return err
 	}
-	r.add(enc, factsSent, name, paths...)
+	r.add(enc, factsSent, path[1:]+".json", path+".json", path)
+	r.alias(enc, path)
 	return nil
 }
 

@@ -73,13 +73,19 @@ func (p *Press) Write(e *Edition) error {
 		return err
 	}
 	defer root.Close()
-	site := site{root: root, last: p.written, sign: p.Sign}
+	site := site{root: root, last: p.written, sign: p.Sign, giveWay: p.giveWay}
 	if err := site.write(e); err != nil {
 		return fmt.Errorf("write the static page to %s: %w", p.Dir, err)
 	}
 	p.written = site.last
 	p.onDisk.Store(e)
 	return nil
+}
+
+// giveWay returns when nothing is being rendered. A copy is thousands of files, whose writing would take half of what a small machine has from a word that readers wait for.
+func (p *Press) giveWay() {
+	p.rendering.Lock()
+	defer p.rendering.Unlock()
 }
 
 // openSite opens a page directory that is ours, or makes an empty or missing one ours.
@@ -143,6 +149,8 @@ type site struct {
 	root *os.Root
 	last *release // the newest release that this process wrote whole, or nil
 	sign func(manifest []byte) []byte
+
+	giveWay func() // called before each file
 }
 
 // release remembers what is in a directory, so that the next one links what did not change instead of writing it again.
@@ -182,11 +190,29 @@ func (s *site) write(e *Edition) error {
 		return err
 	}
 	for _, old := range numbers[:max(0, len(numbers)-kept+1)] {
-		if err := s.root.RemoveAll(path.Join(releasesDir, strconv.Itoa(old))); err != nil {
+		if err := s.remove(path.Join(releasesDir, strconv.Itoa(old))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// remove is RemoveAll, directory by directory.
+func (s *site) remove(dir string) error {
+	entries, err := fs.ReadDir(s.root.FS(), dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		if err := s.remove(path.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	s.giveWay()
+	return s.root.RemoveAll(dir)
 }
 
 // clean removes what a crash left half written and returns the numbers of the releases, ascending.
@@ -228,6 +254,7 @@ func (s *site) fill(dir string, number int, e *Edition, next *release) error {
 	made := map[string]bool{".": true}
 	pieces := e.pieces()
 	for _, p := range pieces {
+		s.giveWay()
 		if err := s.mkdirs(dir, path.Dir(p.name), made); err != nil {
 			return err
 		}
