@@ -118,7 +118,7 @@ func TestAWebhookThatTakesNothingIsPaused(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case strings.HasPrefix(m.To, "https://gone."):
+		case strings.HasPrefix(m.To, "https://gone.") && m.Challenge == "", strings.HasPrefix(m.To, "https://never."):
 			return Outcome{State: Suppressed, Reason: "http 410 gone"}
 		case takes:
 			return Outcome{State: Sent}
@@ -126,6 +126,8 @@ func TestAWebhookThatTakesNothingIsPaused(t *testing.T) {
 		return Outcome{State: Deferred, Reason: "no answer in time"}
 	}
 	w.start(outbox(w.Room, mail, posts))
+	w.asks(Subscribe{Channel: ChannelWebhook, Address: "https://never.example/x"}) // it is gone at the very question
+	await(t, "its end", func() bool { return w.subject(ChannelWebhook, "https://never.example/x") == "" })
 	gone := w.subscribes(Subscribe{Channel: ChannelWebhook, Address: "https://gone.example/x"})
 	subject := w.subscribes(Subscribe{Channel: ChannelWebhook, Address: "https://down.example/x"})
 	if err := w.KeepSubscription(ctx, subject, Wanted{Owner: "ops@down.example"}); err != nil {

@@ -16,12 +16,32 @@ func (b *board) optedOut(r *Room, key, reason string, attempts int, ref string) 
 	if err != nil {
 		return err
 	}
-	if k, err := parseKey(key); err == nil && k.Pass == passSubscribers {
-		if err := endSubscription(b.tx, subscriptions.Prefix+"_"+k.Contact); err != nil {
+	if of, err := b.subscription(key, d.Channel); err != nil {
+		return err
+	} else if of != "" {
+		if err := endSubscription(b.tx, of); err != nil {
 			return err
 		}
 	}
 	return b.lost(r, key, r.optOut(b.tx, d.Delivery, reason), verdict{State: Suppressed, Reason: reason}, attempts, ref)
+}
+
+// subscription is the one by which a delivery goes out, also when it is a webhook's first question, which no subscriber has yet; "": none.
+func (b *board) subscription(key, channel string) (string, error) {
+	k, err := parseKey(key)
+	switch {
+	case err != nil:
+		return "", err
+	case k.Pass == passSubscribers:
+		return subscriptions.Prefix + "_" + k.Contact, nil
+	case channel != ChannelWebhook:
+		return "", nil
+	}
+	n, err := b.notice("ntc_" + k.Notice)
+	if err != nil {
+		return "", err
+	}
+	return n.Subscription, nil
 }
 
 func (r *Room) optOut(tx *store.Tx, d Delivery, reason string) func(contact string) (bool, error) {
