@@ -35,9 +35,10 @@ type Incident struct {
 	ClassifiedBy  string     `json:"classified_by"`
 	DeclaredAt    time.Time  `json:"declared_at"`
 	DeclaredBy    string     `json:"declared_by"`
-	State         string     `json:"state"` // open, resolved, closed; of an event or an alert watched, recovered
-	Stage         string     `json:"stage"` // one of RecordStages; read it by AtStage
-	Phase         string     `json:"phase"` // of the newest published update; "" before the first
+	State         string     `json:"state"`             // open, resolved, closed; of an event or an alert watched, recovered
+	Stage         string     `json:"stage"`             // one of RecordStages; read it by AtStage
+	Phase         string     `json:"phase"`             // of the newest published update; "" before the first
+	ByHand        *HandTurn  `json:"by_hand,omitempty"` // how a person last changed State herself, which no update said before that undoes
 	Security      string     `json:"security_cause"`
 	Pinned        []string   `json:"pinned"`
 	Commander     string     `json:"commander"`
@@ -68,6 +69,12 @@ type Incident struct {
 
 	Plans    []PlanChange `json:"plans,omitempty"`   // changes of how sites are repaired, oldest first
 	Estimate Estimated    `json:"estimate,omitzero"` // the forecast that stood when readers were told
+}
+
+// HandTurn is a change of an incident's state that came of no update.
+type HandTurn struct {
+	State string    `json:"state"`
+	At    time.Time `json:"at"`
 }
 
 // The states of an incident.
@@ -470,6 +477,7 @@ func (r *Room) moveState(tx *store.Tx, id, by string, in Incident, to *Incident)
 	if to.State == in.State {
 		return nil
 	}
+	to.ByHand = &HandTurn{State: to.State, At: tx.Now()}
 	switch to.State {
 	case Open:
 		to.ResolvedAt = nil

@@ -1,6 +1,7 @@
 package comms
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -82,17 +83,27 @@ func (r *Room) retract(tx *store.Tx, by string, u store.Rec[Update], reason stri
 	return r.release(tx, by, rec, in, survey{figures: figures, crowd: Crowd{People: v.People}}, v.Notice)
 }
 
-// phaseBack puts an incident into the phase of what still stands.
+// phaseBack puts an incident into the phase of what still stands. What a person made of its state after that was said stands as well.
 func (r *Room) phaseBack(tx *store.Tx, in store.Rec[Incident]) (Incident, error) {
 	last, err := standing(tx, in.ID, AudiencePublic)
 	if err != nil {
 		return in.Value, err
 	}
-	phase := Investigating
+	phase, turn := Investigating, in.Value.ByHand
 	if last != nil {
 		phase = last.Statement.Phase
+		if turn != nil && !last.PublishedAt.Before(turn.At) {
+			turn = nil
+		}
 	}
-	return in.Value.inPhase(phase, tx.Now()), nil
+	if turn != nil && turn.State == Open && phase == Resolved {
+		phase = Investigating
+	}
+	to := in.Value.inPhase(phase, tx.Now())
+	if turn != nil && turn.State == Resolved && to.State == Open {
+		to.State, to.ResolvedAt = Resolved, cmp.Or(in.Value.ResolvedAt, &turn.At)
+	}
+	return to, nil
 }
 
 // correction is a statement that says nothing but what the fixed words say, to the same readers. The promise of the next update stands if it

@@ -691,6 +691,59 @@ func TestRetractingCorrectsThoseWhoGotIt(t *testing.T) {
 	})
 }
 
+// What a person made of an incident's state holds when a later update is taken back; a state that came of that update goes with it.
+func TestRetractingLeavesWhatAPersonDecided(t *testing.T) {
+	h := anyHouse(t)
+	ctx := context.Background()
+	over := func(s *templates.Statement) {
+		s.Phase, s.NextUpdateBy, s.Timeline.FullScopeBy = Resolved, templates.Moment{Word: wordNone}, templates.Moment{Word: wordNone}
+	}
+	for name, c := range map[string]struct {
+		steps string // o: told to be over, i: told to be identified, O and R: opened and resolved by hand, x: the newest update is taken back
+		state string
+		phase string
+	}{
+		"opened by hand":                        {"oOix", Open, Investigating},
+		"opened by hand, and told over":         {"oOox", Open, Investigating},
+		"opened by hand, and both taken back":   {"oOioxx", Open, Investigating},
+		"opened by the update":                  {"oix", Resolved, Resolved},
+		"opened by the update, behind a hand":   {"oOoix", Resolved, Resolved},
+		"resolved by hand":                      {"iRix", Resolved, Identified},
+		"resolved by hand, with all taken back": {"iRx", Resolved, Investigating},
+		"resolved by hand, and told over":       {"iRox", Resolved, Identified},
+		"opened and resolved by hand":           {"oORix", Resolved, Resolved},
+		"resolved by the update":                {"iox", Open, Identified},
+	} {
+		in := h.declare()
+		h.affect(in.ID, "S-1")
+		var said []string
+		for at, step := range c.steps {
+			h.clock.Turn(time.Second)
+			news := func(s *templates.Statement) { s.WhatHappened = fmt.Sprintf("This is what we know as number %d.", at) }
+			switch step {
+			case 'o':
+				said = append(said, h.say(in.ID, h.said(over, news)).ID)
+			case 'i':
+				said = append(said, h.say(in.ID, h.said(news)).ID)
+			case 'O', 'R':
+				state := map[rune]string{'O': Open, 'R': Resolved}[step]
+				if _, err := h.Amend(ctx, "stf_ann", in.ID, 0, Amend{State: &state, Reason: "as we see it"}); err != nil {
+					t.Fatal(err)
+				}
+			case 'x':
+				if _, err := h.Retract(ctx, "stf_cat", said[len(said)-1], "not true"); err != nil {
+					t.Fatal(err)
+				}
+				said = said[:len(said)-1]
+			}
+		}
+		rec, err := h.Incident(ctx, in.ID)
+		if v := rec.Value; err != nil || v.State != c.state || v.Phase != c.phase || (v.ResolvedAt == nil) != (c.state == Open) {
+			t.Errorf("%s: %s, told %s, resolved at %v; want %s, %s (%v)", name, v.State, v.Phase, v.ResolvedAt, c.state, c.phase, err)
+		}
+	}
+}
+
 func TestACorrectionGoesToTheAddressesThatGotTheWrongWords(t *testing.T) {
 	houses(t, func(h house) {
 		ctx := context.Background()
