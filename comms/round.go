@@ -49,7 +49,7 @@ func (r *Room) duties() []duty {
 		{campaignDuty, r.Policy.Confirm.Every, r.campaignTurn},
 		{arrivalDuty, arrivalsEvery, r.noteArrivals},
 		{reviewDuty, reviewsEvery, r.reviewTurn},
-		{subscriptionDuty, time.Hour, r.forgetUnanswered},
+		{subscriptionDuty, time.Hour, r.tidySubscriptions},
 	}
 	for _, d := range r.Also {
 		all = append(all, duty{d.Name, d.Every, func(ctx context.Context, _ hold) error { return d.Turn(ctx) }})

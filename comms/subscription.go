@@ -579,38 +579,71 @@ func (r *Room) toSubscriber(m Message, k deliveryKey, channel string) Message {
 
 const subscriptionDuty = "subscriptions"
 
-// forgetUnanswered deletes subscriptions whose question nobody answered.
-func (r *Room) forgetUnanswered(ctx context.Context, _ hold) error {
-	var old []string
+// OutlivesIncident is how long a subscription to one incident waits after its close, for what is put right afterwards, until it ends by itself.
+const OutlivesIncident = 30 * day
+
+// tidySubscriptions deletes subscriptions whose question nobody answered, and ends those to one incident that has been closed for long.
+func (r *Room) tidySubscriptions(ctx context.Context, _ hold) error {
+	var old []store.Rec[Subscription]
 	err := r.DB.View(ctx, func(tx *store.Tx) error {
 		old = nil
 		for rec, err := range subscriptions.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
 			}
-			if s := rec.Value; s.ConfirmedAt.IsZero() && tx.Now().Sub(s.AskedAt) > r.Policy.Subscribe.Unanswered && len(old) < PageSize {
-				old = append(old, rec.ID)
+			over, err := r.over(tx, rec.Value)
+			if err != nil {
+				return err
+			}
+			if over && len(old) < PageSize {
+				old = append(old, rec)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look for unanswered subscriptions: %w", err)
+		return fmt.Errorf("look for subscriptions that are over: %w", err)
 	}
-	for _, id := range old {
-		err := r.DB.Update(ctx, store.Act{}, func(tx *store.Tx) error {
-			s, m, err := subscriptions.Get(tx, id)
-			if fault.Of(err) == fault.NotFound || err == nil && !s.ConfirmedAt.IsZero() {
+	for _, rec := range old {
+		act := store.Act{}
+		if !rec.Value.ConfirmedAt.IsZero() {
+			act = store.Act{By: "system:subscriptions", Verb: "subscription.end", Reason: "its incident has been closed for long"}
+		}
+		err := r.DB.Update(ctx, act, func(tx *store.Tx) error {
+			s, m, err := subscriptions.Get(tx, rec.ID)
+			if fault.Of(err) == fault.NotFound {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			return subscriptions.Delete(tx, id, m.Version)
+			over, err := r.over(tx, s)
+			switch {
+			case err != nil || !over: // answered since, or its incident is open again
+				return err
+			case s.ConfirmedAt.IsZero():
+				return subscriptions.Delete(tx, rec.ID, m.Version)
+			}
+			return endSubscription(tx, rec.ID)
 		})
 		if err != nil {
-			return fmt.Errorf("forget the unanswered subscription %s: %w", id, err)
+			return fmt.Errorf("forget the subscription %s: %w", rec.ID, err)
 		}
 	}
 	return nil
+}
+
+// over says whether nobody waits for anything from a subscription any more. Each change of a closed incident lets those to it wait anew.
+func (r *Room) over(tx *store.Tx, s Subscription) (bool, error) {
+	if s.ConfirmedAt.IsZero() {
+		return tx.Now().Sub(s.AskedAt) > r.Policy.Subscribe.Unanswered, nil
+	}
+	if s.Incident == "" {
+		return false, nil
+	}
+	in, m, err := incidents.Get(tx, s.Incident)
+	if fault.Of(err) == fault.NotFound { // its retention has passed
+		return true, nil
+	}
+	return err == nil && in.State == Closed && tx.Now().Sub(m.Updated) > OutlivesIncident, err
 }

@@ -231,7 +231,7 @@ func TestAnAddressIsAskedLittleAndNothingIsLearntOfIt(t *testing.T) {
 		t.Error("texts are offered without a budget")
 	}
 	w.clock.Turn(2 * time.Hour)
-	if err := w.forgetUnanswered(ctx, nil); err != nil {
+	if err := w.tidySubscriptions(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
 	if w.subject(ChannelSMS, "+12025550001") != "" || w.subject(ChannelEmail, "reader@example.com") == "" {
@@ -247,5 +247,53 @@ func TestAnAddressIsAskedLittleAndNothingIsLearntOfIt(t *testing.T) {
 	})
 	if err != nil || w.subject(ChannelSMS, "+12025550009") != "" {
 		t.Errorf("STOP did not end it: %v", err)
+	}
+}
+
+// A subscription to one incident ends by itself when that has been closed for long and nothing in it was changed since; others stay.
+func TestASubscriptionEndsBehindItsIncident(t *testing.T) {
+	w := newTown(t, storetest.Bolt(t))
+	w.SignSubscription = func(subject string) string { return subject }
+	w.Policy.PageEntry = []string{"P0"}
+	ctx := context.Background()
+	in, err := w.Declare(ctx, "stf_ann", Declare{Title: "Sites deleted", Severity: "P0", Category: "data", Impact: "Customers cannot open their sites."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "all@reader.example"})
+	w.subscribes(Subscribe{Channel: ChannelEmail, Address: "one@reader.example", Incident: in.ID})
+	for _, c := range []struct {
+		state string // that somebody gives it
+		after time.Duration
+		stays bool
+	}{
+		{"", 2 * OutlivesIncident, true}, {Resolved, 2 * OutlivesIncident, true}, {Closed, OutlivesIncident, true}, {Open, 2 * OutlivesIncident, true},
+		{Closed, OutlivesIncident, true}, {"", time.Second, false},
+	} {
+		if c.state != "" {
+			if _, err := w.Amend(ctx, "stf_ann", in.ID, 0, Amend{State: &c.state, Reason: "as it is"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.clock.Turn(c.after)
+		if err := w.tidySubscriptions(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.subject(ChannelEmail, "one@reader.example") != ""; got != c.stays {
+			t.Errorf("%q, and %s later: it stays is %t", c.state, c.after, got)
+		}
+	}
+	if w.subject(ChannelEmail, "all@reader.example") == "" {
+		t.Error("one to everything ended with it")
+	}
+	err = w.DB.View(ctx, func(tx *store.Tx) error {
+		facts, err := tx.WaitingFacts()
+		if len(facts) != 1 || facts[0].What != factUnsubscribed {
+			t.Errorf("the journal keeps %+v", facts)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

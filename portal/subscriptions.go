@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -43,6 +44,9 @@ type aboutIncident struct {
 	ID, Title string
 	Over      bool
 }
+
+// Outlives is how long after its incident's close a subscription to it ends.
+func (subscribeView) Outlives() time.Duration { return comms.OutlivesIncident }
 
 // Signed says whether what is posted to the webhook is for a program, which checks the signature.
 func (v subscribeView) Signed() bool { return v.Hook != nil && v.In.Channel == comms.ChannelWebhook }
