@@ -26,7 +26,7 @@ var viewFiles = []string{
 	"desk_casework.html", "desk_staff.html", "desk_rota.html", "desk_rota_one.html", "desk_rules.html",
 	"desk_check.html", "desk_checklists.html", "back.html", "desk_questions.html", "desk_plans.html", "desk_cohorts.html",
 	"desk_team.html", "desk_playbooks.html", "desk_work.html", "desk_batches.html",
-	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html", "curve.html",
+	"form_subscribe.html", "form_verify.html", "yours.html", "icon.html", "look.html", "curve.html",
 }
 
 // theViews are parsed once, all of them, at the first page; a broken one is found by the first test that renders anything.

@@ -52,6 +52,17 @@ func TestAVendorsOwnLook(t *testing.T) {
 	if found != 2 {
 		t.Errorf("the static site holds %d files of the look, want 2", found)
 	}
+	pages := 0
+	for _, f := range e.files {
+		if body := string(f.enc.bytes[identityCoding]); strings.HasSuffix(f.path, ".html") {
+			if pages++; !strings.Contains(body, `<link rel="stylesheet" href="`+e.Own().Sheet) {
+				t.Errorf("%s has not the vendor's look", f.path)
+			}
+		}
+	}
+	if pages < 30 { // ten or so in each of three languages, and without one
+		t.Errorf("the static site holds %d pages", pages)
+	}
 }
 
 // The badge and the banner say how things are on the vendor's own pages, in every language; the banner alone may be framed.

@@ -167,7 +167,7 @@ func (p *Press) prepare() error {
 			"said":      t.said,
 			"sentences": templates.Sentences,
 			"stamp":     stamp,
-		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "public_away.html", "icon.html", "curve.html")
+		}, "public_layout.html", "public_incident.html", "public_home.html", "public_history.html", "public_plan.html", "public_questions.html", "public_banner.html", "public_verify.html", "public_away.html", "icon.html", "look.html", "curve.html")
 		if err != nil {
 			return fmt.Errorf("read the page templates: %w", err)
 		}

@@ -1,7 +1,7 @@
 // Package web holds what browsers get: page templates, one style sheet, small scripts and the icon, embedded in the binary.
 //
 // Names tell who uses a file: public_*.html are the status page, and every *.html that starts otherwise belongs to the
-// support form or the staff pages. icon.html, curve.html and style.css are shared by all. Scripts only add to pages that work without them. The
+// support form or the staff pages. icon.html, look.html, curve.html and style.css are shared by all. Scripts only add to pages that work without them. The
 // content security policy forbids inline scripts and styles, so no template has a style attribute or an on... attribute.
 // Every sentence comes from the catalogs of package templates; these files hold none.
 package web
