@@ -394,12 +394,15 @@ func TestCoverageHasAPage(t *testing.T) {
 	var owed list[struct{ ID string }]
 	h.get(auth.Support, "/api/v1/tasks?incident="+inc).want(200).into(&owed)
 	desk.page("/desk/tasks/"+owed.Items[0].ID).want(200).says("Reach somebody", ">Sites deleted</a>", "nobody may speak for it", "(1 site)", "<dd>Bolt</dd>").silent("site_ids", "no_approved_contact", ">"+inc)
+	desk.page("/desk/tasks").want(200).says("Reach the customer by hand: of 1 site nobody").silent(" late<")
+	desk.page("/desk/tasks?lang=ja").want(200).says("お客様に手作業で連絡する：1サイト").silent("by hand")
 	h.bring("billing", "account_id,name,email,role\nA-2,Eve,eve@bolt.example,owner\n")
-	h.clock.Turn(time.Hour)
+	h.clock.Turn(25 * time.Hour)
+	h.sits(auth.Support).page("/desk/tasks").want(200).says(" late<")
 	if err := h.Comms.Cover(context.Background(), inc); err != nil {
 		t.Fatal(err)
 	}
-	desk.page(at).want(200).says("Covered 2 of 2 sites", "Complete since", "took 1h0m0s").silent("Nobody to tell")
+	desk.page(at).want(200).says("Covered 2 of 2 sites", "Complete since", "took 25h0m0s").silent("Nobody to tell")
 	h.page(auth.Automation, at)
 }
 

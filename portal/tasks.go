@@ -146,6 +146,30 @@ func (k *call) moveTask(act, reason string, version int64) (store.Rec[comms.Task
 	return k.p.Comms.Done(k.UserContext(), k.person.ID, id, version, reason)
 }
 
+// TaskTitle is the title of a task in the reader's language, from its sort and figures where we have words for them; others stay as they were recorded.
+func (s shell) TaskTitle(t comms.Task) string {
+	key := "desk.task.title." + t.What
+	switch t.What {
+	case comms.Outreach:
+		var of comms.UntoldSites
+		if json.Unmarshal(t.Detail, &of) == nil && of.Sites > 0 {
+			return s.Words.T(key, s.Words.T("count.sites", of.Sites))
+		}
+	case comms.OutreachConfirm, comms.OutreachRead:
+		return s.Words.T(key)
+	}
+	return t.Title
+}
+
+// TaskKind is the family of a task in words; "": none of ours.
+func (s shell) TaskKind(t comms.Task) string {
+	family, _, _ := strings.Cut(t.What, ".")
+	if key := "desk.task.kind." + family; s.Words.Has(key) {
+		return s.Words.T(key)
+	}
+	return ""
+}
+
 type taskListView struct {
 	shell
 	Tasks  []store.Rec[comms.Task]
@@ -188,7 +212,6 @@ type taskDesk struct {
 	shell
 	ID      string
 	Task    comms.Task
-	Kind    string // of task, in words; "": none of ours
 	About   string // what the incident is called
 	Propose *comms.Propose
 	Detail  string
@@ -315,11 +338,7 @@ func (k *call) taskPageWith(named string, status int, refused error) error {
 		return err
 	}
 	v := taskDesk{shell: k.shell("desk.tasks"), ID: rec.ID, Task: rec.Value, Impact: k.FormValue("impact"), Severities: []string{"P0", "P1", "P2", "P3"}, Categories: k.p.Comms.Policy.Categories}
-	v.Title = rec.Value.Title
-	family, _, _ := strings.Cut(rec.Value.What, ".")
-	if key := "desk.task.kind." + family; v.Words.Has(key) {
-		v.Kind = v.Words.T(key)
-	}
+	v.Title = v.TaskTitle(rec.Value)
 	if rec.Value.Incident != "" {
 		in, err := k.p.Comms.Incident(k.UserContext(), rec.Value.Incident)
 		if err := ifThere(err); err != nil {
