@@ -123,8 +123,8 @@ func TestTheEditorHelpsWhoeverTypes(t *testing.T) {
 	lead.sees("details.keys[open]", "w write an update")
 	lead.do(press("details.keys #keyed input")) // keys off, and off they stay on the next page
 	lead.goes("/desk/tickets")
-	lead.do(chromedp.KeyEvent("?"), chromedp.KeyEvent("/"))
-	if find[bool](lead, "document.querySelector('details.keys').open || document.activeElement.id === 'find'") {
+	if find[bool](lead, `['?', '/'].forEach(key => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true})));
+		document.querySelector('details.keys').open || document.activeElement.id === 'find'`) {
 		t.Error("a key acts that was switched off")
 	}
 	lead.goes("/desk/incidents/" + in.ID)
