@@ -23,9 +23,6 @@ import (
 	"lifeline/comms/commstest"
 	"lifeline/portal"
 	"lifeline/portal/page"
-	"lifeline/store"
-	"lifeline/store/postgres"
-	"lifeline/store/postgres/pgtest"
 	"lifeline/templates"
 )
 
@@ -86,11 +83,6 @@ func (b bench) page(ctx context.Context) (err error) {
 	b.said("portal 304", all["portal 304"], all["portal"], "of a 200; asked: above 1.0")
 	if n, ok := all["nginx"]; ok {
 		b.said("nginx", n, contender{}, "")
-	}
-	if strings.Contains(b.engines, "postgres") {
-		if err := b.replicas(ctx, press); err != nil {
-			return err
-		}
 	}
 	if b.wants("crowd") {
 		if err := b.crowd(ctx, all["portal"], all["nginx"]); err != nil {
@@ -222,63 +214,6 @@ func (b bench) nginx(ctx context.Context, root string) (addr string, stop func()
 			return "", nil, fmt.Errorf("start nginx: %w", err)
 		}
 	}
-}
-
-// replicas says how soon what one portal publishes is on the page of another, which hears of it from their database alone.
-func (b bench) replicas(ctx context.Context, press *page.Press) (err error) {
-	url, stop, err := pgtest.Start("", pgtest.Durable)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	log := slog.New(slog.DiscardHandler)
-	var rooms [2]*comms.Room
-	var sites [2]*page.Server
-	for i := range rooms {
-		e, err := postgres.Open(ctx, url, postgres.Options{Log: log})
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		db, err := store.Open(ctx, e, store.Options{Keys: b.keys, Kinds: kinds()})
-		if err != nil {
-			return err
-		}
-		rooms[i], sites[i] = &comms.Room{DB: db, Words: press.Words, Policy: comms.DefaultPolicy(), Vendor: press.Vendor, Log: log}, &page.Server{}
-		rooms[i].Policy.Components = parts()
-		keeper := &page.Keeper{Press: &page.Press{Words: press.Words, Vendor: press.Vendor, Log: log}, Server: sites[i], Edition: rooms[i].Edition, Public: rooms[i].Public, Log: log}
-		go func() { _ = keeper.Run(ctx) }()
-	}
-	const times = 20
-	var took []time.Duration
-	for i := range times {
-		from := time.Now().Add(time.Duration(i+1) * time.Hour)
-		plan, err := rooms[0].PlanMaintenance(ctx, "person:one", comms.Plan{PlanWords: comms.PlanWords{Title: fmt.Sprint("Work ", i), Text: "Pages cannot be edited."}, Components: []string{parts()[0].Name}, From: from, Until: from.Add(time.Hour)})
-		if err != nil {
-			return err
-		}
-		if _, err := rooms[0].AgreeMaintenance(ctx, "person:two", plan.ID); err != nil {
-			return err
-		}
-		begin := time.Now()
-		want, err := rooms[0].Edition(ctx)
-		if err != nil {
-			return err
-		}
-		for e := sites[1].Shown(); e == nil || e.Number < want; e = sites[1].Shown() {
-			if time.Since(begin) > 30*time.Second {
-				return errors.New("the second replica never shows what the first has published")
-			}
-			time.Sleep(time.Millisecond)
-		}
-		took = append(took, time.Since(begin))
-		time.Sleep(time.Duration(i*17%100) * 4 * time.Millisecond) // so that it falls anywhere between two looks
-	}
-	slices.Sort(took)
-	fmt.Fprintf(b.out, "page       on a second replica after             %8.0f ms in the middle of %d, %.0f ms at most (asked: under 1000)\n", ms(took[times/2]), times, ms(took[times-1]))
-	return nil
 }
 
 // crowd asks for the page while the same process tells many people by e-mail.
